@@ -1,0 +1,1 @@
+# What doc/ adds to the build.

@@ -1,0 +1,46 @@
+/* Memory by category: each allocation belongs to one row of memory.def, and each row has a figure.
+ *
+ * In vectrond every category is an arena of jemalloc, so its bytes are jemalloc's own count.  Built
+ * without jemalloc (sanitizers, libvclient) the same calls use malloc and count what they hand out.
+ * Every allocation may fail and passes a fault point, so that tests can fail the n-th. */
+#ifndef VECTRON_BASE_MEM_H
+#define VECTRON_BASE_MEM_H
+
+#include "base/check.h"
+
+enum mem_category {
+#define MEMORY(name, text) MEM_##name,
+#include "base/memory.def"
+#undef MEMORY
+    MEM_COUNT
+};
+
+/* Each returns NULL where memory ran out.  The caller owns the result and gives it back with
+ * mem_free and the same category.  mem_alloc does not clear, mem_zalloc does. */
+void *mem_alloc(enum mem_category category, size_t bytes) WARN_UNUSED;
+void *mem_zalloc(enum mem_category category, size_t bytes) WARN_UNUSED;
+void *mem_realloc(enum mem_category category, void *old, size_t bytes) WARN_UNUSED;
+char *mem_strndup(enum mem_category category, const char *text, size_t bytes) WARN_UNUSED;
+void mem_free(enum mem_category category, void *memory); /* NULL is allowed. */
+
+/* A region is address space of bytes_max whose first bytes are usable as they are touched; it never
+ * moves.  Huge pages are asked for.  Counted in @category as far as region_use says it is used. */
+struct mem_region {
+    void *base;
+    size_t bytes_max;
+    size_t bytes_used;
+    enum mem_category category;
+};
+bool mem_region_reserve(struct mem_region *region, enum mem_category category, size_t bytes_max)
+    WARN_UNUSED;
+bool mem_region_use(struct mem_region *region, size_t bytes_used) WARN_UNUSED;
+/* Makes the address space larger.  base may change: no thread may be looking at it. */
+bool mem_region_grow(struct mem_region *region, size_t bytes_max) WARN_UNUSED;
+void mem_region_release(struct mem_region *region);
+
+const char *mem_category_name(enum mem_category category);
+const char *mem_category_text(enum mem_category category);
+size_t mem_category_bytes(enum mem_category category); /* Bytes handed out and not yet freed. */
+size_t mem_resident_bytes(void);                       /* Of the whole process, from the kernel. */
+
+#endif

@@ -1,0 +1,56 @@
+/* Threads, locks and a queue between threads; thin over pthreads so that clang can check them.
+ *
+ * The lock order of the whole server is one list in doc/architecture.md. */
+#ifndef VECTRON_BASE_THREAD_H
+#define VECTRON_BASE_THREAD_H
+
+#include <pthread.h>
+
+#include "base/err.h"
+
+struct CAPABILITY("mutex") mutex {
+    pthread_mutex_t pthread;
+};
+
+void mutex_init(struct mutex *m);
+void mutex_fini(struct mutex *m);
+void mutex_lock(struct mutex *m) ACQUIRE(m);
+void mutex_unlock(struct mutex *m) RELEASE(m);
+
+struct condition {
+    pthread_cond_t pthread;
+};
+
+void condition_init(struct condition *c);
+void condition_fini(struct condition *c);
+void condition_wait(struct condition *c, struct mutex *m) REQUIRES(m);
+/* False where the deadline (clock_micros) passed. */
+bool condition_wait_until(struct condition *c, struct mutex *m, uint64_t deadline_us) REQUIRES(m);
+void condition_signal(struct condition *c);
+void condition_broadcast(struct condition *c);
+
+struct thread {
+    pthread_t pthread;
+};
+
+/* @name is shown by top and gdb; at most 15 bytes.  All signals are blocked in the new thread. */
+enum errcode thread_start(struct thread *t, const char *name, void (*run)(void *arg), void *arg,
+                          struct err *err) WARN_UNUSED;
+void thread_join(struct thread *t);
+unsigned thread_cores(void); /* Cores that this process may use; at least 1. */
+
+/* A role says which thread a function belongs to: REQUIRES(role) in its declaration, and
+ * role_assume at the top of that thread's main function.  Costs nothing at run time. */
+struct CAPABILITY("role") role {
+    char unused;
+};
+static inline void role_assume(const struct role *r) __attribute__((unused));
+#if defined(__clang__)
+static inline void role_assume(const struct role *r) __attribute__((assert_capability(r)));
+#endif
+static inline void role_assume(const struct role *r)
+{
+    (void)r;
+}
+
+#endif

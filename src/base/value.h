@@ -1,0 +1,81 @@
+/* Typed values: what a column holds, a parameter carries and a result row is made of.
+ *
+ * Wire and log form (value_write): u8 type, then BOOL u8; INT i64; FLOAT f64; TEXT and JSON u32
+ * length + UTF-8; UUID 16 bytes; TIMESTAMP i64 microseconds since 1970-01-01 UTC; VECTOR u32
+ * dimension + raw f32; NULL nothing.  Little-endian.  Numbers of types are never used again. */
+#ifndef VECTRON_BASE_VALUE_H
+#define VECTRON_BASE_VALUE_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+enum value_type {
+#define TYPE(name, number, vql, text) TYPE_##name = (number),
+#include "base/types.def"
+#undef TYPE
+    TYPE_COUNT
+};
+
+enum {
+    VECTOR_DIM_MAX = 16384,
+    TEXT_BYTES_MAX = 16 << 20,
+    UUID_BYTES = 16,
+};
+
+struct value {
+    enum value_type type;
+    union {
+        bool boolean;
+        int64_t integer; /* INT, and TIMESTAMP in microseconds. */
+        double number;
+        struct {
+            const char *data; /* TEXT and JSON; not terminated; UTF-8. */
+            uint32_t bytes;
+        } text;
+        uint8_t uuid[UUID_BYTES];
+        struct {
+            const float *data; /* Aligned for float. */
+            uint32_t dim;
+        } vector;
+    };
+};
+
+const char *type_name(enum value_type type); /* As in VQL: "INT". */
+/* The type of that VQL name, any case; TYPE_NULL where there is none. */
+enum value_type type_find(const char *name, size_t bytes);
+
+struct value value_null(void);
+struct value value_bool(bool x);
+struct value value_int(int64_t x);
+struct value value_float(double x);
+struct value value_text(const char *data, size_t bytes);
+struct value value_cstr(const char *text);
+struct value value_vector(const float *data, uint32_t dim);
+
+void value_write(struct buf *b, const struct value *v);
+/* Text is borrowed from the input; a vector is copied into @arena so that it is aligned.
+ * A bad type, a dimension over VECTOR_DIM_MAX or a short input fails the reader. */
+struct value value_read(struct reader *r, struct arena *arena);
+
+/* Total order within a type, NULL last; INT and FLOAT compare as numbers.  <0, 0, >0. */
+int value_compare(const struct value *a, const struct value *b);
+
+/* The text that VQL and CSV show: true, 12, 0.5 (shortest that reads back the same), RFC 4122 for
+ * UUID, 2026-01-31 12:00:00.25Z, [0.1,-2].  No quotes.  NULL appends nothing. */
+void value_format(struct buf *b, const struct value *v);
+/* The reverse, for a known type.  Copies go to @arena. */
+enum errcode value_parse(enum value_type type, const char *text, size_t bytes, struct arena *arena,
+                         struct value *out, struct err *err) WARN_UNUSED;
+
+bool utf8_is_valid(const char *text, size_t bytes);
+/* True where the text is one JSON value and nothing else.  Nesting is bounded. */
+bool json_is_valid(const char *text, size_t bytes);
+enum { JSON_DEPTH_MAX = 128 };
+
+/* The member @key of a JSON object (or element, for a decimal @key and an array): its raw JSON
+ * text, borrowed from @json; false where there is none.  For -> and ->>. */
+bool json_member(const char *json, size_t bytes, const char *key, size_t key_bytes,
+                 const char **member, size_t *member_bytes);
+
+#endif

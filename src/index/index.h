@@ -1,0 +1,146 @@
+/* The door of index: nearest neighbours over vectors; a pure library without files or sockets.
+ *
+ * An index holds (row number, vector) pairs.  Changes are *staged* in the order of the log and take
+ * effect for searches at once: a staged insert is found by an exact scan of the tail, a staged
+ * delete is hidden.  index_advance then links and unlinks them in that same order, so that the
+ * graph is a function of the sequence of stage calls alone - never of timing or of the number of
+ * threads - and replicas that applied one log answer the same.
+ *
+ * Threads: one thread at a time stages, one at a time advances or saves (they may differ and run
+ * at once); any number search meanwhile, without a lock.  A deleted slot is used again only when
+ * every search that could have seen it is over (epochs).
+ *
+ * Graph: HNSW (Malkov, Yashunin 2018): greedy descent (algorithm 2 with ef = 1), ef-bounded walk on
+ * layer 0, neighbours chosen by the heuristic of algorithm 4.  Levels come from hash(seed, row
+ * number), ties break by row number.  A delete relinks the neighbours at once; no tombstones.
+ *
+ * Distances are as in base/schema.h; under COSINE vectors are normalised as they are staged. */
+#ifndef VECTRON_INDEX_H
+#define VECTRON_INDEX_H
+
+#include "base/base.h"
+
+struct index;
+
+struct index_config {
+    enum index_kind kind; /* INDEX_FLAT never links: every search is exact. */
+    enum distance distance;
+    uint32_t dim;             /* 1 .. VECTOR_DIM_MAX */
+    uint32_t m;               /* 4 .. 64; 2 m on layer 0. */
+    uint32_t ef_construction; /* 8 .. 4096 */
+    uint64_t seed;
+};
+
+/* Chooses the distance kernels for this machine; once, before any other call.  @name forces one
+ * ("scalar", "avx2", "avx512") or is NULL for the best.  False where the machine has it not. */
+bool index_choose_kernel(const char *name);
+const char *index_kernel_name(void);
+
+struct index *index_new(const struct index_config *config, struct err *err);
+void index_free(struct index *index);
+
+/* ---- changes ---- */
+
+/* Stages n rows whose numbers are rising and larger than any before; vectors is n x dim floats,
+ * read during the call.  One call is one batch of linking: rows of a call are linked in chunks of
+ * INDEX_CHUNK.  @sequence is not smaller than any before.
+ * Errors: NOT_FINITE, ZERO_VECTOR (cosine), OUT_OF_MEMORY; then nothing is staged. */
+enum { INDEX_CHUNK = 64 };
+enum errcode index_stage_insert(struct index *index, uint64_t sequence, const uint64_t *rows,
+                                const float *vectors, size_t n, struct err *err) WARN_UNUSED;
+/* A row that is not there is no error. */
+enum errcode index_stage_delete(struct index *index, uint64_t sequence, uint64_t row,
+                                struct err *err) WARN_UNUSED;
+
+/* Parallel work: run(arg, i) for every i < n, in any order and on any threads, then return. */
+struct index_crew {
+    void (*for_each)(void *crew, size_t n, void (*run)(void *arg, size_t i), void *arg);
+    void *crew;
+};
+
+/* Links and unlinks up to about @rows_max staged rows; returns how many.  @crew may be NULL.
+ * OUT_OF_MEMORY leaves the rows staged: they are still found, and a later call tries again. */
+enum errcode index_advance(struct index *index, size_t rows_max, const struct index_crew *crew,
+                           size_t *n_done, struct err *err) WARN_UNUSED;
+
+size_t index_pending(const struct index *index);    /* Staged and not yet linked or unlinked. */
+uint64_t index_sequence(const struct index *index); /* All up to this one is in the graph. */
+size_t index_count(const struct index *index);      /* Rows that a search can find. */
+
+/* ---- searches ---- */
+
+struct index_hit {
+    uint64_t row;
+    float distance;
+};
+
+enum index_plan {
+    INDEX_WALK,  /* The graph, and the tail exactly. */
+    INDEX_EXACT, /* Every row. */
+};
+
+struct index_search {
+    const float *query; /* dim floats, any length; not normalised by the caller. */
+    size_t k;
+    size_t ef; /* At least k; WALK only. */
+    enum index_plan plan;
+    /* Which rows may be returned; NULL: all.  Called once a row, on the searching thread.  A walk
+     * goes on until it has k rows that match and no nearer one can be hidden, or it has looked at
+     * filter_visits_max rows: then *is_complete is false and the caller scans instead. */
+    bool (*matches)(void *arg, uint64_t row);
+    void *matches_arg;
+    size_t filter_visits_max; /* 0 = no bound. */
+    /* Polled every few thousand distances: true ends the search with CANCELED. */
+    bool (*is_canceled)(void *arg);
+    void *canceled_arg;
+};
+
+struct index_work { /* What a search cost; counters are added to. */
+    uint64_t distances;
+    uint64_t hops;
+    uint64_t tail_rows;
+    uint64_t filter_calls;
+    bool is_complete;
+};
+
+/* Writes up to k hits, nearest first, ties by row.  Scratch space is kept per calling thread and
+ * index_thread_exit frees it.  Errors: NOT_FINITE, ZERO_VECTOR, OUT_OF_MEMORY, CANCELED. */
+enum errcode index_search(struct index *index, const struct index_search *search,
+                          struct index_hit *hits, size_t *n_hits, struct index_work *work,
+                          struct err *err) WARN_UNUSED;
+void index_thread_exit(void);
+
+/* The distance of one pair, as a search reports it; for rescans and tests. */
+float index_distance(enum distance distance, const float *a, const float *b, uint32_t dim);
+
+/* ---- checkpoints ---- */
+
+/* The graph as a versioned byte stream with checksums: configuration, sequence, row numbers and
+ * neighbour lists, not the vectors.  Holds off index_advance while it encodes, never searches. */
+enum errcode index_save(struct index *index,
+                        enum errcode (*write)(void *arg, const void *data, size_t bytes,
+                                              struct err *err),
+                        void *arg, struct err *err) WARN_UNUSED;
+
+/* The reverse, in three steps, into a new index of the same configuration: the stream; then the
+ * vector of every row that the stream named (others are refused with CORRUPT); then the end, which
+ * fails with CORRUPT if one is missing.  After any failure only index_free is allowed. */
+enum errcode index_load(struct index *index,
+                        enum errcode (*read)(void *arg, void *data, size_t bytes, struct err *err),
+                        void *arg, struct err *err) WARN_UNUSED;
+bool index_load_wants(const struct index *index, uint64_t row);
+enum errcode index_load_vector(struct index *index, uint64_t row, const float *vector,
+                               struct err *err) WARN_UNUSED;
+enum errcode index_load_end(struct index *index, struct err *err) WARN_UNUSED;
+
+/* A digest of rows, levels and neighbour lists: equal on replicas at one sequence. */
+uint64_t index_digest(const struct index *index);
+
+struct index_figures {
+    size_t rows, pending, vector_bytes, graph_bytes;
+    unsigned levels;
+    double degree_mean; /* On layer 0. */
+};
+void index_figures(const struct index *index, struct index_figures *out);
+
+#endif

@@ -1,0 +1,122 @@
+/* The door of query: a parsed statement becomes a plan, and the plan becomes rows.
+ *
+ *   database  one for the process: the map, the shards, the work pool, the sessions' registry
+ *   session   policies of one client, its cancel flag, a running statement
+ *   prepared  a statement, parsed and analyzed: its parameters' types and its columns
+ *   portal    a prepared statement with its parameters, being run
+ *
+ * portal_run does as much as it can and never blocks its thread: where it must wait (a write's
+ * acknowledgement, work on the pool) it returns PORTAL_WAIT and later calls wake once, from any
+ * thread, whereupon its owner calls portal_run again on its own thread.  Statements whose estimated
+ * cost is small run where they were read; others go to the work pool. */
+#ifndef VECTRON_QUERY_H
+#define VECTRON_QUERY_H
+
+#include "base/base.h"
+#include "parser/parser.h"
+#include "pd/pd.h"
+#include "shard/shard.h"
+
+struct database;
+struct query_session;
+struct prepared;
+struct portal;
+
+/* ---- the database ---- */
+
+struct database_config {
+    const char *directory; /* shards/ is below it. */
+    struct repl *repl;
+    const struct policy_set *file_policies; /* Borrowed; replaced with database_reload. */
+    unsigned work_threads;
+};
+/* Opens the map and every shard. */
+enum errcode database_open(const struct database_config *config, struct database **out,
+                           struct err *err) WARN_UNUSED;
+void database_reload(struct database *db, const struct policy_set *file_policies);
+/* Flushes, writes checkpoints, closes everything.  No session may be open. */
+void database_close(struct database *db);
+
+/* ---- sessions ---- */
+
+struct query_session *session_new(struct database *db, uint64_t id, struct err *err);
+void session_free(struct query_session *session);
+/* Any thread: the running statement ends with CANCELED soon. */
+void session_cancel(struct query_session *session);
+struct policy_set *session_policies(struct query_session *session); /* Owner's thread only. */
+
+/* What SHOW SESSIONS tells; the server fills it in and keeps it up to date under the registry's
+ * lock through session_describe. */
+struct session_facts {
+    char user[NAME_BYTES_MAX + 1];
+    char application[NAME_BYTES_MAX + 1];
+    char peer[64];
+    uint64_t output_bytes;
+};
+void session_describe(struct query_session *session, const struct session_facts *facts);
+/* Finds by id and cancels where the secret fits; for CANCEL. */
+void session_set_secret(struct query_session *session, uint64_t secret);
+bool database_cancel(struct database *db, uint64_t session, uint64_t secret);
+
+/* ---- statements ---- */
+
+/* Prepares the first statement of @text; *rest is where the next begins; *out is NULL where there
+ * is none.  types[i] (enum value_type, 0 = unknown) for $1.. may be fewer than the statement has.
+ * A prepared statement that outlives a change of its collection is analyzed again when it is run. */
+enum errcode prepared_new(struct query_session *session, const char *text, size_t bytes,
+                          const uint8_t *types, size_t n_types, struct prepared **out,
+                          size_t *rest, struct err *err) WARN_UNUSED;
+void prepared_free(struct prepared *prepared); /* Portals of it may live on. */
+size_t prepared_parameters(const struct prepared *prepared, const uint8_t **types);
+
+struct result_column {
+    char name[NAME_BYTES_MAX + 1];
+    enum value_type type;
+    uint32_t dim;
+};
+/* 0 columns: gives no rows. */
+size_t prepared_columns(const struct prepared *prepared, const struct result_column **columns);
+
+/* Where a portal's results go.  All calls come from portal_run, on its caller's thread. */
+struct portal_sink {
+    void (*row)(void *arg, const struct value *values, size_t n);
+    bool (*is_full)(void *arg); /* Asked between rows: true makes portal_run return PORTAL_FULL. */
+    void (*copy_data)(void *arg, const void *data, size_t bytes);
+    void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total);
+    void (*notice)(void *arg, const struct err *notice);
+    void (*status)(void *arg, const char *name, const char *value); /* SET changed a policy. */
+    void (*wake)(void *arg); /* Any thread; see above. */
+    void *arg;
+};
+
+/* Copies the parameters.  Errors: UNKNOWN_PARAMETER, TYPE_MISMATCH, OUT_OF_MEMORY. */
+enum errcode portal_new(struct query_session *session, struct prepared *prepared,
+                        const struct value *parameters, size_t n, const struct portal_sink *sink,
+                        struct portal **out, struct err *err) WARN_UNUSED;
+/* Frees it; one that runs is canceled and freed when its work has ended. */
+void portal_free(struct portal *portal);
+size_t portal_columns(const struct portal *portal, const struct result_column **columns);
+
+enum portal_status {
+    PORTAL_DONE,      /* portal_tag and portal_rows tell of it. */
+    PORTAL_SUSPENDED, /* The row limit was reached. */
+    PORTAL_FULL,      /* The sink is full: call again when it is not. */
+    PORTAL_WAIT,      /* Call again after wake. */
+    PORTAL_COPY_IN,   /* Wants portal_copy_data; call again after it returned false or was ended. */
+    PORTAL_COPY_OUT,  /* Returned once, before the first copy_data: the owner announces it. */
+    PORTAL_FAILED,    /* *err tells. */
+};
+enum portal_status portal_run(struct portal *portal, uint64_t row_limit, struct err *err)
+    WARN_UNUSED;
+const char *portal_tag(const struct portal *portal);
+uint64_t portal_rows(const struct portal *portal); /* Given or changed. */
+
+/* COPY in.  portal_copy_data takes bytes cut anywhere; *is_full = true asks the owner to hold
+ * further data until wake.  The end and a failure are told, then portal_run says how it went. */
+enum copy_format portal_copy_format(const struct portal *portal, const uint8_t **types, size_t *n);
+enum errcode portal_copy_data(struct portal *portal, const void *data, size_t bytes, bool *is_full,
+                              struct err *err) WARN_UNUSED;
+void portal_copy_done(struct portal *portal);
+void portal_copy_fail(struct portal *portal, const char *reason, size_t bytes);
+
+#endif

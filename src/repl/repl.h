@@ -1,0 +1,112 @@
+/* The door of repl: a replicated log.
+ *
+ * What is submitted on a group's leader is applied on every replica, in order, once; its contents
+ * are opaque bytes.  A node has one struct repl for all of its groups: one log in one directory,
+ * one thread "log" that drives Raft and syncs one commit a turn for everything that waits, and one
+ * thread "apply" that hands committed entries to their groups in batches.  Here every group has
+ * one voter, this node; the engine is C-Raft through raft_step().
+ *
+ *   repl_submit -> queue -> [log thread: raft_step, write, sync] -> committed -> [apply thread:
+ *   group's apply] -> the write's stages
+ *
+ * Durability: a stage at or after REPL_LEADER is reported only when the entry is synced.  After a
+ * failed commit the group goes back to what is on disk and every write that waited gets the error:
+ * a write that failed with DISK_FULL or IO is not in the log.
+ *
+ * Entries are kept until repl_group_cut, so the owner calls it with what it has synced itself. */
+#ifndef VECTRON_REPL_H
+#define VECTRON_REPL_H
+
+#include "base/base.h"
+
+struct repl;
+struct repl_group;
+
+enum { REPL_ENTRY_BYTES_MAX = 32 << 20 };
+
+struct repl_config {
+    const char *directory; /* Made where it is missing. */
+    uint64_t node;         /* This node's Raft id, from 1. */
+    size_t map_bytes;      /* Address space for the log's file. */
+    size_t disk_reserve_bytes;
+    size_t in_memory_max;  /* Bytes submitted and not yet applied; beyond it OVERLOADED. */
+};
+
+/* Errors: IO, DISK_FULL, LOCKED (another process has it), FORMAT_UNSUPPORTED, CORRUPT. */
+enum errcode repl_open(const struct repl_config *config, struct repl **out, struct err *err)
+    WARN_UNUSED;
+/* Ends both threads after all that was submitted is applied.  Groups must be closed before. */
+void repl_close(struct repl *repl);
+
+/* ---- groups ---- */
+
+struct repl_write;
+
+struct repl_entry {
+    uint64_t index;
+    const uint8_t *data; /* Borrowed until apply returns. */
+    size_t bytes;
+    struct repl_write *write; /* Who submitted it on this node and still waits, or NULL. */
+};
+
+struct repl_group_config {
+    uint64_t id; /* Never used again after repl_group_destroy. */
+    uint64_t applied; /* What the owner has synced: entries after it are handed to apply again. */
+    /* On the apply thread: all entries in order, in batches as large as what waits (bounded by
+     * bytes).  Cannot fail: what an entry asks may be refused, but the owner keeps that as the
+     * entry's result.  The owner completes entry.write through repl_write_applied. */
+    void (*apply)(void *arg, const struct repl_entry *entries, size_t n);
+    void *arg;
+};
+
+/* Opens the group, makes it where it is new, and waits until this node leads it and everything
+ * that was committed before is applied. */
+enum errcode repl_group_open(struct repl *repl, const struct repl_group_config *config,
+                             struct repl_group **out, struct err *err) WARN_UNUSED;
+/* Waits until what was submitted is applied; afterwards apply is not called any more. */
+void repl_group_close(struct repl_group *group);
+/* Removes all of a closed group's log, in bounded slices in the background. */
+enum errcode repl_group_destroy(struct repl *repl, uint64_t id, struct err *err) WARN_UNUSED;
+/* Ids of the groups in the log; *ids is the caller's (mem_free MEM_LOG). */
+enum errcode repl_groups(struct repl *repl, uint64_t **ids, size_t *n, struct err *err) WARN_UNUSED;
+/* The owner has synced all up to @index: the log may forget it.  Any thread; returns at once. */
+void repl_group_cut(struct repl_group *group, uint64_t index);
+
+/* ---- writes ---- */
+
+enum repl_stage {
+    REPL_RECEIVED, /* In the leader's queue. */
+    REPL_LEADER,   /* Synced in the leader's log. */
+    REPL_QUORUM,   /* Synced by a majority: committed. */
+    REPL_APPLIED,  /* The owner said so. */
+};
+
+/* One write, embedded in its submitter's own struct, which owns it until done() returns.  done is
+ * called exactly once, on the log or the apply thread (or inside repl_submit for REPL_RECEIVED):
+ * when @wait_for is reached, or on failure before it. */
+struct repl_write {
+    enum repl_stage wait_for;
+    void (*done)(struct repl_write *write, uint64_t index, const struct err *err);
+    /* repl's own */
+    struct repl_write *next;
+    struct repl_group *group;
+    uint64_t submitted_us;
+    bool is_done;
+};
+
+/* Takes @data (mem_alloc MEM_LOG), whatever happens.  Any thread; never blocks.  Errors are
+ * returned, and then done is not called: STATEMENT_TOO_LONG, OVERLOADED, SHUTTING_DOWN,
+ * DISK_FULL (free space under the reserve). */
+enum errcode repl_submit(struct repl_group *group, struct repl_write *write, void *data,
+                         size_t bytes, struct err *err) WARN_UNUSED;
+/* By the owner's apply, for a write that waits for REPL_APPLIED; @err is the entry's result. */
+void repl_write_applied(struct repl_write *write, uint64_t index, const struct err *err);
+
+struct repl_figures {
+    const char *role; /* "leader" */
+    uint64_t term, first, last, commit, applied;
+    size_t log_file_bytes; /* Of the node's log. */
+};
+void repl_group_figures(const struct repl_group *group, struct repl_figures *out);
+
+#endif

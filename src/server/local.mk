@@ -1,0 +1,2 @@
+# bin_PROGRAMS += src/server/vectrond comes with main.c.
+SERVER_LIBS = $(QUERY_LIBS)

@@ -1,0 +1,173 @@
+/* The door of shard: one shard on this machine.
+ *
+ * Rows in LMDB, an index over each vector column, and the commands that change both.  A write is a
+ * command: shard_submit -> repl (log, quorum) -> apply thread -> overlay (rows in memory that the
+ * file has not got yet) + index -> the caller's ack.  A flush writes the overlay and the applied
+ * position in one synced LMDB transaction now and then, and only behind it is the log cut: the log
+ * alone makes a write durable, the file makes it findable without a replay.
+ *
+ * Files in the shard's directory: data.mdb (LMDB), index-COLUMN.graph (checkpoints).  Formats are
+ * drawn in store.c and checkpoint.c.
+ *
+ * Reads go through a view: what was applied when it was opened, overlay and file together. */
+#ifndef VECTRON_SHARD_H
+#define VECTRON_SHARD_H
+
+#include "base/base.h"
+#include "index/index.h"
+#include "repl/repl.h"
+
+struct shard;
+struct shard_view;
+
+/* What all shards of a node share: the background thread (flush, checkpoints, calibration), the
+ * indexer thread and the crew for parallel work. */
+struct shard_host;
+struct shard_host_config {
+    const struct policy_set *file_policies; /* Borrowed; replaced with shard_host_reload. */
+    unsigned work_threads;
+};
+enum errcode shard_host_new(const struct shard_host_config *config, struct shard_host **out,
+                            struct err *err) WARN_UNUSED;
+void shard_host_reload(struct shard_host *host, const struct policy_set *file_policies);
+void shard_host_free(struct shard_host *host);
+
+struct shard_config {
+    const char *directory; /* Made where it is missing. */
+    uint64_t group;        /* Of the log. */
+    const struct schema *schema; /* Copied. */
+    struct repl *repl;
+    struct shard_host *host;
+};
+
+/* Opens files, loads the index from its checkpoint (or says in the log why it is rebuilt), replays
+ * the log.  Afterwards the shard serves; an index that is behind is caught up in the background.
+ * Errors: IO, CORRUPT, FORMAT_UNSUPPORTED, LOCKED, OUT_OF_MEMORY. */
+enum errcode shard_open(const struct shard_config *config, struct shard **out, struct err *err)
+    WARN_UNUSED;
+/* Flushes, writes checkpoints, closes.  No view may be open. */
+void shard_close(struct shard *shard);
+/* Closes without them and removes the directory and the log's group. */
+void shard_destroy(struct shard *shard);
+
+const struct schema *shard_schema(const struct shard *shard);
+
+/* ---- writes ---- */
+
+enum shard_op {
+    SHARD_INSERT,        /* The key must be free: DUPLICATE_KEY. */
+    SHARD_INSERT_IGNORE, /* Skipped where the key is taken. */
+    SHARD_UPSERT,        /* Where the key is taken, the columns of the mask replace the row's. */
+    SHARD_REPLACE,       /* The key must be taken, by a row with this stamp: CONFLICT. */
+    SHARD_DELETE,        /* As REPLACE; the row goes. */
+};
+
+/* A command is built row by row, then submitted: all of it happens or none. */
+struct shard_command;
+struct shard_command *shard_command_new(const struct schema *schema, struct err *err);
+void shard_command_free(struct shard_command *command);
+/* @values has one member a column, in the schema's order; types as the schema says (NULL where a
+ * column has none).  @columns is the bit set of the columns given (UPSERT), 256 bits.  @stamp is
+ * shard_row_stamp of the row that a REPLACE or DELETE was decided on.  DELETE needs only values[0].
+ * Errors: NOT_NULL, WRONG_DIMENSION, NOT_FINITE, ZERO_VECTOR, TYPE_MISMATCH, STRING_TOO_LONG,
+ * STATEMENT_TOO_LONG (over REPL_ENTRY_BYTES_MAX); the message names the column. */
+enum errcode shard_command_add(struct shard_command *command, enum shard_op op,
+                               const struct value *values, const uint64_t columns[4],
+                               uint32_t stamp, struct err *err) WARN_UNUSED;
+size_t shard_command_bytes(const struct shard_command *command);
+size_t shard_command_rows(const struct shard_command *command);
+
+/* Submitted and waited for; embedded in the caller's own struct, which owns it until done returns.
+ * done is called once, on any thread.  Not called if shard_submit itself fails. */
+struct shard_write {
+    enum ack ack;
+    void (*done)(struct shard_write *write, const struct err *err);
+    uint64_t rows; /* Changed by the command; filled in before done, from ACK_VISIBLE on. */
+    uint64_t index; /* Of the log. */
+    struct repl_write repl; /* shard's own from here on. */
+    struct shard *shard;
+    struct shard_write *next;
+};
+/* Takes @command, whatever happens.  Below ACK_VISIBLE the result of the apply (a duplicate key)
+ * is not waited for and not reported: the policy's text says so. */
+enum errcode shard_submit(struct shard *shard, struct shard_command *command,
+                          struct shard_write *write, struct err *err) WARN_UNUSED;
+
+/* ---- reads ---- */
+
+/* A view sees all that was applied when it was opened and nothing later.  Short-lived: while it is
+ * open the file cannot reuse pages.  One thread. */
+enum errcode shard_view_open(struct shard *shard, struct shard_view **out, struct err *err)
+    WARN_UNUSED;
+void shard_view_close(struct shard_view *view);
+
+/* A row as it is stored; borrowed until the view closes. */
+struct shard_row {
+    uint64_t number; /* Of the row, within the shard; rising with time. */
+    const uint8_t *data;
+    size_t bytes;
+};
+uint32_t shard_row_stamp(const struct shard_row *row); /* Changes when the row does. */
+/* Decodes the columns whose bit is set in @columns (NULL: all) into values[column]; others are left
+ * alone.  Texts are borrowed from the row; vectors are copied to @arena.  CORRUPT names the row. */
+enum errcode shard_row_decode(const struct schema *schema, const struct shard_row *row,
+                              const uint64_t columns[4], struct value *values,
+                              struct arena *arena, struct err *err) WARN_UNUSED;
+
+/* found = false where there is none.  @key has the primary key's type. */
+enum errcode shard_view_get(struct shard_view *view, const struct value *key,
+                            struct shard_row *out, bool *found, struct err *err) WARN_UNUSED;
+enum errcode shard_view_get_number(struct shard_view *view, uint64_t number,
+                                   struct shard_row *out, bool *found, struct err *err) WARN_UNUSED;
+/* Rows in the order of their numbers, from @from on; found = false at the end. */
+enum errcode shard_view_next(struct shard_view *view, uint64_t from, struct shard_row *out,
+                             bool *found, struct err *err) WARN_UNUSED;
+uint64_t shard_view_count(const struct shard_view *view); /* Rows in the view. */
+
+/* ---- searches ---- */
+
+struct shard_search {
+    uint32_t column; /* Of the schema; a VECTOR. */
+    struct index_search index; /* query, k, ef, plan, filter, cancel. */
+    enum on_lag on_lag;
+    uint64_t index_lag_max;
+    uint64_t deadline_us; /* Of clock_micros; 0 = none. ON_LAG_WAIT gives up at it: TIMEOUT. */
+};
+/* Every row that was acknowledged (visible) before the call is considered.  INDEX_LAG where
+ * on_lag says so. */
+enum errcode shard_search(struct shard *shard, const struct shard_search *search,
+                          struct index_hit *hits, size_t *n_hits, struct index_work *work,
+                          struct err *err) WARN_UNUSED;
+
+/* The ef that reaches @recall on this shard's data, at least k: from the calibration where there is
+ * one (*is_measured), else from a cautious rule. */
+size_t shard_ef_for(struct shard *shard, uint32_t column, double recall, size_t k,
+                    bool *is_measured);
+
+/* ---- care ---- */
+
+/* Flush, then checkpoints of every index; returns when they are synced.  progress may be NULL. */
+enum errcode shard_checkpoint(struct shard *shard,
+                              void (*progress)(void *arg, const char *phase, uint64_t done,
+                                               uint64_t total),
+                              void *arg, struct err *err) WARN_UNUSED;
+
+struct shard_figures {
+    uint64_t rows, applied, flushed, unflushed_bytes, unflushed_rows;
+    uint64_t index_lag, index_rows, vector_bytes, graph_bytes, file_bytes;
+    uint64_t checkpoint_lag; /* Changes since the last checkpoint. */
+    struct repl_figures log;
+    const char *state; /* "serving", "catching up", "rebuilding index", "disk full" */
+};
+void shard_figures(struct shard *shard, struct shard_figures *out);
+
+struct shard_recall { /* What calibration measured last, for SHOW RECALL. */
+    uint64_t samples;
+    double recall[3]; /* At ef_points. */
+    uint32_t ef_for_90, ef_for_95, ef_for_99;
+    double measured;  /* recall@10 of the ef that the collection's policy gives. */
+    int64_t wall_us;  /* When; 0 = never. */
+};
+bool shard_recall(struct shard *shard, uint32_t column, struct shard_recall *out);
+
+#endif

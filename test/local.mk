@@ -1,0 +1,15 @@
+# Unit tests by folder; each links only its folder and those below it.
+# check.sh counts the lines that cmocka prints.
+TEST_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+if HAVE_CMOCKA
+include test/unit/base/local.mk
+include test/unit/net/local.mk
+include test/unit/parser/local.mk
+include test/unit/index/local.mk
+include test/unit/repl/local.mk
+include test/unit/shard/local.mk
+include test/unit/pd/local.mk
+include test/unit/query/local.mk
+include test/unit/server/local.mk
+include test/unit/client/local.mk
+endif

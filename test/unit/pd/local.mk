@@ -1,0 +1,1 @@
+# Unit tests of src/pd: test_NAME.c, added to check_PROGRAMS and TESTS.

@@ -1,0 +1,1 @@
+# What tools/ adds to the build.
