@@ -31,6 +31,12 @@ enum {
     WIRE_FRAME_BYTES_MAX = 1 << 30, /* What a client accepts of a server. */
 };
 
+/* What DESCRIBE and CLOSE name. */
+enum wire_kind {
+    WIRE_KIND_STATEMENT = 'S',
+    WIRE_KIND_PORTAL = 'P'
+};
+
 /* Types of frames.  Letters are unique over both directions except COPY's, which both use. */
 enum wire_type {
 #define MESSAGE(name, letter, from, fields, text) WIRE_##name = (letter),
@@ -38,7 +44,11 @@ enum wire_type {
 #undef MESSAGE
 };
 
-enum wire_from { FROM_CLIENT = 1, FROM_SERVER = 2, FROM_BOTH = 3 };
+enum wire_from {
+    FROM_CLIENT = 1,
+    FROM_SERVER = 2,
+    FROM_BOTH = 3
+};
 
 struct wire_row {
     const char *name;
@@ -53,9 +63,13 @@ const struct wire_row *wire_find(uint8_t letter); /* NULL where there is none. *
 size_t wire_begin(struct buf *b, enum wire_type type);
 void wire_end(struct buf *b, size_t begun_at);
 
-/* The frame at the front of @data.  WIRE_NEED_MORE: *need_bytes is the total that is wanted.
- * WIRE_TOO_LARGE: the payload is over @payload_bytes_max. */
-enum wire_status { WIRE_FRAME, WIRE_NEED_MORE, WIRE_TOO_LARGE };
+/* The frame at the front of @data; *need_bytes is the whole frame's, header included, as far as it
+ * is known.  WIRE_TOO_LARGE: the payload is over @payload_bytes_max. */
+enum wire_status {
+    WIRE_FRAME,
+    WIRE_NEED_MORE,
+    WIRE_TOO_LARGE
+};
 struct wire_frame {
     uint8_t type;
     const uint8_t *payload; /* Borrowed from the input. */
@@ -82,7 +96,10 @@ struct wire_startup {
     struct wire_option options[WIRE_OPTIONS_MAX];
 };
 void wire_write_startup(struct buf *b, const struct wire_startup *m);
+/* True also for another major version, of which only magic and version are read. */
 bool wire_read_startup(struct reader *r, struct wire_startup *m);
+void wire_write_auth(struct buf *b, uint8_t kind);
+bool wire_read_auth(struct reader *r, uint8_t *kind);
 
 struct wire_key {
     uint64_t session;
@@ -117,6 +134,10 @@ bool wire_read_execute(struct reader *r, struct wire_str *portal, uint32_t *row_
 void wire_write_text(struct buf *b, enum wire_type type, const char *text, size_t bytes);
 bool wire_read_text(struct reader *r, struct wire_str *text);
 void wire_write_empty(struct buf *b, enum wire_type type);
+
+/* PARAMETERS: u16 n, n u8 types. */
+void wire_write_parameters(struct buf *b, const uint8_t *types, uint16_t n);
+bool wire_read_parameters(struct reader *r, const uint8_t **types, uint16_t *n);
 
 /* ROW_DESCRIPTION: u16 n, then name, u8 type, u32 dimension (VECTOR, else 0). */
 struct wire_column {
