@@ -153,7 +153,9 @@ void wire_write_row(struct buf *b, const struct value *values, uint16_t n);
 /* COMMAND_COMPLETE: tag ("INSERT", "SEARCH"), u64 rows. */
 void wire_write_complete(struct buf *b, const char *tag, uint64_t rows);
 bool wire_read_complete(struct reader *r, struct wire_str *tag, uint64_t *rows);
-/* COPY_IN and COPY_OUT: u8 format (enum copy_format's numbers), u16 n, n u8 types. */
+/* COPY_IN and COPY_OUT: u8 format (enum copy_format's numbers), u16 n, n u8 types.  COPY_DATA of
+ * the binary format (3) is rows one after another, each as the payload of ROW: u16 n, n values;
+ * of fbin (2): u32 rows, u32 dimension, then rows * dimension raw f32, as the files have it. */
 void wire_write_copy(struct buf *b, enum wire_type type, uint8_t format, const uint8_t *types,
                      uint16_t n);
 bool wire_read_copy(struct reader *r, uint8_t *format, const uint8_t **types, uint16_t *n);
