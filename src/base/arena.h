@@ -10,7 +10,7 @@
 struct arena;
 
 struct arena *arena_new(enum mem_category category, size_t budget_bytes) WARN_UNUSED;
-void arena_free(struct arena *arena); /* NULL is allowed. */
+void arena_free(struct arena *arena);  /* NULL is allowed. */
 void arena_reset(struct arena *arena); /* Frees all but the first block. */
 
 /* Owned by the arena, until reset.  Aligned for any type.  Zero bytes give a unique pointer. */

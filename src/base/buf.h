@@ -31,9 +31,9 @@ void buf_u32(struct buf *b, uint32_t x);
 void buf_u64(struct buf *b, uint64_t x);
 void buf_f32(struct buf *b, float x);
 void buf_f64(struct buf *b, double x);
-void buf_varint(struct buf *b, uint64_t x);                       /* LEB128, at most 10 bytes. */
-void buf_str(struct buf *b, const char *text, size_t bytes);      /* u32 length, then bytes. */
-void buf_floats(struct buf *b, const float *x, size_t n);         /* n raw f32. */
+void buf_varint(struct buf *b, uint64_t x);                  /* LEB128, at most 10 bytes. */
+void buf_str(struct buf *b, const char *text, size_t bytes); /* u32 length, then bytes. */
+void buf_floats(struct buf *b, const float *x, size_t n);    /* n raw f32. */
 void buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 void buf_patch_u32(struct buf *b, size_t at, uint32_t x);
 

@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 #if defined(__GNUC__)
-#define WARN_UNUSED __attribute__((warn_unused_result))
+#define WARN_UNUSED             __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
-#define NO_RETURN __attribute__((noreturn))
+#define NO_RETURN               __attribute__((noreturn))
 #else
 #define WARN_UNUSED
 #define PRINTF_LIKE(fmt, first)
@@ -21,12 +21,12 @@
 
 /* Clang's thread-safety analysis reads these; other compilers see nothing. */
 #if defined(__clang__)
-#define CAPABILITY(name) __attribute__((capability(name)))
-#define REQUIRES(...) __attribute__((requires_capability(__VA_ARGS__)))
-#define EXCLUDES(...) __attribute__((locks_excluded(__VA_ARGS__)))
-#define ACQUIRE(...) __attribute__((acquire_capability(__VA_ARGS__)))
-#define RELEASE(...) __attribute__((release_capability(__VA_ARGS__)))
-#define GUARDED_BY(x) __attribute__((guarded_by(x)))
+#define CAPABILITY(name)   __attribute__((capability(name)))
+#define REQUIRES(...)      __attribute__((requires_capability(__VA_ARGS__)))
+#define EXCLUDES(...)      __attribute__((locks_excluded(__VA_ARGS__)))
+#define ACQUIRE(...)       __attribute__((acquire_capability(__VA_ARGS__)))
+#define RELEASE(...)       __attribute__((release_capability(__VA_ARGS__)))
+#define GUARDED_BY(x)      __attribute__((guarded_by(x)))
 #define NO_THREAD_ANALYSIS __attribute__((no_thread_safety_analysis))
 #else
 #define CAPABILITY(name)
@@ -46,7 +46,7 @@ NO_RETURN void check_failed(const char *file, int line, const char *claim);
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The struct of which @member is a part, from a pointer to that part. */
-#define CONTAINER_OF(pointer, type, member) \
+#define CONTAINER_OF(pointer, type, member)                                                        \
     ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #endif

@@ -4,9 +4,9 @@
 
 #include "base/check.h"
 
-uint64_t clock_micros(void);      /* Monotonic. */
-uint64_t clock_nanos(void);       /* Monotonic, for profiles. */
-int64_t clock_wall_micros(void);  /* Since 1970-01-01 UTC; may jump. */
+uint64_t clock_micros(void);     /* Monotonic. */
+uint64_t clock_nanos(void);      /* Monotonic, for profiles. */
+int64_t clock_wall_micros(void); /* Since 1970-01-01 UTC; may jump. */
 void clock_sleep_micros(uint64_t micros);
 
 /* A simulation's clock: from now on the functions above ask @now (microseconds); NULL ends it. */

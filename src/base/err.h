@@ -53,10 +53,10 @@ void err_collection(struct err *e, const char *name);
 void err_column(struct err *e, const char *name);
 void err_policy(struct err *e, const char *name);
 
-const char *err_sqlstate(enum errcode code);             /* Five characters; "00000" for ERR_OK. */
-const char *err_name(enum errcode code);                 /* As in errors.def, upper case. */
-const char *err_text(enum errcode code);                 /* What the manual says of it. */
-enum errcode err_from_sqlstate(const char *sqlstate);    /* ERR_INTERNAL where none fits. */
+const char *err_sqlstate(enum errcode code);          /* Five characters; "00000" for ERR_OK. */
+const char *err_name(enum errcode code);              /* As in errors.def, upper case. */
+const char *err_text(enum errcode code);              /* What the manual says of it. */
+enum errcode err_from_sqlstate(const char *sqlstate); /* ERR_INTERNAL where none fits. */
 
 /* The entry of @names nearest to @wanted by edit distance, or NULL where none is near enough to be
  * a slip of the fingers.  For hints.  Case is ignored.  Borrowed from @names. */

@@ -31,8 +31,8 @@ struct mem_region {
     size_t bytes_used;
     enum mem_category category;
 };
-bool mem_region_reserve(struct mem_region *region, enum mem_category category, size_t bytes_max)
-    WARN_UNUSED;
+bool mem_region_reserve(struct mem_region *region, enum mem_category category,
+                        size_t bytes_max) WARN_UNUSED;
 bool mem_region_use(struct mem_region *region, size_t bytes_used) WARN_UNUSED;
 /* Makes the address space larger.  base may change: no thread may be looking at it. */
 bool mem_region_grow(struct mem_region *region, size_t bytes_max) WARN_UNUSED;

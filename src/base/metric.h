@@ -7,7 +7,11 @@
 
 #include "base/buf.h"
 
-enum metric_kind { METRIC_IS_COUNTER, METRIC_IS_GAUGE, METRIC_IS_HISTOGRAM };
+enum metric_kind {
+    METRIC_IS_COUNTER,
+    METRIC_IS_GAUGE,
+    METRIC_IS_HISTOGRAM
+};
 
 enum metric_id {
 #define METRIC_ROW(name, kind, unit, text) METRIC_##name,
@@ -24,8 +28,8 @@ struct metric_row {
 };
 
 const struct metric_row *metric_row(enum metric_id id);
-void metric_add(enum metric_id id, int64_t n);     /* Counters and gauges. */
-void metric_set(enum metric_id id, int64_t value); /* Gauges. */
+void metric_add(enum metric_id id, int64_t n);              /* Counters and gauges. */
+void metric_set(enum metric_id id, int64_t value);          /* Gauges. */
 void metric_observe_us(enum metric_id id, uint64_t micros); /* Histograms of seconds. */
 int64_t metric_value(enum metric_id id); /* A histogram's: the number of observations. */
 /* The value below which @share (0..1) of a histogram's observations lie, in microseconds. */

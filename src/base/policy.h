@@ -10,7 +10,8 @@
 #include "base/value.h"
 
 enum policy_id {
-#define POLICY(name, plane, type, def, min, max, choices, scopes, apply, improves, costs, signal, undo, text) \
+#define POLICY(name, plane, type, def, min, max, choices, scopes, apply, improves, costs, signal,  \
+               undo, text)                                                                         \
     POLICY_##name,
 #include "base/policies.def"
 #undef POLICY
@@ -47,9 +48,15 @@ enum { /* Scopes of a row: where it may be set.  Built-in goes without saying. *
 
 /* When a changed value in the file takes effect: at SIGHUP, or at the next start only.  A SIGHUP
  * that finds a changed restart-only policy says so in the log and in SHOW (pending). */
-enum policy_apply { APPLY_NOW, APPLY_AT_START };
+enum policy_apply {
+    APPLY_NOW,
+    APPLY_AT_START
+};
 
-enum { POLICY_TEXT_BYTES = 128, POLICY_CHOICES_MAX = 8 };
+enum {
+    POLICY_TEXT_BYTES = 128,
+    POLICY_CHOICES_MAX = 8
+};
 
 struct policy_value {
     bool is_auto; /* The server derives it; only where the default is auto. */
@@ -112,10 +119,31 @@ void policy_set_write(struct buf *b, const struct policy_set *set);
 enum errcode policy_set_read(struct reader *r, struct policy_set *set, struct err *err) WARN_UNUSED;
 
 /* Choices, in the order of their rows in policies.def. */
-enum index_kind { INDEX_HNSW, INDEX_FLAT };
-enum index_mode { INDEX_MODE_SYNC, INDEX_MODE_ASYNC };
-enum on_lag { ON_LAG_SCAN, ON_LAG_WAIT, ON_LAG_FAIL };
-enum ack { ACK_RECEIVED, ACK_LEADER, ACK_QUORUM, ACK_VISIBLE, ACK_INDEXED };
-enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
+enum index_kind {
+    INDEX_HNSW,
+    INDEX_FLAT
+};
+enum index_mode {
+    INDEX_MODE_SYNC,
+    INDEX_MODE_ASYNC
+};
+enum on_lag {
+    ON_LAG_SCAN,
+    ON_LAG_WAIT,
+    ON_LAG_FAIL
+};
+enum ack {
+    ACK_RECEIVED,
+    ACK_LEADER,
+    ACK_QUORUM,
+    ACK_VISIBLE,
+    ACK_INDEXED
+};
+enum log_level {
+    LOG_DEBUG,
+    LOG_INFO,
+    LOG_WARNING,
+    LOG_ERROR
+};
 
 #endif

@@ -15,7 +15,11 @@ enum {
 
 /* How near two vectors are.  A distance is smaller where they are nearer: L2 is the Euclidean
  * distance, COSINE is 1 - cos, DOT is the negated inner product.  Numbers on wire and disk. */
-enum distance { DISTANCE_L2 = 1, DISTANCE_COSINE = 2, DISTANCE_DOT = 3 };
+enum distance {
+    DISTANCE_L2 = 1,
+    DISTANCE_COSINE = 2,
+    DISTANCE_DOT = 3
+};
 
 struct column {
     char name[NAME_BYTES_MAX + 1];

@@ -71,7 +71,9 @@ enum errcode value_parse(enum value_type type, const char *text, size_t bytes, s
 bool utf8_is_valid(const char *text, size_t bytes);
 /* True where the text is one JSON value and nothing else.  Nesting is bounded. */
 bool json_is_valid(const char *text, size_t bytes);
-enum { JSON_DEPTH_MAX = 128 };
+enum {
+    JSON_DEPTH_MAX = 128
+};
 
 /* The member @key of a JSON object (or element, for a decimal @key and an array): its raw JSON
  * text, borrowed from @json; false where there is none.  For -> and ->>. */

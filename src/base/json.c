@@ -1,0 +1,296 @@
+/* UTF-8 and JSON (RFC 3629, RFC 8259): validity, and one member of a value.  Nothing is copied. */
+#include "base/value.h"
+
+#include <string.h>
+
+/* ---- UTF-8 ---- */
+
+/* Bytes of the character that starts at @p, or 0 where it is none.  Overlong forms, surrogates and
+ * code points over U+10FFFF are none. */
+static size_t utf8_character(const uint8_t *p, size_t left)
+{
+    if (p[0] < 0x80) {
+        return 1;
+    }
+    size_t bytes = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+    if (p[0] < 0xc2 || p[0] > 0xf4 || bytes > left) {
+        return 0;
+    }
+    for (size_t i = 1; i < bytes; i++) {
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    bool is_bad = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+                  (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f);
+    return is_bad ? 0 : bytes;
+}
+
+bool utf8_is_valid(const char *text, size_t bytes)
+{
+    const uint8_t *p = (const uint8_t *)text;
+    while (bytes > 0) {
+        size_t n = utf8_character(p, bytes);
+        if (n == 0 || p[0] == 0) { /* A zero byte ends texts elsewhere: refused as in PostgreSQL. */
+            return false;
+        }
+        p += n;
+        bytes -= n;
+    }
+    return true;
+}
+
+/* ---- JSON ---- */
+
+struct cursor {
+    const char *at, *end;
+};
+
+static void skip_blanks(struct cursor *c)
+{
+    while (c->at < c->end &&
+           (*c->at == ' ' || *c->at == '\t' || *c->at == '\n' || *c->at == '\r')) {
+        c->at++;
+    }
+}
+
+static bool take(struct cursor *c, char wanted)
+{
+    if (c->at < c->end && *c->at == wanted) {
+        c->at++;
+        return true;
+    }
+    return false;
+}
+
+static bool skip_word(struct cursor *c, const char *word)
+{
+    size_t bytes = strlen(word);
+    if ((size_t)(c->end - c->at) < bytes || memcmp(c->at, word, bytes) != 0) {
+        return false;
+    }
+    c->at += bytes;
+    return true;
+}
+
+static bool skip_escape(struct cursor *c)
+{
+    if (c->at == c->end) {
+        return false;
+    }
+    char kind = *c->at++;
+    if (kind != 'u') {
+        return strchr("\"\\/bfnrt", kind) != NULL && kind != '\0';
+    }
+    for (int i = 0; i < 4; i++, c->at++) {
+        if (c->at == c->end || *c->at == '\0' || strchr("0123456789abcdefABCDEF", *c->at) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool skip_string(struct cursor *c)
+{
+    if (!take(c, '"')) {
+        return false;
+    }
+    while (c->at < c->end) {
+        unsigned char byte = (unsigned char)*c->at++;
+        if (byte == '"') {
+            return true;
+        }
+        if (byte < ' ' || (byte == '\\' && !skip_escape(c))) {
+            return false;
+        }
+    }
+    return false;
+}
+
+static bool skip_digits(struct cursor *c)
+{
+    const char *from = c->at;
+    while (c->at < c->end && *c->at >= '0' && *c->at <= '9') {
+        c->at++;
+    }
+    return c->at > from;
+}
+
+static bool skip_number(struct cursor *c)
+{
+    take(c, '-');
+    const char *from = c->at;
+    if (!skip_digits(c) || (*from == '0' && c->at > from + 1)) {
+        return false;
+    }
+    if (take(c, '.') && !skip_digits(c)) {
+        return false;
+    }
+    if (take(c, 'e') || take(c, 'E')) {
+        if (!take(c, '+')) {
+            take(c, '-');
+        }
+        return skip_digits(c);
+    }
+    return true;
+}
+
+static bool skip_scalar(struct cursor *c)
+{
+    if (c->at == c->end) {
+        return false;
+    }
+    switch (*c->at) {
+    case '"':
+        return skip_string(c);
+    case 't':
+        return skip_word(c, "true");
+    case 'f':
+        return skip_word(c, "false");
+    case 'n':
+        return skip_word(c, "null");
+    default:
+        return skip_number(c);
+    }
+}
+
+/* After "{" or a comma in an object: the member's name and its colon. */
+static bool skip_name(struct cursor *c)
+{
+    skip_blanks(c);
+    if (!skip_string(c)) {
+        return false;
+    }
+    skip_blanks(c);
+    return take(c, ':');
+}
+
+/* Skips one value, however nested, with a stack of closing brackets instead of recursion. */
+static bool skip_value(struct cursor *c)
+{
+    char closers[JSON_DEPTH_MAX];
+    size_t depth = 0;
+    for (;;) {
+        skip_blanks(c);
+        bool is_object = c->at < c->end && *c->at == '{';
+        bool is_array = c->at < c->end && *c->at == '[';
+        if (is_object || is_array) {
+            if (depth == JSON_DEPTH_MAX) {
+                return false;
+            }
+            c->at++;
+            closers[depth++] = is_object ? '}' : ']';
+            skip_blanks(c);
+            if (c->at == c->end || *c->at != closers[depth - 1]) {
+                if (is_object && !skip_name(c)) {
+                    return false;
+                }
+                continue;
+            }
+        } else if (!skip_scalar(c)) {
+            return false;
+        }
+        /* A value has ended, or an empty container stands before its bracket. */
+        for (;;) {
+            if (depth == 0) {
+                return true;
+            }
+            skip_blanks(c);
+            if (take(c, closers[depth - 1])) {
+                depth--;
+                continue;
+            }
+            if (!take(c, ',') || (closers[depth - 1] == '}' && !skip_name(c))) {
+                return false;
+            }
+            break;
+        }
+    }
+}
+
+bool json_is_valid(const char *text, size_t bytes)
+{
+    if (!utf8_is_valid(text, bytes)) {
+        return false;
+    }
+    struct cursor c = {text, text + bytes};
+    if (!skip_value(&c)) {
+        return false;
+    }
+    skip_blanks(&c);
+    return c.at == c.end;
+}
+
+static bool find_in_object(struct cursor *c, const char *key, size_t key_bytes,
+                           struct cursor *value)
+{
+    bool is_found = false;
+    skip_blanks(c);
+    while (c->at < c->end && *c->at != '}') {
+        skip_blanks(c);
+        const char *name = c->at + 1;
+        if (!skip_string(c)) {
+            return false;
+        }
+        bool is_it = (size_t)(c->at - 1 - name) == key_bytes && memcmp(name, key, key_bytes) == 0;
+        skip_blanks(c);
+        if (!take(c, ':')) {
+            return false;
+        }
+        skip_blanks(c);
+        const char *from = c->at;
+        if (!skip_value(c)) {
+            return false;
+        }
+        if (is_it) { /* The last of several members of one name wins, as in PostgreSQL. */
+            *value = (struct cursor){from, c->at};
+            is_found = true;
+        }
+        skip_blanks(c);
+        take(c, ',');
+        skip_blanks(c);
+    }
+    return is_found;
+}
+
+static bool find_in_array(struct cursor *c, const char *key, size_t key_bytes, struct cursor *value)
+{
+    size_t wanted = 0;
+    for (size_t i = 0; i < key_bytes; i++) {
+        if (key[i] < '0' || key[i] > '9' || i == 9) {
+            return false;
+        }
+        wanted = wanted * 10 + (size_t)(key[i] - '0');
+    }
+    skip_blanks(c);
+    for (size_t i = 0; key_bytes > 0 && c->at < c->end && *c->at != ']'; i++) {
+        skip_blanks(c);
+        const char *from = c->at;
+        if (!skip_value(c)) {
+            return false;
+        }
+        if (i == wanted) {
+            *value = (struct cursor){from, c->at};
+            return true;
+        }
+        skip_blanks(c);
+        take(c, ',');
+    }
+    return false;
+}
+
+bool json_member(const char *json, size_t bytes, const char *key, size_t key_bytes,
+                 const char **member, size_t *member_bytes)
+{
+    struct cursor c = {json, json + bytes}, value = {json, json};
+    skip_blanks(&c);
+    bool is_found = false;
+    if (take(&c, '{')) {
+        is_found = find_in_object(&c, key, key_bytes, &value);
+    } else if (take(&c, '[')) {
+        is_found = find_in_array(&c, key, key_bytes, &value);
+    }
+    *member = value.at;
+    *member_bytes = (size_t)(value.end - value.at);
+    return is_found;
+}

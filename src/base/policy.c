@@ -1,0 +1,468 @@
+/* Policies: the table, the parsing of values with their units, and the levels.
+ *
+ * Record of a set: u8 version = 1 | u16 n | n times: str name, u8 auto, str value as text.  Names
+ * and texts rather than numbers, so that the table's order is free to change. */
+#include "base/policy.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    POLICY_SET_VERSION = 1,
+    VALUE_TEXT_BYTES_MAX = 256,
+    POLICY_NAME_BYTES_MAX = 63
+};
+
+#define CHOICES(...)                                                                               \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+static const struct policy_row rows[POLICY_COUNT] = {
+#define POLICY(name, plane, type, def, min, max, choices, scopes, apply, improves, costs, signal,  \
+               undo, text)                                                                         \
+    {#name,  plane, type,     def,   min,    max,  choices,                                        \
+     scopes, apply, improves, costs, signal, undo, text},
+#include "base/policies.def"
+#undef POLICY
+};
+#undef CHOICES
+
+const struct policy_row *policy_row(enum policy_id id)
+{
+    CHECK(id < POLICY_COUNT);
+    return &rows[id];
+}
+
+enum policy_id policy_find(const char *name, const char **nearest)
+{
+    const char *names[POLICY_COUNT];
+    for (int id = 0; id < POLICY_COUNT; id++) {
+        names[id] = rows[id].name;
+        if (strcasecmp(names[id], name) == 0) {
+            return (enum policy_id)id;
+        }
+    }
+    if (nearest != NULL) {
+        *nearest = err_nearest(name, names, POLICY_COUNT);
+    }
+    return POLICY_COUNT;
+}
+
+const char *policy_level_name(enum policy_level level)
+{
+    static const char *const names[LEVEL_COUNT] = {"built-in", "file", "collection", "session",
+                                                   "statement"};
+    CHECK(level < LEVEL_COUNT);
+    return names[level];
+}
+
+/* ---- text to value ---- */
+
+struct unit {
+    const char *name;
+    double factor;
+};
+
+static const struct unit duration_units[] = {
+    {"us", 1}, {"ms", 1e3}, {"s", 1e6}, {"min", 6e7}, {"h", 3.6e9}, {"d", 8.64e10}, {"", 1e3},
+};
+
+static const struct unit byte_units[] = {
+    {"B", 1},
+    {"kB", 1024},
+    {"KiB", 1024},
+    {"MB", 1 << 20},
+    {"MiB", 1 << 20},
+    {"GB", 1024.0 * (1 << 20)},
+    {"GiB", 1024.0 * (1 << 20)},
+    {"TiB", 1048576.0 * (1 << 20)},
+    {"", 1},
+};
+
+static bool parse_number_with_unit(const char *text, const struct unit *units, size_t n_units,
+                                   double *out)
+{
+    char *end;
+    errno = 0;
+    double x = strtod(text, &end);
+    if (end == text || errno != 0 || !isfinite(x)) {
+        return false;
+    }
+    while (*end == ' ') {
+        end++;
+    }
+    for (size_t i = 0; i < n_units; i++) {
+        if (strcasecmp(end, units[i].name) == 0) {
+            *out = x * units[i].factor;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_bool(const char *text, int64_t *out)
+{
+    static const char *const words[2][4] = {{"off", "false", "no", "0"},
+                                            {"on", "true", "yes", "1"}};
+    for (int truth = 0; truth < 2; truth++) {
+        for (size_t i = 0; i < COUNT_OF(words[0]); i++) {
+            if (strcasecmp(text, words[truth][i]) == 0) {
+                *out = truth;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool parse_choice(const struct policy_row *row, const char *text, int64_t *out)
+{
+    for (int i = 0; i < POLICY_CHOICES_MAX && row->choices[i] != NULL; i++) {
+        if (strcasecmp(text, row->choices[i]) == 0) {
+            *out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool parse_policy_number(const struct policy_row *row, const char *text, double *out)
+{
+    static const struct unit no_unit[] = {{"", 1}};
+    switch (row->type) {
+    case POLICY_IS_DURATION:
+        return parse_number_with_unit(text, duration_units, COUNT_OF(duration_units), out);
+    case POLICY_IS_BYTES:
+        return parse_number_with_unit(text, byte_units, COUNT_OF(byte_units), out);
+    default:
+        return parse_number_with_unit(text, no_unit, COUNT_OF(no_unit), out);
+    }
+}
+
+/* What a value of the row's type looks like, for hints. */
+static void hint_form(struct err *err, const struct policy_row *row)
+{
+    struct buf b;
+    buf_init(&b, MEM_GENERAL, ERR_FIELD_BYTES - 1);
+    switch (row->type) {
+    case POLICY_IS_BOOL:
+        buf_printf(&b, "write on or off");
+        break;
+    case POLICY_IS_INT:
+        buf_printf(&b, "write a whole number from %.0f to %.0f", row->min, row->max);
+        break;
+    case POLICY_IS_FLOAT:
+        buf_printf(&b, "write a number from %g to %g", row->min, row->max);
+        break;
+    case POLICY_IS_DURATION:
+        buf_printf(&b, "write a time from %gms to %gms, with us, ms, s, min, h or d",
+                   row->min / 1e3, row->max / 1e3);
+        break;
+    case POLICY_IS_BYTES:
+        buf_printf(&b, "write a size from %.0f to %.0f bytes, with KiB, MiB or GiB", row->min,
+                   row->max);
+        break;
+    case POLICY_IS_CHOICE:
+        buf_printf(&b, "write one of");
+        for (int i = 0; i < POLICY_CHOICES_MAX && row->choices[i] != NULL; i++) {
+            buf_printf(&b, "%s %s", i == 0 ? "" : ",", row->choices[i]);
+        }
+        break;
+    case POLICY_IS_TEXT:
+        buf_printf(&b, "write a text of at most %d bytes", POLICY_TEXT_BYTES - 1);
+        break;
+    }
+    if (strcmp(row->default_text, "auto") == 0) {
+        buf_printf(&b, ", or auto");
+    }
+    if (!b.failed) {
+        err_hint(err, "%.*s", (int)b.bytes, (const char *)b.data);
+    }
+    buf_fini(&b);
+}
+
+/* False where the text is not a value of the row's type or out of its bounds. */
+static bool parse_policy(const struct policy_row *row, const char *text, struct policy_value *out)
+{
+    double x;
+    memset(out, 0, sizeof(*out));
+    if (strcmp(row->default_text, "auto") == 0 && strcasecmp(text, "auto") == 0) {
+        out->is_auto = true;
+        return true;
+    }
+    switch (row->type) {
+    case POLICY_IS_BOOL:
+        return parse_bool(text, &out->integer);
+    case POLICY_IS_CHOICE:
+        return parse_choice(row, text, &out->integer);
+    case POLICY_IS_TEXT:
+        if (strlen(text) >= POLICY_TEXT_BYTES) {
+            return false;
+        }
+        strcpy(out->text, text);
+        return true;
+    case POLICY_IS_FLOAT:
+        if (!parse_policy_number(row, text, &x) || x < row->min || x > row->max) {
+            return false;
+        }
+        out->number = x;
+        return true;
+    case POLICY_IS_INT:
+    case POLICY_IS_DURATION:
+    case POLICY_IS_BYTES:
+        if (!parse_policy_number(row, text, &x) || x < row->min || x > row->max ||
+            (row->type == POLICY_IS_INT && x != floor(x))) {
+            return false;
+        }
+        out->integer = (int64_t)llround(x);
+        return true;
+    }
+    return false;
+}
+
+/* ---- sets ---- */
+
+static enum errcode refuse_scope(struct err *err, const struct policy_row *row,
+                                 enum policy_level level)
+{
+    struct buf b;
+    buf_init(&b, MEM_GENERAL, ERR_FIELD_BYTES - 1);
+    const char *joint = "";
+    for (int l = LEVEL_FILE; l < LEVEL_COUNT; l++) {
+        static const char *const how[LEVEL_COUNT] = {"", "in the configuration file or with --set",
+                                                     "in CREATE COLLECTION ... WITH (...)",
+                                                     "with SET", "in the statement's WITH (...)"};
+        if ((row->scopes & (1u << l)) != 0) {
+            buf_printf(&b, "%s%s", joint, how[l]);
+            joint = ", or ";
+        }
+    }
+    err_set(err, ERR_POLICY_SCOPE, "policy \"%s\" cannot be set at level %s", row->name,
+            policy_level_name(level));
+    if (!b.failed) {
+        err_hint(err, "set it %.*s", (int)b.bytes, (const char *)b.data);
+    }
+    buf_fini(&b);
+    err_policy(err, row->name);
+    return err->code;
+}
+
+enum errcode policy_assign(struct policy_set *set, enum policy_id id, enum policy_level level,
+                           const struct value *value, struct err *err)
+{
+    CHECK(level > LEVEL_BUILT_IN && level < LEVEL_COUNT);
+    const struct policy_row *row = policy_row(id);
+    if ((row->scopes & (1u << level)) == 0) {
+        return refuse_scope(err, row, level);
+    }
+    struct buf b;
+    buf_init(&b, MEM_GENERAL, VALUE_TEXT_BYTES_MAX);
+    value_format(&b, value);
+    buf_u8(&b, 0);
+    struct policy_value parsed;
+    bool is_good = !b.failed && value->type != TYPE_NULL && value->type != TYPE_VECTOR &&
+                   parse_policy(row, (const char *)b.data, &parsed);
+    if (!is_good) {
+        err_set(err, ERR_POLICY_BOUNDS, "policy \"%s\" cannot be \"%s\"", row->name,
+                b.failed ? "(too long)" : (const char *)b.data);
+        hint_form(err, row);
+        err_policy(err, row->name);
+    } else {
+        set->values[id] = parsed;
+        set->is_set |= UINT64_C(1) << id;
+    }
+    buf_fini(&b);
+    return is_good ? ERR_OK : err->code;
+}
+
+enum errcode policy_assign_name(struct policy_set *set, const char *name, enum policy_level level,
+                                const struct value *value, struct err *err)
+{
+    const char *nearest = NULL;
+    enum policy_id id = policy_find(name, &nearest);
+    if (id == POLICY_COUNT) {
+        err_set(err, ERR_UNKNOWN_POLICY, "policy \"%s\" does not exist", name);
+        if (nearest != NULL) {
+            err_hint(err, "perhaps you mean \"%s\"", nearest);
+        } else {
+            err_hint(err, "SHOW ALL lists the policies");
+        }
+        err_policy(err, name);
+        return ERR_UNKNOWN_POLICY;
+    }
+    return policy_assign(set, id, level, value, err);
+}
+
+void policy_clear(struct policy_set *set, enum policy_id id)
+{
+    set->is_set &= ~(UINT64_C(1) << id);
+}
+
+void policy_merge(struct policy_set *into, const struct policy_set *from)
+{
+    for (int id = 0; id < POLICY_COUNT; id++) {
+        if ((from->is_set >> id & 1) != 0) {
+            into->values[id] = from->values[id];
+        }
+    }
+    into->is_set |= from->is_set;
+}
+
+struct policy_value policy_get(const struct policy_view *view, enum policy_id id,
+                               enum policy_level *origin)
+{
+    for (int level = LEVEL_COUNT - 1; level > LEVEL_BUILT_IN; level--) {
+        const struct policy_set *set = view->levels[level];
+        if (set != NULL && (set->is_set >> id & 1) != 0) {
+            if (origin != NULL) {
+                *origin = (enum policy_level)level;
+            }
+            return set->values[id];
+        }
+    }
+    if (origin != NULL) {
+        *origin = LEVEL_BUILT_IN;
+    }
+    struct policy_value value;
+    CHECK(parse_policy(&rows[id], rows[id].default_text, &value));
+    return value;
+}
+
+int64_t policy_int(const struct policy_view *view, enum policy_id id)
+{
+    struct policy_value value = policy_get(view, id, NULL);
+    CHECK(!value.is_auto && rows[id].type != POLICY_IS_FLOAT && rows[id].type != POLICY_IS_TEXT);
+    return value.integer;
+}
+
+double policy_float(const struct policy_view *view, enum policy_id id)
+{
+    CHECK(rows[id].type == POLICY_IS_FLOAT);
+    return policy_get(view, id, NULL).number;
+}
+
+bool policy_bool(const struct policy_view *view, enum policy_id id)
+{
+    CHECK(rows[id].type == POLICY_IS_BOOL);
+    return policy_get(view, id, NULL).integer != 0;
+}
+
+/* ---- value to text ---- */
+
+/* The largest unit that leaves a whole number. */
+static void format_with_unit(struct buf *b, int64_t x, const struct unit *units, size_t n_units,
+                             const char *smallest)
+{
+    const struct unit *best = NULL;
+    for (size_t i = 0; i < n_units; i++) {
+        int64_t factor = (int64_t)units[i].factor;
+        bool is_shown = units[i].name[0] != '\0' && x != 0 && x % factor == 0;
+        if (is_shown && (best == NULL || factor >= (int64_t)best->factor)) {
+            best = &units[i];
+        }
+    }
+    if (best == NULL) {
+        buf_printf(b, "%lld%s", (long long)x, x == 0 ? "" : smallest);
+    } else {
+        buf_printf(b, "%lld%s", (long long)(x / (int64_t)best->factor), best->name);
+    }
+}
+
+void policy_format(struct buf *b, enum policy_id id, const struct policy_value *value)
+{
+    const struct policy_row *row = policy_row(id);
+    if (value->is_auto) {
+        buf_printf(b, "auto");
+        return;
+    }
+    switch (row->type) {
+    case POLICY_IS_BOOL:
+        buf_printf(b, "%s", value->integer != 0 ? "on" : "off");
+        break;
+    case POLICY_IS_INT:
+        buf_printf(b, "%lld", (long long)value->integer);
+        break;
+    case POLICY_IS_FLOAT:
+        buf_printf(b, "%.9g", value->number);
+        break;
+    case POLICY_IS_DURATION:
+        format_with_unit(b, value->integer, duration_units, COUNT_OF(duration_units), "us");
+        break;
+    case POLICY_IS_BYTES:
+        format_with_unit(b, value->integer, byte_units, COUNT_OF(byte_units), "B");
+        break;
+    case POLICY_IS_CHOICE:
+        buf_printf(b, "%s", row->choices[value->integer]);
+        break;
+    case POLICY_IS_TEXT:
+        buf_printf(b, "%s", value->text);
+        break;
+    }
+}
+
+/* ---- the record ---- */
+
+void policy_set_write(struct buf *b, const struct policy_set *set)
+{
+    uint16_t n = 0;
+    for (int id = 0; id < POLICY_COUNT; id++) {
+        n = (uint16_t)(n + (set->is_set >> id & 1));
+    }
+    buf_u8(b, POLICY_SET_VERSION);
+    buf_u16(b, n);
+    for (int id = 0; id < POLICY_COUNT; id++) {
+        if ((set->is_set >> id & 1) == 0) {
+            continue;
+        }
+        buf_str(b, rows[id].name, strlen(rows[id].name));
+        size_t length_at = b->bytes;
+        buf_u32(b, 0);
+        policy_format(b, (enum policy_id)id, &set->values[id]);
+        buf_patch_u32(b, length_at, (uint32_t)(b->bytes - length_at - sizeof(uint32_t)));
+    }
+}
+
+static enum errcode read_policy(struct reader *r, struct policy_set *set, struct err *err)
+{
+    char name[POLICY_NAME_BYTES_MAX + 1], text[VALUE_TEXT_BYTES_MAX + 1];
+    uint32_t name_bytes, text_bytes;
+    const char *n = reader_str(r, &name_bytes);
+    const char *t = reader_str(r, &text_bytes);
+    if (r->failed || name_bytes > POLICY_NAME_BYTES_MAX || text_bytes > VALUE_TEXT_BYTES_MAX) {
+        return err_set(err, ERR_CORRUPT, "a stored set of policies is damaged");
+    }
+    memcpy(name, n, name_bytes);
+    name[name_bytes] = '\0';
+    memcpy(text, t, text_bytes);
+    text[text_bytes] = '\0';
+    enum policy_id id = policy_find(name, NULL);
+    struct policy_value value;
+    if (id == POLICY_COUNT || !parse_policy(&rows[id], text, &value)) {
+        err_set(err, ERR_FORMAT_UNSUPPORTED,
+                "policy \"%s\" = \"%s\" is stored and this server does not know it", name, text);
+        err_hint(err, "use the server's version that wrote it, or a newer one");
+        return ERR_FORMAT_UNSUPPORTED;
+    }
+    set->values[id] = value;
+    set->is_set |= UINT64_C(1) << id;
+    return ERR_OK;
+}
+
+enum errcode policy_set_read(struct reader *r, struct policy_set *set, struct err *err)
+{
+    memset(set, 0, sizeof(*set));
+    uint8_t version = reader_u8(r);
+    uint16_t n = reader_u16(r);
+    if (r->failed || version != POLICY_SET_VERSION) {
+        return err_set(err, r->failed ? ERR_CORRUPT : ERR_FORMAT_UNSUPPORTED,
+                       "a stored set of policies is damaged or of version %u", version);
+    }
+    enum errcode code = ERR_OK;
+    for (uint16_t i = 0; i < n && code == ERR_OK; i++) {
+        code = read_policy(r, set, err);
+    }
+    return code;
+}

@@ -1,0 +1,113 @@
+/* Schemas: look-ups and the catalog's record.
+ *
+ * Record: u8 version = 1 | u64 id | str name | u16 n columns | columns: str name, u8 type, u32 dim,
+ * u8 distance, u8 not null | policies (policy_set_write). */
+#include "base/schema.h"
+
+#include <string.h>
+
+enum {
+    SCHEMA_VERSION = 1
+};
+
+int schema_column(const struct schema *schema, const char *name)
+{
+    for (uint32_t i = 0; i < schema->n_columns; i++) {
+        if (strcmp(schema->columns[i].name, name) == 0) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+int schema_first_vector(const struct schema *schema)
+{
+    for (uint32_t i = 0; i < schema->n_columns; i++) {
+        if (schema->columns[i].type == TYPE_VECTOR) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+const char *distance_name(enum distance distance)
+{
+    switch (distance) {
+    case DISTANCE_L2:
+        return "L2";
+    case DISTANCE_COSINE:
+        return "COSINE";
+    case DISTANCE_DOT:
+        return "DOT";
+    }
+    CHECK(!"a distance is one of three");
+    return "";
+}
+
+void schema_write(struct buf *b, const struct schema *schema)
+{
+    buf_u8(b, SCHEMA_VERSION);
+    buf_u64(b, schema->id);
+    buf_str(b, schema->name, strlen(schema->name));
+    buf_u16(b, (uint16_t)schema->n_columns);
+    for (uint32_t i = 0; i < schema->n_columns; i++) {
+        const struct column *c = &schema->columns[i];
+        buf_str(b, c->name, strlen(c->name));
+        buf_u8(b, (uint8_t)c->type);
+        buf_u32(b, c->dim);
+        buf_u8(b, (uint8_t)c->distance);
+        buf_u8(b, c->is_not_null);
+    }
+    policy_set_write(b, &schema->policies);
+}
+
+static bool read_name(struct reader *r, char out[NAME_BYTES_MAX + 1])
+{
+    uint32_t bytes;
+    const char *name = reader_str(r, &bytes);
+    if (name == NULL || bytes == 0 || bytes > NAME_BYTES_MAX || memchr(name, 0, bytes) != NULL) {
+        return false;
+    }
+    memcpy(out, name, bytes);
+    out[bytes] = '\0';
+    return true;
+}
+
+static bool read_column(struct reader *r, struct column *c)
+{
+    bool has_name = read_name(r, c->name);
+    uint8_t type = reader_u8(r);
+    c->dim = reader_u32(r);
+    uint8_t distance = reader_u8(r);
+    c->is_not_null = reader_u8(r) != 0;
+    if (r->failed || !has_name || type == TYPE_NULL || type >= TYPE_COUNT) {
+        return false;
+    }
+    c->type = (enum value_type)type;
+    c->distance = (enum distance)distance;
+    return type == TYPE_VECTOR ? c->dim >= 1 && c->dim <= VECTOR_DIM_MAX &&
+                                     distance >= DISTANCE_L2 && distance <= DISTANCE_DOT
+                               : c->dim == 0 && distance == 0;
+}
+
+enum errcode schema_read(struct reader *r, struct schema *out, struct err *err)
+{
+    memset(out, 0, sizeof(*out));
+    uint8_t version = reader_u8(r);
+    if (!r->failed && version != SCHEMA_VERSION) {
+        return err_set(err, ERR_FORMAT_UNSUPPORTED,
+                       "a collection's definition has version %u and this server reads version %d",
+                       version, SCHEMA_VERSION);
+    }
+    out->id = reader_u64(r);
+    bool is_good = read_name(r, out->name);
+    out->n_columns = reader_u16(r);
+    is_good = is_good && out->n_columns >= 1 && out->n_columns <= COLUMNS_MAX;
+    for (uint32_t i = 0; is_good && i < out->n_columns; i++) {
+        is_good = read_column(r, &out->columns[i]);
+    }
+    if (!is_good || r->failed) {
+        return err_set(err, ERR_CORRUPT, "a collection's definition is damaged");
+    }
+    return policy_set_read(r, &out->policies, err);
+}

@@ -1,0 +1,125 @@
+/* Threads and locks: pthreads with failures turned into CHECKs, since only misuse makes them fail.
+ */
+#define _GNU_SOURCE /* pthread_setname_np, sched_getaffinity */
+#include "base/thread.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+
+void mutex_init(struct mutex *m)
+{
+    CHECK(pthread_mutex_init(&m->pthread, NULL) == 0);
+}
+
+void mutex_fini(struct mutex *m)
+{
+    CHECK(pthread_mutex_destroy(&m->pthread) == 0);
+}
+
+void mutex_lock(struct mutex *m) NO_THREAD_ANALYSIS
+{
+    CHECK(pthread_mutex_lock(&m->pthread) == 0);
+}
+
+void mutex_unlock(struct mutex *m) NO_THREAD_ANALYSIS
+{
+    CHECK(pthread_mutex_unlock(&m->pthread) == 0);
+}
+
+void condition_init(struct condition *c)
+{
+    pthread_condattr_t attributes;
+    CHECK(pthread_condattr_init(&attributes) == 0);
+    CHECK(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
+    CHECK(pthread_cond_init(&c->pthread, &attributes) == 0);
+    pthread_condattr_destroy(&attributes);
+}
+
+void condition_fini(struct condition *c)
+{
+    CHECK(pthread_cond_destroy(&c->pthread) == 0);
+}
+
+void condition_wait(struct condition *c, struct mutex *m)
+{
+    CHECK(pthread_cond_wait(&c->pthread, &m->pthread) == 0);
+}
+
+bool condition_wait_until(struct condition *c, struct mutex *m, uint64_t deadline_us)
+{
+    struct timespec deadline = {.tv_sec = (time_t)(deadline_us / 1000000),
+                                .tv_nsec = (long)(deadline_us % 1000000) * 1000};
+    int result = pthread_cond_timedwait(&c->pthread, &m->pthread, &deadline);
+    CHECK(result == 0 || result == ETIMEDOUT);
+    return result == 0;
+}
+
+void condition_signal(struct condition *c)
+{
+    CHECK(pthread_cond_signal(&c->pthread) == 0);
+}
+
+void condition_broadcast(struct condition *c)
+{
+    CHECK(pthread_cond_broadcast(&c->pthread) == 0);
+}
+
+struct start {
+    void (*run)(void *arg);
+    void *arg;
+};
+
+static void *run_thread(void *arg)
+{
+    struct start start = *(struct start *)arg;
+    mem_free(MEM_GENERAL, arg);
+    start.run(start.arg);
+    return NULL;
+}
+
+enum errcode thread_start(struct thread *t, const char *name, void (*run)(void *arg), void *arg,
+                          struct err *err)
+{
+    struct start *start = mem_alloc(MEM_GENERAL, sizeof(*start));
+    if (start == NULL) {
+        return err_no_memory(err);
+    }
+    *start = (struct start){.run = run, .arg = arg};
+    sigset_t all, before;
+    sigfillset(&all);
+    /* A fault's own signals must reach the thread that made it. */
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGABRT);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int result = pthread_create(&t->pthread, NULL, run_thread, start);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0) {
+        mem_free(MEM_GENERAL, start);
+        return err_set_errno(err, ERR_OUT_OF_MEMORY, result, "cannot start thread \"%s\"", name);
+    }
+    pthread_setname_np(t->pthread, name);
+    return ERR_OK;
+}
+
+void thread_join(struct thread *t)
+{
+    CHECK(pthread_join(t->pthread, NULL) == 0);
+}
+
+unsigned thread_cores(void)
+{
+    cpu_set_t cores;
+    if (sched_getaffinity(0, sizeof(cores), &cores) != 0) {
+        return 1;
+    }
+    int n = CPU_COUNT(&cores);
+    return n < 1 ? 1 : (unsigned)n;
+}
