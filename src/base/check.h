@@ -43,6 +43,9 @@ NO_RETURN void check_failed(const char *file, int line, const char *claim);
 
 #define CHECK(claim) ((claim) ? (void)0 : check_failed(__FILE__, __LINE__, #claim))
 
+/* For a place that only a fault of ours can reach. */
+#define CHECK_NEVER(why) check_failed(__FILE__, __LINE__, why)
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* The struct of which @member is a part, from a pointer to that part. */

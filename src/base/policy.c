@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -311,6 +312,17 @@ void policy_merge(struct policy_set *into, const struct policy_set *from)
     into->is_set |= from->is_set;
 }
 
+/* The built-in level: the table's texts, parsed once. */
+static struct policy_value built_in[POLICY_COUNT];
+static pthread_once_t built_in_once = PTHREAD_ONCE_INIT;
+
+static void parse_built_in(void)
+{
+    for (int id = 0; id < POLICY_COUNT; id++) {
+        CHECK(parse_policy(&rows[id], rows[id].default_text, &built_in[id]));
+    }
+}
+
 struct policy_value policy_get(const struct policy_view *view, enum policy_id id,
                                enum policy_level *origin)
 {
@@ -326,9 +338,8 @@ struct policy_value policy_get(const struct policy_view *view, enum policy_id id
     if (origin != NULL) {
         *origin = LEVEL_BUILT_IN;
     }
-    struct policy_value value;
-    CHECK(parse_policy(&rows[id], rows[id].default_text, &value));
-    return value;
+    pthread_once(&built_in_once, parse_built_in);
+    return built_in[id];
 }
 
 int64_t policy_int(const struct policy_view *view, enum policy_id id)

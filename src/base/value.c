@@ -96,7 +96,7 @@ void value_write(struct buf *b, const struct value *v)
         buf_floats(b, v->vector.data, v->vector.dim);
         break;
     case TYPE_COUNT:
-        CHECK(!"a value has a type");
+        CHECK_NEVER("a value has a type");
     }
 }
 

@@ -137,7 +137,7 @@ void value_format(struct buf *b, const struct value *v)
         buf_u8(b, ']');
         break;
     case TYPE_COUNT:
-        CHECK(!"a value has a type");
+        CHECK_NEVER("a value has a type");
     }
 }
 
@@ -437,7 +437,7 @@ enum errcode value_parse(enum value_type type, const char *text, size_t bytes, s
         code = parse_timestamp(word, out) ? ERR_OK : ERR_BAD_DATETIME;
         break;
     default:
-        CHECK(!"other types are parsed above");
+        CHECK_NEVER("other types are parsed above");
     }
     if (code != ERR_OK) {
         refuse(err, code, type, text, bytes);

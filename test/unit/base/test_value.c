@@ -1,0 +1,214 @@
+/* Values: codec, order, texts, JSON. */
+#include "test/unit/unit.h"
+
+#include <math.h>
+
+struct fixture {
+    struct arena *arena;
+    struct err err;
+};
+
+static int make(void **state)
+{
+    static struct fixture f;
+    f.arena = arena_new(MEM_GENERAL, 64 << 20);
+    *state = &f;
+    return f.arena == NULL;
+}
+
+static int unmake(void **state)
+{
+    arena_free(((struct fixture *)*state)->arena);
+    return 0;
+}
+
+static enum errcode parse_as(struct fixture *f, enum value_type type, const char *text,
+                             struct value *out)
+{
+    return value_parse(type, text, strlen(text), f->arena, out, &f->err);
+}
+
+/* Parses @text as @type and checks that it is shown as @shown. */
+static void expect(struct fixture *f, enum value_type type, const char *text, const char *shown)
+{
+    struct value v;
+    if (parse_as(f, type, text, &v) != ERR_OK) {
+        fail_msg("%s: %s", text, f->err.message);
+    }
+    struct buf b;
+    buf_init(&b, MEM_GENERAL, 4096);
+    value_format(&b, &v);
+    buf_u8(&b, 0);
+    assert_string_equal((const char *)b.data, shown);
+    buf_fini(&b);
+}
+
+static void texts_are_parsed_and_shown_in_their_canonical_form(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, TYPE_BOOL, "T", "true");
+    expect(f, TYPE_INT, " -9223372036854775808 ", "-9223372036854775808");
+    expect(f, TYPE_FLOAT, "0.1", "0.1");
+    expect(f, TYPE_FLOAT, "1e300", "1e+300");
+    expect(f, TYPE_FLOAT, "0.30000000000000004", "0.30000000000000004");
+    expect(f, TYPE_TEXT, " as it is ", " as it is ");
+    expect(f, TYPE_UUID, "{A0EEBC99-9C0B4EF8-BB6D6BB9BD380A11}",
+           "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11");
+    expect(f, TYPE_TIMESTAMP, "1970-01-01", "1970-01-01 00:00:00Z");
+    expect(f, TYPE_TIMESTAMP, "2024-02-29T23:59:59.250+02:00", "2024-02-29 21:59:59.25Z");
+    expect(f, TYPE_TIMESTAMP, "0001-01-01 00:00:00", "0001-01-01 00:00:00Z");
+    expect(f, TYPE_TIMESTAMP, "1969-12-31 23:59:59.999999", "1969-12-31 23:59:59.999999Z");
+    expect(f, TYPE_JSON, "{\"a\": [1, 2]}", "{\"a\": [1, 2]}");
+    expect(f, TYPE_VECTOR, " [0.1, -2 ,3e-4] ", "[0.1,-2,0.0003]");
+}
+
+static void what_is_no_value_of_the_type_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        enum value_type type;
+        const char *text;
+        enum errcode code;
+    } bad[] = {
+        {TYPE_BOOL, "maybe", ERR_BAD_TEXT_REPRESENTATION},
+        {TYPE_INT, "12x", ERR_BAD_TEXT_REPRESENTATION},
+        {TYPE_INT, "", ERR_BAD_TEXT_REPRESENTATION},
+        {TYPE_INT, "9223372036854775808", ERR_NUMBER_OUT_OF_RANGE},
+        {TYPE_FLOAT, "1e999", ERR_NUMBER_OUT_OF_RANGE},
+        {TYPE_FLOAT, "0x10", ERR_BAD_TEXT_REPRESENTATION},
+        {TYPE_TEXT, "\xff", ERR_BAD_ENCODING},
+        {TYPE_TEXT, "\xed\xa0\x80", ERR_BAD_ENCODING},
+        {TYPE_UUID, "a0eebc99", ERR_BAD_TEXT_REPRESENTATION},
+        {TYPE_UUID, "a0eebc999c0b4ef8bb6d6bb9bd380a1g", ERR_BAD_TEXT_REPRESENTATION},
+        {TYPE_TIMESTAMP, "2023-02-29", ERR_BAD_DATETIME},
+        {TYPE_TIMESTAMP, "2023-13-01", ERR_BAD_DATETIME},
+        {TYPE_TIMESTAMP, "2023-01-01 25:00", ERR_BAD_DATETIME},
+        {TYPE_TIMESTAMP, "yesterday", ERR_BAD_DATETIME},
+        {TYPE_JSON, "{\"a\":}", ERR_BAD_JSON},
+        {TYPE_VECTOR, "[]", ERR_BAD_TEXT_REPRESENTATION},
+        {TYPE_VECTOR, "[1,]", ERR_BAD_TEXT_REPRESENTATION},
+        {TYPE_VECTOR, "[1 2]", ERR_BAD_TEXT_REPRESENTATION},
+        {TYPE_VECTOR, "1,2", ERR_BAD_TEXT_REPRESENTATION},
+        {TYPE_VECTOR, "[1,nan]", ERR_NOT_FINITE},
+        {TYPE_VECTOR, "[1e39]", ERR_NOT_FINITE},
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        struct value v;
+        assert_int_equal(parse_as(f, bad[i].type, bad[i].text, &v), bad[i].code);
+    }
+}
+
+static size_t one_of_each(struct fixture *f, struct value *values)
+{
+    static const float floats[] = {1.0f, -0.5f};
+    size_t n = 0;
+    values[n++] = value_null();
+    values[n++] = value_bool(true);
+    values[n++] = value_int(-5);
+    values[n++] = value_float(2.5);
+    values[n++] = value_cstr("h\xc3\xa9");
+    assert_int_equal(parse_as(f, TYPE_UUID, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", &values[n++]),
+                     ERR_OK);
+    assert_int_equal(parse_as(f, TYPE_TIMESTAMP, "2026-01-31", &values[n++]), ERR_OK);
+    assert_int_equal(parse_as(f, TYPE_JSON, "[1]", &values[n++]), ERR_OK);
+    values[n++] = value_vector(floats, 2);
+    return n;
+}
+
+static void values_of_every_type_are_written_and_read_back(void **state)
+{
+    struct fixture *f = *state;
+    struct value values[TYPE_COUNT];
+    size_t n = one_of_each(f, values);
+    assert_int_equal(n, TYPE_COUNT);
+    for (size_t i = 0; i < n; i++) {
+        struct buf b;
+        buf_init(&b, MEM_GENERAL, 4096);
+        value_write(&b, &values[i]);
+        struct reader r;
+        reader_init(&r, b.data, b.bytes);
+        struct value back = value_read(&r, f->arena);
+        assert_true(reader_done(&r));
+        assert_int_equal(back.type, values[i].type);
+        assert_int_equal(value_compare(&back, &values[i]), 0);
+        for (size_t bytes = 0; bytes < b.bytes; bytes++) {
+            reader_init(&r, b.data, bytes);
+            value_read(&r, f->arena);
+            assert_true(r.failed);
+        }
+        buf_fini(&b);
+    }
+}
+
+static void numbers_compare_exactly_across_their_types(void **state)
+{
+    (void)state;
+    struct value big = value_int(9007199254740993), near = value_float(9007199254740992.0);
+    assert_true(value_compare(&big, &near) > 0);
+    assert_true(value_compare(&near, &big) < 0);
+    struct value one = value_int(1), half = value_float(1.5), nan = value_float(NAN);
+    assert_true(value_compare(&one, &half) < 0);
+    assert_true(value_compare(&one, &nan) < 0);
+    struct value none = value_null();
+    assert_true(value_compare(&none, &one) > 0);
+    struct value huge = value_float(1e300), least = value_float(-1e300);
+    assert_true(value_compare(&big, &huge) < 0);
+    assert_true(value_compare(&big, &least) > 0);
+}
+
+static void types_are_found_by_their_vql_name(void **state)
+{
+    (void)state;
+    for (int type = TYPE_NULL + 1; type < TYPE_COUNT; type++) {
+        const char *name = type_name((enum value_type)type);
+        assert_int_equal(type_find(name, strlen(name)), type);
+    }
+    assert_int_equal(type_find("vector", 6), TYPE_VECTOR);
+    assert_int_equal(type_find("NULL", 4), TYPE_NULL);
+}
+
+static void json_is_checked_and_its_members_are_found(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"0",      "-1.5e+3", "\"\\u00e9\\n\"", "[]", "{}",
+                                       "[[],{}]", "null",   " {\"a\":{\"b\":[1,2,{\"c\":true}]}} "};
+    static const char *const bad[] = {"",    "01",   "1.",   "[1,]", "{\"a\":1,}", "{a:1}", "\"\n\"",
+                                      "tru", "[1 2]", "\"\\x\"", "[1]]", "{\"a\"}", "+1",   "\""};
+    for (size_t i = 0; i < COUNT_OF(good); i++) {
+        assert_true(json_is_valid(good[i], strlen(good[i])));
+    }
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        assert_false(json_is_valid(bad[i], strlen(bad[i])));
+    }
+    char deep[2 * JSON_DEPTH_MAX + 3];
+    memset(deep, '[', JSON_DEPTH_MAX);
+    memset(deep + JSON_DEPTH_MAX, ']', JSON_DEPTH_MAX);
+    assert_true(json_is_valid(deep, 2 * JSON_DEPTH_MAX));
+    memset(deep, '[', JSON_DEPTH_MAX + 1);
+    memset(deep + JSON_DEPTH_MAX + 1, ']', JSON_DEPTH_MAX + 1);
+    assert_false(json_is_valid(deep, 2 * JSON_DEPTH_MAX + 2));
+
+    const char *json = "{\"a\": {\"x\": 1}, \"b\": [10, \"t\", null]}", *member;
+    size_t bytes;
+    assert_true(json_member(json, strlen(json), "a", 1, &member, &bytes));
+    assert_int_equal(bytes, strlen("{\"x\": 1}"));
+    assert_false(json_member(json, strlen(json), "x", 1, &member, &bytes));
+    assert_true(json_member(json, strlen(json), "b", 1, &member, &bytes));
+    assert_true(json_member(member, bytes, "1", 1, &member, &bytes));
+    assert_memory_equal(member, "\"t\"", 3);
+    assert_false(json_member("[1]", 3, "1", 1, &member, &bytes));
+    assert_false(json_member("5", 1, "a", 1, &member, &bytes));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(texts_are_parsed_and_shown_in_their_canonical_form),
+        cmocka_unit_test(what_is_no_value_of_the_type_is_refused),
+        cmocka_unit_test(values_of_every_type_are_written_and_read_back),
+        cmocka_unit_test(numbers_compare_exactly_across_their_types),
+        cmocka_unit_test(types_are_found_by_their_vql_name),
+        cmocka_unit_test(json_is_checked_and_its_members_are_found),
+    };
+    return cmocka_run_group_tests(tests, make, unmake);
+}

@@ -1,0 +1,16 @@
+/* What every unit test includes: cmocka, which wants four headers before its own, and base. */
+#ifndef VECTRON_TEST_UNIT_H
+#define VECTRON_TEST_UNIT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "base/base.h"
+
+#endif
