@@ -1,5 +1,6 @@
 # Unit tests by folder; each links only its folder and those below it.
 # check.sh counts the lines that cmocka prints.
+EXTRA_DIST += test/unit/unit.h
 TEST_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 if HAVE_CMOCKA
 include test/unit/base/local.mk

@@ -95,21 +95,11 @@ static struct block *new_block(struct arena *arena, size_t bytes)
     return block;
 }
 
-static void *alloc_in_new_block(struct arena *arena, size_t bytes)
+static bool add_newest_block(struct arena *arena)
 {
-    if (bytes > arena->block_bytes / 2 && arena->newest != NULL) {
-        struct block *own = new_block(arena, bytes);
-        if (own == NULL) {
-            return NULL;
-        }
-        own->used = bytes;
-        own->older = arena->newest->older;
-        arena->newest->older = own;
-        return own + 1;
-    }
-    struct block *block = new_block(arena, bytes > arena->block_bytes ? bytes : arena->block_bytes);
+    struct block *block = new_block(arena, arena->block_bytes);
     if (block == NULL) {
-        return NULL;
+        return false;
     }
     if (arena->newest == NULL) {
         arena->first = block;
@@ -117,9 +107,27 @@ static void *alloc_in_new_block(struct arena *arena, size_t bytes)
     if (arena->block_bytes < BLOCK_BYTES_LAST) {
         arena->block_bytes *= 2;
     }
-    block->used = bytes;
     block->older = arena->newest;
     arena->newest = block;
+    return true;
+}
+
+static void *alloc_in_new_block(struct arena *arena, size_t bytes)
+{
+    bool is_large = bytes > arena->block_bytes / 2;
+    if ((arena->newest == NULL || !is_large) && !add_newest_block(arena)) {
+        return NULL;
+    }
+    struct block *block = arena->newest;
+    if (is_large) {
+        block = new_block(arena, bytes);
+        if (block == NULL) {
+            return NULL;
+        }
+        block->older = arena->newest->older;
+        arena->newest->older = block;
+    }
+    block->used = bytes;
     return block + 1;
 }
 

@@ -78,7 +78,7 @@ uint8_t *buf_reserve(struct buf *b, size_t bytes)
         return NULL;
     }
     size_t wanted = b->bytes + bytes;
-    if (wanted > b->capacity_bytes) {
+    if (wanted > b->capacity_bytes || b->data == NULL) {
         size_t capacity = b->capacity_bytes < BUF_BYTES_MIN ? BUF_BYTES_MIN : b->capacity_bytes;
         while (capacity < wanted) {
             capacity += capacity / 2;

@@ -59,10 +59,16 @@ static void a_wait_ends_at_its_deadline(void **state)
     mutex_fini(&lock);
 }
 
-enum door { DOOR_OPEN, DOOR_CLOSED, DOOR_LOCKED };
+enum door {
+    DOOR_OPEN,
+    DOOR_CLOSED,
+    DOOR_LOCKED
+};
 static const char *const door_names[] = {"open", "closed", "locked"};
 static const struct state_edge door_edges[] = {
-    {DOOR_OPEN, DOOR_CLOSED}, {DOOR_CLOSED, DOOR_OPEN}, {DOOR_CLOSED, DOOR_LOCKED},
+    {DOOR_OPEN, DOOR_CLOSED},
+    {DOOR_CLOSED, DOOR_OPEN},
+    {DOOR_CLOSED, DOOR_LOCKED},
     {DOOR_LOCKED, DOOR_CLOSED},
 };
 static const struct state_machine door = {"door", door_names, 3, door_edges, COUNT_OF(door_edges)};

@@ -170,10 +170,12 @@ static void types_are_found_by_their_vql_name(void **state)
 static void json_is_checked_and_its_members_are_found(void **state)
 {
     (void)state;
-    static const char *const good[] = {"0",      "-1.5e+3", "\"\\u00e9\\n\"", "[]", "{}",
-                                       "[[],{}]", "null",   " {\"a\":{\"b\":[1,2,{\"c\":true}]}} "};
-    static const char *const bad[] = {"",    "01",   "1.",   "[1,]", "{\"a\":1,}", "{a:1}", "\"\n\"",
-                                      "tru", "[1 2]", "\"\\x\"", "[1]]", "{\"a\"}", "+1",   "\""};
+    static const char *const good[] = {
+        "0",  "-1.5e+3", "\"\\u00e9\\n\"", "[]",
+        "{}", "[[],{}]", "null",           " {\"a\":{\"b\":[1,2,{\"c\":true}]}} "};
+    static const char *const bad[] = {"",      "01",      "1.",  "[1,]",  "{\"a\":1,}",
+                                      "{a:1}", "\"\n\"",  "tru", "[1 2]", "\"\\x\"",
+                                      "[1]]",  "{\"a\"}", "+1",  "\""};
     for (size_t i = 0; i < COUNT_OF(good); i++) {
         assert_true(json_is_valid(good[i], strlen(good[i])));
     }
