@@ -1,2 +1,1 @@
-# The pages, made in part from the .def tables by `make docs`; the manual pages are installed.
-EXTRA_DIST += doc/errors.md doc/metrics.md doc/policies.md
+# What doc/ adds to the build.
