@@ -1,1 +1,2 @@
-# What doc/ adds to the build.
+# The pages, made in part from the .def tables by `make docs`; the manual pages are installed.
+EXTRA_DIST += doc/errors.md doc/metrics.md doc/policies.md

@@ -1,0 +1,241 @@
+/* An event loop: libevent's base without locks, posts from other threads, signals and timers.
+ *
+ * Posts are a stack: loop_post pushes with a compare-and-swap, the loop takes the whole stack with
+ * one exchange and turns it round.  Nobody pops a single member, so a member cannot come back under
+ * a reader's feet (no ABA), and a push needs only that head has not changed since it was read.
+ * Who pushes on an empty stack writes the eventfd; the loop reads the eventfd before it takes the
+ * stack.  So a push after the taking finds the stack empty and wakes the loop again, and a push
+ * between reading and taking is taken now and wakes it once in vain: none is lost. */
+#define _GNU_SOURCE
+#include "net/net.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "net/net_int.h"
+
+/* ---- libevent's own messages ---- */
+
+static void event_message(int severity, const char *text)
+{
+    static const enum log_level levels[] = {LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR};
+    CHECK(severity >= 0 && (size_t)severity < COUNT_OF(levels));
+    log_line(levels[severity], "event library message=\"%s\"", text);
+}
+
+static void set_event_log(void)
+{
+    event_set_log_callback(event_message);
+}
+
+/* ---- posts ---- */
+
+static void take_posts(struct loop *loop)
+{
+    struct loop_post *newest = atomic_exchange_explicit(&loop->posts, NULL, memory_order_acquire);
+    struct loop_post *oldest = NULL;
+    while (newest != NULL) {
+        struct loop_post *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest != NULL) {
+        struct loop_post *next = oldest->next; /* The post is its owner's again once fn runs. */
+        oldest->fn(oldest->arg);
+        oldest = next;
+    }
+}
+
+static void woken(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    uint64_t count;
+    ssize_t n = read(fd, &count, sizeof count);
+    CHECK(n == (ssize_t)sizeof count || (n == -1 && errno == EAGAIN));
+    take_posts(arg);
+}
+
+void loop_post(struct loop *loop, struct loop_post *post)
+{
+    struct loop_post *head = atomic_load_explicit(&loop->posts, memory_order_relaxed);
+    do {
+        post->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&loop->posts, &head, post, memory_order_release,
+                                                    memory_order_relaxed));
+    if (head == NULL) {
+        uint64_t one = 1;
+        ssize_t n = write(loop->wake_fd, &one, sizeof one);
+        CHECK(n == (ssize_t)sizeof one);
+    }
+}
+
+/* ---- loops ---- */
+
+static void stop_now(void *arg)
+{
+    struct loop *loop = arg;
+    CHECK(event_base_loopbreak(loop->base) == 0);
+}
+
+static bool loop_init(struct loop *loop)
+{
+    struct event_config *config = event_config_new();
+    if (config == NULL) {
+        return false;
+    }
+    bool is_set = event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0;
+    loop->base = is_set ? event_base_new_with_config(config) : NULL;
+    event_config_free(config);
+    loop->scratch = mem_alloc(MEM_NETWORK, LOOP_SCRATCH_BYTES);
+    loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (loop->base == NULL || loop->scratch == NULL || loop->wake_fd == -1) {
+        return false;
+    }
+    return event_assign(&loop->wake, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, woken,
+                        loop) == 0 &&
+           event_add(&loop->wake, NULL) == 0;
+}
+
+struct loop *loop_new(struct err *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    CHECK(pthread_once(&once, set_event_log) == 0);
+    struct loop *loop = mem_zalloc(MEM_NETWORK, sizeof *loop);
+    if (loop == NULL) {
+        err_no_memory(err);
+        return NULL;
+    }
+    loop->wake_fd = -1;
+    loop->stop = (struct loop_post){.fn = stop_now, .arg = loop};
+    errno = 0;
+    if (!loop_init(loop)) {
+        err_set_errno(err, ERR_INTERNAL, errno, "cannot make an event loop");
+        loop_free(loop);
+        return NULL;
+    }
+    return loop;
+}
+
+void loop_free(struct loop *loop)
+{
+    if (loop == NULL) {
+        return;
+    }
+    CHECK(!atomic_load(&loop->is_running));
+    CHECK(atomic_load(&loop->posts) == NULL);
+    for (unsigned i = 0; i < loop->n_signals; i++) {
+        event_del(&loop->signals[i].event);
+    }
+    if (event_initialized(&loop->wake)) {
+        event_del(&loop->wake);
+    }
+    if (loop->base != NULL) {
+        event_base_free(loop->base);
+    }
+    if (loop->wake_fd != -1) {
+        close(loop->wake_fd);
+    }
+    mem_free(MEM_NETWORK, loop->scratch);
+    mem_free(MEM_NETWORK, loop);
+}
+
+void loop_run(struct loop *loop)
+{
+    loop->thread = pthread_self();
+    atomic_store(&loop->is_running, true);
+    while (event_base_dispatch(loop->base) == 0 && !event_base_got_break(loop->base)) {
+        /* Only a break ends the loop. */
+    }
+    CHECK(event_base_got_break(loop->base));
+    take_posts(loop); /* What was posted behind the stop would otherwise never run. */
+    atomic_store(&loop->is_stopping, false);
+    atomic_store(&loop->is_running, false);
+}
+
+void loop_stop(struct loop *loop)
+{
+    if (!atomic_exchange(&loop->is_stopping, true)) {
+        loop_post(loop, &loop->stop);
+    }
+}
+
+bool loop_is_current(const struct loop *loop)
+{
+    return atomic_load(&loop->is_running) && pthread_equal(loop->thread, pthread_self());
+}
+
+/* ---- signals ---- */
+
+static void signaled(evutil_socket_t signal, short what, void *arg)
+{
+    (void)what;
+    struct loop_signal *s = arg;
+    s->fn((int)signal, s->arg);
+}
+
+bool loop_on_signal(struct loop *loop, int signal, void (*fn)(int signal, void *arg), void *arg)
+{
+    if (loop->n_signals == LOOP_SIGNALS_MAX) {
+        return false;
+    }
+    struct loop_signal *s = &loop->signals[loop->n_signals];
+    *s = (struct loop_signal){.fn = fn, .arg = arg};
+    if (event_assign(&s->event, loop->base, signal, EV_SIGNAL | EV_PERSIST, signaled, s) != 0 ||
+        event_add(&s->event, NULL) != 0) {
+        return false;
+    }
+    loop->n_signals++;
+    return true;
+}
+
+/* ---- timers ---- */
+
+struct timer {
+    struct event event;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void timer_fired(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct timer *timer = arg;
+    timer->fn(timer->arg);
+}
+
+struct timer *timer_new(struct loop *loop, void (*fn)(void *arg), void *arg)
+{
+    struct timer *timer = mem_zalloc(MEM_NETWORK, sizeof *timer);
+    if (timer == NULL) {
+        return NULL;
+    }
+    timer->fn = fn;
+    timer->arg = arg;
+    CHECK(event_assign(&timer->event, loop->base, -1, 0, timer_fired, timer) == 0);
+    return timer;
+}
+
+void timer_set(struct timer *timer, uint64_t delay_us)
+{
+    struct timeval delay = {.tv_sec = (time_t)(delay_us / 1000000),
+                            .tv_usec = (suseconds_t)(delay_us % 1000000)};
+    CHECK(event_add(&timer->event, &delay) == 0);
+}
+
+void timer_clear(struct timer *timer)
+{
+    event_del(&timer->event);
+}
+
+void timer_free(struct timer *timer)
+{
+    if (timer != NULL) {
+        event_del(&timer->event);
+        mem_free(MEM_NETWORK, timer);
+    }
+}

@@ -1,0 +1,52 @@
+/* What the files of net share: the inside of a loop, and how a listening socket is made. */
+#ifndef VECTRON_NET_INT_H
+#define VECTRON_NET_INT_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdatomic.h>
+
+#include "net/net.h"
+
+enum {
+    LOOP_SCRATCH_BYTES = 256 << 10, /* What one read can take at most. */
+    LOOP_SIGNALS_MAX = 8,
+    ADDRESS_BYTES_MAX = 128, /* "[address%scope]:port" or the path of a Unix socket. */
+};
+
+struct loop_signal {
+    struct event event;
+    void (*fn)(int signal, void *arg);
+    void *arg;
+};
+
+struct loop {
+    struct event_base *base;
+    int wake_fd; /* An eventfd: readable while posts wait. */
+    struct event wake;
+    /* A stack that any thread pushes to and the loop takes whole; see loop.c. */
+    _Atomic(struct loop_post *) posts;
+    struct loop_post stop;
+    atomic_bool is_stopping;
+    atomic_bool is_running;
+    pthread_t thread; /* Of loop_run; read only while is_running. */
+    /* Where connections read to; valid within one read of one connection. */
+    uint8_t *scratch;
+    struct loop_signal signals[LOOP_SIGNALS_MAX];
+    unsigned n_signals;
+};
+
+/* A bound, listening, non-blocking socket; @bound gets the address with the real port.  -1 where
+ * it failed. */
+int listening_socket(const char *address, bool is_unix, char bound[ADDRESS_BYTES_MAX],
+                     struct err *err);
+/* True where an accept failed for want of descriptors or memory: wait, do not try again at once. */
+bool accept_is_starved(int errnum);
+enum {
+    ACCEPT_PAUSE_US = 100000
+};
+/* The address as text: "1.2.3.4:5", "[::1]:5", or "[local]" for a Unix socket. */
+struct sockaddr;
+void address_format(const struct sockaddr *address, char out[ADDRESS_BYTES_MAX]);
+
+#endif

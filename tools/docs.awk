@@ -1,0 +1,388 @@
+# Fills the generated parts of the documentation from the .def tables.
+#
+#   awk -f docs.awk TABLE.def ... PAGE        prints PAGE with its generated parts made anew
+#   awk -f docs.awk -v rows=MACRO TABLE.def ...   prints the first argument of each row of MACRO
+#
+# A page holds, in the comments of its own language, a line with "BEGIN GENERATED <part>" and one
+# with "END GENERATED"; what stands between them is replaced.  The parts: messages types errors
+# policies policies-man policies-conf metrics memory faults keywords.
+
+# ---- the tables ----
+
+function unquote(text) {
+    # Strings that stand side by side are one, as in C.
+    gsub(/"[ \t]+"/, "", text)
+    sub(/^[ \t]+/, "", text)
+    sub(/[ \t]+$/, "", text)
+    if (text ~ /^".*"$/) {
+        text = substr(text, 2, length(text) - 2)
+        gsub(/\\"/, "\"", text)
+    }
+    return text
+}
+
+# Cuts "MACRO(a, b, ...)" at its top-level commas and keeps the parts in row[macro, number, i].
+function keep_row(text,    macro, i, c, depth, in_string, argument, n, number) {
+    macro = text
+    sub(/\(.*/, "", macro)
+    text = substr(text, length(macro) + 2)
+    gsub(/[ \t]/, "", macro)
+    number = ++n_rows[macro]
+    depth = 1
+    argument = ""
+    for (i = 1; i <= length(text); i++) {
+        c = substr(text, i, 1)
+        if (c == "\"" && substr(text, i - 1, 1) != "\\") {
+            in_string = !in_string
+        }
+        if (!in_string) {
+            depth += (c == "(") - (c == ")")
+            if (depth == 0 || (c == "," && depth == 1)) {
+                row[macro, number, ++n] = unquote(argument)
+                argument = ""
+                continue
+            }
+        }
+        argument = argument c
+    }
+    table_of[macro] = FILENAME
+}
+
+# Whether all parentheses of a row are closed; those in strings and characters do not count.
+function is_whole(text,    opened, closed) {
+    gsub(/\\"/, "", text)
+    gsub(/"[^"]*"/, "", text)
+    gsub(/'.'/, "", text)
+    opened = gsub(/\(/, "", text)
+    closed = gsub(/\)/, "", text)
+    return opened > 0 && opened == closed
+}
+
+function read_table() {
+    if (in_comment) {
+        if (!sub(/.*\*\//, "")) {
+            return
+        }
+        in_comment = 0
+    }
+    gsub(/\/\*([^*]|\*[^\/])*\*\//, "")
+    if (sub(/\/\*.*/, "")) {
+        in_comment = 1
+    }
+    pending = pending " " $0
+    if (is_whole(pending)) {
+        sub(/^[ \t]+/, "", pending)
+        keep_row(pending)
+        pending = ""
+    }
+}
+
+# ---- values in words ----
+
+function plain_number(x) {
+    return x == int(x) ? sprintf("%.0f", x) : sprintf("%g", x)
+}
+
+function duration(us) {
+    if (us == 0) return "0"
+    if (us % 86400000000 == 0) return plain_number(us / 3600000000) "h"
+    if (us % 3600000000 == 0) return plain_number(us / 3600000000) "h"
+    if (us % 60000000 == 0) return plain_number(us / 60000000) "min"
+    if (us % 1000000 == 0) return plain_number(us / 1000000) "s"
+    if (us % 1000 == 0) return plain_number(us / 1000) "ms"
+    return plain_number(us) "us"
+}
+
+function bytes(x) {
+    if (x == 0) return "0"
+    if (x >= 1e12) return plain_number(x / 1e12) "TB"
+    if (x % 1e9 == 0) return plain_number(x / 1e9) "GB"
+    if (x % 1073741824 == 0) return plain_number(x / 1073741824) "GiB"
+    if (x % 1048576 == 0) return plain_number(x / 1048576) "MiB"
+    if (x % 1024 == 0) return plain_number(x / 1024) "KiB"
+    return plain_number(x) "B"
+}
+
+function bound(type, x) {
+    x += 0
+    return type == "POLICY_IS_DURATION" ? duration(x) : type == "POLICY_IS_BYTES" ? bytes(x) \
+                                                                                : plain_number(x)
+}
+
+# What a policy may be set to.
+function allowed(i,    type, choices) {
+    type = row["POLICY", i, 3]
+    if (type == "POLICY_IS_BOOL") {
+        return "on or off"
+    }
+    if (type == "POLICY_IS_TEXT") {
+        return "a text of at most 127 bytes"
+    }
+    if (type == "POLICY_IS_CHOICE") {
+        choices = row["POLICY", i, 7]
+        sub(/^CHOICES\(/, "", choices)
+        sub(/\)$/, "", choices)
+        gsub(/"/, "", choices)
+        return choices
+    }
+    return (row["POLICY", i, 4] == "auto" ? "auto, or " : "") \
+        bound(type, row["POLICY", i, 5]) " to " bound(type, row["POLICY", i, 6])
+}
+
+function default_of(i) {
+    return row["POLICY", i, 4] == "" ? "(empty)" : row["POLICY", i, 4]
+}
+
+function scopes_of(i,    scopes, out) {
+    scopes = row["POLICY", i, 8]
+    if (scopes ~ /SCOPE_ALL/) {
+        return "file, collection, session, statement"
+    }
+    if (scopes ~ /SCOPE_ANY_TIME/) {
+        return "file, session, statement"
+    }
+    gsub(/SCOPE_/, "", scopes)
+    gsub(/ *\| */, ", ", scopes)
+    return tolower(scopes)
+}
+
+function is_in_file(i) {
+    return scopes_of(i) ~ /file/
+}
+
+function applies(i) {
+    return row["POLICY", i, 9] == "APPLY_NOW" ? "at SIGHUP" : "at the next start"
+}
+
+function metric_name(i,    unit) {
+    unit = row["METRIC_ROW", i, 3]
+    return "vectrond_" row["METRIC_ROW", i, 1] (unit == "" ? "" : "_" unit) \
+        (row["METRIC_ROW", i, 2] == "METRIC_IS_COUNTER" ? "_total" : "")
+}
+
+function metric_kind(i,    kind) {
+    kind = row["METRIC_ROW", i, 2]
+    sub(/METRIC_IS_/, "", kind)
+    return tolower(kind)
+}
+
+# For a cell of a Markdown table.
+function cell(text) {
+    gsub(/\|/, "\\|", text)
+    gsub(/</, "\\&lt;", text)
+    return text
+}
+
+# For troff: a leading dot or quote, backslashes and hyphens have a meaning there.
+function troff(text) {
+    gsub(/\\/, "\\e", text)
+    gsub(/-/, "\\-", text)
+    if (text ~ /^[.']/) {
+        text = "\\&" text
+    }
+    return text
+}
+
+# ---- the parts ----
+
+function write_messages(    i, from) {
+    print "| letter | message | from | fields | what it says |"
+    print "|---|---|---|---|---|"
+    for (i = 1; i <= n_rows["MESSAGE"]; i++) {
+        from = tolower(row["MESSAGE", i, 3])
+        sub(/from_/, "", from)
+        printf "| `%s` | %s | %s | %s | %s |\n", substr(row["MESSAGE", i, 2], 2, 1),
+            row["MESSAGE", i, 1], from, cell(row["MESSAGE", i, 4]), cell(row["MESSAGE", i, 5])
+    }
+}
+
+function write_types(    i) {
+    print "| number | type | what it holds |"
+    print "|---|---|---|"
+    for (i = 1; i <= n_rows["TYPE"]; i++) {
+        printf "| %s | %s | %s |\n", row["TYPE", i, 2], row["TYPE", i, 3], cell(row["TYPE", i, 4])
+    }
+}
+
+function write_errors(    i) {
+    print "| SQLSTATE | name | what it means and what to do |"
+    print "|---|---|---|"
+    for (i = 1; i <= n_rows["ERROR_CODE"]; i++) {
+        printf "| %s | %s | %s |\n", row["ERROR_CODE", i, 2], row["ERROR_CODE", i, 1],
+            cell(row["ERROR_CODE", i, 3])
+    }
+}
+
+function write_policies(    i, plane) {
+    for (i = 1; i <= n_rows["POLICY"]; i++) {
+        if (row["POLICY", i, 2] != plane) {
+            plane = row["POLICY", i, 2]
+            printf "%s## %s\n", i == 1 ? "" : "\n", plane
+        }
+        printf "\n### `%s`\n\n%s\n\n", row["POLICY", i, 1], row["POLICY", i, 14]
+        print "| | |"
+        print "|---|---|"
+        printf "| default | %s |\n", cell(default_of(i))
+        printf "| values | %s |\n", cell(allowed(i))
+        printf "| can be set in | %s |\n", scopes_of(i)
+        if (is_in_file(i)) {
+            printf "| a change in the file applies | %s |\n", applies(i)
+        }
+        printf "| improves | %s |\n", cell(row["POLICY", i, 10])
+        printf "| costs | %s |\n", cell(row["POLICY", i, 11])
+        printf "| watch | %s |\n", cell(row["POLICY", i, 12])
+        printf "| undo | %s |\n", cell(row["POLICY", i, 13])
+    }
+}
+
+function write_policies_man(    i, plane) {
+    for (i = 1; i <= n_rows["POLICY"]; i++) {
+        if (!is_in_file(i)) {
+            continue
+        }
+        if (row["POLICY", i, 2] != plane) {
+            plane = row["POLICY", i, 2]
+            printf ".SS %s\n", plane
+        }
+        printf ".TP\n.BR %s \" (\" %s )\n%s\n", troff(row["POLICY", i, 1]), troff("\"" \
+            allowed(i) "\""), troff(row["POLICY", i, 14])
+        printf "Default: %s.\nImproves: %s.\nCosts: %s.\nWatch: %s.\nUndo: %s.\n",
+            troff(default_of(i)), troff(row["POLICY", i, 10]), troff(row["POLICY", i, 11]),
+            troff(row["POLICY", i, 12]), troff(row["POLICY", i, 13])
+        printf "A change in the file applies %s.\n", applies(i)
+    }
+}
+
+# Breaks a text into comment lines of at most 98 columns.
+function write_comment(text,    words, n, i, line) {
+    n = split(text, words, " ")
+    line = "#"
+    for (i = 1; i <= n; i++) {
+        if (length(line) + length(words[i]) + 1 > 98) {
+            print line
+            line = "#"
+        }
+        line = line " " words[i]
+    }
+    print line
+}
+
+function write_policies_conf(    i, plane, value) {
+    for (i = 1; i <= n_rows["POLICY"]; i++) {
+        if (!is_in_file(i)) {
+            continue
+        }
+        if (row["POLICY", i, 2] != plane) {
+            plane = row["POLICY", i, 2]
+            printf "\n# ---- %s ----\n", plane
+        }
+        print ""
+        write_comment(row["POLICY", i, 14])
+        write_comment("Values: " allowed(i) ". A change applies " applies(i) ".")
+        value = row["POLICY", i, 4]
+        if (row["POLICY", i, 3] == "POLICY_IS_TEXT") {
+            value = "'" value "'"
+        }
+        printf "#%s = %s\n", row["POLICY", i, 1], value
+    }
+}
+
+function write_metrics(    i) {
+    print "| metric | kind | what it tells |"
+    print "|---|---|---|"
+    for (i = 1; i <= n_rows["METRIC_ROW"]; i++) {
+        printf "| `%s` | %s | %s |\n", metric_name(i), metric_kind(i),
+            cell(row["METRIC_ROW", i, 4])
+    }
+}
+
+function write_memory(    i) {
+    print "| category | what it holds |"
+    print "|---|---|"
+    for (i = 1; i <= n_rows["MEMORY"]; i++) {
+        printf "| `%s` | %s |\n", tolower(row["MEMORY", i, 1]), row["MEMORY", i, 2]
+    }
+}
+
+function write_faults(    i) {
+    print "| fault point | what fails there |"
+    print "|---|---|"
+    for (i = 1; i <= n_rows["FAULT"]; i++) {
+        printf "| `%s` | %s |\n", row["FAULT", i, 1], row["FAULT", i, 2]
+    }
+}
+
+# The keywords of one kind, in lines of at most 96 columns.
+function write_keywords_of(reserved,    i, line, word) {
+    for (i = 1; i <= n_rows["KEYWORD"]; i++) {
+        if (row["KEYWORD", i, 3] != reserved) {
+            continue
+        }
+        word = "`" row["KEYWORD", i, 1] "`"
+        if (length(line) + length(word) + 1 > 96) {
+            print line
+            line = ""
+        }
+        line = line (line == "" ? "" : " ") word
+    }
+    print line
+}
+
+function write_keywords() {
+    print "Reserved, a name only in double quotes:\n"
+    write_keywords_of("true")
+    print "\nUsable as names:\n"
+    write_keywords_of("false")
+}
+
+function write_part(part) {
+    if (part == "messages") write_messages()
+    else if (part == "types") write_types()
+    else if (part == "errors") write_errors()
+    else if (part == "policies") write_policies()
+    else if (part == "policies-man") write_policies_man()
+    else if (part == "policies-conf") write_policies_conf()
+    else if (part == "metrics") write_metrics()
+    else if (part == "memory") write_memory()
+    else if (part == "faults") write_faults()
+    else if (part == "keywords") write_keywords()
+    else {
+        printf "%s:%d: no generated part is called \"%s\"\n", FILENAME, FNR, part >"/dev/stderr"
+        failed = 1
+    }
+}
+
+# ---- the run ----
+
+FILENAME ~ /\.def$/ {
+    read_table()
+    next
+}
+
+/BEGIN GENERATED [a-z-]+/ {
+    print
+    part = $0
+    sub(/.*BEGIN GENERATED /, "", part)
+    sub(/[^a-z-].*/, "", part)
+    write_part(part)
+    is_inside = 1
+    next
+}
+
+/END GENERATED/ { is_inside = 0 }
+
+!is_inside { print }
+
+END {
+    if (rows != "") {
+        for (i = 1; i <= n_rows[rows]; i++) {
+            print row[rows, i, 1]
+        }
+    }
+    if (is_inside || pending ~ /[^ ]/) {
+        print (is_inside ? "a generated part has no end" : "a row has no end: " pending) \
+            >"/dev/stderr"
+        failed = 1
+    }
+    exit failed
+}
