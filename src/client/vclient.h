@@ -102,14 +102,16 @@ VC_API bool vc_send_prepare(vc_conn *conn, const char *name, const char *vql,
 VC_API bool vc_send_prepared(vc_conn *conn, const char *name, const vc_value *params, size_t n);
 /* Rows of the statement just sent come one a result (VC_SINGLE_ROW), then an empty VC_ROWS. */
 VC_API bool vc_single_row_mode(vc_conn *conn);
-/* At most this many rows a fetch are taken from the server at once; 0 = all.  For vc_send_params
- * and vc_send_prepared; the library fetches on by itself. */
+/* At most this many rows a fetch are taken from the server at once; 0 = all.  For the statements
+ * with parameters and the prepared ones; the library fetches on by itself.  Not used in a pipeline,
+ * where the next statements are on their way before the first fetch ends. */
 VC_API void vc_set_fetch_rows(vc_conn *conn, uint32_t rows);
 VC_API vc_result *vc_get_result(vc_conn *conn); /* Blocks.  NULL: the statement is over. */
 
 /* Pipeline: many statements without waiting; vc_pipeline_sync marks a point of order.  Each
- * statement's results end with NULL; a sync gives VC_PIPELINE_SYNC; after an error those up to the
- * next sync give VC_PIPELINE_ABORTED. */
+ * statement's results end with NULL; a sync gives VC_PIPELINE_SYNC (without a NULL); after an error
+ * those up to the next sync give VC_PIPELINE_ABORTED.  What was queued is sent when there is enough
+ * of it, by vc_flush, and before vc_get_result waits.  No COPY in a pipeline. */
 VC_API bool vc_enter_pipeline(vc_conn *conn);
 VC_API bool vc_exit_pipeline(vc_conn *conn);
 VC_API bool vc_pipeline_sync(vc_conn *conn);
@@ -128,7 +130,8 @@ VC_API bool vc_put_copy_data(vc_conn *conn, const void *data, size_t bytes);
 VC_API bool vc_put_copy_end(vc_conn *conn, const char *reason);
 /* One row of the binary format of COPY, appended to what the next put sends. */
 VC_API bool vc_put_copy_row(vc_conn *conn, const vc_value *values, size_t n);
-/* After VC_COPY_OUT: > 0 bytes (*data lent until the next call), 0 the end, -1 failed. */
+/* After VC_COPY_OUT: > 0 bytes (*data lent until the next call), 0 the end, -1 failed; then
+ * vc_get_result.  Blocks, but not while vc_is_busy is false. */
 VC_API ptrdiff_t vc_get_copy_data(vc_conn *conn, const void **data);
 
 /* ---- cancel, notices, progress ---- */

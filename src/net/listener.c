@@ -10,6 +10,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -58,6 +59,13 @@ void address_format(const struct sockaddr *address, char out[ADDRESS_BYTES_MAX])
              port);
 }
 
+/* Digits alone, at most 65535. */
+static bool is_port(const char *text)
+{
+    size_t n = strspn(text, "0123456789");
+    return n > 0 && n <= 5 && text[n] == '\0' && strtol(text, NULL, 10) <= UINT16_MAX;
+}
+
 /* Splits "HOST:PORT", "[HOST]:PORT" and "*:PORT"; an empty host stands for "*". */
 static enum errcode address_split(const char *address, char host[ADDRESS_BYTES_MAX],
                                   const char **port, struct err *err)
@@ -69,7 +77,7 @@ static enum errcode address_split(const char *address, char host[ADDRESS_BYTES_M
         to = colon - 1;
     }
     bool is_ambiguous = colon != NULL && from == address && strchr(address, ':') != colon;
-    if (colon == NULL || colon[1] == '\0' || is_ambiguous ||
+    if (colon == NULL || !is_port(colon + 1) || is_ambiguous ||
         (size_t)(to - from) >= ADDRESS_BYTES_MAX) {
         err_set(err, ERR_BAD_CONFIG, "\"%.100s\" is not an address", address);
         err_hint(err, "write HOST:PORT, [IPv6]:PORT or *:PORT");

@@ -22,19 +22,21 @@
 struct repl;
 struct repl_group;
 
-enum { REPL_ENTRY_BYTES_MAX = 32 << 20 };
+enum {
+    REPL_ENTRY_BYTES_MAX = 32 << 20
+};
 
 struct repl_config {
     const char *directory; /* Made where it is missing. */
     uint64_t node;         /* This node's Raft id, from 1. */
     size_t map_bytes;      /* Address space for the log's file. */
     size_t disk_reserve_bytes;
-    size_t in_memory_max;  /* Bytes submitted and not yet applied; beyond it OVERLOADED. */
+    size_t in_memory_max; /* Bytes submitted and not yet applied; beyond it OVERLOADED. */
 };
 
 /* Errors: IO, DISK_FULL, LOCKED (another process has it), FORMAT_UNSUPPORTED, CORRUPT. */
-enum errcode repl_open(const struct repl_config *config, struct repl **out, struct err *err)
-    WARN_UNUSED;
+enum errcode repl_open(const struct repl_config *config, struct repl **out,
+                       struct err *err) WARN_UNUSED;
 /* Ends both threads after all that was submitted is applied.  Groups must be closed before. */
 void repl_close(struct repl *repl);
 
@@ -50,7 +52,7 @@ struct repl_entry {
 };
 
 struct repl_group_config {
-    uint64_t id; /* Never used again after repl_group_destroy. */
+    uint64_t id;      /* Never used again after repl_group_destroy. */
     uint64_t applied; /* What the owner has synced: entries after it are handed to apply again. */
     /* On the apply thread: all entries in order, in batches as large as what waits (bounded by
      * bytes).  Cannot fail: what an entry asks may be refused, but the owner keeps that as the

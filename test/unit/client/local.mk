@@ -1,1 +1,12 @@
 # Unit tests of src/client: test_NAME.c, added to check_PROGRAMS and TESTS.
+CLIENT_TESTS = test/unit/client/test_conninfo test/unit/client/test_exec
+check_PROGRAMS += $(CLIENT_TESTS)
+TESTS += $(CLIENT_TESTS)
+
+test_unit_client_test_conninfo_CFLAGS = $(TEST_CFLAGS)
+test_unit_client_test_conninfo_LDADD = $(CLIENT_LIBS) $(CMOCKA_LIBS)
+
+FAKE_SERVER = test/unit/client/fake_server.c test/unit/client/fake_server.h src/base/thread.c
+test_unit_client_test_exec_SOURCES = test/unit/client/test_exec.c $(FAKE_SERVER)
+test_unit_client_test_exec_CFLAGS = $(TEST_CFLAGS)
+test_unit_client_test_exec_LDADD = $(CLIENT_LIBS) $(CMOCKA_LIBS)

@@ -1,0 +1,93 @@
+/* The apply thread: committed entries to their groups, in order, in batches.
+ *
+ * A group with a backlog stands in the list "ready" once; the thread takes the first group, hands
+ * it one batch, and puts it at the end again if more is there, so that one busy group does not
+ * starve the others.  While apply runs, the log thread syncs the next turn.
+ *
+ * An owner's apply may open, close or destroy other groups (a new version of the map does): then
+ * this thread waits inside apply, and while it waits it applies what that other group has left.
+ * That is why apply_batch takes its scratch from the caller. */
+#include "repl/repl_int.h"
+
+static _Thread_local bool is_apply_thread;
+
+bool apply_is_here(void)
+{
+    return is_apply_thread;
+}
+
+static void push_ready(struct repl *r, struct repl_group *g) REQUIRES(r->lock)
+{
+    if (g->is_ready) {
+        return;
+    }
+    g->is_ready = true;
+    g->next_ready = NULL;
+    if (r->ready == NULL) {
+        r->ready = g;
+        condition_signal(&r->apply_wake);
+    } else {
+        r->ready_last->next_ready = g;
+    }
+    r->ready_last = g;
+}
+
+void apply_push(struct repl *r, struct repl_group *g, struct entry_list *committed)
+{
+    if (committed->n > 0) {
+        entry_list_join(&g->backlog, committed);
+        push_ready(r, g);
+    }
+}
+
+bool apply_batch(struct repl *r, struct repl_group *g, struct repl_entry *batch, size_t n_max)
+{
+    struct entry_list taken = {NULL, NULL, 0, 0};
+    while (g->backlog.first != NULL && taken.n < n_max && taken.bytes < APPLY_BYTES_MAX) {
+        struct entry *e = entry_list_pop(&g->backlog);
+        batch[taken.n] = (struct repl_entry){
+            .index = e->index, .data = e->data, .bytes = e->bytes, .write = e->write};
+        entry_list_push(&taken, e);
+    }
+    if (taken.n == 0) {
+        return false;
+    }
+    size_t n = taken.n;
+    size_t bytes = taken.bytes;
+    uint64_t index = taken.last->index;
+    mutex_unlock(&r->lock);
+    g->config.apply(g->config.arg, batch, n);
+    while (taken.first != NULL) {
+        entry_free(entry_list_pop(&taken));
+    }
+    mutex_lock(&r->lock);
+    CHECK(index > g->figures.applied);
+    g->figures.applied = index;
+    group_done(r, g, n, bytes);
+    if (g->state == GROUP_REPLAYING) {
+        condition_signal(&r->log_wake); /* There is room for the next slice. */
+    }
+    return true;
+}
+
+void apply_thread_run(void *arg)
+{
+    struct repl *r = arg;
+    role_assume(&apply_thread);
+    is_apply_thread = true;
+    mutex_lock(&r->lock);
+    while (r->ready != NULL || !r->is_log_ended) {
+        struct repl_group *g = r->ready;
+        if (g == NULL) {
+            condition_wait(&r->apply_wake, &r->lock);
+            continue;
+        }
+        r->ready = g->next_ready;
+        g->is_ready = false;
+        apply_batch(r, g, r->batch, APPLY_ENTRIES_MAX);
+        if (g->backlog.n > 0) {
+            push_ready(r, g);
+        }
+    }
+    mutex_unlock(&r->lock);
+}

@@ -1,0 +1,541 @@
+/* The door's functions: a node's log, its groups, and what is submitted to them.
+ *
+ * They run on any thread, touch only what repl.lock guards, and leave the work to the log thread
+ * and the apply thread.  Those that wait (open, close, destroy) may be called by an owner's apply:
+ * then the apply thread waits, and wait_for lets it apply what the awaited group still has. */
+#include <string.h>
+
+#include "repl/repl_int.h"
+
+enum {
+    NESTED_BATCH = 64, /* Entries of one call of apply, where the apply thread waits in apply. */
+};
+
+/* ---- entries ---- */
+
+void entry_list_push(struct entry_list *list, struct entry *entry)
+{
+    entry->next = NULL;
+    if (list->first == NULL) {
+        list->first = entry;
+    } else {
+        list->last->next = entry;
+    }
+    list->last = entry;
+    list->n += 1;
+    list->bytes += entry->bytes;
+}
+
+struct entry *entry_list_pop(struct entry_list *list)
+{
+    struct entry *entry = list->first;
+    if (entry != NULL) {
+        list->first = entry->next;
+        list->n -= 1;
+        list->bytes -= entry->bytes;
+        entry->next = NULL;
+        CHECK((list->first == NULL) == (list->n == 0));
+    }
+    return entry;
+}
+
+void entry_list_join(struct entry_list *to, struct entry_list *from)
+{
+    if (from->first == NULL) {
+        return;
+    }
+    if (to->first == NULL) {
+        *to = *from;
+    } else {
+        to->last->next = from->first;
+        to->last = from->last;
+        to->n += from->n;
+        to->bytes += from->bytes;
+    }
+    *from = (struct entry_list){NULL, NULL, 0, 0};
+}
+
+struct entry *entry_new(struct repl_write *write, uint8_t *data, size_t bytes)
+{
+    struct entry *entry = mem_zalloc(MEM_LOG, sizeof *entry);
+    if (entry != NULL) {
+        entry->write = write;
+        entry->data = data;
+        entry->bytes = bytes;
+    }
+    return entry;
+}
+
+void entry_free(struct entry *entry)
+{
+    mem_free(MEM_LOG, entry->data);
+    mem_free(MEM_LOG, entry);
+}
+
+static void tell_write(struct repl_write *write, uint64_t index, const struct err *err)
+{
+    CHECK(!write->is_done);
+    write->is_done = true;
+    metric_observe_us(METRIC_write, clock_micros() - write->submitted_us);
+    write->done(write, index, err);
+}
+
+void entry_tell(struct entry *entry, const struct err *err)
+{
+    struct repl_write *write = entry->write;
+    entry->write = NULL; /* done may free it. */
+    if (write != NULL) {
+        tell_write(write, entry->index, err);
+    }
+}
+
+void repl_write_applied(struct repl_write *write, uint64_t index, const struct err *err)
+{
+    tell_write(write, index, err);
+}
+
+/* ---- groups, under the lock ---- */
+
+static const struct state_edge group_edges[] = {
+    {GROUP_OPENING, GROUP_REPLAYING}, {GROUP_OPENING, GROUP_FAILED},
+    {GROUP_REPLAYING, GROUP_SERVING}, {GROUP_REPLAYING, GROUP_FAILED},
+    {GROUP_SERVING, GROUP_CLOSING},   {GROUP_CLOSING, GROUP_CLOSED},
+};
+
+static const char *const group_states[] = {"opening", "replaying", "serving",
+                                           "failed",  "closing",   "closed"};
+_Static_assert(COUNT_OF(group_states) == GROUP_STATES, "a name for each state");
+
+static const struct state_machine group_machine = {
+    .name = "log group",
+    .names = group_states,
+    .n_states = GROUP_STATES,
+    .edges = group_edges,
+    .n_edges = COUNT_OF(group_edges),
+};
+
+void group_move(struct repl *r, struct repl_group *g, enum group_state to, const char *why)
+{
+    state_move(&group_machine, &g->state, (uint8_t)to, g->config.id, why);
+    condition_broadcast(&r->changed);
+}
+
+void group_wait(struct repl *r, struct repl_group *g)
+{
+    if (g->is_waiting) {
+        return;
+    }
+    g->is_waiting = true;
+    g->next_waiting = NULL;
+    if (r->waiting == NULL) {
+        r->waiting = g;
+        condition_signal(&r->log_wake);
+    } else {
+        r->waiting_last->next_waiting = g;
+    }
+    r->waiting_last = g;
+}
+
+void group_done(struct repl *r, struct repl_group *g, size_t n, size_t bytes)
+{
+    CHECK(g->n_in_flight >= n && r->in_memory_bytes >= bytes);
+    g->n_in_flight -= n;
+    r->in_memory_bytes -= bytes;
+    if (g->n_in_flight == 0) {
+        condition_broadcast(&r->changed);
+    }
+}
+
+void group_unlist(struct repl *r, struct repl_group *g)
+{
+    struct repl_group *last = NULL;
+    for (struct repl_group **at = &r->waiting; *at != NULL;) {
+        if (*at == g) {
+            *at = g->next_waiting;
+        } else {
+            last = *at;
+            at = &(*at)->next_waiting;
+        }
+    }
+    r->waiting_last = last;
+    last = NULL;
+    for (struct repl_group **at = &r->ready; *at != NULL;) {
+        if (*at == g) {
+            *at = g->next_ready;
+        } else {
+            last = *at;
+            at = &(*at)->next_ready;
+        }
+    }
+    r->ready_last = last;
+}
+
+/* One step of waiting for something that this group's entries, or the log thread, bring about. */
+static void wait_step(struct repl *r, struct repl_group *g) REQUIRES(r->lock)
+{
+    struct repl_entry batch[NESTED_BATCH];
+    if (!apply_is_here() || !apply_batch(r, g, batch, NESTED_BATCH)) {
+        condition_wait(&r->changed, &r->lock);
+    }
+}
+
+static bool add_id(struct repl *r, uint64_t id) REQUIRES(r->lock)
+{
+    for (size_t i = 0; i < r->n_ids; i++) {
+        if (r->ids[i] == id) {
+            return true;
+        }
+    }
+    if (r->n_ids == r->n_ids_max) {
+        size_t n_max = r->n_ids_max == 0 ? 16 : r->n_ids_max * 2;
+        uint64_t *more = mem_realloc(MEM_LOG, r->ids, n_max * sizeof *more);
+        if (more == NULL) {
+            return false;
+        }
+        r->ids = more;
+        r->n_ids_max = n_max;
+    }
+    r->ids[r->n_ids++] = id;
+    return true;
+}
+
+static void remove_id(struct repl *r, uint64_t id) REQUIRES(r->lock)
+{
+    for (size_t i = 0; i < r->n_ids; i++) {
+        if (r->ids[i] == id) {
+            r->ids[i] = r->ids[--r->n_ids];
+            return;
+        }
+    }
+}
+
+/* ---- the node ---- */
+
+static void *heap_malloc(void *unused, size_t bytes)
+{
+    (void)unused;
+    return mem_alloc(MEM_LOG, bytes);
+}
+
+static void *heap_calloc(void *unused, size_t n, size_t bytes)
+{
+    (void)unused;
+    return bytes > 0 && n > SIZE_MAX / bytes ? NULL : mem_zalloc(MEM_LOG, n * bytes);
+}
+
+static void *heap_realloc(void *unused, void *old, size_t bytes)
+{
+    (void)unused;
+    return mem_realloc(MEM_LOG, old, bytes);
+}
+
+static void heap_free(void *unused, void *memory)
+{
+    (void)unused;
+    mem_free(MEM_LOG, memory);
+}
+
+/* Raft's memory is the log's.  It asks for aligned blocks only in the I/O that we do not use. */
+static struct raft_heap heap = {
+    .malloc = heap_malloc,
+    .free = heap_free,
+    .calloc = heap_calloc,
+    .realloc = heap_realloc,
+};
+
+/* What the log knows: groups, and groups whose removal a restart has interrupted. */
+static enum errcode list_groups(struct repl *r, struct err *err) REQUIRES(r->lock)
+{
+    if (log_store_read_begin(r->store, true, err) != ERR_OK) {
+        return err->code;
+    }
+    enum errcode code;
+    struct log_state state;
+    bool found;
+    uint64_t group = 0;
+    while ((code = log_store_next_group(r->store, &group, &state, &found, err)) == ERR_OK &&
+           found) {
+        struct doomed *d = NULL;
+        if (state.is_doomed && (d = mem_zalloc(MEM_LOG, sizeof *d)) != NULL) {
+            *d = (struct doomed){.next = r->doomed, .group = group, .is_marked = true};
+            r->doomed = d;
+        }
+        if (state.is_doomed ? d == NULL : !add_id(r, group)) {
+            code = err_no_memory(err);
+            break;
+        }
+        group += 1;
+    }
+    log_store_read_end(r->store);
+    return code;
+}
+
+static void free_repl(struct repl *r)
+{
+    while (r->doomed != NULL) {
+        struct doomed *d = r->doomed;
+        r->doomed = d->next;
+        mem_free(MEM_LOG, d);
+    }
+    if (r->store != NULL) {
+        log_store_close(r->store);
+    }
+    mem_free(MEM_LOG, r->raft_entries);
+    mem_free(MEM_LOG, r->batch);
+    mem_free(MEM_LOG, r->ids);
+    condition_fini(&r->changed);
+    condition_fini(&r->apply_wake);
+    condition_fini(&r->log_wake);
+    mutex_fini(&r->lock);
+    mem_free(MEM_LOG, r);
+}
+
+static void stop_log(struct repl *r)
+{
+    mutex_lock(&r->lock);
+    r->is_stopping = true;
+    condition_signal(&r->log_wake);
+    mutex_unlock(&r->lock);
+    thread_join(&r->log);
+}
+
+enum errcode repl_open(const struct repl_config *config, struct repl **out, struct err *err)
+{
+    CHECK(config->node > 0);
+    raft_heap_set(&heap);
+    struct repl *r = mem_zalloc(MEM_LOG, sizeof *r);
+    if (r == NULL) {
+        return err_no_memory(err);
+    }
+    r->config = *config;
+    r->config.directory = NULL; /* The store has its own copy. */
+    r->timer_us = UINT64_MAX;
+    mutex_init(&r->lock);
+    condition_init(&r->log_wake);
+    condition_init(&r->apply_wake);
+    condition_init(&r->changed);
+    if (log_store_open(config, &r->store, err) != ERR_OK) {
+        r->store = NULL;
+        goto fail;
+    }
+    mutex_lock(&r->lock);
+    enum errcode code = list_groups(r, err);
+    mutex_unlock(&r->lock);
+    if (code != ERR_OK) {
+        goto fail;
+    }
+    r->batch = mem_alloc(MEM_LOG, APPLY_ENTRIES_MAX * sizeof *r->batch);
+    if (r->batch == NULL) {
+        err_no_memory(err);
+        goto fail;
+    }
+    if (thread_start(&r->log, "log", log_thread_run, r, err) != ERR_OK) {
+        goto fail;
+    }
+    if (thread_start(&r->apply, "apply", apply_thread_run, r, err) != ERR_OK) {
+        stop_log(r);
+        goto fail;
+    }
+    *out = r;
+    return ERR_OK;
+fail:
+    free_repl(r);
+    return err->code;
+}
+
+void repl_close(struct repl *r)
+{
+    mutex_lock(&r->lock);
+    CHECK(r->n_open == 0);
+    mutex_unlock(&r->lock);
+    stop_log(r);
+    thread_join(&r->apply);
+    free_repl(r);
+}
+
+enum errcode repl_groups(struct repl *r, uint64_t **ids, size_t *n, struct err *err)
+{
+    mutex_lock(&r->lock);
+    *n = r->n_ids;
+    *ids = mem_alloc(MEM_LOG, (r->n_ids + 1) * sizeof **ids);
+    if (*ids != NULL && r->n_ids > 0) {
+        memcpy(*ids, r->ids, r->n_ids * sizeof **ids);
+    }
+    mutex_unlock(&r->lock);
+    return *ids != NULL ? ERR_OK : err_no_memory(err);
+}
+
+/* ---- groups ---- */
+
+enum errcode repl_group_open(struct repl *r, const struct repl_group_config *config,
+                             struct repl_group **out, struct err *err)
+{
+    struct repl_group *g = mem_zalloc(MEM_LOG, sizeof *g);
+    if (g == NULL) {
+        return err_no_memory(err);
+    }
+    g->repl = r;
+    g->config = *config;
+    g->state = GROUP_OPENING;
+    g->cut_wanted = g->cut_target = config->applied;
+    g->figures.role = "opening";
+    g->figures.applied = config->applied;
+
+    mutex_lock(&r->lock);
+    enum errcode code = ERR_OK;
+    if (!add_id(r, config->id)) {
+        code = err_no_memory(err);
+        goto out;
+    }
+    g->next = r->opening;
+    r->opening = g;
+    r->n_open += 1;
+    condition_signal(&r->log_wake);
+    while ((g->state != GROUP_SERVING && g->state != GROUP_FAILED) || g->n_in_flight > 0) {
+        wait_step(r, g);
+    }
+    if (g->state == GROUP_FAILED) {
+        *err = g->error;
+        code = err->code;
+        r->n_open -= 1;
+        group_unlist(r, g);
+    }
+out:
+    mutex_unlock(&r->lock);
+    if (code != ERR_OK) {
+        mem_free(MEM_LOG, g);
+        return code;
+    }
+    *out = g;
+    return ERR_OK;
+}
+
+void repl_group_close(struct repl_group *g)
+{
+    struct repl *r = g->repl;
+    mutex_lock(&r->lock);
+    group_move(r, g, GROUP_CLOSING, "its owner closes it");
+    while (g->n_in_flight > 0) {
+        wait_step(r, g);
+    }
+    group_wait(r, g);
+    while (g->state != GROUP_CLOSED) {
+        wait_step(r, g);
+    }
+    group_unlist(r, g);
+    r->n_open -= 1;
+    mutex_unlock(&r->lock);
+    mem_free(MEM_LOG, g);
+}
+
+enum errcode repl_group_destroy(struct repl *r, uint64_t id, struct err *err)
+{
+    struct doom_request request = {.is_answered = false};
+    struct doomed *d = mem_zalloc(MEM_LOG, sizeof *d);
+    if (d == NULL) {
+        return err_no_memory(err);
+    }
+    d->group = id;
+    d->request = &request;
+    err_clear(&request.error);
+    mutex_lock(&r->lock);
+    d->next = r->dooming;
+    r->dooming = d;
+    condition_signal(&r->log_wake);
+    while (!request.is_answered) {
+        condition_wait(&r->changed, &r->lock);
+    }
+    if (request.error.code == ERR_OK) {
+        remove_id(r, id);
+    }
+    mutex_unlock(&r->lock);
+    if (request.error.code != ERR_OK) {
+        *err = request.error;
+    }
+    return request.error.code;
+}
+
+void repl_group_cut(struct repl_group *g, uint64_t index)
+{
+    struct repl *r = g->repl;
+    mutex_lock(&r->lock);
+    CHECK(index <= g->figures.commit);
+    if (index > g->cut_wanted) {
+        g->cut_wanted = index;
+        group_wait(r, g);
+    }
+    mutex_unlock(&r->lock);
+}
+
+void repl_group_figures(const struct repl_group *g, struct repl_figures *out)
+{
+    struct repl *r = g->repl;
+    mutex_lock(&r->lock);
+    *out = g->figures;
+    mutex_unlock(&r->lock);
+    out->log_file_bytes = log_store_file_bytes(r->store);
+}
+
+/* ---- writes ---- */
+
+static enum errcode refuse(struct repl *r, const struct repl_group *g, size_t bytes,
+                           struct err *err) REQUIRES(r->lock)
+{
+    if (g->state != GROUP_SERVING || r->is_stopping) {
+        return err_set(err, ERR_SHUTTING_DOWN, "group %llu of the log is closing",
+                       (unsigned long long)g->config.id);
+    }
+    /* One entry may always be under way, however small the bound is. */
+    if (r->in_memory_bytes > 0 && r->in_memory_bytes + bytes > r->config.in_memory_max) {
+        err_set(err, ERR_OVERLOADED, "%zu bytes of writes wait already, and %zu are allowed",
+                r->in_memory_bytes, r->config.in_memory_max);
+        err_hint(err, "try again in a moment, or write from fewer sessions");
+        return ERR_OVERLOADED;
+    }
+    if (r->is_full) {
+        if (!log_store_has_room(r->store, bytes)) {
+            return log_store_fail_full(r->store, err);
+        }
+        r->is_full = false;
+    }
+    return ERR_OK;
+}
+
+enum errcode repl_submit(struct repl_group *g, struct repl_write *write, void *data, size_t bytes,
+                         struct err *err)
+{
+    struct repl *r = g->repl;
+    CHECK(write->done != NULL && data != NULL && bytes > 0);
+    if (bytes > REPL_ENTRY_BYTES_MAX) {
+        mem_free(MEM_LOG, data);
+        err_set(err, ERR_STATEMENT_TOO_LONG, "a write of %zu bytes is longer than %d", bytes,
+                REPL_ENTRY_BYTES_MAX);
+        err_hint(err, "write fewer rows in one statement");
+        return ERR_STATEMENT_TOO_LONG;
+    }
+    bool is_received = write->wait_for == REPL_RECEIVED;
+    write->next = NULL;
+    write->group = g;
+    write->submitted_us = clock_micros();
+    write->is_done = false;
+    struct entry *entry = entry_new(is_received ? NULL : write, data, bytes);
+    if (entry == NULL) {
+        mem_free(MEM_LOG, data);
+        return err_no_memory(err);
+    }
+    mutex_lock(&r->lock);
+    enum errcode code = refuse(r, g, bytes, err);
+    if (code == ERR_OK) {
+        entry_list_push(&g->queue, entry);
+        g->n_in_flight += 1;
+        r->in_memory_bytes += bytes;
+        group_wait(r, g);
+    }
+    mutex_unlock(&r->lock);
+    if (code != ERR_OK) {
+        entry_free(entry);
+    } else if (is_received) {
+        tell_write(write, 0, NULL);
+    }
+    return code;
+}

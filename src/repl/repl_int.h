@@ -1,0 +1,285 @@
+/* Within repl: the parts and who runs them.
+ *
+ *   repl.c       the door: open, close, groups, submit
+ *   log_thread.c the turn: take what waits, one transaction, one sync, tell
+ *   apply.c      the apply thread: committed entries to their groups
+ *   group.c      one group's Raft, a state machine without threads, clock or disk of its own: an
+ *                event in, and one function for each update flag that comes out
+ *   log_store.c  the log on disk (LMDB)
+ *
+ * The lock order: repl.lock, then nothing.  done() and apply() are called without it. */
+#ifndef VECTRON_REPL_INT_H
+#define VECTRON_REPL_INT_H
+
+#include <raft.h>
+
+#include "repl/repl.h"
+
+/* ---- the log on disk: log_store.c, log thread only ---- */
+
+struct log_store;
+
+/* What Raft must find again, beside the entries. */
+struct log_state {
+    bool is_doomed; /* The group was destroyed; its entries are being removed. */
+    uint64_t term, vote;
+    uint64_t cut_index, cut_term; /* Entries up to here may be missing: the owner has them. */
+    uint64_t conf_index;          /* Where the configuration was committed. */
+    const uint8_t *conf;          /* As raft_configuration_encode writes it. */
+    size_t conf_bytes;
+};
+
+struct log_record {
+    uint64_t index, term;
+    enum raft_entry_type type;
+    const uint8_t *data;
+    size_t bytes;
+};
+
+enum {
+    LOG_CONF_BYTES_MAX = 64 << 10
+};
+
+/* Errors: LOCKED, FORMAT_UNSUPPORTED, CORRUPT, BAD_CONFIG (another node's), IO, DISK_FULL. */
+enum errcode log_store_open(const struct repl_config *config, struct log_store **out,
+                            struct err *err) WARN_UNUSED;
+void log_store_close(struct log_store *store);
+
+/* Free space is at least the reserve and @bytes more.  Any thread. */
+bool log_store_has_room(const struct log_store *store, size_t bytes);
+enum errcode log_store_fail_full(const struct log_store *store, struct err *err);
+size_t log_store_file_bytes(const struct log_store *store); /* Any thread. */
+
+/* Writing.  The first write after a commit opens the turn's transaction; after an error only
+ * log_store_abort is allowed. */
+enum errcode log_store_put(struct log_store *store, uint64_t group, const struct log_record *record,
+                           struct err *err) WARN_UNUSED;
+enum errcode log_store_put_state(struct log_store *store, uint64_t group,
+                                 const struct log_state *state, struct err *err) WARN_UNUSED;
+/* Removes the group's first entries, at most @n_max of them and none behind @index_max. */
+enum errcode log_store_remove(struct log_store *store, uint64_t group, uint64_t index_max,
+                              size_t n_max, size_t *n_removed, struct err *err) WARN_UNUSED;
+enum errcode log_store_remove_state(struct log_store *store, uint64_t group,
+                                    struct err *err) WARN_UNUSED;
+bool log_store_is_writing(const struct log_store *store);
+/* Synced when it returns.  After an error what the transaction wrote is not in the log, unless
+ * log_store_is_broken. */
+enum errcode log_store_commit(struct log_store *store, struct err *err) WARN_UNUSED;
+void log_store_abort(struct log_store *store); /* Nothing happens where none is open. */
+
+/* A commit failed at its very last write: what the file holds can only be told by reading it
+ * again.  log_store_mend opens it anew and makes what it then shows durable. */
+bool log_store_is_broken(const struct log_store *store);
+enum errcode log_store_mend(struct log_store *store, struct err *err) WARN_UNUSED;
+
+/* Reads, between log_store_read_begin and log_store_read_end, which bound what is borrowed; no
+ * write may be open.  With @is_verified the checksums of entries are compared. */
+enum errcode log_store_read_begin(struct log_store *store, bool is_verified,
+                                  struct err *err) WARN_UNUSED;
+void log_store_read_end(struct log_store *store);
+enum errcode log_store_state(struct log_store *store, uint64_t group, struct log_state *out,
+                             bool *found, struct err *err) WARN_UNUSED;
+/* The first state of a group at or after *group, whose id is put there. */
+enum errcode log_store_next_group(struct log_store *store, uint64_t *group, struct log_state *out,
+                                  bool *found, struct err *err) WARN_UNUSED;
+/* The group's first entry at or after @index, and then the ones behind it. */
+enum errcode log_store_seek(struct log_store *store, uint64_t group, uint64_t index,
+                            struct log_record *out, bool *found, struct err *err) WARN_UNUSED;
+enum errcode log_store_next(struct log_store *store, struct log_record *out, bool *found,
+                            struct err *err) WARN_UNUSED;
+/* Of one entry, in whichever transaction is open; CORRUPT where it is not there. */
+enum errcode log_store_term(struct log_store *store, uint64_t group, uint64_t index, uint64_t *term,
+                            struct err *err) WARN_UNUSED;
+
+/* ---- entries in memory ---- */
+
+/* From repl_submit (or the log, when it is replayed) until it is applied or has failed. */
+struct entry {
+    struct entry *next;
+    struct repl_write *write; /* Who is still to be told, or NULL. */
+    uint8_t *data;            /* Owned, MEM_LOG. */
+    size_t bytes;
+    uint64_t index; /* 0 until Raft has it. */
+};
+
+struct entry_list {
+    struct entry *first, *last;
+    size_t n, bytes;
+};
+
+void entry_list_push(struct entry_list *list, struct entry *entry);
+struct entry *entry_list_pop(struct entry_list *list);                /* NULL where it is empty. */
+void entry_list_join(struct entry_list *to, struct entry_list *from); /* Empties @from. */
+struct entry *entry_new(struct repl_write *write, uint8_t *data, size_t bytes);
+void entry_free(struct entry *entry);
+/* Calls done, once. */
+void entry_tell(struct entry *entry, const struct err *err);
+
+/* ---- groups ---- */
+
+/*   opening -> replaying -> serving -> closing -> closed
+ *      |           |
+ *      +-> failed <+
+ *
+ * A serving group whose Raft could not be loaded again after a failure (has_raft is false) stays
+ * in service: the next turn with writes for it tries again. */
+enum group_state {
+    GROUP_OPENING,
+    GROUP_REPLAYING,
+    GROUP_SERVING,
+    GROUP_FAILED,
+    GROUP_CLOSING,
+    GROUP_CLOSED,
+    GROUP_STATES
+};
+
+struct repl_group {
+    struct repl *repl;
+    struct repl_group_config config;
+
+    /* Of the log thread (until the group is in its list: of the opener). */
+    struct repl_group *next; /* In repl.groups, or before that in repl.opening. */
+    struct raft raft;
+    bool has_raft;
+    bool is_touched;           /* By this turn's transaction. */
+    struct entry_list fresh;   /* Taken from queue, not yet given to Raft. */
+    struct entry_list written; /* In Raft, with an index; not yet known to be committed. */
+    uint64_t last, stored;     /* Last index that Raft has; that is synced.  Differ in a turn. */
+    uint64_t commit;
+    struct repl_group *next_turn; /* In the turn that the log thread is about. */
+    bool is_closing;     /* Its state was closing, and nothing in flight, when the turn began. */
+    uint64_t cut_target; /* What cut_wanted was when the turn began. */
+    uint64_t cut_index, cut_term;
+    uint64_t cut_next, cut_term_next; /* These become it with the turn's commit; 0 = no change. */
+    bool has_removal;                 /* Entries up to cut_index may still be in the log. */
+    uint64_t conf_index;
+    uint8_t *conf; /* Owned. */
+    size_t conf_bytes;
+    uint64_t replay_next, replay_last; /* To be handed on from the log. */
+
+    /* Under repl.lock. */
+    uint8_t state;           /* enum group_state */
+    struct err error;        /* Why it failed. */
+    struct entry_list queue; /* Submitted. */
+    bool is_waiting;         /* In repl.waiting: the log thread has something to do for it. */
+    struct repl_group *next_waiting;
+    struct entry_list backlog; /* Committed, for the apply thread. */
+    bool is_ready;             /* In repl.ready: backlog is not empty. */
+    struct repl_group *next_ready;
+    uint64_t cut_wanted;
+    size_t n_in_flight; /* Submitted or replayed, and neither applied nor failed. */
+    struct repl_figures figures;
+};
+
+extern const struct role log_thread, apply_thread;
+
+/* group.c: all of these on the log thread.  After an error the group must be loaded anew, and what
+ * the turn has written aborted. */
+
+/* Writes a new group's first entry and state. */
+enum errcode group_bootstrap(struct repl_group *group, struct err *err)
+    REQUIRES(log_thread) WARN_UNUSED;
+/* Starts Raft from what the log holds; *found = false where the log does not know the group. */
+enum errcode group_load(struct repl_group *group, bool *found, struct err *err)
+    REQUIRES(log_thread) WARN_UNUSED;
+void group_unload(struct repl_group *group) REQUIRES(log_thread);
+/* Gives all of fresh to Raft and writes what it asks for. */
+enum errcode group_submit(struct repl_group *group, struct err *err)
+    REQUIRES(log_thread) WARN_UNUSED;
+bool group_has_cut(const struct repl_group *group) REQUIRES(log_thread);
+/* Writes the cut to cut_target, and a slice of the removal behind it. */
+enum errcode group_cut(struct repl_group *group, struct err *err) REQUIRES(log_thread) WARN_UNUSED;
+/* What the turn has written is synced: tells Raft.  Committed entries are added to @committed. */
+enum errcode group_synced(struct repl_group *group, struct entry_list *committed, struct err *err)
+    REQUIRES(log_thread) WARN_UNUSED;
+enum errcode group_timeout(struct repl_group *group, struct err *err)
+    REQUIRES(log_thread) WARN_UNUSED;
+/* Adds the next entries of the replay to @out: at least one, and not many more than @bytes_max. */
+enum errcode group_read(struct repl_group *group, size_t bytes_max, struct entry_list *out,
+                        struct err *err) REQUIRES(log_thread) WARN_UNUSED;
+
+/* ---- the node ---- */
+
+/* Of repl_group_destroy, which waits until the mark is synced or has failed; under repl.lock. */
+struct doom_request {
+    bool is_answered;
+    struct err error;
+};
+
+/* A group that is being removed from the log.  First it is marked there, so that a restart goes on
+ * with the removal.  Of the log thread, once that has taken it. */
+struct doomed {
+    struct doomed *next;
+    uint64_t group;
+    bool is_marked;
+    bool is_gone;                 /* With the turn's commit. */
+    struct doom_request *request; /* NULL where nobody waits. */
+};
+
+struct repl {
+    struct repl_config config;
+    struct log_store *store;
+    struct thread log, apply;
+    struct mutex lock;
+    struct condition log_wake;   /* Waited for by the log thread. */
+    struct condition apply_wake; /* Waited for by the apply thread. */
+    struct condition changed;    /* A group's state or n_in_flight, or a doomed one's answer. */
+
+    /* Under lock. */
+    bool is_stopping;
+    bool is_log_ended; /* Nothing will become ready any more. */
+    bool is_full;      /* The last turn found no room. */
+    size_t in_memory_bytes;
+    struct repl_group *waiting;
+    struct repl_group *waiting_last;
+    struct repl_group *ready;
+    struct repl_group *ready_last;
+    struct repl_group *opening;
+    struct doomed *dooming;
+    uint64_t *ids; /* Groups in the log, but for doomed ones. */
+    size_t n_ids;
+    size_t n_ids_max;
+    size_t n_open;
+    size_t n_replaying;
+
+    /* Of the log thread. */
+    struct repl_group *groups;
+    struct doomed *doomed;
+    struct raft_entry *raft_entries; /* Scratch for one step. */
+    size_t n_raft_entries_max;
+    uint64_t timer_us;      /* No group's Raft timer ends before. */
+    uint64_t background_us; /* No cut or removal before; after a failure it waits. */
+
+    struct repl_entry *batch; /* Of the apply thread: APPLY_ENTRIES_MAX. */
+};
+
+enum {
+    TURN_BYTES_MAX = 32 << 20,   /* Entries of one turn's transaction, but at least one. */
+    REPLAY_BYTES_MAX = 16 << 20, /* A group's backlog while the log is replayed. */
+    APPLY_BYTES_MAX = 8 << 20,   /* Entries of one call of apply, but at least one. */
+    APPLY_ENTRIES_MAX = 4096,
+    CUT_ENTRIES_MAX = 1024, /* Removed by one turn. */
+};
+
+void log_thread_run(void *repl);
+void apply_thread_run(void *repl);
+
+/* The group has something for the log thread. */
+void group_wait(struct repl *repl, struct repl_group *group) REQUIRES(repl->lock);
+/* Takes it out of the lists that wait. */
+void group_unlist(struct repl *repl, struct repl_group *group) REQUIRES(repl->lock);
+void group_move(struct repl *repl, struct repl_group *group, enum group_state to, const char *why)
+    REQUIRES(repl->lock);
+/* @n entries of @bytes are applied or have failed. */
+void group_done(struct repl *repl, struct repl_group *group, size_t n, size_t bytes)
+    REQUIRES(repl->lock);
+/* Hands committed entries to the apply thread; empties @committed. */
+void apply_push(struct repl *repl, struct repl_group *group, struct entry_list *committed)
+    REQUIRES(repl->lock);
+/* Applies a batch of the group's backlog, with room for @n_max in @batch; false where there is
+ * none.  Gives up the lock meanwhile.  On the apply thread. */
+bool apply_batch(struct repl *repl, struct repl_group *group, struct repl_entry *batch,
+                 size_t n_max) REQUIRES(repl->lock);
+bool apply_is_here(void); /* This is an apply thread. */
+
+#endif

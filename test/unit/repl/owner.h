@@ -1,0 +1,57 @@
+/* For the tests of repl: a temporary directory, an owner that remembers what was applied, and a
+ * write that is waited for. */
+#ifndef TEST_REPL_OWNER_H
+#define TEST_REPL_OWNER_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "repl/repl.h"
+
+/* What an owner was given: the u64 at the head of each entry, in order. */
+struct owner {
+    struct mutex lock;
+    struct condition wake;
+    uint64_t *values;
+    uint64_t *indexes;
+    size_t n, n_max;
+    size_t n_batches;
+    bool is_held;     /* apply waits until it is false. */
+    uint64_t refused; /* An entry with this value gets an error for its result; 0 = none. */
+    struct repl_group *group;
+};
+
+void owner_init(struct owner *o);
+void owner_fini(struct owner *o);
+void owner_forget(struct owner *o); /* As after a restart. */
+void owner_hold(struct owner *o, bool is_held);
+
+struct repl *open_log(const char *directory);
+enum errcode try_open_log(const char *directory, struct repl **out, struct err *err);
+struct repl_group *open_group(struct repl *repl, struct owner *o, uint64_t id, uint64_t applied);
+
+/* One write and what became of it. */
+struct waited {
+    struct repl_write write;
+    struct mutex lock;
+    struct condition wake;
+    bool is_done;
+    uint64_t index;
+    struct err err;
+    unsigned n_done;
+};
+
+/* An entry of @bytes (at least 8) that begins with @value. */
+enum errcode start_write(struct repl_group *group, struct waited *w, uint64_t value, size_t bytes,
+                         enum repl_stage stage, struct err *err);
+enum errcode end_write(struct waited *w, struct err *err); /* Waits for done. */
+enum errcode write_one(struct repl_group *group, uint64_t value, struct err *err);
+
+char *make_directory(void); /* Fresh and empty; freed by remove_directory. */
+void remove_directory(char *path);
+
+#endif
