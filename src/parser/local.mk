@@ -1,3 +1,23 @@
 noinst_LIBRARIES += src/parser/libparser.a
-src_parser_libparser_a_SOURCES = src/parser/parser.h
+src_parser_libparser_a_SOURCES = \
+    src/parser/build.c \
+    src/parser/build_stmt.c \
+    src/parser/keyword.c src/parser/keywords.def \
+    src/parser/lexer.c \
+    src/parser/literal.c \
+    src/parser/parse.c \
+    src/parser/parser.h src/parser/parser_int.h \
+    src/parser/print.c
+nodist_src_parser_libparser_a_SOURCES = src/parser/grammar.c
 PARSER_LIBS = src/parser/libparser.a $(BASE_LIBS)
+
+# Lemon writes the header, with the tokens' numbers, together with the parser.
+EXTRA_DIST += src/parser/grammar.y
+CLEANFILES += src/parser/grammar.c src/parser/grammar.h
+src/parser/grammar.c: $(srcdir)/src/parser/grammar.y
+	@$(MKDIR_P) src/parser
+	$(AM_V_GEN)$(LEMON) -q -l -dsrc/parser $(srcdir)/src/parser/grammar.y
+src/parser/grammar.h: src/parser/grammar.c
+	@test -f $@ && touch $@
+src/parser/keyword.$(OBJEXT) src/parser/lexer.$(OBJEXT) src/parser/literal.$(OBJEXT) \
+    src/parser/parse.$(OBJEXT): src/parser/grammar.h

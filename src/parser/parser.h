@@ -13,9 +13,10 @@
 
 enum {
     VQL_TEXT_BYTES_MAX = 16 << 20, /* Of one statement. */
-    VQL_DEPTH_MAX = 100,           /* Of nested expressions. */
+    VQL_DEPTH_MAX = 100,           /* Of nested expressions; a chain of AND or OR nests little. */
     VQL_ITEMS_MAX = 65536,         /* Of a list: rows, columns, IN (...), options. */
     VQL_QUERIES_MAX = 1024,        /* Query vectors of one SEARCH. */
+    VQL_OPTIONS_MAX = 256,         /* In one WITH (...). */
     VQL_PARAMETERS_MAX = 65535,    /* $1 .. $65535 */
 };
 
@@ -49,6 +50,7 @@ struct expr {
     enum expr_op op;
     bool is_negated;
     bool is_star;
+    uint16_t height; /* Of the tree below, 1 for a leaf; at most VQL_DEPTH_MAX. */
     uint32_t position;
     uint32_t parameter;
     struct value value; /* NULL BOOL INT FLOAT TEXT or VECTOR. */

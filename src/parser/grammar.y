@@ -1,0 +1,410 @@
+/* The grammar of VQL, for lemon.
+ *
+ * Actions only call builders (build.c, build_stmt.c); names stay unresolved.  Most keywords fall
+ * back to NAME where they have no meaning of their own.  The precedence of operators is
+ * PostgreSQL's; AND and OR are lists, so that chains of them stay flat.
+ *
+ * The stack has a fixed size.  What it must hold at most: 100 open parentheses, before each of
+ * them the begun chains of OR and AND, and along the path the left parts of at most 100 operators
+ * of up to five symbols. */
+%name Grammar
+%token_prefix TK_
+%token_type {struct token}
+%extra_context {struct parse *p}
+%start_symbol input
+%stack_size 1200
+%stack_overflow {
+    parse_fail(p, ERR_NESTED_TOO_DEEP, p->token_begin + 1,
+               "the statement is nested more than %d deep", VQL_DEPTH_MAX);
+}
+
+%include {
+#include "parser/parser_int.h"
+
+#include <string.h>
+
+/* What follows is lemon's template, which was not written for our warnings. */
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+#pragma GCC diagnostic ignored "-Wunused-variable"
+
+#define YYNOERRORRECOVERY 1
+
+static const struct token no_token;
+static void fail_in_state(struct parse *p, unsigned state);
+}
+
+%syntax_error {
+    (void)yymajor;
+    (void)yyminor;
+    fail_in_state(p, yypParser->yytos->stateno);
+}
+
+%fallback NAME
+    ANALYZE ASC BY CHECKPOINT COLLECTION CONFLICT COPY DELETE DESC DESCRIBE DO DROP EXISTS EXPLAIN
+    FIRST INSERT KEY LAST METRIC NOTHING NULLS ON RESET SET SHOW STDIN STDOUT UPDATE VALUES.
+
+%nonassoc IS.
+%nonassoc EQ NE LT LE GT GE.
+%nonassoc BETWEEN IN LIKE NOT_BEFORE.
+%left CONCAT JSON JSON_TEXT.
+%left PLUS MINUS.
+%left STAR SLASH PERCENT.
+%right SIGN.
+
+%type statement     {struct stmt *}
+%type explainable   {struct stmt *}
+%type select        {struct stmt *}
+%type search        {struct stmt *}
+%type insert        {struct stmt *}
+%type update        {struct stmt *}
+%type delete        {struct stmt *}
+%type copy          {struct stmt *}
+%type set           {struct stmt *}
+%type expr          {struct expr *}
+%type conjunction   {struct expr *}
+%type condition     {struct expr *}
+%type term          {struct expr *}
+%type literal       {struct expr *}
+%type constant      {struct expr *}
+%type setting       {struct expr *}
+%type count         {struct expr *}
+%type where         {struct expr *}
+%type or_terms      {struct chain}
+%type and_terms     {struct chain}
+%type exprs         {struct list *}
+%type arguments     {struct list *}
+%type targets       {struct list *}
+%type order_by      {struct list *}
+%type orders        {struct list *}
+%type names         {struct list *}
+%type columns       {struct list *}
+%type column_defs   {struct list *}
+%type column_def    {struct column_def *}
+%type rows          {struct list *}
+%type assignments   {struct list *}
+%type queries       {struct list *}
+%type nears         {struct list *}
+%type options       {struct list *}
+%type with          {struct list *}
+%type copy_with     {struct list *}
+%type explain_with  {struct list *}
+%type on_conflict   {int}
+%type if_exists     {int}
+%type if_not_exists {int}
+%type analyze       {int}
+%type direction     {int}
+%type nulls         {int}
+%type limits        {struct limits}
+%type some_limit    {struct limits}
+%type from          {struct token}
+%type in_column     {struct token}
+%type as            {struct token}
+%type option_name   {struct token}
+
+input ::= statement(S). { p->statement = S; }
+
+statement(A) ::= explainable(S). { A = S; }
+statement(A) ::= copy(S). { A = S; }
+statement(A) ::= set(S). { A = S; }
+
+/* ---- definitions ---- */
+
+statement(A) ::= CREATE(T) COLLECTION if_not_exists(E) NAME(N) LP column_defs(C) RP with(W). {
+    A = stmt_create(stmt_new(p, STMT_CREATE_COLLECTION, T, N), E != 0, C, W);
+}
+statement(A) ::= DROP(T) COLLECTION if_exists(E) NAME(N). {
+    A = stmt_drop(stmt_new(p, STMT_DROP_COLLECTION, T, N), E != 0);
+}
+
+if_not_exists(A) ::= . { A = 0; }
+if_not_exists(A) ::= IF NOT EXISTS. { A = 1; }
+if_exists(A) ::= . { A = 0; }
+if_exists(A) ::= IF EXISTS. { A = 1; }
+
+column_defs(A) ::= column_def(C). { A = list_add_column(p, NULL, C); }
+column_defs(A) ::= column_defs(L) COMMA column_def(C). { A = list_add_column(p, L, C); }
+
+column_def(A) ::= NAME(N) NAME(T). { A = column_new(p, N, T, NULL); }
+column_def(A) ::= NAME(N) NAME(T) LP INTEGER(D) RP. { A = column_new(p, N, T, &D); }
+column_def(A) ::= column_def(C) METRIC NAME(M). { A = column_metric(p, C, M); }
+column_def(A) ::= column_def(C) PRIMARY KEY. { A = column_key(C); }
+column_def(A) ::= column_def(C) NOT NULL. { A = column_not_null(C); }
+
+/* ---- rows ---- */
+
+explainable(A) ::= insert(S). { A = S; }
+explainable(A) ::= update(S). { A = S; }
+explainable(A) ::= delete(S). { A = S; }
+explainable(A) ::= select(S). { A = S; }
+explainable(A) ::= search(S). { A = S; }
+
+insert(A) ::= INSERT(T) INTO NAME(N) columns(C) VALUES rows(R) on_conflict(O) with(W). {
+    A = stmt_insert(p, stmt_new(p, STMT_INSERT, T, N), C, R, W);
+    stmt_on_conflict(A, (enum on_conflict)O);
+}
+
+rows(A) ::= LP exprs(E) RP. { A = list_add_row(p, NULL, E); }
+rows(A) ::= rows(L) COMMA LP exprs(E) RP. { A = list_add_row(p, L, E); }
+
+on_conflict(A) ::= . { A = CONFLICT_ERROR; }
+on_conflict(A) ::= ON CONFLICT DO NOTHING. { A = CONFLICT_NOTHING; }
+on_conflict(A) ::= ON CONFLICT DO UPDATE. { A = CONFLICT_UPDATE; }
+
+update(A) ::= UPDATE(T) NAME(N) SET assignments(S) where(E) with(W). {
+    A = stmt_update(stmt_new(p, STMT_UPDATE, T, N), S, E, W);
+}
+
+assignments(A) ::= NAME(N) EQ expr(E). { A = list_add_assignment(p, NULL, N, E); }
+assignments(A) ::= assignments(L) COMMA NAME(N) EQ expr(E). {
+    A = list_add_assignment(p, L, N, E);
+}
+
+delete(A) ::= DELETE(T) FROM NAME(N) where(E) with(W). {
+    A = stmt_delete(stmt_new(p, STMT_DELETE, T, N), E, W);
+}
+
+/* ---- queries ---- */
+
+select(A) ::= SELECT(T) targets(L) from(N) where(E) order_by(O) limits(M) with(W). {
+    A = stmt_select(p, stmt_new(p, STMT_SELECT, T, N), L, O);
+    stmt_filter(A, E, M, W);
+}
+
+search(A) ::= SEARCH(T) targets(L) FROM NAME(N) NEAR queries(Q) in_column(C) where(E)
+              some_limit(M) with(W). {
+    A = stmt_search(stmt_new(p, STMT_SEARCH, T, N), L, Q, C);
+    stmt_filter(A, E, M, W);
+}
+
+targets(A) ::= STAR. { A = list_add_target(p, NULL, NULL, no_token); }
+targets(A) ::= expr(E) as(N). { A = list_add_target(p, NULL, E, N); }
+targets(A) ::= targets(L) COMMA STAR. { A = list_add_target(p, L, NULL, no_token); }
+targets(A) ::= targets(L) COMMA expr(E) as(N). { A = list_add_target(p, L, E, N); }
+
+as(A) ::= . { A = no_token; }
+as(A) ::= AS NAME(N). { A = N; }
+as(A) ::= NAME(N). { A = N; }
+
+from(A) ::= . { A = no_token; }
+from(A) ::= FROM NAME(N). { A = N; }
+
+where(A) ::= . { A = NULL; }
+where(A) ::= WHERE expr(E). { A = E; }
+
+order_by(A) ::= . { A = NULL; }
+order_by(A) ::= ORDER BY orders(L). { A = L; }
+
+orders(A) ::= expr(E) direction(D) nulls(N). { A = list_add_order(p, NULL, E, D != 0, N); }
+orders(A) ::= orders(L) COMMA expr(E) direction(D) nulls(N). {
+    A = list_add_order(p, L, E, D != 0, N);
+}
+
+direction(A) ::= . { A = 0; }
+direction(A) ::= ASC. { A = 0; }
+direction(A) ::= DESC. { A = 1; }
+
+nulls(A) ::= . { A = -1; }
+nulls(A) ::= NULLS FIRST. { A = 1; }
+nulls(A) ::= NULLS LAST. { A = 0; }
+
+limits(A) ::= . { A = (struct limits){NULL, NULL}; }
+limits(A) ::= OFFSET count(O). { A = (struct limits){NULL, O}; }
+limits(A) ::= some_limit(L). { A = L; }
+
+some_limit(A) ::= LIMIT count(L). { A = (struct limits){L, NULL}; }
+some_limit(A) ::= LIMIT count(L) OFFSET count(O). { A = (struct limits){L, O}; }
+some_limit(A) ::= OFFSET count(O) LIMIT count(L). { A = (struct limits){L, O}; }
+
+count(A) ::= INTEGER(T). { A = expr_integer(p, T); }
+count(A) ::= MINUS(M) INTEGER(T). { A = expr_negate(p, M, expr_integer(p, T)); }
+count(A) ::= PARAMETER(T). { A = expr_parameter(p, T); }
+
+queries(A) ::= nears(L). { A = L; }
+queries(A) ::= LP near_list(L) RP. { A = L; }
+
+%type near_list {struct list *}
+near_list(A) ::= nears(L). { A = L; }
+near_list(A) ::= near_list(L) COMMA constant(E). { A = list_add_near(p, L, NEAR_VECTOR, E); }
+near_list(A) ::= near_list(L) COMMA KEY constant(E). { A = list_add_near(p, L, NEAR_KEY, E); }
+
+nears(A) ::= constant(E). { A = list_add_near(p, NULL, NEAR_VECTOR, E); }
+nears(A) ::= KEY constant(E). { A = list_add_near(p, NULL, NEAR_KEY, E); }
+
+in_column(A) ::= . { A = no_token; }
+in_column(A) ::= IN NAME(N). { A = N; }
+
+/* ---- the rest ---- */
+
+statement(A) ::= EXPLAIN(T) analyze(Z) explain_with(O) explainable(S). {
+    A = stmt_explain(p, stmt_new(p, STMT_EXPLAIN, T, no_token), Z != 0, O, S);
+}
+
+analyze(A) ::= . { A = 0; }
+analyze(A) ::= ANALYZE. { A = 1; }
+
+explain_with(A) ::= . { A = NULL; }
+explain_with(A) ::= LP options(O) RP. { A = O; }
+
+copy(A) ::= COPY(T) NAME(N) columns(C) FROM STDIN copy_with(W). {
+    A = stmt_copy(stmt_new(p, STMT_COPY, T, N), no_token, C, W);
+    stmt_is_from(A);
+}
+copy(A) ::= COPY(T) NAME(N) columns(C) FROM STRING(F) copy_with(W). {
+    A = stmt_copy(stmt_new(p, STMT_COPY, T, N), F, C, W);
+    stmt_is_from(A);
+}
+copy(A) ::= COPY(T) NAME(N) columns(C) TO STDOUT copy_with(W). {
+    A = stmt_copy(stmt_new(p, STMT_COPY, T, N), no_token, C, W);
+}
+copy(A) ::= COPY(T) NAME(N) columns(C) TO STRING(F) copy_with(W). {
+    A = stmt_copy(stmt_new(p, STMT_COPY, T, N), F, C, W);
+}
+
+copy_with(A) ::= with(W). { A = W; }
+copy_with(A) ::= LP options(W) RP. { A = W; }
+
+set(A) ::= SET(T) NAME(N) to setting(E). { A = stmt_set(stmt_new(p, STMT_SET, T, N), E); }
+set(A) ::= SET(T) NAME(N) to DEFAULT. { A = stmt_new(p, STMT_RESET, T, N); }
+
+to ::= EQ.
+to ::= TO.
+
+statement(A) ::= SHOW(T) NAME(N). { A = stmt_new(p, STMT_SHOW, T, N); }
+statement(A) ::= RESET(T) NAME(N). { A = stmt_new(p, STMT_RESET, T, N); }
+statement(A) ::= DESCRIBE(T) NAME(N). { A = stmt_new(p, STMT_DESCRIBE, T, N); }
+statement(A) ::= CHECKPOINT(T). { A = stmt_new(p, STMT_CHECKPOINT, T, no_token); }
+
+/* ---- options, names ---- */
+
+with(A) ::= . { A = NULL; }
+with(A) ::= WITH LP options(L) RP. { A = L; }
+
+options(A) ::= option(O). { A = list_add_option(p, NULL, O); }
+options(A) ::= options(L) COMMA option(O). { A = list_add_option(p, L, O); }
+
+%type option {struct option}
+option(A) ::= option_name(N). { A = option_of(p, N, NULL); }
+option(A) ::= option_name(N) setting(E). { A = option_of(p, N, E); }
+option(A) ::= option_name(N) EQ setting(E). { A = option_of(p, N, E); }
+
+option_name(A) ::= NAME(N). { A = N; }
+option_name(A) ::= NULL(N). { A = N; }
+
+setting(A) ::= constant(E). { A = E; }
+setting(A) ::= NAME(T). { A = expr_text(p, T); }
+
+columns(A) ::= . { A = NULL; }
+columns(A) ::= LP names(L) RP. { A = L; }
+
+names(A) ::= NAME(N). { A = list_add_name(p, NULL, N); }
+names(A) ::= names(L) COMMA NAME(N). { A = list_add_name(p, L, N); }
+
+/* ---- expressions ---- */
+
+exprs(A) ::= expr(E). { A = list_add_expr(p, NULL, E); }
+exprs(A) ::= exprs(L) COMMA expr(E). { A = list_add_expr(p, L, E); }
+
+expr(A) ::= or_terms(C). { A = chain_end(p, C, OP_OR); }
+or_terms(A) ::= conjunction(E). { A = (struct chain){E, NULL}; }
+or_terms(A) ::= or_terms(C) OR conjunction(E). { A = chain_add(p, C, OP_OR, E); }
+
+conjunction(A) ::= and_terms(C). { A = chain_end(p, C, OP_AND); }
+and_terms(A) ::= condition(E). { A = (struct chain){E, NULL}; }
+and_terms(A) ::= and_terms(C) AND condition(E). { A = chain_add(p, C, OP_AND, E); }
+
+condition(A) ::= term(E). { A = E; }
+condition(A) ::= NOT(T) condition(E). { A = expr_unary(p, OP_NOT, T, E); }
+
+term(A) ::= literal(E). { A = E; }
+term(A) ::= NAME(N). { A = expr_column(p, N); }
+term(A) ::= NAME(N) LP arguments(L) RP. { A = expr_call(p, N, L, false); }
+term(A) ::= NAME(N) LP STAR RP. { A = expr_call(p, N, NULL, true); }
+term(A) ::= LP expr(E) RP. { A = E; }
+
+arguments(A) ::= . { A = NULL; }
+arguments(A) ::= exprs(L). { A = L; }
+
+term(A) ::= term(E) IS(T) NULL. { A = expr_unary(p, OP_IS_NULL, T, E); }
+term(A) ::= term(E) IS(T) NOT NULL. { A = expr_unary(p, OP_IS_NOT_NULL, T, E); }
+
+term(A) ::= term(L) EQ(T) term(R). { A = expr_binary(p, OP_EQ, T, L, R); }
+term(A) ::= term(L) NE(T) term(R). { A = expr_binary(p, OP_NE, T, L, R); }
+term(A) ::= term(L) LT(T) term(R). { A = expr_binary(p, OP_LT, T, L, R); }
+term(A) ::= term(L) LE(T) term(R). { A = expr_binary(p, OP_LE, T, L, R); }
+term(A) ::= term(L) GT(T) term(R). { A = expr_binary(p, OP_GT, T, L, R); }
+term(A) ::= term(L) GE(T) term(R). { A = expr_binary(p, OP_GE, T, L, R); }
+
+term(A) ::= term(L) LIKE(T) term(R). { A = expr_binary(p, OP_LIKE, T, L, R); }
+term(A) ::= term(L) NOT_BEFORE(T) LIKE term(R). [LIKE] {
+    A = expr_binary(p, OP_NOT_LIKE, T, L, R);
+}
+term(A) ::= term(L) BETWEEN(T) term(F) AND term(U). [BETWEEN] {
+    A = expr_between(p, T, L, F, U);
+}
+term(A) ::= term(L) NOT_BEFORE(T) BETWEEN term(F) AND term(U). [BETWEEN] {
+    A = expr_negated(expr_between(p, T, L, F, U));
+}
+term(A) ::= term(L) IN(T) LP exprs(I) RP. { A = expr_in(p, T, L, I); }
+term(A) ::= term(L) NOT_BEFORE(T) IN LP exprs(I) RP. [IN] {
+    A = expr_negated(expr_in(p, T, L, I));
+}
+
+term(A) ::= term(L) CONCAT(T) term(R). { A = expr_binary(p, OP_CONCAT, T, L, R); }
+term(A) ::= term(L) JSON(T) term(R). { A = expr_binary(p, OP_JSON, T, L, R); }
+term(A) ::= term(L) JSON_TEXT(T) term(R). { A = expr_binary(p, OP_JSON_TEXT, T, L, R); }
+term(A) ::= term(L) PLUS(T) term(R). { A = expr_binary(p, OP_ADD, T, L, R); }
+term(A) ::= term(L) MINUS(T) term(R). { A = expr_binary(p, OP_SUBTRACT, T, L, R); }
+term(A) ::= term(L) STAR(T) term(R). { A = expr_binary(p, OP_MULTIPLY, T, L, R); }
+term(A) ::= term(L) SLASH(T) term(R). { A = expr_binary(p, OP_DIVIDE, T, L, R); }
+term(A) ::= term(L) PERCENT(T) term(R). { A = expr_binary(p, OP_MODULO, T, L, R); }
+term(A) ::= MINUS(T) term(E). [SIGN] { A = expr_negate(p, T, E); }
+term(A) ::= MINUS(T) MINIMUM. { A = expr_minimum(p, T); }
+
+literal(A) ::= INTEGER(T). { A = expr_integer(p, T); }
+literal(A) ::= FLOAT(T). { A = expr_float(p, T); }
+literal(A) ::= STRING(T). { A = expr_text(p, T); }
+literal(A) ::= VECTOR(T). { A = expr_value(p, T, value_vector(T.data, T.bytes)); }
+literal(A) ::= TRUE(T). { A = expr_value(p, T, value_bool(true)); }
+literal(A) ::= FALSE(T). { A = expr_value(p, T, value_bool(false)); }
+literal(A) ::= NULL(T). { A = expr_value(p, T, value_null()); }
+literal(A) ::= PARAMETER(T). { A = expr_parameter(p, T); }
+
+/* A literal with its sign, or a parameter. */
+constant(A) ::= literal(E). { A = E; }
+constant(A) ::= MINUS(T) INTEGER(N). { A = expr_negate(p, T, expr_integer(p, N)); }
+constant(A) ::= MINUS(T) FLOAT(N). { A = expr_negate(p, T, expr_float(p, N)); }
+constant(A) ::= MINUS(T) MINIMUM. { A = expr_minimum(p, T); }
+
+%code {
+/* Here are lemon's tables: what could have stood in @state instead. */
+static void fail_in_state(struct parse *p, unsigned state)
+{
+    int expected[YYNTOKEN];
+    size_t n = 0;
+    CHECK(state <= YY_SHIFT_COUNT);
+    for (int token = 0; token < YYNTOKEN; token++) {
+        int i = yy_shift_ofst[state] + token;
+        if (yy_lookahead[i] == token && yy_action[i] != YY_ERROR_ACTION) {
+            expected[n++] = token;
+        }
+    }
+    parse_fail_expected(p, expected, n);
+}
+
+void grammar_run(struct parse *p)
+{
+    yyParser parser;
+    struct token token;
+    int type;
+    GrammarInit(&parser, p);
+    do {
+        type = lexer_next(p, &token);
+        if (type != TOKEN_FAILED) {
+            Grammar(&parser, type, token);
+        }
+    } while (type > TOKEN_END && !parse_failed(p));
+    GrammarFinalize(&parser);
+}
+}

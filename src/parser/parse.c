@@ -1,0 +1,207 @@
+/* parse(): one statement of a text becomes a tree; and the errors on the way.
+ *
+ * The first fault ends everything: parse_fail keeps it, the lexer gives TOKEN_FAILED from then on,
+ * and the builders give NULL.  Nothing is freed: the arena is the caller's. */
+#include "parser/parser_int.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "parser/grammar.h"
+
+enum {
+    TOKEN_SHOWN_BYTES = 40,
+    EXPECTED_MAX = 128,
+    EXPECTED_SHOWN_MAX = 3,
+    EXPECTED_BYTES = 24,
+};
+
+int parse_fail(struct parse *p, enum errcode code, size_t position, const char *format, ...)
+{
+    if (parse_failed(p)) {
+        return TOKEN_FAILED;
+    }
+    char message[ERR_MESSAGE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    p->code = err_set(p->err, code, "%s", message);
+    p->err->position = (uint32_t)position;
+    return TOKEN_FAILED;
+}
+
+int parse_fail_memory(struct parse *p)
+{
+    if (!parse_failed(p)) {
+        p->code = err_no_memory(p->err);
+        p->err->position = (uint32_t)p->token_begin + 1;
+    }
+    return TOKEN_FAILED;
+}
+
+int parse_fail_syntax(struct parse *p)
+{
+    size_t position = p->token_begin + 1;
+    if (p->token_begin == p->bytes || p->text[p->token_begin] == ';') {
+        return parse_fail(p, ERR_SYNTAX, position, "syntax error at the end of the statement");
+    }
+    size_t bytes = p->at - p->token_begin;
+    bool is_cut = bytes > TOKEN_SHOWN_BYTES;
+    const char *text = p->text + p->token_begin;
+    if (is_cut) { /* At the begin of a character. */
+        bytes = TOKEN_SHOWN_BYTES;
+        while (bytes > 1 && ((unsigned char)text[bytes] & 0xc0) == 0x80) {
+            bytes--;
+        }
+    }
+    if (bytes == 1 && ((unsigned char)*text < ' ' || *text == 0x7f)) {
+        return parse_fail(p, ERR_SYNTAX, position, "syntax error at byte 0x%02x",
+                          (unsigned)(unsigned char)*text);
+    }
+    return parse_fail(p, ERR_SYNTAX, position, "syntax error at or near \"%.*s%s\"", (int)bytes,
+                      text, is_cut ? "..." : "");
+}
+
+/* In capitals where it is a keyword. */
+static void show_expected(char *out, size_t bytes, const char *name)
+{
+    bool is_word = strchr(name, ' ') == NULL;
+    snprintf(out, bytes, "%s", name);
+    for (char *c = out; is_word && *c != '\0'; c++) {
+        *c = *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
+    }
+}
+
+/* "expected A, B or C" where they are few. */
+static void hint_list(struct parse *p, const int *expected, size_t n)
+{
+    char names[EXPECTED_SHOWN_MAX][EXPECTED_BYTES];
+    for (size_t i = 0; i < n; i++) {
+        const char *name = token_name(expected[i]);
+        if (name == NULL || n > EXPECTED_SHOWN_MAX) {
+            return;
+        }
+        show_expected(names[i], sizeof(names[i]), name);
+    }
+    if (n == 1) {
+        err_hint(p->err, "expected %s", names[0]);
+    } else if (n == 2) {
+        err_hint(p->err, "expected %s or %s", names[0], names[1]);
+    } else if (n == 3) {
+        err_hint(p->err, "expected %s, %s or %s", names[0], names[1], names[2]);
+    }
+}
+
+/* The keyword among @expected that the word at the fault is a slip of. */
+static bool hint_nearest(struct parse *p, const char *word, const int *expected, size_t n)
+{
+    const char *words[EXPECTED_MAX];
+    size_t n_words = 0;
+    for (size_t i = 0; i < n && n_words < EXPECTED_MAX; i++) {
+        const char *name = token_name(expected[i]);
+        if (name != NULL && is_name_start(name[0]) && strchr(name, ' ') == NULL) {
+            words[n_words++] = name;
+        }
+    }
+    const char *nearest = err_nearest(word, words, n_words);
+    if (nearest == NULL) {
+        return false;
+    }
+    char shown[EXPECTED_BYTES];
+    show_expected(shown, sizeof(shown), nearest);
+    err_hint(p->err, "did you mean %s?", shown);
+    return true;
+}
+
+static bool is_expected(int token, const int *expected, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (expected[i] == token) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void parse_fail_expected(struct parse *p, const int *expected, size_t n)
+{
+    if (parse_failed(p)) {
+        return;
+    }
+    parse_fail_syntax(p);
+    char word[EXPECTED_BYTES] = "";
+    size_t bytes = p->at - p->token_begin;
+    if (bytes > 0 && bytes < sizeof(word) && is_name_start(p->text[p->token_begin])) {
+        memcpy(word, p->text + p->token_begin, bytes);
+    }
+    if (word[0] != '\0' && is_expected(TK_NAME, expected, n) && parser_keyword_is_reserved(word)) {
+        err_hint(p->err, "%s is a reserved word: to use it as a name, write it in double quotes",
+                 word);
+    } else if (word[0] == '\0' || !hint_nearest(p, word, expected, n)) {
+        if (is_expected(TK_LIMIT, expected, n) && !is_expected(TOKEN_END, expected, n)) {
+            err_hint(p->err, "a SEARCH needs LIMIT");
+        } else {
+            hint_list(p, expected, n);
+        }
+    }
+}
+
+void *parse_alloc(struct parse *p, size_t bytes)
+{
+    if (parse_failed(p)) {
+        return NULL;
+    }
+    void *memory = arena_zalloc(p->arena, bytes);
+    if (memory == NULL) {
+        parse_fail_memory(p);
+    }
+    return memory;
+}
+
+enum errcode parse(const char *text, size_t bytes, struct arena *arena, struct stmt **out,
+                   size_t *rest, struct err *err)
+{
+    CHECK(text != NULL && arena != NULL && out != NULL && rest != NULL && err != NULL);
+    struct parse p = {.text = text, .bytes = bytes, .arena = arena, .err = err};
+    *out = NULL;
+    *rest = bytes;
+    if (bytes >= UINT32_MAX) { /* Positions are 32 bits. */
+        return err_set(err, ERR_STATEMENT_TOO_LONG, "a text of %zu bytes is too long", bytes);
+    }
+    if (lexer_begin(&p)) {
+        grammar_run(&p);
+    }
+    if (parse_failed(&p)) {
+        return p.code;
+    }
+    *out = p.statement;
+    *rest = p.at < bytes ? p.at + 1 : bytes;
+    if (p.statement != NULL) {
+        p.statement->n_parameters = p.n_parameters;
+    }
+    return ERR_OK;
+}
+
+const char *stmt_name(enum stmt_kind kind)
+{
+    static const char *const names[STMT_COUNT] = {
+        [STMT_CREATE_COLLECTION] = "CREATE COLLECTION",
+        [STMT_DROP_COLLECTION] = "DROP COLLECTION",
+        [STMT_INSERT] = "INSERT",
+        [STMT_UPDATE] = "UPDATE",
+        [STMT_DELETE] = "DELETE",
+        [STMT_SELECT] = "SELECT",
+        [STMT_SEARCH] = "SEARCH",
+        [STMT_EXPLAIN] = "EXPLAIN",
+        [STMT_COPY] = "COPY",
+        [STMT_SET] = "SET",
+        [STMT_SHOW] = "SHOW",
+        [STMT_RESET] = "RESET",
+        [STMT_DESCRIBE] = "DESCRIBE",
+        [STMT_CHECKPOINT] = "CHECKPOINT",
+    };
+    CHECK((unsigned)kind < STMT_COUNT);
+    return names[kind];
+}
