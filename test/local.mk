@@ -1,3 +1,9 @@
+EXTRA_DIST += test/install/run test/install/client.c test/quickstart/run
+
+# Everything that make check would build, for builds that are only to compile.
+.PHONY: check-programs
+check-programs: $(check_PROGRAMS)
+
 # Unit tests by folder; each links only its folder and those below it.
 # check.sh counts the lines that cmocka prints.
 EXTRA_DIST += test/unit/unit.h

@@ -25,7 +25,7 @@ function folder_of(file,    parts) {
         return ""
     }
     split(file, parts, "/")
-    return parts[1]
+    return parts[1] in is_folder ? parts[1] : ""
 }
 
 # Whether a file stands in one of the homes: files ("base/mem.c") or folders ("client").
