@@ -307,8 +307,8 @@ size_t mem_resident_bytes(void)
     if (statm == NULL) {
         return 0;
     }
-    unsigned long pages_all = 0, pages_resident = 0;
-    int n = fscanf(statm, "%lu %lu", &pages_all, &pages_resident);
+    char line[128]; /* "all resident ...", in pages. */
+    const char *resident = fgets(line, sizeof(line), statm) == NULL ? NULL : strchr(line, ' ');
     fclose(statm);
-    return n == 2 ? pages_resident * (size_t)sysconf(_SC_PAGESIZE) : 0;
+    return resident == NULL ? 0 : strtoul(resident, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -200,11 +201,7 @@ static bool parse_policy(const struct policy_row *row, const char *text, struct 
     case POLICY_IS_CHOICE:
         return parse_choice(row, text, &out->integer);
     case POLICY_IS_TEXT:
-        if (strlen(text) >= POLICY_TEXT_BYTES) {
-            return false;
-        }
-        strcpy(out->text, text);
-        return true;
+        return snprintf(out->text, sizeof(out->text), "%s", text) < (int)sizeof(out->text);
     case POLICY_IS_FLOAT:
         if (!parse_policy_number(row, text, &x) || x < row->min || x > row->max) {
             return false;

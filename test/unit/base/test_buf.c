@@ -120,8 +120,8 @@ static void crc32c_gives_the_values_of_rfc_3720(void **state)
     assert_int_equal(crc32c(0, bytes, sizeof(bytes)), 0x8a9136aa);
     memset(bytes, 0xff, sizeof(bytes));
     assert_int_equal(crc32c(0, bytes, sizeof(bytes)), 0x62a8ab43);
-    for (uint8_t i = 0; i < sizeof(bytes); i++) {
-        bytes[i] = i;
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (uint8_t)i;
     }
     assert_int_equal(crc32c(0, bytes, sizeof(bytes)), 0x46dd794e);
     assert_int_equal(crc32c(crc32c(0, bytes, 13), bytes + 13, 19), 0x46dd794e);
