@@ -45,7 +45,9 @@ void index_free(struct index *index);
  * read during the call.  One call is one batch of linking: rows of a call are linked in chunks of
  * INDEX_CHUNK.  @sequence is not smaller than any before.
  * Errors: NOT_FINITE, ZERO_VECTOR (cosine), OUT_OF_MEMORY; then nothing is staged. */
-enum { INDEX_CHUNK = 64 };
+enum {
+    INDEX_CHUNK = 64
+};
 enum errcode index_stage_insert(struct index *index, uint64_t sequence, const uint64_t *rows,
                                 const float *vectors, size_t n, struct err *err) WARN_UNUSED;
 /* A row that is not there is no error. */

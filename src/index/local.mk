@@ -1,3 +1,17 @@
 noinst_LIBRARIES += src/index/libindex.a
-src_index_libindex_a_SOURCES = src/index/index.h
+src_index_libindex_a_SOURCES = \
+    src/index/advance.c \
+    src/index/epoch.c \
+    src/index/index.c src/index/index.h src/index/index_int.h \
+    src/index/kernel.c src/index/kernel_avx2.c src/index/kernel_avx512.c src/index/kernel_scalar.c \
+    src/index/link.c \
+    src/index/queue.c \
+    src/index/rows.c \
+    src/index/scratch.c \
+    src/index/search.c \
+    src/index/select.c \
+    src/index/slots.c \
+    src/index/stage.c \
+    src/index/unlink.c \
+    src/index/walk.c
 INDEX_LIBS = src/index/libindex.a $(BASE_LIBS)

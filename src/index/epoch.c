@@ -1,0 +1,81 @@
+/* Epochs: when is nobody looking any more?
+ *
+ * A reader takes a place and writes the epoch there that it read before; so an occupied place never
+ * shows a later epoch than the one its reader began in.  The writer takes something out of reach,
+ * then raises the epoch and remembers the old one as a mark: the thing may be used again when no
+ * place holds an epoch up to the mark.
+ *
+ * Proof that a reader which the writer overlooked cannot reach the thing: all operations on places,
+ * on `now` and on `is_closed` are sequentially consistent.  If epoch_is_over read the place before
+ * the reader took it, then epoch_mark came before that in the single order, and the reader's second
+ * read of `now` comes after; that read sees epoch_mark's increment or a later one, so what was
+ * taken out of reach before the increment happens before everything that the reader does next.
+ * Closing is Dekker's handshake over the place and `is_closed`: one of both sees the other. */
+#include "index/index_int.h"
+
+#include <sched.h>
+
+void epochs_init(struct epochs *e)
+{
+    atomic_init(&e->now, 1);
+    atomic_init(&e->is_closed, false);
+    for (size_t i = 0; i < READERS_MAX; i++) {
+        atomic_init(&e->places[i].epoch, 0);
+    }
+}
+
+unsigned epoch_enter(struct epochs *e, unsigned place_hint)
+{
+    for (unsigned place = place_hint % READERS_MAX;; place = (place + 1) % READERS_MAX) {
+        uint64_t nobody = 0, now = atomic_load(&e->now);
+        if (!atomic_load(&e->is_closed) &&
+            atomic_compare_exchange_strong(&e->places[place].epoch, &nobody, now)) {
+            now = atomic_load(&e->now);
+            CHECK(now > 0);
+            if (!atomic_load(&e->is_closed)) {
+                return place;
+            }
+            atomic_store(&e->places[place].epoch, 0);
+        }
+        if (atomic_load(&e->is_closed) || (place + 1) % READERS_MAX == place_hint % READERS_MAX) {
+            sched_yield();
+        }
+    }
+}
+
+void epoch_leave(struct epochs *e, unsigned place)
+{
+    CHECK(place < READERS_MAX);
+    atomic_store_explicit(&e->places[place].epoch, 0, memory_order_release);
+}
+
+uint64_t epoch_mark(struct epochs *e)
+{
+    return atomic_fetch_add(&e->now, 1);
+}
+
+bool epoch_is_over(const struct epochs *e, uint64_t mark)
+{
+    for (size_t i = 0; i < READERS_MAX; i++) {
+        uint64_t epoch = atomic_load(&e->places[i].epoch);
+        if (epoch != 0 && epoch <= mark) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void epochs_close(struct epochs *e)
+{
+    CHECK(!atomic_load(&e->is_closed));
+    atomic_store(&e->is_closed, true);
+    while (!epoch_is_over(e, UINT64_MAX)) {
+        sched_yield();
+    }
+}
+
+void epochs_open(struct epochs *e)
+{
+    CHECK(atomic_load(&e->is_closed));
+    atomic_store(&e->is_closed, false);
+}

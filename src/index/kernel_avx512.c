@@ -1,0 +1,148 @@
+/* Distance kernels for AVX-512F.
+ *
+ * Vectors are taken four at a time, so that a block of the query is loaded once for four rows and
+ * four chains of additions hide each other's latency; the next four are prefetched meanwhile.  Each
+ * row has two sums, over even and odd blocks of 16 floats; the rest of a block is masked.  A group
+ * that is not full repeats its last row: equal pairs have equal keys wherever they stand.
+ *
+ * The common dimensions get a copy of their own with the loops unrolled by the compiler. */
+#include "index/index_int.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define AVX512 __attribute__((target("avx512f,avx512dq,fma")))
+#define INLINE static inline __attribute__((always_inline)) AVX512
+
+enum {
+    LANES = 16,
+    GROUP = 4,
+    LINE_FLOATS = CACHE_LINE / sizeof(float)
+};
+
+static bool is_usable(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("fma");
+}
+
+INLINE void prefetch(const float *x, uint32_t dim)
+{
+    for (uint32_t i = 0; i < dim; i += LINE_FLOATS) {
+        _mm_prefetch((const char *)(x + i), _MM_HINT_T0);
+    }
+}
+
+INLINE __m512 step(__m512 sum, __m512 query, __m512 x, bool is_l2)
+{
+    if (is_l2) {
+        __m512 d = _mm512_sub_ps(query, x);
+        return _mm512_fmadd_ps(d, d, sum);
+    }
+    return _mm512_fnmadd_ps(query, x, sum);
+}
+
+INLINE void group_keys(const float *const x[GROUP], const float *query, uint32_t dim, bool is_l2,
+                       float *keys)
+{
+    __m512 even[GROUP], odd[GROUP];
+    for (int r = 0; r < GROUP; r++) {
+        even[r] = odd[r] = _mm512_setzero_ps();
+    }
+    uint32_t i = 0;
+    for (; i + 2 * LANES <= dim; i += 2 * LANES) {
+        __m512 q0 = _mm512_loadu_ps(query + i), q1 = _mm512_loadu_ps(query + i + LANES);
+        for (int r = 0; r < GROUP; r++) {
+            even[r] = step(even[r], q0, _mm512_loadu_ps(x[r] + i), is_l2);
+            odd[r] = step(odd[r], q1, _mm512_loadu_ps(x[r] + i + LANES), is_l2);
+        }
+    }
+    if (i + LANES <= dim) {
+        __m512 q = _mm512_loadu_ps(query + i);
+        for (int r = 0; r < GROUP; r++) {
+            even[r] = step(even[r], q, _mm512_loadu_ps(x[r] + i), is_l2);
+        }
+        i += LANES;
+    }
+    if (i < dim) {
+        __mmask16 rest = (__mmask16)((1u << (dim - i)) - 1);
+        __m512 q = _mm512_maskz_loadu_ps(rest, query + i);
+        for (int r = 0; r < GROUP; r++) {
+            odd[r] = step(odd[r], q, _mm512_maskz_loadu_ps(rest, x[r] + i), is_l2);
+        }
+    }
+    /* min gives its second operand where the first is NaN. */
+    __m128 farthest = _mm_set_ss(__builtin_inff());
+    for (int r = 0; r < GROUP; r++) {
+        float sum = _mm512_reduce_add_ps(_mm512_add_ps(even[r], odd[r]));
+        keys[r] = _mm_cvtss_f32(_mm_min_ss(_mm_set_ss(sum), farthest));
+    }
+}
+
+INLINE void all_keys(const struct space *space, uint32_t dim, bool is_l2, const float *query,
+                     const uint32_t *slots, size_t n, float *keys)
+{
+    const float *next[GROUP];
+    for (size_t r = 0; r < GROUP && n > 0; r++) {
+        next[r] = space->vectors + slots[r < n ? r : n - 1] * space->stride;
+    }
+    for (size_t at = 0; at < n; at += GROUP) {
+        const float *x[GROUP] = {next[0], next[1], next[2], next[3]};
+        for (size_t r = 0; r < GROUP; r++) {
+            size_t ahead = at + GROUP + r;
+            next[r] = space->vectors + slots[ahead < n ? ahead : n - 1] * space->stride;
+            if (ahead < n) {
+                prefetch(next[r], dim);
+            }
+        }
+        float group[GROUP];
+        group_keys(x, query, dim, is_l2, group);
+        for (size_t r = 0; r < GROUP && at + r < n; r++) {
+            keys[at + r] = group[r];
+        }
+    }
+}
+
+INLINE void by_dim(const struct space *space, bool is_l2, const float *query, const uint32_t *slots,
+                   size_t n, float *keys)
+{
+    switch (space->dim) {
+    case 96:
+        all_keys(space, 96, is_l2, query, slots, n, keys);
+        break;
+    case 100:
+        all_keys(space, 100, is_l2, query, slots, n, keys);
+        break;
+    case 128:
+        all_keys(space, 128, is_l2, query, slots, n, keys);
+        break;
+    case 384:
+        all_keys(space, 384, is_l2, query, slots, n, keys);
+        break;
+    case 512:
+        all_keys(space, 512, is_l2, query, slots, n, keys);
+        break;
+    case 768:
+        all_keys(space, 768, is_l2, query, slots, n, keys);
+        break;
+    default:
+        all_keys(space, space->dim, is_l2, query, slots, n, keys);
+        break;
+    }
+}
+
+static AVX512 void avx512_l2(const struct space *space, const float *query, const uint32_t *slots,
+                             size_t n, float *keys)
+{
+    by_dim(space, true, query, slots, n, keys);
+}
+
+static AVX512 void avx512_dot(const struct space *space, const float *query, const uint32_t *slots,
+                              size_t n, float *keys)
+{
+    by_dim(space, false, query, slots, n, keys);
+}
+
+const struct kernel kernel_avx512 = {
+    .name = "avx512", .is_usable = is_usable, .l2 = avx512_l2, .dot = avx512_dot};
+#endif

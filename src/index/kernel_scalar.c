@@ -1,0 +1,74 @@
+/* Distance kernels in plain C: the reference for the others, and for machines without AVX2.
+ *
+ * Sixteen partial sums that a compiler may hold in vector registers of any width. */
+#include "index/index_int.h"
+
+#include <math.h>
+
+enum {
+    LANES = 16
+};
+
+static bool is_usable(void)
+{
+    return true;
+}
+
+/* NaN, from infinities that finite vectors overflowed to, becomes the farthest. */
+static float key_of(const float *sums, float sign)
+{
+    float a[LANES];
+    for (size_t i = 0; i < LANES; i++) {
+        a[i] = sums[i];
+    }
+    for (size_t half = LANES / 2; half > 0; half /= 2) {
+        for (size_t i = 0; i < half; i++) {
+            a[i] += a[i + half];
+        }
+    }
+    float key = sign * a[0];
+    return key < INFINITY ? key : INFINITY;
+}
+
+static void scalar_l2(const struct space *space, const float *query, const uint32_t *slots,
+                      size_t n, float *keys)
+{
+    for (size_t k = 0; k < n; k++) {
+        const float *x = space->vectors + slots[k] * space->stride;
+        float sums[LANES] = {0};
+        uint32_t i = 0;
+        for (; i + LANES <= space->dim; i += LANES) {
+            for (uint32_t lane = 0; lane < LANES; lane++) {
+                float d = query[i + lane] - x[i + lane];
+                sums[lane] += d * d;
+            }
+        }
+        for (uint32_t lane = 0; i + lane < space->dim; lane++) {
+            float d = query[i + lane] - x[i + lane];
+            sums[lane] += d * d;
+        }
+        keys[k] = key_of(sums, 1);
+    }
+}
+
+static void scalar_dot(const struct space *space, const float *query, const uint32_t *slots,
+                       size_t n, float *keys)
+{
+    for (size_t k = 0; k < n; k++) {
+        const float *x = space->vectors + slots[k] * space->stride;
+        float sums[LANES] = {0};
+        uint32_t i = 0;
+        for (; i + LANES <= space->dim; i += LANES) {
+            for (uint32_t lane = 0; lane < LANES; lane++) {
+                sums[lane] += query[i + lane] * x[i + lane];
+            }
+        }
+        for (uint32_t lane = 0; i + lane < space->dim; lane++) {
+            sums[lane] += query[i + lane] * x[i + lane];
+        }
+        keys[k] = key_of(sums, -1);
+    }
+}
+
+const struct kernel kernel_scalar = {
+    .name = "scalar", .is_usable = is_usable, .l2 = scalar_l2, .dot = scalar_dot};

@@ -1,0 +1,265 @@
+/* Linking: a chunk of staged rows becomes part of the graph.
+ *
+ * 1. For every row, in parallel: candidates from a walk over the graph as it was before the chunk,
+ *    and the chunk's own earlier rows by their distances; the row's own lists are chosen from them
+ *    (algorithm 4).  Nobody can reach those lists yet.
+ * 2. Every list that shall lead back to a new row, in parallel: the new rows are added to it in the
+ *    order of their numbers, and it is pruned where it is full.  A task changes one list and reads
+ *    vectors only, so neither threads nor timing can change the outcome.
+ *
+ * All that can fail happens before step 2. */
+#include "index/index_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* An edge back to a new row. */
+struct back {
+    uint32_t target, source;
+    uint16_t order; /* Of the source in the chunk. */
+    uint8_t layer;
+};
+
+struct chunk {
+    struct index *index;
+    const uint32_t *slots;
+    size_t n;
+    uint32_t entry; /* Of the graph before the chunk. */
+    _Atomic bool failed;
+    struct back *backs; /* Sorted by list, then by order. */
+    size_t n_backs;
+};
+
+enum {
+    LISTS_A_TASK = 16
+};
+_Static_assert((int)INDEX_CHUNK <= (int)BATCH, "a chunk's keys fit one batch");
+
+void crew_run(const struct index_crew *crew, size_t n, void (*run)(void *arg, size_t i), void *arg)
+{
+    if (crew != NULL && n > 1) {
+        crew->for_each(crew->crew, n, run, arg);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        run(arg, i);
+    }
+}
+
+/* ---- step 1 ---- */
+
+/* The neighbours of row i on one layer, from what the walk left in scratch->near and from the
+ * chunk's earlier rows. */
+static bool choose_own(struct chunk *chunk, size_t i, unsigned layer, const float *chunk_keys)
+{
+    struct scratch *s = scratch_get(NULL);
+    const struct slots *slots = &chunk->index->slots;
+    struct pool *both = &s->matching;
+    if (!pool_reset(both, s->near.n + i)) {
+        return false;
+    }
+    for (size_t at = 0; at < s->near.n; at++) {
+        both->items[at] = s->near.items[at];
+        both->items[at].slot &= ~EXPANDED;
+    }
+    both->n = s->near.n;
+    for (size_t other = 0; other < i; other++) {
+        if (node_at(slots, chunk->slots[other])->level >= layer) {
+            pool_add(both, slots,
+                     (struct candidate){.key = chunk_keys[other], .slot = chunk->slots[other]});
+        }
+    }
+    uint32_t links[LINKS_MAX];
+    size_t n = select_neighbours(chunk->index, both->items, both->n, slots->m, links);
+    links_write(slots, chunk->slots[i], layer, links, n);
+    return true;
+}
+
+static bool choose_lists(struct chunk *chunk, size_t i)
+{
+    struct err err;
+    struct scratch *s = scratch_get(&err);
+    if (s == NULL) {
+        return false;
+    }
+    struct index *index = chunk->index;
+    uint32_t slot = chunk->slots[i];
+    unsigned level = node_at(&index->slots, slot)->level;
+    struct index_work work = {0};
+    struct walk w = walk_start(index, s, vector_at(&index->slots, slot), NULL, &work);
+    float chunk_keys[INDEX_CHUNK];
+    walk_keys(&w, chunk->slots, i, chunk_keys);
+
+    bool has_graph = chunk->entry != SLOT_NONE;
+    unsigned top = has_graph ? node_at(&index->slots, chunk->entry)->level : 0;
+    struct candidate start = {.slot = SLOT_NONE};
+    if (has_graph) {
+        start = walk_descend(&w, walk_candidate(&w, chunk->entry), top, level + 1);
+    }
+    const struct candidate *starts = &start;
+    size_t n_starts = 1;
+    s->near.n = 0;
+    for (unsigned layer = level + 1; layer-- > 0;) {
+        if (has_graph && layer <= top) {
+            size_t ef = index->config.ef_construction;
+            if (walk_layer(&w, layer, starts, n_starts, ef, &err) != ERR_OK) {
+                return false;
+            }
+            starts = s->near.items;
+            n_starts = s->near.n;
+        }
+        if (!choose_own(chunk, i, layer, chunk_keys)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void choose_task(void *arg, size_t i)
+{
+    struct chunk *chunk = arg;
+    if (!choose_lists(chunk, i)) {
+        atomic_store_explicit(&chunk->failed, true, memory_order_relaxed);
+    }
+}
+
+/* ---- step 2 ---- */
+
+static int compare_lists(const struct back *a, const struct back *b)
+{
+    if (a->layer != b->layer) {
+        return a->layer < b->layer ? -1 : 1;
+    }
+    return a->target == b->target ? 0 : a->target < b->target ? -1 : 1;
+}
+
+static int compare_backs(const void *one, const void *other)
+{
+    const struct back *a = one, *b = other;
+    int order = compare_lists(a, b);
+    return order != 0 ? order : (int)a->order - (int)b->order;
+}
+
+static bool make_backs(struct chunk *chunk)
+{
+    const struct slots *slots = &chunk->index->slots;
+    size_t n_lists = 0;
+    for (size_t i = 0; i < chunk->n; i++) {
+        n_lists += node_at(slots, chunk->slots[i])->level + 1u;
+    }
+    chunk->backs = mem_alloc(MEM_GRAPH, n_lists * slots->m * sizeof(*chunk->backs));
+    if (chunk->backs == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < chunk->n; i++) {
+        uint32_t slot = chunk->slots[i];
+        for (unsigned layer = 0; layer <= node_at(slots, slot)->level; layer++) {
+            uint32_t links[LINKS_MAX];
+            size_t n = links_copy(slots, slot, layer, links);
+            for (size_t j = 0; j < n; j++) {
+                chunk->backs[chunk->n_backs++] = (struct back){.target = links[j],
+                                                               .source = slot,
+                                                               .order = (uint16_t)i,
+                                                               .layer = (uint8_t)layer};
+            }
+        }
+    }
+    qsort(chunk->backs, chunk->n_backs, sizeof(*chunk->backs), compare_backs);
+    return true;
+}
+
+static bool contains(const uint32_t *links, size_t n, uint32_t slot)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (links[i] == slot) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void link_back(const struct index *index, const struct back *back)
+{
+    const struct slots *slots = &index->slots;
+    uint32_t links[LINKS_MAX + 1], kept[LINKS_MAX];
+    struct candidate sorted[LINKS_MAX + 1];
+    size_t max = links_max(slots, back->layer);
+    size_t n = links_copy(slots, back->target, back->layer, links);
+    links[n] = back->source;
+    if (n < max) {
+        edge_added(index, back->layer, back->target, back->source);
+        atomic_store_explicit(&links_at(slots, back->target, back->layer)[n], back->source,
+                              memory_order_release);
+        return;
+    }
+    candidates_around(index, back->target, links, n + 1, sorted);
+    size_t n_kept = select_neighbours(index, sorted, n + 1, max, kept);
+    for (size_t i = 0; i < n; i++) {
+        if (!contains(kept, n_kept, links[i])) {
+            edge_dropped(index, back->layer, back->target, links[i]);
+        }
+    }
+    if (contains(kept, n_kept, back->source)) {
+        edge_added(index, back->layer, back->target, back->source);
+    }
+    links_write(slots, back->target, back->layer, kept, n_kept);
+}
+
+/* The edges of a task, and all of a list that it begins. */
+static void link_back_task(void *arg, size_t task)
+{
+    struct chunk *chunk = arg;
+    size_t at = task * LISTS_A_TASK, end = at + LISTS_A_TASK;
+    while (at > 0 && at < chunk->n_backs &&
+           compare_lists(&chunk->backs[at], &chunk->backs[at - 1]) == 0) {
+        at++;
+    }
+    for (; at < chunk->n_backs; at++) {
+        if (at >= end && compare_lists(&chunk->backs[at], &chunk->backs[at - 1]) != 0) {
+            break;
+        }
+        link_back(chunk->index, &chunk->backs[at]);
+    }
+}
+
+static void publish(struct chunk *chunk)
+{
+    struct index *index = chunk->index;
+    uint32_t entry = chunk->entry;
+    for (size_t i = 0; i < chunk->n; i++) {
+        uint32_t slot = chunk->slots[i];
+        const struct node *node = node_at(&index->slots, slot);
+        atomic_fetch_or_explicit(&node_at(&index->slots, slot)->state, SLOT_LINKED,
+                                 memory_order_release);
+        if (entry == SLOT_NONE || node->level > node_at(&index->slots, entry)->level) {
+            entry = slot;
+        }
+        index->row_linked_end = node->row + 1;
+    }
+    atomic_store_explicit(&index->entry, entry, memory_order_release);
+    atomic_fetch_add_explicit(&index->n_linked, chunk->n, memory_order_relaxed);
+}
+
+enum errcode link_chunk(struct index *index, const uint32_t *slots, size_t n,
+                        const struct index_crew *crew, struct err *err)
+{
+    CHECK(n > 0 && n <= INDEX_CHUNK);
+    struct chunk chunk = {
+        .index = index,
+        .slots = slots,
+        .n = n,
+        .entry = atomic_load_explicit(&index->entry, memory_order_relaxed),
+    };
+    crew_run(crew, n, choose_task, &chunk);
+    if (atomic_load_explicit(&chunk.failed, memory_order_relaxed) || !make_backs(&chunk)) {
+        return err_no_memory(err);
+    }
+    for (size_t i = 0; i < chunk.n_backs; i++) {
+        const struct back *back = &chunk.backs[i];
+        edge_added(index, back->layer, back->source, back->target);
+    }
+    crew_run(crew, (chunk.n_backs + LISTS_A_TASK - 1) / LISTS_A_TASK, link_back_task, &chunk);
+    publish(&chunk);
+    mem_free(MEM_GRAPH, chunk.backs);
+    return ERR_OK;
+}

@@ -1,0 +1,97 @@
+/* The row map: an open-addressing table of slots, found by row number.
+ *
+ * Holds slots only; the row numbers stand in the nodes.  Linear probing; a removal moves later
+ * entries back, so that there are no markers.  At most 4/5 full. */
+#include "index/index_int.h"
+
+enum {
+    ROW_MAP_FIRST = 256
+};
+
+void row_map_fini(struct row_map *map)
+{
+    mem_free(MEM_GRAPH, map->slots);
+    *map = (struct row_map){.slots = NULL};
+}
+
+static size_t home_of(const struct row_map *map, uint64_t row)
+{
+    return hash_u64(row) & (map->capacity - 1);
+}
+
+static void place(struct row_map *map, const struct slots *slots, uint32_t slot)
+{
+    size_t at = home_of(map, node_at(slots, slot)->row);
+    while (map->slots[at] != SLOT_NONE) {
+        at = (at + 1) & (map->capacity - 1);
+    }
+    map->slots[at] = slot;
+}
+
+bool row_map_reserve(struct row_map *map, const struct slots *slots, size_t n_more)
+{
+    size_t capacity = map->capacity > 0 ? map->capacity : ROW_MAP_FIRST;
+    while ((map->n + n_more) * 5 > capacity * 4) {
+        capacity *= 2;
+    }
+    if (capacity == map->capacity) {
+        return true;
+    }
+    struct row_map larger = {
+        .slots = mem_alloc(MEM_GRAPH, capacity * sizeof(uint32_t)),
+        .capacity = capacity,
+        .n = map->n,
+    };
+    if (larger.slots == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < capacity; i++) {
+        larger.slots[i] = SLOT_NONE;
+    }
+    for (size_t i = 0; i < map->capacity; i++) {
+        if (map->slots[i] != SLOT_NONE) {
+            place(&larger, slots, map->slots[i]);
+        }
+    }
+    row_map_fini(map);
+    *map = larger;
+    return true;
+}
+
+void row_map_add(struct row_map *map, const struct slots *slots, uint32_t slot)
+{
+    CHECK(map->n < map->capacity);
+    place(map, slots, slot);
+    map->n++;
+}
+
+static size_t position_of(const struct row_map *map, const struct slots *slots, uint64_t row)
+{
+    size_t at = home_of(map, row);
+    while (map->slots[at] != SLOT_NONE && node_at(slots, map->slots[at])->row != row) {
+        at = (at + 1) & (map->capacity - 1);
+    }
+    return at;
+}
+
+uint32_t row_map_find(const struct row_map *map, const struct slots *slots, uint64_t row)
+{
+    return map->n > 0 ? map->slots[position_of(map, slots, row)] : SLOT_NONE;
+}
+
+void row_map_remove(struct row_map *map, const struct slots *slots, uint32_t slot)
+{
+    size_t hole = position_of(map, slots, node_at(slots, slot)->row);
+    CHECK(map->slots[hole] == slot);
+    size_t mask = map->capacity - 1;
+    for (size_t at = (hole + 1) & mask; map->slots[at] != SLOT_NONE; at = (at + 1) & mask) {
+        size_t home = home_of(map, node_at(slots, map->slots[at])->row);
+        /* An entry may move back to the hole unless its home lies behind the hole. */
+        if (((at - home) & mask) >= ((at - hole) & mask)) {
+            map->slots[hole] = map->slots[at];
+            hole = at;
+        }
+    }
+    map->slots[hole] = SLOT_NONE;
+    map->n--;
+}

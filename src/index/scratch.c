@@ -1,0 +1,214 @@
+/* Candidates, their pools, and the memory that a searching thread keeps between searches. */
+#include "index/index_int.h"
+
+#include <string.h>
+
+/* ---- order ---- */
+
+bool candidate_is_nearer(const struct slots *slots, struct candidate a, struct candidate b)
+{
+    if (a.key != b.key) {
+        return a.key < b.key;
+    }
+    return node_at(slots, a.slot & ~EXPANDED)->row < node_at(slots, b.slot & ~EXPANDED)->row;
+}
+
+static void sift_down(const struct slots *slots, struct candidate *items, size_t n, size_t at)
+{
+    struct candidate moving = items[at];
+    for (size_t child = 2 * at + 1; child < n; child = 2 * at + 1) {
+        if (child + 1 < n && candidate_is_nearer(slots, items[child], items[child + 1])) {
+            child++;
+        }
+        if (!candidate_is_nearer(slots, moving, items[child])) {
+            break;
+        }
+        items[at] = items[child];
+        at = child;
+    }
+    items[at] = moving;
+}
+
+enum {
+    INSERTION_SORT_MAX = 48
+};
+
+void candidates_sort(const struct slots *slots, struct candidate *items, size_t n)
+{
+    if (n <= INSERTION_SORT_MAX) {
+        for (size_t i = 1; i < n; i++) {
+            struct candidate moving = items[i];
+            size_t at = i;
+            for (; at > 0 && candidate_is_nearer(slots, moving, items[at - 1]); at--) {
+                items[at] = items[at - 1];
+            }
+            items[at] = moving;
+        }
+        return;
+    }
+    for (size_t i = n / 2; i-- > 0;) {
+        sift_down(slots, items, n, i);
+    }
+    for (size_t end = n; end-- > 1;) {
+        struct candidate farthest = items[0];
+        items[0] = items[end];
+        items[end] = farthest;
+        sift_down(slots, items, end, 0);
+    }
+}
+
+/* ---- pools ---- */
+
+void pool_fini(struct pool *pool)
+{
+    mem_free(MEM_SEARCH, pool->items);
+    *pool = (struct pool){.items = NULL};
+}
+
+static bool pool_fits(struct pool *pool, size_t n)
+{
+    if (n <= pool->capacity) {
+        return true;
+    }
+    size_t capacity = pool->capacity * 2 > n ? pool->capacity * 2 : n;
+    void *items = mem_realloc(MEM_SEARCH, pool->items, capacity * sizeof(*pool->items));
+    if (items == NULL) {
+        return false;
+    }
+    pool->items = items;
+    pool->capacity = capacity;
+    return true;
+}
+
+bool pool_reset(struct pool *pool, size_t max)
+{
+    pool->n = 0;
+    pool->max = max;
+    return pool_fits(pool, max);
+}
+
+size_t pool_add(struct pool *pool, const struct slots *slots, struct candidate c)
+{
+    size_t low = 0, high = pool->n;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (candidate_is_nearer(slots, c, pool->items[middle])) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    if (low == pool->max) {
+        return low;
+    }
+    size_t n_moved = pool->n - low - (pool->n == pool->max);
+    memmove(&pool->items[low + 1], &pool->items[low], n_moved * sizeof(c));
+    pool->items[low] = c;
+    pool->n += pool->n < pool->max;
+    return low;
+}
+
+bool heap_push(struct pool *heap, const struct slots *slots, struct candidate c)
+{
+    if (!pool_fits(heap, heap->n + 1)) {
+        return false;
+    }
+    size_t at = heap->n++;
+    while (at > 0 && candidate_is_nearer(slots, c, heap->items[(at - 1) / 2])) {
+        heap->items[at] = heap->items[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    heap->items[at] = c;
+    return true;
+}
+
+struct candidate heap_pop(struct pool *heap, const struct slots *slots)
+{
+    CHECK(heap->n > 0);
+    struct candidate top = heap->items[0], moving = heap->items[--heap->n];
+    size_t at = 0;
+    for (size_t child = 1; child < heap->n; child = 2 * at + 1) {
+        if (child + 1 < heap->n &&
+            candidate_is_nearer(slots, heap->items[child + 1], heap->items[child])) {
+            child++;
+        }
+        if (!candidate_is_nearer(slots, heap->items[child], moving)) {
+            break;
+        }
+        heap->items[at] = heap->items[child];
+        at = child;
+    }
+    heap->items[at] = moving;
+    return top;
+}
+
+/* ---- scratch ---- */
+
+static _Thread_local struct scratch *of_this_thread;
+static _Atomic unsigned n_threads;
+
+struct scratch *scratch_get(struct err *err)
+{
+    if (of_this_thread == NULL) {
+        struct scratch *s = mem_zalloc(MEM_SEARCH, sizeof(*s));
+        uint32_t *touched = mem_alloc(MEM_SEARCH, (TOUCHED_MAX + 1) * sizeof(*touched));
+        if (s == NULL || touched == NULL) {
+            mem_free(MEM_SEARCH, s);
+            mem_free(MEM_SEARCH, touched);
+            err_no_memory(err);
+            return NULL;
+        }
+        s->touched = touched;
+        s->place_hint = atomic_fetch_add_explicit(&n_threads, 1, memory_order_relaxed);
+        of_this_thread = s;
+    }
+    return of_this_thread;
+}
+
+void index_thread_exit(void)
+{
+    struct scratch *s = of_this_thread;
+    if (s != NULL) {
+        mem_free(MEM_SEARCH, s->visited);
+        mem_free(MEM_SEARCH, s->touched);
+        mem_free(MEM_SEARCH, s->query);
+        pool_fini(&s->near);
+        pool_fini(&s->tail);
+        pool_fini(&s->matching);
+        pool_fini(&s->frontier);
+        mem_free(MEM_SEARCH, s);
+        of_this_thread = NULL;
+    }
+}
+
+bool scratch_visit_none(struct scratch *s, uint32_t capacity)
+{
+    size_t words = ((size_t)capacity + 63) / 64;
+    if (words > s->visited_words) {
+        uint64_t *visited = mem_zalloc(MEM_SEARCH, words * sizeof(*visited));
+        if (visited == NULL) {
+            return false;
+        }
+        mem_free(MEM_SEARCH, s->visited);
+        s->visited = visited;
+        s->visited_words = words;
+    } else if (s->n_touched > TOUCHED_MAX) {
+        memset(s->visited, 0, s->visited_words * sizeof(*s->visited));
+    } else {
+        for (size_t i = 0; i < s->n_touched; i++) {
+            s->visited[s->touched[i]] = 0;
+        }
+    }
+    s->n_touched = 0;
+    return true;
+}
+
+float *scratch_query(struct scratch *s, size_t n_floats)
+{
+    if (n_floats > s->query_floats) {
+        mem_free(MEM_SEARCH, s->query);
+        s->query = mem_alloc(MEM_SEARCH, n_floats * sizeof(*s->query));
+        s->query_floats = s->query == NULL ? 0 : n_floats;
+    }
+    return s->query;
+}

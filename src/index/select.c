@@ -1,0 +1,85 @@
+/* Which neighbours a node keeps: algorithm 4 of the paper, and the lists' bookkeeping. */
+#include "index/index_int.h"
+
+enum {
+    ACCEPT_STEP = 8
+}; /* Distances asked for at once: a refusal mostly comes early. */
+
+static bool accepts(const struct index *index, const struct space *space, struct candidate c,
+                    const uint32_t *chosen, size_t n_chosen)
+{
+    const float *vector = vector_at(&index->slots, c.slot);
+    for (size_t at = 0; at < n_chosen; at += ACCEPT_STEP) {
+        float keys[ACCEPT_STEP];
+        size_t n = n_chosen - at < ACCEPT_STEP ? n_chosen - at : ACCEPT_STEP;
+        index->keys(space, vector, chosen + at, n, keys);
+        for (size_t i = 0; i < n; i++) {
+            if (keys[i] < c.key) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+bool select_accepts(const struct index *index, struct candidate c, const uint32_t *chosen,
+                    size_t n_chosen)
+{
+    struct space space = space_of(index);
+    return accepts(index, &space, c, chosen, n_chosen);
+}
+
+size_t select_neighbours(const struct index *index, const struct candidate *sorted, size_t n,
+                         size_t max, uint32_t *out)
+{
+    struct space space = space_of(index);
+    size_t n_chosen = 0;
+    for (size_t i = 0; i < n && n_chosen < max; i++) {
+        if (accepts(index, &space, sorted[i], out, n_chosen)) {
+            out[n_chosen++] = sorted[i].slot;
+        }
+    }
+    return n_chosen;
+}
+
+void candidates_around(const struct index *index, uint32_t base, const uint32_t *slots, size_t n,
+                       struct candidate *out)
+{
+    struct space space = space_of(index);
+    const float *vector = vector_at(&index->slots, base);
+    for (size_t at = 0; at < n; at += BATCH) {
+        float keys[BATCH];
+        size_t n_now = n - at < BATCH ? n - at : BATCH;
+        index->keys(&space, vector, slots + at, n_now, keys);
+        for (size_t i = 0; i < n_now; i++) {
+            out[at + i] = (struct candidate){.key = keys[i], .slot = slots[at + i]};
+        }
+    }
+    candidates_sort(&index->slots, out, n);
+}
+
+void links_write(const struct slots *slots, uint32_t slot, unsigned layer, const uint32_t *links,
+                 size_t n)
+{
+    _Atomic uint32_t *list = links_at(slots, slot, layer);
+    size_t max = links_max(slots, layer);
+    CHECK(n <= max);
+    for (size_t i = 0; i < max; i++) {
+        atomic_store_explicit(&list[i], i < n ? links[i] : SLOT_NONE, memory_order_release);
+    }
+}
+
+void edge_added(const struct index *index, unsigned layer, uint32_t from, uint32_t to)
+{
+    struct in_edges *in = in_edges_at(&index->slots, to, layer);
+    atomic_fetch_add_explicit(&in->count, 1, memory_order_relaxed);
+    atomic_fetch_xor_explicit(&in->slots_xor, from, memory_order_relaxed);
+}
+
+void edge_dropped(const struct index *index, unsigned layer, uint32_t from, uint32_t to)
+{
+    struct in_edges *in = in_edges_at(&index->slots, to, layer);
+    uint32_t before = atomic_fetch_sub_explicit(&in->count, 1, memory_order_relaxed);
+    CHECK(before > 0);
+    atomic_fetch_xor_explicit(&in->slots_xor, from, memory_order_relaxed);
+}

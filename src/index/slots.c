@@ -1,0 +1,267 @@
+/* Slots: where rows live, and how a place is used again.
+ *
+ * Fresh slots come from the end of the regions.  A deleted row's slot waits in limbo: limbo_new
+ * gathers while limbo_old waits for its mark to be over; then limbo_old becomes free and limbo_new
+ * takes its turn.  Both, and the free list, are chained through the slots' in-edge figures, which
+ * nobody reads once a slot is unlinked; its lists stay readable until it is used again. */
+#include "index/index_int.h"
+
+#include <string.h>
+
+enum {
+    REGION_BYTES_FIRST = 64 << 20, /* Address space for vectors to begin with. */
+    SLOTS_FIRST_MIN = 1024,
+    SLOTS_FIRST_MAX = 1 << 20,
+    UPPERS_FIRST = 4096,
+    FLOATS_ALIGN = 4,
+};
+
+_Static_assert(sizeof(_Atomic uint32_t) == sizeof(uint32_t), "lists are arrays of plain words");
+
+static size_t slot_links_bytes(const struct slots *slots)
+{
+    return 2 * (size_t)slots->m * sizeof(uint32_t);
+}
+
+static uint32_t chained(const struct slots *slots, uint32_t slot)
+{
+    return atomic_load_explicit(&node_at(slots, slot)->in.slots_xor, memory_order_relaxed);
+}
+
+static void chain(struct slots *slots, uint32_t slot, uint32_t *head)
+{
+    atomic_store_explicit(&node_at(slots, slot)->in.slots_xor, *head, memory_order_relaxed);
+    *head = slot;
+}
+
+bool slots_init(struct slots *slots, uint32_t dim, uint32_t m)
+{
+    *slots = (struct slots){
+        .m = m,
+        .stride = (dim + FLOATS_ALIGN - 1) / FLOATS_ALIGN * FLOATS_ALIGN,
+        .upper_bytes = sizeof(struct upper) + m * sizeof(uint32_t),
+        .free_slot = SLOT_NONE,
+        .free_upper = SLOT_NONE,
+        .limbo_new = SLOT_NONE,
+        .limbo_old = SLOT_NONE,
+    };
+    mutex_init(&slots->lock);
+    size_t n = REGION_BYTES_FIRST / (slots->stride * sizeof(float));
+    n = n < SLOTS_FIRST_MIN ? SLOTS_FIRST_MIN : n > SLOTS_FIRST_MAX ? SLOTS_FIRST_MAX : n;
+    slots->capacity = (uint32_t)n;
+    slots->uppers_capacity = UPPERS_FIRST;
+    return mem_region_reserve(&slots->vectors, MEM_VECTORS, n * slots->stride * sizeof(float)) &&
+           mem_region_reserve(&slots->links, MEM_GRAPH, n * slot_links_bytes(slots) + 1) &&
+           mem_region_reserve(&slots->nodes, MEM_GRAPH, n * sizeof(struct node)) &&
+           mem_region_reserve(&slots->uppers, MEM_GRAPH, UPPERS_FIRST * slots->upper_bytes);
+}
+
+void slots_fini(struct slots *slots)
+{
+    mem_region_release(&slots->vectors);
+    mem_region_release(&slots->links);
+    mem_region_release(&slots->nodes);
+    mem_region_release(&slots->uppers);
+    mutex_fini(&slots->lock);
+}
+
+_Atomic uint32_t *links_at(const struct slots *slots, uint32_t slot, unsigned layer)
+{
+    if (layer == 0) {
+        return (_Atomic uint32_t *)slots->links.base + (size_t)slot * 2 * slots->m;
+    }
+    struct upper *upper = upper_at(slots, node_at(slots, slot)->upper);
+    for (unsigned at = 1; at < layer; at++) {
+        upper = upper_at(slots, upper->next);
+    }
+    return upper->links;
+}
+
+struct in_edges *in_edges_at(const struct slots *slots, uint32_t slot, unsigned layer)
+{
+    if (layer == 0) {
+        return &node_at(slots, slot)->in;
+    }
+    struct upper *upper = upper_at(slots, node_at(slots, slot)->upper);
+    for (unsigned at = 1; at < layer; at++) {
+        upper = upper_at(slots, upper->next);
+    }
+    return &upper->in;
+}
+
+size_t links_copy(const struct slots *slots, uint32_t slot, unsigned layer, uint32_t *out)
+{
+    const _Atomic uint32_t *links = links_at(slots, slot, layer);
+    size_t max = links_max(slots, layer), n = 0;
+    for (; n < max; n++) {
+        uint32_t link = atomic_load_explicit(&links[n], memory_order_acquire);
+        if (link == SLOT_NONE) {
+            break;
+        }
+        out[n] = link;
+    }
+    return n;
+}
+
+/* ---- growing ---- */
+
+static bool region_fits(struct mem_region *region, size_t bytes)
+{
+    return bytes <= region->bytes_max || mem_region_grow(region, bytes);
+}
+
+/* Room for n_slots slots and n_uppers upper lists.  Keeps readers out only where a region moves. */
+static bool slots_fit(struct slots *slots, struct epochs *epochs, size_t n_slots, size_t n_uppers)
+{
+    if (n_slots > SLOTS_MAX || n_uppers > SLOTS_MAX) {
+        return false;
+    }
+    size_t capacity = slots->capacity, uppers_capacity = slots->uppers_capacity;
+    while (capacity < n_slots) {
+        capacity *= 2;
+    }
+    while (uppers_capacity < n_uppers) {
+        uppers_capacity *= 2;
+    }
+    bool fits = true;
+    if (capacity > slots->capacity || uppers_capacity > slots->uppers_capacity) {
+        epochs_close(epochs);
+        fits = region_fits(&slots->vectors, capacity * slots->stride * sizeof(float)) &&
+               region_fits(&slots->links, capacity * slot_links_bytes(slots)) &&
+               region_fits(&slots->nodes, capacity * sizeof(struct node)) &&
+               region_fits(&slots->uppers, uppers_capacity * slots->upper_bytes);
+        if (fits) {
+            slots->capacity = (uint32_t)capacity;
+            slots->uppers_capacity = (uint32_t)uppers_capacity;
+        }
+        epochs_open(epochs);
+    }
+    return fits && mem_region_use(&slots->vectors, n_slots * slots->stride * sizeof(float)) &&
+           mem_region_use(&slots->links, n_slots * slot_links_bytes(slots)) &&
+           mem_region_use(&slots->nodes, n_slots * sizeof(struct node)) &&
+           mem_region_use(&slots->uppers, n_uppers * slots->upper_bytes);
+}
+
+/* ---- taking and giving back ---- */
+
+static void free_uppers_of(struct slots *slots, uint32_t slot) REQUIRES(slots->lock)
+{
+    for (uint32_t at = node_at(slots, slot)->upper; at != SLOT_NONE;) {
+        struct upper *upper = upper_at(slots, at);
+        uint32_t next = upper->next;
+        upper->next = slots->free_upper;
+        slots->free_upper = at;
+        slots->n_free_uppers++;
+        at = next;
+    }
+    node_at(slots, slot)->upper = SLOT_NONE;
+}
+
+static void free_chain(struct slots *slots, uint32_t *head) REQUIRES(slots->lock)
+{
+    while (*head != SLOT_NONE) {
+        uint32_t slot = *head;
+        *head = chained(slots, slot);
+        free_uppers_of(slots, slot);
+        chain(slots, slot, &slots->free_slot);
+        slots->n_free_slots++;
+    }
+}
+
+/* Moves what no reader can see any more from limbo to the free list. */
+static void reclaim(struct slots *slots, struct epochs *epochs) REQUIRES(slots->lock)
+{
+    if (slots->limbo_old != SLOT_NONE && epoch_is_over(epochs, slots->limbo_mark)) {
+        free_chain(slots, &slots->limbo_old);
+    }
+    if (slots->limbo_old == SLOT_NONE && slots->limbo_new != SLOT_NONE) {
+        slots->limbo_old = slots->limbo_new;
+        slots->limbo_new = SLOT_NONE;
+        slots->limbo_mark = epoch_mark(epochs);
+        if (epoch_is_over(epochs, slots->limbo_mark)) {
+            free_chain(slots, &slots->limbo_old);
+        }
+    }
+}
+
+static void links_clear(_Atomic uint32_t *links, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        atomic_store_explicit(&links[i], SLOT_NONE, memory_order_relaxed);
+    }
+}
+
+static uint32_t take_upper(struct slots *slots, uint32_t next) REQUIRES(slots->lock)
+{
+    uint32_t at = slots->free_upper;
+    if (at != SLOT_NONE) {
+        slots->free_upper = upper_at(slots, at)->next;
+        slots->n_free_uppers--;
+    } else {
+        at = slots->n_uppers++;
+    }
+    struct upper *upper = upper_at(slots, at);
+    upper->next = next;
+    atomic_store_explicit(&upper->in.count, 0, memory_order_relaxed);
+    atomic_store_explicit(&upper->in.slots_xor, 0, memory_order_relaxed);
+    links_clear(upper->links, slots->m);
+    return at;
+}
+
+static uint32_t take_slot(struct slots *slots, uint8_t level) REQUIRES(slots->lock)
+{
+    uint32_t slot = slots->free_slot;
+    if (slot != SLOT_NONE) {
+        slots->free_slot = chained(slots, slot);
+        slots->n_free_slots--;
+    } else {
+        slot = atomic_load_explicit(&slots->n_used, memory_order_relaxed);
+        atomic_store_explicit(&slots->n_used, slot + 1, memory_order_release);
+    }
+    struct node *node = node_at(slots, slot);
+    CHECK(slot_state(slots, slot) == 0);
+    node->level = level;
+    node->upper = SLOT_NONE;
+    for (unsigned layer = level; layer > 0; layer--) {
+        node->upper = take_upper(slots, node->upper);
+    }
+    atomic_store_explicit(&node->in.count, 0, memory_order_relaxed);
+    atomic_store_explicit(&node->in.slots_xor, 0, memory_order_relaxed);
+    links_clear(links_at(slots, slot, 0), 2 * (size_t)slots->m);
+    return slot;
+}
+
+bool slots_take(struct slots *slots, struct epochs *epochs, const uint8_t *levels, size_t n,
+                uint32_t *out)
+{
+    size_t n_uppers = 0;
+    for (size_t i = 0; i < n; i++) {
+        CHECK(levels[i] <= LEVEL_MAX);
+        n_uppers += levels[i];
+    }
+    mutex_lock(&slots->lock);
+    reclaim(slots, epochs);
+    size_t n_free = slots->n_free_slots, n_free_uppers = slots->n_free_uppers;
+    mutex_unlock(&slots->lock);
+    /* Only this thread takes, so the free lists cannot become shorter meanwhile. */
+    size_t n_used = atomic_load_explicit(&slots->n_used, memory_order_relaxed);
+    if (!slots_fit(slots, epochs, n_used + (n > n_free ? n - n_free : 0),
+                   slots->n_uppers + (n_uppers > n_free_uppers ? n_uppers - n_free_uppers : 0))) {
+        return false;
+    }
+    mutex_lock(&slots->lock);
+    for (size_t i = 0; i < n; i++) {
+        out[i] = take_slot(slots, levels[i]);
+    }
+    mutex_unlock(&slots->lock);
+    return true;
+}
+
+void slots_retire(struct slots *slots, struct epochs *epochs, uint32_t slot)
+{
+    mutex_lock(&slots->lock);
+    atomic_store_explicit(&node_at(slots, slot)->state, 0, memory_order_release);
+    chain(slots, slot, &slots->limbo_new);
+    reclaim(slots, epochs);
+    mutex_unlock(&slots->lock);
+}

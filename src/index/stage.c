@@ -1,0 +1,166 @@
+/* Staging: rows get their slots, vectors and places in the queue; deletes hide their row. */
+#include "index/index_int.h"
+
+#include <string.h>
+
+/* Geometric with the ratio 1/m, as floor(-ln(u) / ln(m)) of the paper is, in whole numbers, so that
+ * every machine gets the same. */
+static uint8_t level_of(const struct index_config *config, uint64_t row)
+{
+    if (config->kind == INDEX_FLAT) {
+        return 0;
+    }
+    uint8_t level = 0;
+    for (uint64_t h = hash_u64(hash_u64(row) ^ config->seed);
+         level < LEVEL_MAX && h % config->m == 0; h /= config->m) {
+        level++;
+    }
+    return level;
+}
+
+/* What a call takes before it can no longer fail. */
+struct intake {
+    uint32_t *slots;
+    uint8_t *levels;
+    float *vector; /* One, made ready. */
+};
+
+static void intake_fini(struct intake *intake)
+{
+    mem_free(MEM_GRAPH, intake->slots);
+    mem_free(MEM_GRAPH, intake->levels);
+    mem_free(MEM_GRAPH, intake->vector);
+}
+
+static bool intake_init(struct intake *intake, const struct index *index, const uint64_t *rows,
+                        size_t n)
+{
+    *intake = (struct intake){
+        .slots = mem_alloc(MEM_GRAPH, n * sizeof(*intake->slots)),
+        .levels = mem_alloc(MEM_GRAPH, n),
+        .vector = mem_alloc(MEM_GRAPH, index->config.dim * sizeof(float)),
+    };
+    for (size_t i = 0; i < n && intake->levels != NULL; i++) {
+        intake->levels[i] = level_of(&index->config, rows[i]);
+    }
+    return intake->slots != NULL && intake->levels != NULL && intake->vector != NULL;
+}
+
+static enum errcode check_vectors(const struct index *index, float *ready, const float *vectors,
+                                  size_t n, struct err *err)
+{
+    const struct index_config *config = &index->config;
+    for (size_t i = 0; i < n; i++) {
+        enum errcode code =
+            vector_prepare(config->distance, config->dim, vectors + i * config->dim, ready, err);
+        if (code != ERR_OK) {
+            if (n > 1) {
+                err_prefix(err, "vector %zu of %zu: ", i + 1, n);
+            }
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+void slot_fill(struct index *index, uint32_t slot, uint64_t row, const float *vector)
+{
+    const struct index_config *config = &index->config;
+    struct err err;
+    node_at(&index->slots, slot)->row = row;
+    CHECK(vector_prepare(config->distance, config->dim, vector, vector_at(&index->slots, slot),
+                         &err) == ERR_OK);
+}
+
+void slot_set_state(struct index *index, uint32_t slot, uint8_t state)
+{
+    atomic_store_explicit(&node_at(&index->slots, slot)->state, state, memory_order_release);
+}
+
+/* Now nothing can fail. */
+static void publish_rows(struct index *index, uint64_t sequence, const uint32_t *slots, size_t n)
+{
+    uint64_t tail = atomic_load_explicit(&index->queue.tail, memory_order_relaxed);
+    for (size_t i = 0; i < n; i++) {
+        row_map_add(&index->map, &index->slots, slots[i]);
+        if (index->config.kind == INDEX_HNSW) {
+            bool ends_chunk = i + 1 == n || i % INDEX_CHUNK == INDEX_CHUNK - 1;
+            struct op op = {.sequence = sequence,
+                            .slot = slots[i],
+                            .kind = OP_INSERT,
+                            .ends_chunk = ends_chunk};
+            queue_append(&index->queue, tail++, op);
+        }
+    }
+    mutex_lock(&index->slots.lock);
+    for (size_t i = 0; i < n; i++) {
+        slot_set_state(index, slots[i], SLOT_PRESENT);
+    }
+    atomic_fetch_add_explicit(&index->n_live, n, memory_order_relaxed);
+    queue_publish(&index->queue, tail, sequence);
+    mutex_unlock(&index->slots.lock);
+}
+
+enum errcode index_stage_insert(struct index *index, uint64_t sequence, const uint64_t *rows,
+                                const float *vectors, size_t n, struct err *err)
+{
+    CHECK(index->n_awaited == 0);
+    /* Rows that came with the checkpoint are staged again where the log is replayed.  A chunk is
+     * linked as a whole, so the rest of a call falls into the chunks that it had at first. */
+    while (n > 0 && rows[0] < index->row_fresh) {
+        rows++;
+        vectors += index->config.dim;
+        n--;
+    }
+    for (size_t i = 0; i < n; i++) {
+        CHECK(rows[i] >= (i == 0 ? index->row_next : rows[i - 1] + 1));
+    }
+    struct intake intake;
+    enum errcode code = intake_init(&intake, index, rows, n)
+                            ? check_vectors(index, intake.vector, vectors, n, err)
+                            : err_no_memory(err);
+    if (code == ERR_OK &&
+        (!row_map_reserve(&index->map, &index->slots, n) || !queue_reserve(&index->queue, n) ||
+         !slots_take(&index->slots, &index->epochs, intake.levels, n, intake.slots))) {
+        code = err_no_memory(err);
+    }
+    if (code == ERR_OK) {
+        for (size_t i = 0; i < n; i++) {
+            slot_fill(index, intake.slots[i], rows[i], vectors + i * index->config.dim);
+        }
+        publish_rows(index, sequence, intake.slots, n);
+        index->row_next = n > 0 ? rows[n - 1] + 1 : index->row_next;
+    }
+    intake_fini(&intake);
+    return code;
+}
+
+enum errcode index_stage_delete(struct index *index, uint64_t sequence, uint64_t row,
+                                struct err *err)
+{
+    CHECK(index->n_awaited == 0);
+    bool is_flat = index->config.kind == INDEX_FLAT;
+    uint64_t tail = atomic_load_explicit(&index->queue.tail, memory_order_relaxed);
+    uint32_t slot = row_map_find(&index->map, &index->slots, row);
+    if (slot == SLOT_NONE) {
+        queue_publish(&index->queue, tail, sequence);
+        return ERR_OK;
+    }
+    if (!is_flat && !queue_reserve(&index->queue, 1)) {
+        return err_no_memory(err);
+    }
+    row_map_remove(&index->map, &index->slots, slot);
+    atomic_fetch_sub_explicit(&index->n_live, 1, memory_order_relaxed);
+    if (is_flat) {
+        slots_retire(&index->slots, &index->epochs, slot);
+        queue_publish(&index->queue, tail, sequence);
+        return ERR_OK;
+    }
+    atomic_fetch_add_explicit(&index->n_hidden, 1, memory_order_relaxed);
+    atomic_fetch_or_explicit(&node_at(&index->slots, slot)->state, SLOT_HIDDEN,
+                             memory_order_release);
+    struct op op = {.sequence = sequence, .slot = slot, .kind = OP_DELETE, .ends_chunk = true};
+    queue_append(&index->queue, tail, op);
+    queue_publish(&index->queue, tail + 1, sequence);
+    return ERR_OK;
+}
