@@ -1,0 +1,459 @@
+/* What parse() refuses: every error, with its code, position, message and hint; every limit at its
+ * bound and one past it; memory that runs out at any allocation. */
+#include "test/unit/unit.h"
+
+#include "parser/parser.h"
+
+enum {
+    BUDGET_BYTES = 256 << 20
+};
+
+static int setup(void **state)
+{
+    *state = arena_new(MEM_STATEMENT, BUDGET_BYTES);
+    return *state == NULL;
+}
+
+static int teardown(void **state)
+{
+    arena_free(*state);
+    return 0;
+}
+
+static enum errcode parse_text(struct arena *arena, const char *text, size_t bytes, struct err *err)
+{
+    struct stmt *stmt;
+    size_t rest = 0;
+    err_clear(err);
+    enum errcode code = parse(text, bytes, arena, &stmt, &rest, err);
+    if (code != ERR_OK) {
+        assert_null(stmt);
+        assert_int_equal(err->code, code);
+        assert_in_range(err->position, 1, bytes + 1);
+        assert_true(err->message[0] != '\0');
+    }
+    arena_reset(arena);
+    return code;
+}
+
+#define S   "syntax error at or near "
+#define END "syntax error at the end of the statement"
+
+static const struct {
+    const char *text;
+    uint32_t position;
+    const char *message, *hint;
+} syntax_errors[] = {
+    /* The first word, and words later on, that are slips of keywords. */
+    {"SELCT 1", 1, S "\"SELCT\"", "did you mean SELECT?"},
+    {"serch id FROM c", 1, S "\"serch\"", "did you mean SEARCH?"},
+    {"  xyzzy", 3, S "\"xyzzy\"", ""},
+    {"42", 1, S "\"42\"", ""},
+    {"SELECT * FORM docs", 10, S "\"FORM\"", "did you mean FROM?"},
+    {"DELETE FORM docs", 8, S "\"FORM\"", "did you mean FROM?"},
+    {"SELECT a FROM c WERE b", 17, S "\"WERE\"", "did you mean WHERE?"},
+    {"INSERT IN c VALUES (1)", 8, S "\"IN\"", "expected INTO"},
+    {"INSERT INT c VALUES (1)", 8, S "\"INT\"", "did you mean INTO?"},
+    {"CREATE TABLE c (id INT)", 8, S "\"TABLE\"", "expected COLLECTION"},
+    {"DROP c", 6, S "\"c\"", "expected COLLECTION"},
+    /* Names. */
+    {"SELECT * FROM limit", 15, S "\"limit\"",
+     "limit is a reserved word: to use it as a name, write it in double quotes"},
+    {"CREATE COLLECTION select (id INT)", 19, S "\"select\"",
+     "select is a reserved word: to use it as a name, write it in double quotes"},
+    {"SELECT a.b FROM c", 9, S "\".\"", ""},
+    {"DESCRIBE 'docs'", 10, S "\"'docs'\"", "expected a name"},
+    {"SELECT \"\"", 8, "a quoted name is empty", ""},
+    {"SELECT \"abc", 8, "unterminated quoted name", ""},
+    /* Statements that end too early or too late. */
+    {"SELECT", 7, END, ""},
+    {"SELECT 1 +", 11, END, ""},
+    {"INSERT INTO c (a) VALUES", 25, END, "expected \"(\""},
+    {"SEARCH id FROM c NEAR $1", 25, END, "a SEARCH needs LIMIT"},
+    {"SEARCH id FROM c NEAR $1;", 25, END, "a SEARCH needs LIMIT"},
+    {"SEARCH id FROM c NEAR $1 WHERE a WITH (recall = 1)", 34, S "\"WITH\"",
+     "a SEARCH needs LIMIT"},
+    {"CHECKPOINT now", 12, S "\"now\"", "expected the end"},
+    {"SELECT (1", 10, END, "expected \")\""},
+    {"SELECT 1)", 9, S "\")\"", ""},
+    {"DROP COLLECTION IF docs", 20, S "\"docs\"", "expected EXISTS"},
+    /* Statements and clauses that this release does not have. */
+    {"ALTER COLLECTION c RENAME TO d", 1, S "\"ALTER\"", ""},
+    {"CREATE INDEX ON c (a)", 8, S "\"INDEX\"", "expected COLLECTION"},
+    {"SEARCH id FROM c NEAR $1 WITHIN 0.3 LIMIT 1", 26, S "\"WITHIN\"", ""},
+    {"EXPLAIN CREATE COLLECTION c (id INT)", 9, S "\"CREATE\"", ""},
+    {"EXPLAIN EXPLAIN SELECT 1", 9, S "\"EXPLAIN\"", ""},
+    {"SELECT a FROM c WHERE 'x' = ANY(tags)", 29, NULL, NULL}, /* A call: resolved later. */
+    {"CREATE COLLECTION c (id INT, tags TEXT[])", 40, S "\"]\"",
+     "a vector literal is a list of finite numbers: [0.1, -2, 3e-4]"},
+    {"INSERT INTO c VALUES (1) ON CONFLICT (id) DO NOTHING", 38, S "\"(\"", "expected DO"},
+    {"INSERT INTO c VALUES (1) ON CONFLICT DO REPLACE", 41, S "\"REPLACE\"",
+     "expected NOTHING or UPDATE"},
+    /* Definitions. */
+    {"CREATE COLLECTION c (id BIGINT)", 25, "type \"bigint\" does not exist",
+     "types are BOOL, INT, FLOAT, TEXT, UUID, TIMESTAMP, JSON and VECTOR(n)"},
+    {"CREATE COLLECTION c (id NULL)", 25, S "\"NULL\"", NULL},
+    {"CREATE COLLECTION c (v VECTOR)", 24, "column \"v\" lacks its dimension", "write VECTOR(n)"},
+    {"CREATE COLLECTION c (t TEXT(5))", 29, "type TEXT takes no length",
+     "types are BOOL, INT, FLOAT, TEXT, UUID, TIMESTAMP, JSON and VECTOR(n)"},
+    {"CREATE COLLECTION c (v VECTOR(2) METRIC L1)", 41, "metric \"l1\" does not exist",
+     "metrics are L2, COSINE and DOT"},
+    {"CREATE COLLECTION c (v VECTOR(2.5))", 31, S "\"2.5\"", "expected an integer"},
+    {"CREATE COLLECTION c (id INT, PRIMARY KEY (id))", 30, S "\"PRIMARY\"",
+     "PRIMARY is a reserved word: to use it as a name, write it in double quotes"},
+    {"CREATE COLLECTION c ()", 22, S "\")\"", "expected a name"},
+    /* Rows. */
+    {"INSERT INTO c VALUES (1, 2), (3)", 31,
+     "the rows of VALUES must have the same length: 2 and 1", ""},
+    {"INSERT INTO c (a) VALUES (1, 2)", 27, "INSERT names 1 columns but gives 2 values", ""},
+    {"INSERT INTO c VALUES ()", 23, S "\")\"", ""},
+    {"SELECT *", 1, "SELECT * needs FROM", ""},
+    {"SELECT a FROM c LIMIT 'x'", 23, S "\"'x'\"", ""},
+    {"SELECT a FROM c LIMIT 1 LIMIT 2", 25, S "\"LIMIT\"", "expected the end, OFFSET or WITH"},
+    {"SELECT a = b = c", 14, S "\"=\"", ""},
+    {"SELECT a IS NULL IS NULL", 18, S "\"IS\"", ""},
+    {"SELECT a IN ()", 14, S "\")\"", ""},
+    {"SEARCH id FROM c NEAR a LIMIT 1", 23, S "\"a\"", ""},
+    {"SEARCH id FROM c NEAR () LIMIT 1", 24, S "\")\"", ""},
+    /* Options. */
+    {"SELECT 1 WITH (a = 1, a = 2)", 23, "option \"a\" is given twice", ""},
+    {"SELECT 1 WITH ()", 16, S "\")\"", "expected a name or NULL"},
+    {"SELECT 1 WITH (a = b + 1)", 22, S "\"+\"", NULL},
+    {"EXPLAIN (VERBOSE) SELECT 1", 10, "EXPLAIN has no option \"verbose\"",
+     "its options are FORMAT and ANALYZE"},
+    {"EXPLAIN (FORMAT xml) SELECT 1", 17, "bad value of EXPLAIN's option \"format\"",
+     "formats are TEXT and JSON"},
+    {"EXPLAIN (ANALYZE 5) SELECT 1", 18, "bad value of EXPLAIN's option \"analyze\"",
+     "write ANALYZE, ANALYZE ON or ANALYZE OFF"},
+    {"EXPLAIN (FORMAT $1) SELECT 1", 17, "bad value of EXPLAIN's option \"format\"",
+     "formats are TEXT and JSON"},
+    {"SET recall", 11, END, "expected \"=\" or TO"},
+    {"SET recall = ", 14, END, ""},
+    {"SHOW", 5, END, "expected a name"},
+    {"COPY c FROM STDOUT", 13, S "\"STDOUT\"", NULL},
+    {"COPY c", 7, END, NULL},
+    /* Tokens. */
+    {"SELECT 'abc", 8, "unterminated text literal", ""},
+    {"SELECT /* a /* b */", 8, "unterminated /* comment", ""},
+    {"SELECT 12abc", 8, S "\"12a\"", ""},
+    {"SELECT 1.2.3", 8, S "\"1.2.\"", ""},
+    {"SELECT 1e", 8, S "\"1e\"", ""},
+    {"SELECT $", 8, S "\"$\"", ""},
+    {"SELECT $x", 8, S "\"$\"", ""},
+    {"SELECT $1x", 8, S "\"$1\"", ""},
+    {"SELECT #", 8, S "\"#\"", ""},
+    {"SELECT a::int", 9, S "\":\"", ""},
+    {"SELECT \x01", 8, "syntax error at byte 0x01", ""},
+    {"SELECT ]", 8, S "\"]\"", ""},
+    {"SELECT 'an aggravatingly long text literal' 'x'", 45, S "\"'x'\"", ""},
+    {"DESCRIBE 'a text of more bytes than are shown in a message'", 10,
+     S "\"'a text of more bytes than are shown in ...\"", "expected a name"},
+    {"DESCRIBE '________________________________________\xc3\xa9________'", 10,
+     S "\"'_______________________________________...\"", "expected a name"},
+    {"DESCRIBE '______________________________________\xc3\xa9________'", 10,
+     S "\"'______________________________________...\"", "expected a name"},
+    /* Vectors. */
+    {"SELECT [1, 2", 8, "unterminated vector literal", ""},
+    {"SELECT []", 9, S "\"]\"", "a vector literal is a list of finite numbers: [0.1, -2, 3e-4]"},
+    {"SELECT [1,]", 11, S "\"]\"", "a vector literal is a list of finite numbers: [0.1, -2, 3e-4]"},
+    {"SELECT [,1]", 9, S "\",\"", NULL},
+    {"SELECT [1 2]", 11, S "\"2\"", NULL},
+    {"SELECT [1, NaN]", 12, S "\"NaN\"",
+     "a vector literal is a list of finite numbers: [0.1, -2, 3e-4]"},
+    {"SELECT [inf]", 9, S "\"inf\"", NULL},
+    {"SELECT [-Infinity]", 9, S "\"-\"", NULL},
+    {"SELECT [1, $1]", 12, S "\"$1\"", NULL},
+    {"SELECT [1, 'a']", 12, S "\"'\"", NULL},
+    {"SELECT [0x10]", 10, S "\"x10\"", NULL},
+    {"SELECT [- 1]", 9, S "\"-\"", NULL},
+};
+
+static void what_is_not_vql_is_a_syntax_error_with_its_position(void **state)
+{
+    size_t n_wrong = 0;
+    for (size_t i = 0; i < COUNT_OF(syntax_errors); i++) {
+        struct err err;
+        const char *text = syntax_errors[i].text;
+        enum errcode code = parse_text(*state, text, strlen(text), &err);
+        if (syntax_errors[i].message == NULL) {
+            continue;
+        }
+        if (code != ERR_SYNTAX || err.position != syntax_errors[i].position ||
+            strcmp(err.message, syntax_errors[i].message) != 0 ||
+            (syntax_errors[i].hint != NULL && strcmp(err.hint, syntax_errors[i].hint) != 0)) {
+            print_error("%s: %s (%s) at %u\n", text, err.message, err.hint, err.position);
+            n_wrong++;
+        }
+    }
+    assert_int_equal(n_wrong, 0);
+}
+
+static const struct {
+    const char *text;
+    enum errcode code;
+    uint32_t position;
+    const char *message;
+} other_errors[] = {
+    {"SELECT 9223372036854775808", ERR_NUMBER_OUT_OF_RANGE, 8,
+     "number 9223372036854775808 is out of the range of INT"},
+    {"SELECT 1 - 9223372036854775808", ERR_NUMBER_OUT_OF_RANGE, 12,
+     "number 9223372036854775808 is out of the range of INT"},
+    {"SELECT -(-9223372036854775808)", ERR_NUMBER_OUT_OF_RANGE, 8,
+     "number 9223372036854775808 is out of the range of INT"},
+    {"SELECT 99999999999999999999", ERR_NUMBER_OUT_OF_RANGE, 8,
+     "number 99999999999999999999 is out of the range of INT"},
+    {"SELECT 111111111111111111111111111111111111111111111", ERR_NUMBER_OUT_OF_RANGE, 8,
+     "number 1111111111111111111111111111111111111111... is out of the range of INT"},
+    {"SELECT 1e309", ERR_NUMBER_OUT_OF_RANGE, 8, "number 1e309 is out of the range of FLOAT"},
+    {"SELECT 1e99999999999999999999", ERR_NUMBER_OUT_OF_RANGE, 8,
+     "number 1e99999999999999999999 is out of the range of FLOAT"},
+    {"SELECT [1, 3.5e38]", ERR_NUMBER_OUT_OF_RANGE, 12,
+     "number 3.5e38 is out of the range of a 32-bit float"},
+    {"SELECT [-1e40]", ERR_NUMBER_OUT_OF_RANGE, 9,
+     "number -1e40 is out of the range of a 32-bit float"},
+    {"SELECT $0", ERR_NUMBER_OUT_OF_RANGE, 8, "parameter $0 is out of range"},
+    {"SELECT $65536", ERR_NUMBER_OUT_OF_RANGE, 8, "parameter $65536 is out of range"},
+    {"SELECT $4294967297", ERR_NUMBER_OUT_OF_RANGE, 8, "parameter $4294967297 is out of range"},
+    {"CREATE COLLECTION c (v VECTOR(0))", ERR_NUMBER_OUT_OF_RANGE, 31,
+     "dimension 0 of column \"v\" is out of range"},
+    {"CREATE COLLECTION c (v VECTOR(16385))", ERR_NUMBER_OUT_OF_RANGE, 31,
+     "dimension 16385 of column \"v\" is out of range"},
+    {"SELECT 'a\xff'", ERR_BAD_ENCODING, 9, "the statement is not valid UTF-8"},
+    {"SELECT \"a\xc3\"", ERR_BAD_ENCODING, 9, "the statement is not valid UTF-8"},
+    {"SELECT a\xc3", ERR_BAD_ENCODING, 8, "the statement is not valid UTF-8"},
+    {"SELECT 1 /* \xff */", ERR_BAD_ENCODING, 10, "the statement is not valid UTF-8"},
+    {"-- \xff\nSELECT 1", ERR_BAD_ENCODING, 1, "the statement is not valid UTF-8"},
+    {"SELECT a NOT /* \xff */ IN (1)", ERR_BAD_ENCODING, 14, "the statement is not valid UTF-8"},
+};
+
+static void other_errors_have_codes_of_their_own(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(other_errors); i++) {
+        struct err err;
+        const char *text = other_errors[i].text;
+        enum errcode code = parse_text(*state, text, strlen(text), &err);
+        if (code != other_errors[i].code || err.position != other_errors[i].position ||
+            strcmp(err.message, other_errors[i].message) != 0) {
+            fail_msg("%s: %s %s at %u", text, err_name(code), err.message, err.position);
+        }
+    }
+}
+
+static void a_byte_of_value_zero_is_refused_wherever_it_stands(void **state)
+{
+    static const char *const texts[] = {"SELECT 'a?b'",
+                                        "SELECT \"a?b\"",
+                                        "SELECT 1 --?",
+                                        "SELECT 1 /*?*/",
+                                        "SELECT 1 ?",
+                                        "SELECT [1,?]",
+                                        "?"};
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        char text[32];
+        size_t bytes = strlen(texts[i]);
+        for (size_t j = 0; j < bytes; j++) {
+            text[j] = texts[i][j];
+            if (text[j] == '?') {
+                text[j] = '\0';
+            }
+        }
+        struct err err;
+        enum errcode code = parse_text(*state, text, bytes, &err);
+        assert_true(code == ERR_BAD_ENCODING || code == ERR_SYNTAX);
+    }
+}
+
+/* ---- limits ---- */
+
+/* begin, then @n times each, then end. */
+static enum errcode parse_repeated(struct arena *arena, const char *begin, const char *each,
+                                   size_t n, const char *end, struct err *err)
+{
+    struct buf b;
+    buf_init(&b, MEM_GENERAL, BUDGET_BYTES);
+    buf_bytes(&b, begin, strlen(begin));
+    for (size_t i = 0; i < n; i++) {
+        buf_bytes(&b, each, strlen(each));
+    }
+    buf_bytes(&b, end, strlen(end));
+    assert_false(b.failed);
+    enum errcode code = parse_text(arena, (const char *)b.data, b.bytes, err);
+    buf_fini(&b);
+    return code;
+}
+
+static const struct {
+    const char *begin, *each, *end;
+    size_t n_max;
+    enum errcode code;
+} limits[] = {
+    /* Nesting: of operators, of parentheses that leave no trace, of both. */
+    {"SELECT ", "NOT ", "a", VQL_DEPTH_MAX - 1, ERR_NESTED_TOO_DEEP},
+    {"SELECT ", "- ", "a", VQL_DEPTH_MAX - 1, ERR_NESTED_TOO_DEEP},
+    {"SELECT a", " + 1", "", VQL_DEPTH_MAX - 1, ERR_NESTED_TOO_DEEP},
+    {"SELECT a", " || b", "", VQL_DEPTH_MAX - 1, ERR_NESTED_TOO_DEEP},
+    /* Lists. */
+    {"SELECT 1", ", 1", "", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
+    {"SELECT f(1", ", 1", ")", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
+    {"SELECT a IN (1", ",1", ")", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
+    {"SELECT a", " OR a", "", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
+    {"SELECT a", " AND (a)", "", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
+    {"SELECT a FROM c ORDER BY a", ",a", "", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
+    {"INSERT INTO c VALUES (1)", ",(1)", "", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
+    {"INSERT INTO c VALUES (1", ",1", ")", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
+    {"COPY c (a", ",a", ") FROM STDIN", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
+    {"UPDATE c SET a = 1", ", a = 1", "", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
+    {"CREATE COLLECTION c (a INT", ", a INT", ")", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
+    {"SEARCH a FROM c NEAR ($1", ",$1", ") LIMIT 1", VQL_QUERIES_MAX - 1, ERR_TOO_MANY_ITEMS},
+    {"SEARCH a FROM c NEAR (KEY 1", ",KEY 1", ") LIMIT 1", VQL_QUERIES_MAX - 1, ERR_TOO_MANY_ITEMS},
+    {"SELECT [0", ",0", "]", VECTOR_DIM_MAX - 1, ERR_TOO_MANY_ITEMS},
+    /* Names: bare, quoted. */
+    {"SELECT ", "a", "", NAME_BYTES_MAX, ERR_NAME_TOO_LONG},
+    {"SELECT \"", "a", "\"", NAME_BYTES_MAX, ERR_NAME_TOO_LONG},
+    /* Text. */
+    {"SELECT '", "0123456789abcde\n", "'", VQL_TEXT_BYTES_MAX / 16 - 1, ERR_STATEMENT_TOO_LONG},
+    {"SELECT ", "               \n", "1", VQL_TEXT_BYTES_MAX / 16 - 1, ERR_STATEMENT_TOO_LONG},
+};
+
+static void every_limit_holds_at_its_bound_and_fails_past_it(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(limits); i++) {
+        struct err err;
+        enum errcode code = parse_repeated(*state, limits[i].begin, limits[i].each, limits[i].n_max,
+                                           limits[i].end, &err);
+        if (code != ERR_OK) {
+            fail_msg("%s%s... at its bound: %s", limits[i].begin, limits[i].each, err.message);
+        }
+        code = parse_repeated(*state, limits[i].begin, limits[i].each, limits[i].n_max + 1,
+                              limits[i].end, &err);
+        if (code != limits[i].code) {
+            fail_msg("%s%s... past its bound: %s %s", limits[i].begin, limits[i].each,
+                     err_name(code), err.message);
+        }
+    }
+}
+
+/* @each_begin n times, "a", @each_end n times. */
+static enum errcode parse_nested(struct arena *arena, const char *each_begin, const char *each_end,
+                                 size_t n, struct err *err)
+{
+    struct buf b;
+    buf_init(&b, MEM_GENERAL, BUDGET_BYTES);
+    buf_printf(&b, "SELECT ");
+    for (size_t i = 0; i < n; i++) {
+        buf_bytes(&b, each_begin, strlen(each_begin));
+    }
+    buf_u8(&b, 'a');
+    for (size_t i = 0; i < n; i++) {
+        buf_bytes(&b, each_end, strlen(each_end));
+    }
+    enum errcode code = parse_text(arena, (const char *)b.data, b.bytes, err);
+    buf_fini(&b);
+    return code;
+}
+
+static void nesting_has_one_bound_whatever_is_nested(void **state)
+{
+    static const struct {
+        const char *begin, *end;
+        size_t n_max;
+    } nested[] = {
+        {"(", ")", VQL_DEPTH_MAX},
+        {"(a OR b AND ", ")", 49},
+        {"f(", ")", VQL_DEPTH_MAX - 1},
+        {"(a + ", ")", VQL_DEPTH_MAX - 1},
+        {"a IN (1, ", ")", VQL_DEPTH_MAX - 1},
+        {"a BETWEEN (", ") AND 2", VQL_DEPTH_MAX - 1},
+        {"NOT (a IS NULL OR ", ")", 49},
+        {"(a OR b AND NOT c = d || e + f * -", ")", 12},
+    };
+    for (size_t i = 0; i < COUNT_OF(nested); i++) {
+        struct err err;
+        enum errcode code =
+            parse_nested(*state, nested[i].begin, nested[i].end, nested[i].n_max, &err);
+        if (code != ERR_OK) {
+            fail_msg("%s: %s", nested[i].begin, err.message);
+        }
+        code = parse_nested(*state, nested[i].begin, nested[i].end, VQL_DEPTH_MAX + 1, &err);
+        assert_int_equal(code, ERR_NESTED_TOO_DEEP);
+        code = parse_nested(*state, nested[i].begin, nested[i].end, 100000, &err);
+        assert_int_equal(code, ERR_NESTED_TOO_DEEP);
+    }
+}
+
+static void comments_nest_without_bound(void **state)
+{
+    struct err err;
+    assert_int_equal(parse_nested(*state, "/*", "*/", 100000, &err), ERR_SYNTAX);
+    assert_string_equal(err.message, "syntax error at the end of the statement");
+}
+
+static void operators_without_an_end_overflow_nothing(void **state)
+{
+    struct err err;
+    static const char *const texts[] = {"NOT ", "-", "- ", "(", "f(", "[", "a = ", "/*", "'"};
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        assert_int_not_equal(parse_repeated(*state, "SELECT ", texts[i], 100001, "", &err), ERR_OK);
+    }
+}
+
+/* ---- memory ---- */
+
+static const char large[] =
+    "SEARCH id, title AS t, f(a, b) FROM docs NEAR ([1,2,3], KEY 'it''s', $1) IN v WHERE a = 1 "
+    "AND b IN (1, 2, 3) OR c BETWEEN 1 AND 2.55555555555555555555555555555555555555555555555555555 "
+    "AND d LIKE '%x' OR NOT e || 'f' = -g LIMIT 10 OFFSET $2 WITH (recall = 0.9, ef = auto)";
+
+static void a_budget_that_is_too_small_is_out_of_memory(void **state)
+{
+    (void)state;
+    bool was_refused = false, was_accepted = false;
+    for (size_t budget = 0; budget < 16384 && !was_accepted; budget += 64) {
+        struct arena *arena = arena_new(MEM_STATEMENT, budget);
+        assert_non_null(arena);
+        struct err err;
+        enum errcode code = parse_text(arena, large, sizeof(large) - 1, &err);
+        assert_true(code == ERR_OK || code == ERR_OUT_OF_MEMORY);
+        was_refused = was_refused || code == ERR_OUT_OF_MEMORY;
+        was_accepted = code == ERR_OK;
+        arena_free(arena);
+    }
+    assert_true(was_refused && was_accepted);
+}
+
+static void the_nth_allocation_that_fails_is_out_of_memory(void **state)
+{
+    (void)state;
+    if (!fault_is_built()) {
+        skip();
+    }
+    enum errcode code = ERR_OUT_OF_MEMORY;
+    uint64_t nth = 1;
+    for (; code != ERR_OK; nth++) {
+        struct arena *arena = arena_new(MEM_STATEMENT, BUDGET_BYTES);
+        assert_non_null(arena);
+        struct err err;
+        fault_arm(FAULT_MALLOC, nth, 1);
+        code = parse_text(arena, large, sizeof(large) - 1, &err);
+        fault_disarm_all();
+        assert_true(code == ERR_OK || code == ERR_OUT_OF_MEMORY);
+        arena_free(arena);
+    }
+    assert_true(nth > 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_not_vql_is_a_syntax_error_with_its_position),
+        cmocka_unit_test(other_errors_have_codes_of_their_own),
+        cmocka_unit_test(a_byte_of_value_zero_is_refused_wherever_it_stands),
+        cmocka_unit_test(every_limit_holds_at_its_bound_and_fails_past_it),
+        cmocka_unit_test(nesting_has_one_bound_whatever_is_nested),
+        cmocka_unit_test(comments_nest_without_bound),
+        cmocka_unit_test(operators_without_an_end_overflow_nothing),
+        cmocka_unit_test(a_budget_that_is_too_small_is_out_of_memory),
+        cmocka_unit_test(the_nth_allocation_that_fails_is_out_of_memory),
+    };
+    return cmocka_run_group_tests_name("parse errors", tests, setup, teardown);
+}
