@@ -1,7 +1,7 @@
 # Fills the generated parts of the documentation from the .def tables.
 #
 #   awk -f docs.awk TABLE.def ... PAGE        prints PAGE with its generated parts made anew
-#   awk -f docs.awk -v list=1 TABLE.def ...   prints macro, name, second argument and file:line of each row
+#   awk -f docs.awk -v list=1 TABLE.def ...   prints macro, name, second argument and place of rows
 #
 # A page holds, in the comments of its own language, a line with "BEGIN GENERATED <part>" and one
 # with "END GENERATED"; what stands between them is replaced.  The parts: messages types errors
