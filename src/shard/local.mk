@@ -1,4 +1,19 @@
 noinst_LIBRARIES += src/shard/libshard.a
-src_shard_libshard_a_SOURCES = src/shard/shard.h
+src_shard_libshard_a_SOURCES = \
+    src/shard/apply.c \
+    src/shard/calibrate.c \
+    src/shard/checkpoint.c \
+    src/shard/command.c src/shard/shard_commands.def \
+    src/shard/crew.c \
+    src/shard/flush.c \
+    src/shard/host.c \
+    src/shard/overlay.c \
+    src/shard/recover.c \
+    src/shard/row.c \
+    src/shard/search.c \
+    src/shard/shard.c src/shard/shard.h src/shard/shard_int.h \
+    src/shard/store.c \
+    src/shard/vectors.c \
+    src/shard/view.c
 src_shard_libshard_a_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS)
 SHARD_LIBS = src/shard/libshard.a src/index/libindex.a $(REPL_LIBS)

@@ -33,8 +33,8 @@ void shard_host_reload(struct shard_host *host, const struct policy_set *file_po
 void shard_host_free(struct shard_host *host);
 
 struct shard_config {
-    const char *directory; /* Made where it is missing. */
-    uint64_t group;        /* Of the log. */
+    const char *directory;       /* Made where it is missing. */
+    uint64_t group;              /* Of the log. */
     const struct schema *schema; /* Copied. */
     struct repl *repl;
     struct shard_host *host;
@@ -43,8 +43,8 @@ struct shard_config {
 /* Opens files, loads the index from its checkpoint (or says in the log why it is rebuilt), replays
  * the log.  Afterwards the shard serves; an index that is behind is caught up in the background.
  * Errors: IO, CORRUPT, FORMAT_UNSUPPORTED, LOCKED, OUT_OF_MEMORY. */
-enum errcode shard_open(const struct shard_config *config, struct shard **out, struct err *err)
-    WARN_UNUSED;
+enum errcode shard_open(const struct shard_config *config, struct shard **out,
+                        struct err *err) WARN_UNUSED;
 /* Flushes, writes checkpoints, closes.  No view may be open. */
 void shard_close(struct shard *shard);
 /* Closes without them and removes the directory and the log's group. */
@@ -82,11 +82,12 @@ size_t shard_command_rows(const struct shard_command *command);
 struct shard_write {
     enum ack ack;
     void (*done)(struct shard_write *write, const struct err *err);
-    uint64_t rows; /* Changed by the command; filled in before done, from ACK_VISIBLE on. */
+    uint64_t rows;  /* Changed by the command; filled in before done, from ACK_VISIBLE on. */
     uint64_t index; /* Of the log. */
     struct repl_write repl; /* shard's own from here on. */
     struct shard *shard;
     struct shard_write *next;
+    uint64_t submitted_us;
 };
 /* Takes @command, whatever happens.  Below ACK_VISIBLE the result of the apply (a duplicate key)
  * is not waited for and not reported: the policy's text says so. */
@@ -97,8 +98,8 @@ enum errcode shard_submit(struct shard *shard, struct shard_command *command,
 
 /* A view sees all that was applied when it was opened and nothing later.  Short-lived: while it is
  * open the file cannot reuse pages.  One thread. */
-enum errcode shard_view_open(struct shard *shard, struct shard_view **out, struct err *err)
-    WARN_UNUSED;
+enum errcode shard_view_open(struct shard *shard, struct shard_view **out,
+                             struct err *err) WARN_UNUSED;
 void shard_view_close(struct shard_view *view);
 
 /* A row as it is stored; borrowed until the view closes. */
@@ -111,14 +112,14 @@ uint32_t shard_row_stamp(const struct shard_row *row); /* Changes when the row d
 /* Decodes the columns whose bit is set in @columns (NULL: all) into values[column]; others are left
  * alone.  Texts are borrowed from the row; vectors are copied to @arena.  CORRUPT names the row. */
 enum errcode shard_row_decode(const struct schema *schema, const struct shard_row *row,
-                              const uint64_t columns[4], struct value *values,
-                              struct arena *arena, struct err *err) WARN_UNUSED;
+                              const uint64_t columns[4], struct value *values, struct arena *arena,
+                              struct err *err) WARN_UNUSED;
 
 /* found = false where there is none.  @key has the primary key's type. */
-enum errcode shard_view_get(struct shard_view *view, const struct value *key,
-                            struct shard_row *out, bool *found, struct err *err) WARN_UNUSED;
-enum errcode shard_view_get_number(struct shard_view *view, uint64_t number,
-                                   struct shard_row *out, bool *found, struct err *err) WARN_UNUSED;
+enum errcode shard_view_get(struct shard_view *view, const struct value *key, struct shard_row *out,
+                            bool *found, struct err *err) WARN_UNUSED;
+enum errcode shard_view_get_number(struct shard_view *view, uint64_t number, struct shard_row *out,
+                                   bool *found, struct err *err) WARN_UNUSED;
 /* Rows in the order of their numbers, from @from on; found = false at the end. */
 enum errcode shard_view_next(struct shard_view *view, uint64_t from, struct shard_row *out,
                              bool *found, struct err *err) WARN_UNUSED;
@@ -127,7 +128,7 @@ uint64_t shard_view_count(const struct shard_view *view); /* Rows in the view. *
 /* ---- searches ---- */
 
 struct shard_search {
-    uint32_t column; /* Of the schema; a VECTOR. */
+    uint32_t column;           /* Of the schema; a VECTOR. */
     struct index_search index; /* query, k, ef, plan, filter, cancel. */
     enum on_lag on_lag;
     uint64_t index_lag_max;
@@ -165,8 +166,8 @@ struct shard_recall { /* What calibration measured last, for SHOW RECALL. */
     uint64_t samples;
     double recall[3]; /* At ef_points. */
     uint32_t ef_for_90, ef_for_95, ef_for_99;
-    double measured;  /* recall@10 of the ef that the collection's policy gives. */
-    int64_t wall_us;  /* When; 0 = never. */
+    double measured; /* recall@10 of the ef that the collection's policy gives. */
+    int64_t wall_us; /* When; 0 = never. */
 };
 bool shard_recall(struct shard *shard, uint32_t column, struct shard_recall *out);
 

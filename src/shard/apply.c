@@ -1,0 +1,619 @@
+/* A command changes the shard.  On the apply thread of the log; cannot fail, only refuse.
+ *
+ *   plan      every row of the command is looked at against a view and against the rows before it
+ *             in the command; a row that is refused refuses the command, and nothing has happened
+ *   build     the versions that the plan asks for are made, in memory that nobody sees
+ *   stage     each index is told: new rows, then deleted ones
+ *   publish   the versions go into the tables, then the applied log index moves: views opened from
+ *             here on see the whole command
+ *
+ * Where memory runs out the step is tried again until it is there: an entry of the log must not be
+ * lost, and the flusher gives memory back.
+ *
+ * What it does depends on the log alone, so replicas agree.  An entry at or before the applied log
+ * index is passed over: a replay does no harm.
+ *
+ * Row numbers: an update that leaves every vector as it is keeps its row's number, and the indexes
+ * hear nothing of it.  One that changes a vector takes a new number, as if the row had been deleted
+ * and inserted. */
+#include "shard_int.h"
+
+#include <string.h>
+
+enum {
+    RETRY_US = 10000,
+    ROOM_WAIT_US = 100000,
+    LINK_ROWS_MAX = 256, /* Of one turn; searches that wait hear of each. */
+    KEY_SHOWN_BYTES_MAX = 80,
+};
+
+/* What becomes of a row. */
+enum fate {
+    FATE_NEW,
+    FATE_REPLACED,
+    FATE_DELETED
+};
+
+struct planned {
+    enum fate fate;
+    uint64_t number; /* Of the row that there is; not NEW. */
+    struct slice key;
+    struct slice body; /* Not DELETED. */
+    struct row_version *version;
+};
+
+/* Keys that the command has already met. */
+struct met {
+    struct slice key;
+    bool is_there; /* A row has it now. */
+};
+
+struct plan {
+    struct shard *shard;
+    struct shard_view *view;
+    struct arena *arena;
+    struct planned *items;
+    size_t n_items;
+    struct met *met; /* A hash table; NULL for a command of one row. */
+    size_t n_met_slots;
+    uint64_t n_new, n_deleted;
+    uint64_t rows; /* That were changed, as the client counts. */
+};
+
+/* ---- plan ---- */
+
+static struct met *find_met(struct plan *plan, struct slice key)
+{
+    if (plan->met == NULL) {
+        return NULL;
+    }
+    size_t i = (size_t)hash_bytes(key.data, key.bytes, 0);
+    for (;; i++) {
+        struct met *met = &plan->met[i & (plan->n_met_slots - 1)];
+        bool is_same = met->key.data != NULL && met->key.bytes == key.bytes &&
+                       memcmp(met->key.data, key.data, key.bytes) == 0;
+        if (met->key.data == NULL || is_same) {
+            return met;
+        }
+    }
+}
+
+static void note_met(struct plan *plan, struct slice key, bool is_there)
+{
+    struct met *met = find_met(plan, key);
+    if (met != NULL) {
+        *met = (struct met){key, is_there};
+    }
+}
+
+static void add_item(struct plan *plan, struct planned item)
+{
+    plan->items[plan->n_items++] = item;
+    plan->n_new += item.fate == FATE_NEW;
+    plan->n_deleted += item.fate == FATE_DELETED;
+}
+
+static enum errcode refuse(const struct plan *plan, struct slice key, enum errcode code,
+                           const char *what, struct err *err)
+{
+    const struct schema *schema = &plan->shard->schema;
+    struct buf text;
+    buf_init(&text, MEM_GENERAL, 4 * KEY_BYTES_ENCODED_MAX);
+    struct value value;
+    key_decode(key, &value);
+    value_format(&text, &value);
+    int shown = text.bytes > KEY_SHOWN_BYTES_MAX ? KEY_SHOWN_BYTES_MAX : (int)text.bytes;
+    (void)err_set(err, code, "%s = '%.*s' in collection \"%s\": %s", schema->columns[0].name, shown,
+                  text.data == NULL ? "" : (const char *)text.data, schema->name, what);
+    buf_fini(&text);
+    err_collection(err, schema->name);
+    err_column(err, schema->columns[0].name);
+    return code;
+}
+
+static bool is_same_slice(struct slice a, struct slice b)
+{
+    return a.bytes == b.bytes && (a.data == NULL) == (b.data == NULL) &&
+           (a.bytes == 0 || memcmp(a.data, b.data, a.bytes) == 0);
+}
+
+static bool changes_a_vector(const struct schema *schema, const struct slice *before,
+                             const struct slice *after)
+{
+    for (uint32_t i = 0; i < schema->n_columns; i++) {
+        if (schema->columns[i].type == TYPE_VECTOR && !is_same_slice(before[i], after[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The columns of @row as they are replaced by those of @after where @given has their bit. */
+static enum errcode merge(struct plan *plan, const struct slice *before, const struct slice *after,
+                          struct slice given, struct slice *body, struct err *err)
+{
+    const struct schema *schema = &plan->shard->schema;
+    struct slice merged[COLUMNS_MAX];
+    struct buf joined;
+    for (uint32_t i = 0; i < schema->n_columns; i++) {
+        bool is_given = (given.data[i / 8] >> (i % 8) & 1) != 0;
+        merged[i] = is_given ? after[i] : before[i];
+    }
+    buf_init(&joined, MEM_GENERAL, 2 * (size_t)REPL_ENTRY_BYTES_MAX);
+    row_join(&joined, schema, merged);
+    *body = (struct slice){arena_copy(plan->arena, joined.data, joined.bytes), joined.bytes};
+    bool failed = joined.failed || body->data == NULL;
+    buf_fini(&joined);
+    return failed ? err_no_memory(err) : ERR_OK;
+}
+
+/* The row that there is becomes @row's. */
+static enum errcode plan_update(struct plan *plan, const struct command_row *row, struct slice key,
+                                const struct slice *after, const struct shard_row *there,
+                                struct err *err)
+{
+    const struct schema *schema = &plan->shard->schema;
+    struct slice stored = {there->data, there->bytes};
+    struct slice before_body;
+    struct slice before[COLUMNS_MAX];
+    struct slice body = row->body;
+    enum errcode code = row_check(there->number, stored, &before_body, err);
+    if (code == ERR_OK) {
+        code = row_split(schema, before_body, before, err);
+    }
+    if (code == ERR_OK && row->columns.data != NULL) {
+        code = merge(plan, before, after, row->columns, &body, err);
+    }
+    struct slice now[COLUMNS_MAX];
+    if (code == ERR_OK) {
+        code = row_split(schema, body, now, err);
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (changes_a_vector(schema, before, now)) {
+        add_item(plan, (struct planned){FATE_DELETED, there->number, key, {NULL, 0}, NULL});
+        add_item(plan, (struct planned){FATE_NEW, 0, key, body, NULL});
+    } else {
+        add_item(plan, (struct planned){FATE_REPLACED, there->number, key, body, NULL});
+    }
+    plan->rows++;
+    return ERR_OK;
+}
+
+static enum errcode plan_stamped(struct plan *plan, const struct command_row *row, struct slice key,
+                                 const struct slice *after, const struct shard_row *there,
+                                 struct err *err)
+{
+    if (there == NULL || shard_row_stamp(there) != row->stamp) {
+        return refuse(plan, key, ERR_CONFLICT, "the row was changed by another statement", err);
+    }
+    if (row->op == SHARD_REPLACE) {
+        return plan_update(plan, row, key, after, there, err);
+    }
+    add_item(plan, (struct planned){FATE_DELETED, there->number, key, {NULL, 0}, NULL});
+    plan->rows++;
+    return ERR_OK;
+}
+
+/* @there is the row that has the key, or NULL. */
+static enum errcode plan_op(struct plan *plan, const struct command_row *row, struct slice key,
+                            const struct slice *after, const struct shard_row *there,
+                            struct err *err)
+{
+    switch (row->op) {
+    case SHARD_REPLACE:
+    case SHARD_DELETE:
+        return plan_stamped(plan, row, key, after, there, err);
+    case SHARD_UPSERT:
+        if (there != NULL) {
+            return plan_update(plan, row, key, after, there, err);
+        }
+        break;
+    case SHARD_INSERT:
+        if (there != NULL) {
+            return refuse(plan, key, ERR_DUPLICATE_KEY, "the key exists", err);
+        }
+        break;
+    case SHARD_INSERT_IGNORE:
+        if (there != NULL) {
+            return ERR_OK;
+        }
+        break;
+    }
+    add_item(plan, (struct planned){FATE_NEW, 0, key, row->body, NULL});
+    plan->rows++;
+    return ERR_OK;
+}
+
+static enum errcode plan_met(struct plan *plan, const struct command_row *row, struct slice key,
+                             const struct slice *after, const struct met *met, struct err *err)
+{
+    bool is_insert = row->op == SHARD_INSERT || row->op == SHARD_INSERT_IGNORE;
+    if (is_insert && !met->is_there) {
+        return plan_op(plan, row, key, after, NULL, err);
+    }
+    if (row->op == SHARD_INSERT_IGNORE) {
+        return ERR_OK;
+    }
+    if (row->op == SHARD_INSERT || row->op == SHARD_UPSERT) {
+        return refuse(plan, key, ERR_DUPLICATE_KEY, "the key occurs twice in one write", err);
+    }
+    return refuse(plan, key, ERR_CONFLICT, "the row is changed twice in one write", err);
+}
+
+static enum errcode plan_row(struct plan *plan, const struct command_row *row, struct err *err)
+{
+    const struct schema *schema = &plan->shard->schema;
+    struct slice after[COLUMNS_MAX];
+    struct slice key = row->key;
+    enum errcode code = ERR_OK;
+    if (row->body.data != NULL) {
+        struct key encoded;
+        code = row_split(schema, row->body, after, err);
+        if (code == ERR_OK) {
+            code = key_from_column(schema, after[0], &encoded, err);
+        }
+        if (code == ERR_OK) {
+            key =
+                (struct slice){arena_copy(plan->arena, encoded.data, encoded.bytes), encoded.bytes};
+            code = key.data == NULL ? err_no_memory(err) : ERR_OK;
+        }
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    const struct met *met = find_met(plan, key);
+    if (met != NULL && met->key.data != NULL) {
+        code = plan_met(plan, row, key, after, met, err);
+    } else {
+        struct shard_row there;
+        bool found;
+        code = view_find_key(plan->view, key, &there, &found, err);
+        if (code == ERR_OK) {
+            code = plan_op(plan, row, key, after, found ? &there : NULL, err);
+        }
+    }
+    note_met(plan, key, row->op != SHARD_DELETE);
+    return code;
+}
+
+static enum errcode plan_command(struct plan *plan, struct slice data, struct err *err)
+{
+    struct command_reader reader;
+    enum errcode code = command_open(&reader, &plan->shard->schema, data, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    size_t n_rows = reader.rows_left;
+    if (n_rows > 1) {
+        plan->n_met_slots = 4;
+        while (plan->n_met_slots < 2 * n_rows) {
+            plan->n_met_slots *= 2;
+        }
+        plan->met = arena_zalloc(plan->arena, plan->n_met_slots * sizeof(*plan->met));
+    }
+    plan->items = arena_array(plan->arena, 2 * n_rows, sizeof(*plan->items));
+    if (arena_failed(plan->arena)) {
+        return err_no_memory(err);
+    }
+    while (reader.rows_left > 0 && code == ERR_OK) {
+        struct command_row row;
+        code = command_next(&reader, &row, err);
+        if (code == ERR_OK) {
+            code = plan_row(plan, &row, err);
+        }
+    }
+    return code;
+}
+
+/* ---- build ---- */
+
+struct built {
+    struct change *change; /* NULL where no index hears of the command. */
+    struct staged_rows rows;
+};
+
+static enum errcode build_version(struct plan *plan, struct planned *item, uint64_t index,
+                                  uint64_t number, struct err *err)
+{
+    size_t row_bytes = item->fate == FATE_DELETED ? 0 : ROW_CHECKSUM_BYTES + item->body.bytes;
+    struct row_version *version =
+        generation_version(plan->shard->active, item->key.bytes, row_bytes, err);
+    if (version == NULL) {
+        return ERR_OUT_OF_MEMORY;
+    }
+    version->index = index;
+    version->number = number;
+    memcpy(version->data, item->key.data, item->key.bytes);
+    if (row_bytes > 0) {
+        row_store(version->data + item->key.bytes, number, item->body);
+    }
+    item->version = version;
+    return ERR_OK;
+}
+
+static enum errcode build(struct plan *plan, uint64_t index, struct built *out, struct err *err)
+{
+    struct shard *shard = plan->shard;
+    struct slice *bodies = arena_array(plan->arena, (size_t)plan->n_new, sizeof(*bodies));
+    uint64_t *deleted = NULL;
+    *out = (struct built){.rows = {bodies, plan->arena}};
+    if (bodies == NULL) {
+        return err_no_memory(err);
+    }
+    enum errcode code = generation_reserve(shard->active, plan->n_items, err);
+    if (code == ERR_OK && plan->n_new + plan->n_deleted > 0 && shard->n_vectors > 0) {
+        out->change = generation_change(shard->active, (size_t)plan->n_deleted, &deleted, err);
+        code = out->change == NULL ? ERR_OUT_OF_MEMORY : ERR_OK;
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (out->change != NULL) {
+        out->change->index = index;
+        out->change->first_row = shard->next_row;
+        out->change->n_rows = plan->n_new;
+    }
+    uint64_t number = shard->next_row;
+    size_t n_deleted = 0;
+    for (size_t i = 0; i < plan->n_items && code == ERR_OK; i++) {
+        struct planned *item = &plan->items[i];
+        bool is_new = item->fate == FATE_NEW;
+        if (is_new) {
+            bodies[number - shard->next_row] = item->body;
+        } else if (item->fate == FATE_DELETED && deleted != NULL) {
+            deleted[n_deleted++] = item->number;
+        }
+        code = build_version(plan, item, index, is_new ? number++ : item->number, err);
+    }
+    return code;
+}
+
+/* ---- stage, publish ---- */
+
+static void wait_for_memory(const struct shard *shard, uint64_t index, struct err *err)
+{
+    log_err(LOG_ERROR, err, "apply waits for memory group=%llu log_index=%llu",
+            (unsigned long long)shard->group_id, (unsigned long long)index);
+    err_clear(err);
+    clock_sleep_micros(RETRY_US);
+}
+
+static void stage(struct shard *shard, const struct built *built)
+{
+    struct err err = {0};
+    for (size_t i = 0; i < shard->n_vectors && built->change != NULL; i++) {
+        while (vector_index_stage(shard, &shard->vectors[i], built->change, &built->rows, &err) !=
+               ERR_OK) {
+            CHECK(err.code == ERR_OUT_OF_MEMORY); /* The plan has decoded every row. */
+            wait_for_memory(shard, built->change->index, &err);
+        }
+    }
+}
+
+static void move_applied(struct shard *shard, uint64_t index, uint64_t n_new, uint64_t n_deleted)
+{
+    mutex_lock(&shard->publish);
+    shard->applied = index;
+    shard->next_row += n_new;
+    shard->rows += n_new;
+    shard->rows -= n_deleted;
+    mutex_unlock(&shard->publish);
+}
+
+static void publish(struct plan *plan, uint64_t index, const struct built *built)
+{
+    struct shard *shard = plan->shard;
+    for (size_t i = 0; i < plan->n_items; i++) {
+        generation_publish(shard->active, plan->items[i].version);
+    }
+    if (built->change != NULL && shard->has_graph) {
+        generation_publish_change(shard->active, built->change);
+    }
+    move_applied(shard, index, plan->n_new, plan->n_deleted);
+    metric_add(METRIC_rows_written, (int64_t)plan->rows);
+}
+
+/* The command's result; *rows is how many it changed. */
+static enum errcode try_entry(struct shard *shard, const struct repl_entry *entry, uint64_t *rows,
+                              struct err *err)
+{
+    struct plan plan = {.shard = shard, .arena = shard->scratch};
+    struct built built;
+    enum errcode code = shard_view_open(shard, &plan.view, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    code = plan_command(&plan, (struct slice){entry->data, entry->bytes}, err);
+    if (code == ERR_OK) {
+        code = build(&plan, entry->index, &built, err);
+    }
+    shard_view_close(plan.view);
+    if (code == ERR_OK) {
+        stage(shard, &built);
+        publish(&plan, entry->index, &built);
+        *rows = plan.rows;
+    }
+    return code;
+}
+
+static enum errcode apply_entry(struct shard *shard, const struct repl_entry *entry, uint64_t *rows,
+                                struct err *err)
+{
+    enum errcode code;
+    for (;;) {
+        mutex_lock(&shard->apply);
+        *rows = 0;
+        code = entry->index <= shard->applied ? ERR_OK : try_entry(shard, entry, rows, err);
+        if (code != ERR_OK && code != ERR_OUT_OF_MEMORY && code != ERR_OVERLOADED) {
+            move_applied(shard, entry->index, 0, 0);
+        }
+        arena_reset(shard->scratch);
+        mutex_unlock(&shard->apply);
+        if (code != ERR_OUT_OF_MEMORY && code != ERR_OVERLOADED) {
+            return code;
+        }
+        wait_for_memory(shard, entry->index, err);
+    }
+}
+
+/* ---- the batch ---- */
+
+/* Waits until the overlay has room, as long as a flush may still make some. */
+static void wait_for_room(struct shard *shard)
+{
+    uint64_t bytes_max = (uint64_t)shard_policy(shard, POLICY_unflushed_max);
+    mutex_lock(&shard->publish);
+    while (shard_unflushed_bytes_locked(shard) > bytes_max &&
+           atomic_load(&shard->flush_error) == ERR_OK) {
+        host_wake_flusher(shard->host);
+        (void)condition_wait_until(&shard->flushed_condition, &shard->publish,
+                                   clock_micros() + ROOM_WAIT_US);
+    }
+    mutex_unlock(&shard->publish);
+}
+
+/* Links what was staged, unless the index is behind for other reasons. */
+static void link_staged(struct shard *shard)
+{
+    bool is_sync = shard_policy(shard, POLICY_index_mode) == INDEX_MODE_SYNC &&
+                   !atomic_load(&shard->is_replaying);
+    bool is_left = !is_sync && shard->n_vectors > 0;
+    for (size_t i = 0; i < shard->n_vectors && is_sync; i++) {
+        struct vector_index *v = &shard->vectors[i];
+        struct err err = {0};
+        bool is_more = index_pending(v->index) > 0;
+        while (is_more && atomic_load(&v->state) == INDEX_CURRENT) {
+            if (vector_index_advance(shard, v, LINK_ROWS_MAX, &is_more, &err) != ERR_OK) {
+                log_err(LOG_WARNING, &err, "linking failed group=%llu",
+                        (unsigned long long)shard->group_id);
+            }
+        }
+        is_left = is_left || is_more;
+    }
+    if (is_left) {
+        host_wake_indexer(shard->host);
+    }
+}
+
+static void complete(struct shard *shard, struct shard_write *writes)
+{
+    while (writes != NULL) {
+        struct shard_write *write = writes;
+        writes = write->next;
+        write->next = NULL;
+        if (write->ack == ACK_INDEXED) {
+            mutex_lock(&shard->waiting);
+            if (shard->waiting_first == NULL) {
+                shard->waiting_first = write;
+            } else {
+                shard->waiting_last->next = write;
+            }
+            shard->waiting_last = write;
+            mutex_unlock(&shard->waiting);
+        } else {
+            repl_write_applied(&write->repl, write->index, NULL);
+        }
+    }
+    shard_complete_indexed(shard);
+}
+
+void shard_apply(void *arg, const struct repl_entry *entries, size_t n)
+{
+    struct shard *shard = arg;
+    struct shard_write *first = NULL;
+    struct shard_write **link = &first;
+    wait_for_room(shard);
+    for (size_t i = 0; i < n; i++) {
+        struct err err = {0};
+        uint64_t rows;
+        enum errcode code = apply_entry(shard, &entries[i], &rows, &err);
+        if (entries[i].write == NULL) {
+            continue;
+        }
+        struct shard_write *write = CONTAINER_OF(entries[i].write, struct shard_write, repl);
+        write->rows = rows;
+        write->index = entries[i].index;
+        write->next = NULL;
+        if (code != ERR_OK) {
+            repl_write_applied(&write->repl, write->index, &err);
+        } else {
+            *link = write;
+            link = &write->next;
+        }
+    }
+    link_staged(shard);
+    complete(shard, first);
+    if (shard_unflushed_bytes(shard) >= (uint64_t)shard_policy(shard, POLICY_flush_bytes)) {
+        host_wake_flusher(shard->host);
+    }
+}
+
+void shard_complete_indexed(struct shard *shard)
+{
+    uint64_t linked = vectors_linked(shard);
+    for (;;) {
+        mutex_lock(&shard->waiting);
+        struct shard_write *write = shard->waiting_first;
+        bool is_linked = write != NULL && write->index <= linked;
+        if (is_linked) {
+            shard->waiting_first = write->next;
+        }
+        mutex_unlock(&shard->waiting);
+        if (!is_linked) {
+            return;
+        }
+        repl_write_applied(&write->repl, write->index, NULL);
+    }
+}
+
+/* ---- submitting ---- */
+
+static void write_done(struct repl_write *repl, uint64_t index, const struct err *err)
+{
+    struct shard_write *write = CONTAINER_OF(repl, struct shard_write, repl);
+    write->index = index;
+    metric_observe_us(METRIC_write, clock_micros() - write->submitted_us);
+    write->done(write, err);
+}
+
+static enum errcode check_room(struct shard *shard, struct err *err)
+{
+    enum errcode failed = (enum errcode)atomic_load(&shard->flush_error);
+    if (failed == ERR_OK ||
+        shard_unflushed_bytes(shard) <= (uint64_t)shard_policy(shard, POLICY_unflushed_max)) {
+        return ERR_OK;
+    }
+    (void)err_set(err, failed, "\"%s\" cannot be written, and unflushed_max rows wait for it",
+                  shard->directory);
+    err_collection(err, shard->schema.name);
+    if (failed == ERR_DISK_FULL) {
+        err_hint(err, "free disk space; reads go on, and writes resume by themselves");
+    }
+    return failed;
+}
+
+enum errcode shard_submit(struct shard *shard, struct shard_command *command,
+                          struct shard_write *write, struct err *err)
+{
+    static const enum repl_stage stages[] = {
+        [ACK_RECEIVED] = REPL_RECEIVED, [ACK_LEADER] = REPL_LEADER,   [ACK_QUORUM] = REPL_QUORUM,
+        [ACK_VISIBLE] = REPL_APPLIED,   [ACK_INDEXED] = REPL_APPLIED,
+    };
+    CHECK((size_t)write->ack < COUNT_OF(stages));
+    enum errcode code = check_room(shard, err);
+    if (code == ERR_OK) {
+        size_t bytes;
+        void *data = command_take(command, &bytes);
+        write->shard = shard;
+        write->rows = 0;
+        write->index = 0;
+        write->next = NULL;
+        write->submitted_us = clock_micros();
+        write->repl = (struct repl_write){.wait_for = stages[write->ack], .done = write_done};
+        code = repl_submit(atomic_load(&shard->group), &write->repl, data, bytes, err);
+    }
+    shard_command_free(command);
+    return code;
+}

@@ -1,0 +1,443 @@
+/* Which ef reaches which recall on this shard's data, measured while it serves.
+ *
+ *   IDLE --(due)--> TRUTH: the ten nearest of each sample, by exact scan
+ *        --------> LADDER: recall@10 of the walk at one ef after the other
+ *        --------> CONFIRM: recall at the ef that 0.90, 0.95, 0.99 and the policy ask for --> IDLE
+ *
+ * Samples are queries that clients really asked; until there are enough of them, stored rows, each
+ * of which is not counted as its own neighbour.  A stored row is easier to find than a query from
+ * elsewhere, and the samples are few, so what is promised leaves a margin to what was measured.
+ *
+ * Due when never measured, when the rows have become half as many more or have changed as much, or
+ * when there are enough real queries for the first time.
+ *
+ * Gentle: the keeper does one search or one rung in a turn, and then stays away from this shard for
+ * REST times as long as it took, so a calibration costs at most a fifth of one core. */
+#include "shard_int.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    K = 10,
+    SAMPLES = 200,
+    REAL_QUERIES_MIN = 64, /* From so many on stored rows are not needed. */
+    ROWS_MIN = 1000,       /* Below it the cautious rule costs nothing. */
+    RESERVOIR_STRIDE = 8,
+    REST = 4,
+    PICK_TRIES = 8,
+    CONFIRMED = 4,
+    TURN_US_MAX = 20000, /* Of ladder searches before the next rest. */
+};
+
+static const uint32_t ladder[CALIBRATION_POINTS] = {10,  14,  20,  28,  40,  56,  80,   112,
+                                                    160, 224, 320, 448, 640, 896, 1280, 1792};
+static const double targets[3] = {0.90, 0.95, 0.99};
+static const double RECALL_ENOUGH = 0.9995;
+/* Of what is missing to 1, the share that a promise keeps back. */
+static const double MARGIN = 0.15;
+/* Before it is measured ef is this over what may be missing: 240 for a recall of 0.95. */
+static const double CAUTIOUS = 12;
+
+enum phase {
+    IDLE,
+    TRUTH,
+    LADDER,
+    CONFIRM
+};
+
+struct sample {
+    uint64_t self; /* The row that the vector is of, or 0. */
+    uint64_t truth[K];
+    size_t n_truth;
+};
+
+struct calibration_run {
+    enum phase phase;
+    uint32_t dim;
+    size_t n_samples, at; /* Of the samples, in this phase or rung. */
+    size_t rung;
+    uint64_t n_found, n_wanted;
+    uint64_t rows, changes; /* When it began. */
+    bool is_real;
+    size_t n_points;
+    uint32_t ef[CALIBRATION_POINTS];
+    double recall[CALIBRATION_POINTS];
+    uint32_t confirm_ef[CONFIRMED];
+    double confirmed[CONFIRMED];
+    struct sample samples[SAMPLES];
+    float vectors[]; /* SAMPLES x dim */
+};
+
+void calibration_init(struct calibration *c)
+{
+    mutex_init(&c->mutex);
+}
+
+void calibration_fini(struct calibration *c)
+{
+    mem_free(MEM_SEARCH, c->reservoir);
+    mem_free(MEM_SEARCH, c->run);
+    mutex_fini(&c->mutex);
+}
+
+/* ---- real queries ---- */
+
+void calibration_note_query(struct vector_index *v, uint32_t dim, const float *query)
+{
+    struct calibration *c = &v->calibration;
+    unsigned turn = atomic_fetch_add_explicit(&c->turn, 1, memory_order_relaxed);
+    if (turn % RESERVOIR_STRIDE != 0 || v->kind != INDEX_HNSW) {
+        return;
+    }
+    mutex_lock(&c->mutex);
+    if (c->reservoir == NULL) {
+        c->reservoir = mem_alloc(MEM_SEARCH, (size_t)RESERVOIR_QUERIES * dim * sizeof(float));
+    }
+    if (c->reservoir != NULL) {
+        /* A random place once it is full: older queries fade away. */
+        size_t at = c->n_reservoir < RESERVOIR_QUERIES ? c->n_reservoir++
+                                                       : hash_u64(turn) % RESERVOIR_QUERIES;
+        memcpy(c->reservoir + at * dim, query, dim * sizeof(float));
+    }
+    mutex_unlock(&c->mutex);
+}
+
+/* ---- what is promised ---- */
+
+/* The ef at which the measured curve reaches @recall; between two rungs ef grows as the logarithm
+ * of what is missing shrinks. */
+static double ef_on_curve(const uint32_t *ef, const double *measured, size_t n, double recall)
+{
+    size_t i = 0;
+    while (i < n && measured[i] < recall) {
+        i++;
+    }
+    if (i == 0) {
+        return ef[0];
+    }
+    if (i == n) {
+        return ef[n - 1];
+    }
+    double share = (recall - measured[i - 1]) / (measured[i] - measured[i - 1]);
+    return ef[i - 1] * pow((double)ef[i] / ef[i - 1], share);
+}
+
+static uint32_t ef_for(const uint32_t *ef, const double *measured, size_t n, double recall)
+{
+    double wanted = recall + MARGIN * (1 - recall);
+    return (uint32_t)ceil(ef_on_curve(ef, measured, n, wanted));
+}
+
+size_t shard_ef_for(struct shard *shard, uint32_t column, double recall, size_t k,
+                    bool *is_measured)
+{
+    struct vector_index *v = vectors_find(shard, column);
+    CHECK(v != NULL);
+    struct calibration *c = &v->calibration;
+    size_t ef = 0;
+    mutex_lock(&c->mutex);
+    *is_measured = c->n_points > 0;
+    if (*is_measured) {
+        ef = ef_for(c->ef, c->recall, c->n_points, recall);
+    }
+    mutex_unlock(&c->mutex);
+    if (!*is_measured) {
+        ef = (size_t)ceil(CAUTIOUS / (1 - recall));
+    }
+    /* The curve is of k = 10: each further row that is asked for wants a place of its own. */
+    size_t more = k > K ? k - K : 0;
+    return ef + more > k ? ef + more : k;
+}
+
+bool shard_recall(struct shard *shard, uint32_t column, struct shard_recall *out)
+{
+    struct vector_index *v = vectors_find(shard, column);
+    *out = (struct shard_recall){0};
+    if (v == NULL) {
+        return false;
+    }
+    mutex_lock(&v->calibration.mutex);
+    bool is_measured = v->calibration.n_points > 0;
+    *out = v->calibration.last;
+    mutex_unlock(&v->calibration.mutex);
+    return is_measured;
+}
+
+/* ---- beginning ---- */
+
+static bool is_due(struct vector_index *v)
+{
+    struct calibration *c = &v->calibration;
+    uint64_t rows = index_count(v->index);
+    uint64_t changes = atomic_load(&v->changes);
+    if (v->kind != INDEX_HNSW || rows < ROWS_MIN || index_pending(v->index) > rows / 100) {
+        return false;
+    }
+    mutex_lock(&c->mutex);
+    bool is_first = c->n_points == 0;
+    bool is_grown = rows >= c->rows + c->rows / 2 || changes - c->changes >= c->rows / 2;
+    bool is_real_now = !c->is_real && c->n_reservoir >= REAL_QUERIES_MIN;
+    mutex_unlock(&c->mutex);
+    return is_first || is_grown || is_real_now;
+}
+
+static void take_real_queries(struct calibration *c, struct calibration_run *run)
+{
+    mutex_lock(&c->mutex);
+    size_t n = c->n_reservoir < SAMPLES ? c->n_reservoir : SAMPLES;
+    if (n > 0) {
+        memcpy(run->vectors, c->reservoir, n * run->dim * sizeof(float));
+    }
+    mutex_unlock(&c->mutex);
+    run->n_samples = n;
+    run->is_real = n >= REAL_QUERIES_MIN;
+}
+
+/* A row with a vector, drawn at random; false where none was met in a few tries. */
+static bool pick_row(struct shard *shard, struct vector_index *v, struct shard_view *view,
+                     struct arena *arena, struct calibration_run *run)
+{
+    struct sample *sample = &run->samples[run->n_samples];
+    for (int i = 0; i < PICK_TRIES; i++) {
+        struct err err = {0};
+        struct shard_row row;
+        struct value values[COLUMNS_MAX];
+        uint64_t columns[4] = {0};
+        bool found;
+        uint64_t from = 1 + random_next(&v->calibration.chance) % view->next_row;
+        columns[v->column / 64] = UINT64_C(1) << (v->column % 64);
+        if (shard_view_next(view, from, &row, &found, &err) != ERR_OK || !found ||
+            shard_row_decode(&shard->schema, &row, columns, values, arena, &err) != ERR_OK ||
+            values[v->column].type != TYPE_VECTOR) {
+            continue;
+        }
+        memcpy(run->vectors + run->n_samples * run->dim, values[v->column].vector.data,
+               run->dim * sizeof(float));
+        sample->self = row.number;
+        run->n_samples++;
+        return true;
+    }
+    return false;
+}
+
+static void take_stored_rows(struct shard *shard, struct vector_index *v,
+                             struct calibration_run *run)
+{
+    struct err err = {0};
+    struct shard_view *view;
+    struct arena *arena = arena_new(MEM_SEARCH, SIZE_MAX);
+    if (arena == NULL || shard_view_open(shard, &view, &err) != ERR_OK) {
+        arena_free(arena);
+        return;
+    }
+    bool is_more = true;
+    while (run->n_samples < SAMPLES && is_more) {
+        is_more = pick_row(shard, v, view, arena, run);
+        arena_reset(arena);
+    }
+    shard_view_close(view);
+    arena_free(arena);
+}
+
+static void begin_run(struct shard *shard, struct vector_index *v)
+{
+    struct calibration *c = &v->calibration;
+    uint32_t dim = shard->schema.columns[v->column].dim;
+    c->run = mem_zalloc(MEM_SEARCH, sizeof(*c->run) + (size_t)SAMPLES * dim * sizeof(float));
+    if (c->run == NULL) {
+        return; /* Another time. */
+    }
+    struct calibration_run *run = c->run;
+    run->dim = dim;
+    run->rows = index_count(v->index);
+    run->changes = atomic_load(&v->changes);
+    take_real_queries(c, run);
+    if (!run->is_real) {
+        take_stored_rows(shard, v, run);
+    }
+    run->phase = run->n_samples > 0 ? TRUTH : IDLE;
+}
+
+/* ---- measuring ---- */
+
+static bool is_closing(void *arg)
+{
+    const struct shard *shard = arg;
+    return atomic_load(&shard->is_closing);
+}
+
+/* The K nearest rows to a sample, without itself; 0 where the search failed. */
+static size_t search_sample(struct shard *shard, struct vector_index *v, size_t at, size_t ef,
+                            uint64_t rows[K])
+{
+    struct calibration_run *run = v->calibration.run;
+    const struct sample *sample = &run->samples[at];
+    struct index_hit hits[K + 1];
+    struct index_work work = {0};
+    struct err err = {0};
+    size_t n_hits = 0;
+    size_t k = sample->self != 0 ? K + 1 : K;
+    struct index_search search = {
+        .query = run->vectors + at * run->dim,
+        .k = k,
+        .ef = ef > k ? ef : k,
+        .plan = ef == 0 ? INDEX_EXACT : INDEX_WALK,
+        .is_canceled = is_closing,
+        .canceled_arg = shard,
+    };
+    if (index_search(v->index, &search, hits, &n_hits, &work, &err) != ERR_OK) {
+        return 0;
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < n_hits && n < K; i++) {
+        if (hits[i].row != sample->self) {
+            rows[n++] = hits[i].row;
+        }
+    }
+    return n;
+}
+
+static void measure_sample(struct shard *shard, struct vector_index *v, uint32_t ef)
+{
+    struct calibration_run *run = v->calibration.run;
+    const struct sample *sample = &run->samples[run->at];
+    uint64_t rows[K];
+    size_t n = search_sample(shard, v, run->at, ef, rows);
+    for (size_t i = 0; i < sample->n_truth; i++) {
+        bool is_found = false;
+        for (size_t j = 0; j < n && !is_found; j++) {
+            is_found = rows[j] == sample->truth[i];
+        }
+        run->n_found += is_found;
+    }
+    run->n_wanted += sample->n_truth;
+    run->at++;
+}
+
+/* Searches all samples at @ef, a turn's worth at once; true when *recall is known. */
+static bool measure_rung(struct shard *shard, struct vector_index *v, uint32_t ef, double *recall)
+{
+    struct calibration_run *run = v->calibration.run;
+    uint64_t until_us = clock_micros() + TURN_US_MAX;
+    while (run->at < run->n_samples && clock_micros() < until_us) {
+        measure_sample(shard, v, ef);
+    }
+    if (run->at < run->n_samples) {
+        return false;
+    }
+    *recall = run->n_wanted == 0 ? 0 : (double)run->n_found / (double)run->n_wanted;
+    run->at = 0;
+    run->n_found = 0;
+    run->n_wanted = 0;
+    return true;
+}
+
+static void step_truth(struct shard *shard, struct vector_index *v)
+{
+    struct calibration_run *run = v->calibration.run;
+    struct sample *sample = &run->samples[run->at];
+    sample->n_truth = search_sample(shard, v, run->at, 0, sample->truth);
+    if (++run->at == run->n_samples) {
+        run->at = 0;
+        run->phase = LADDER;
+    }
+}
+
+static void step_ladder(struct shard *shard, struct vector_index *v)
+{
+    struct calibration_run *run = v->calibration.run;
+    double recall;
+    if (!measure_rung(shard, v, ladder[run->rung], &recall)) {
+        return;
+    }
+    double before = run->n_points > 0 ? run->recall[run->n_points - 1] : 0;
+    run->ef[run->n_points] = ladder[run->rung];
+    run->recall[run->n_points] = recall > before ? recall : before;
+    run->n_points++;
+    run->rung++;
+    if (recall >= RECALL_ENOUGH || run->rung == CALIBRATION_POINTS) {
+        double policy = host_policy_float(shard->host, &shard->schema, POLICY_recall);
+        for (size_t i = 0; i < COUNT_OF(targets); i++) {
+            run->confirm_ef[i] = ef_for(run->ef, run->recall, run->n_points, targets[i]);
+        }
+        run->confirm_ef[COUNT_OF(targets)] = ef_for(run->ef, run->recall, run->n_points, policy);
+        run->rung = 0;
+        run->phase = CONFIRM;
+    }
+}
+
+static void end_run(struct shard *shard, struct vector_index *v)
+{
+    struct calibration *c = &v->calibration;
+    struct calibration_run *run = c->run;
+    mutex_lock(&c->mutex);
+    c->n_points = run->n_points;
+    memcpy(c->ef, run->ef, sizeof(c->ef));
+    memcpy(c->recall, run->recall, sizeof(c->recall));
+    c->rows = run->rows;
+    c->changes = run->changes;
+    c->is_real = run->is_real;
+    c->last = (struct shard_recall){
+        .samples = run->n_samples,
+        .recall = {run->confirmed[0], run->confirmed[1], run->confirmed[2]},
+        .ef_for_90 = run->confirm_ef[0],
+        .ef_for_95 = run->confirm_ef[1],
+        .ef_for_99 = run->confirm_ef[2],
+        .measured = run->confirmed[COUNT_OF(targets)],
+        .wall_us = clock_wall_micros(),
+    };
+    c->run = NULL;
+    mutex_unlock(&c->mutex);
+    double measured = run->confirmed[COUNT_OF(targets)];
+    metric_set(METRIC_recall_measured, (int64_t)(measured * 1e6));
+    log_line(LOG_INFO,
+             "recall measured group=%llu column=%s samples=%zu real=%s recall=%.4f ef_90=%u "
+             "ef_95=%u ef_99=%u",
+             (unsigned long long)shard->group_id, shard->schema.columns[v->column].name,
+             run->n_samples, run->is_real ? "yes" : "no", measured, run->confirm_ef[0],
+             run->confirm_ef[1], run->confirm_ef[2]);
+    mem_free(MEM_SEARCH, run);
+}
+
+static void step_confirm(struct shard *shard, struct vector_index *v)
+{
+    struct calibration_run *run = v->calibration.run;
+    if (measure_rung(shard, v, run->confirm_ef[run->rung], &run->confirmed[run->rung]) &&
+        ++run->rung == CONFIRMED) {
+        end_run(shard, v);
+    }
+}
+
+uint64_t calibrate(struct shard *shard, struct vector_index *v)
+{
+    struct calibration *c = &v->calibration;
+    uint64_t started_us = clock_micros();
+    if (c->run == NULL) {
+        if (!is_due(v)) {
+            return UINT64_MAX;
+        }
+        begin_run(shard, v);
+    } else if (started_us < c->rest_until_us) {
+        return c->rest_until_us;
+    }
+    enum phase phase = c->run == NULL ? IDLE : c->run->phase;
+    switch (phase) {
+    case IDLE:
+        mem_free(MEM_SEARCH, c->run);
+        c->run = NULL;
+        return UINT64_MAX;
+    case TRUTH:
+        step_truth(shard, v);
+        break;
+    case LADDER:
+        step_ladder(shard, v);
+        break;
+    case CONFIRM:
+        step_confirm(shard, v);
+        break;
+    }
+    uint64_t now = clock_micros();
+    c->rest_until_us = now + REST * (now - started_us);
+    return c->rest_until_us;
+}

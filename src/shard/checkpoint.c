@@ -1,0 +1,446 @@
+/* A graph goes into its file and comes back out of it.
+ *
+ * index-COLUMN.graph, little-endian:
+ *
+ *   head (56 bytes)   "VTGRAPH\n" | u32 version | u32 column | u64 schema | u64 group
+ *                     u32 dimension | u32 distance | u64 log index | u32 0
+ *                     u32 CRC-32C of the head before it
+ *   stream            index_save's
+ *   tail (12 bytes)   u64 bytes of the stream | u32 CRC-32C of the stream
+ *
+ * The log index: all changes up to it are in the graph.  Some behind it may be; staging those again
+ * is no harm to the index.
+ *
+ * Written to index-COLUMN.graph.tmp, synced, then the shard is flushed, so that the file has every
+ * row that the graph names, then renamed, then the directory is synced.  A crash in between leaves
+ * the old one.  Only behind that does a flush remove the changes that it covers. */
+#include "shard_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    CHECKPOINT_VERSION = 1,
+    HEAD_BYTES = 56,
+    TAIL_BYTES = 12,
+    BLOCK_BYTES = 1 << 18,
+};
+static const char magic[8] = "VTGRAPH\n";
+
+/* The file in blocks; the stream's bytes and checksum on the way. */
+struct block_file {
+    const char *path;
+    int fd;
+    uint8_t *block;
+    size_t at, bytes; /* In the block. */
+    uint64_t stream_bytes;
+    uint32_t crc;
+};
+
+void checkpoint_path(const struct shard *shard, const struct vector_index *v, bool is_temporary,
+                     char *out, size_t bytes)
+{
+    (void)snprintf(out, bytes, "%s/index-%u.graph%s", shard->directory, v->column,
+                   is_temporary ? ".tmp" : "");
+}
+
+static enum errcode file_open(struct block_file *f, const char *path, int flags, struct err *err)
+{
+    *f = (struct block_file){.path = path, .fd = open(path, flags | O_CLOEXEC, 0600)};
+    if (f->fd < 0) {
+        int errnum = errno;
+        return errnum == ENOENT ? err_set(err, ERR_IO, "there is no \"%s\"", path)
+                                : err_set_errno(err, ERR_IO, errnum, "cannot open \"%s\"", path);
+    }
+    f->block = mem_alloc(MEM_GENERAL, BLOCK_BYTES);
+    if (f->block == NULL) {
+        (void)close(f->fd);
+        f->fd = -1;
+        return err_no_memory(err);
+    }
+    return ERR_OK;
+}
+
+static void file_close(struct block_file *f)
+{
+    mem_free(MEM_GENERAL, f->block);
+    if (f->fd >= 0) {
+        (void)close(f->fd);
+    }
+}
+
+/* ---- writing ---- */
+
+static enum errcode flush_block(struct block_file *f, struct err *err)
+{
+    size_t done = 0;
+    if (fault_hit(FAULT_CHECKPOINT_WRITE)) {
+        return err_set_errno(err, ERR_IO, EIO, "writing \"%s\"", f->path);
+    }
+    while (done < f->at) {
+        ssize_t n = write(f->fd, f->block + done, f->at - done);
+        if (n < 0 && errno != EINTR) {
+            return err_set_errno(err, ERR_IO, errno, "writing \"%s\"", f->path);
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+    f->at = 0;
+    return ERR_OK;
+}
+
+static enum errcode file_write(struct block_file *f, const void *data, size_t bytes,
+                               struct err *err)
+{
+    const uint8_t *from = data;
+    while (bytes > 0) {
+        size_t part = BLOCK_BYTES - f->at < bytes ? BLOCK_BYTES - f->at : bytes;
+        memcpy(f->block + f->at, from, part);
+        f->at += part;
+        from += part;
+        bytes -= part;
+        if (f->at == BLOCK_BYTES) {
+            enum errcode code = flush_block(f, err);
+            if (code != ERR_OK) {
+                return code;
+            }
+        }
+    }
+    return ERR_OK;
+}
+
+static enum errcode write_stream(void *arg, const void *data, size_t bytes, struct err *err)
+{
+    struct block_file *f = arg;
+    f->crc = crc32c(f->crc, data, bytes);
+    f->stream_bytes += bytes;
+    return file_write(f, data, bytes, err);
+}
+
+static void head_write(const struct shard *shard, const struct vector_index *v, uint64_t sequence,
+                       uint8_t out[HEAD_BYTES])
+{
+    const struct column *column = &shard->schema.columns[v->column];
+    memcpy(out, magic, sizeof(magic));
+    le_put_u32(out + 8, CHECKPOINT_VERSION);
+    le_put_u32(out + 12, v->column);
+    le_put_u64(out + 16, shard->schema.id);
+    le_put_u64(out + 24, shard->group_id);
+    le_put_u32(out + 32, column->dim);
+    le_put_u32(out + 36, (uint32_t)column->distance);
+    le_put_u64(out + 40, sequence);
+    le_put_u32(out + 48, 0);
+    le_put_u32(out + 52, crc32c(0, out, 52));
+}
+
+/* The log index up to which the graph has everything.  The index may have linked an entry that is
+ * not published yet, hence the larger of the two. */
+static uint64_t graph_sequence(struct shard *shard, struct vector_index *v) REQUIRES(v->advance)
+{
+    mutex_lock(&shard->publish);
+    uint64_t applied = shard->applied;
+    mutex_unlock(&shard->publish);
+    bool has_all = index_pending(v->index) == 0;
+    uint64_t sequence = index_sequence(v->index);
+    return has_all && applied > sequence ? applied : sequence;
+}
+
+static enum errcode write_graph(struct shard *shard, struct vector_index *v, struct block_file *f,
+                                uint64_t *sequence, struct err *err)
+{
+    uint8_t head[HEAD_BYTES];
+    uint8_t tail[TAIL_BYTES];
+    mutex_lock(&v->advance);
+    *sequence = graph_sequence(shard, v);
+    head_write(shard, v, *sequence, head);
+    enum errcode code = file_write(f, head, HEAD_BYTES, err);
+    if (code == ERR_OK) {
+        code = index_save(v->index, write_stream, f, err);
+    }
+    mutex_unlock(&v->advance);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (fault_hit(FAULT_CRASH_IN_CHECKPOINT)) {
+        (void)raise(SIGKILL);
+    }
+    le_put_u64(tail, f->stream_bytes);
+    le_put_u32(tail + 8, f->crc);
+    code = file_write(f, tail, TAIL_BYTES, err);
+    if (code == ERR_OK) {
+        code = flush_block(f, err);
+    }
+    if (code == ERR_OK && fsync(f->fd) != 0) {
+        code = err_set_errno(err, ERR_IO, errno, "syncing \"%s\"", f->path);
+    }
+    return code;
+}
+
+/* Everything that the graph may name is in the file afterwards. */
+static enum errcode flush_behind_graph(struct shard *shard, struct err *err)
+{
+    mutex_lock(&shard->apply);
+    mutex_lock(&shard->publish);
+    uint64_t wanted = shard->applied;
+    uint64_t flushed = shard->flushed;
+    mutex_unlock(&shard->publish);
+    mutex_unlock(&shard->apply);
+    enum errcode code = ERR_OK;
+    while (flushed < wanted && code == ERR_OK) { /* Twice where an older flush had failed. */
+        code = shard_flush(shard, err);
+        mutex_lock(&shard->publish);
+        flushed = shard->flushed;
+        mutex_unlock(&shard->publish);
+    }
+    return code;
+}
+
+static enum errcode publish_file(const struct shard *shard, const char *from, const char *to,
+                                 struct err *err)
+{
+    int failed = fault_hit(FAULT_CHECKPOINT_RENAME) ? EIO : 0;
+    if (failed == 0 && rename(from, to) != 0) {
+        failed = errno;
+    }
+    if (failed != 0) {
+        return err_set_errno(err, ERR_IO, failed, "renaming \"%s\"", from);
+    }
+    int directory = open(shard->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0 || fsync(directory) != 0) {
+        failed = errno;
+    }
+    if (directory >= 0) {
+        (void)close(directory);
+    }
+    return failed == 0 ? ERR_OK
+                       : err_set_errno(err, ERR_IO, failed, "syncing \"%s\"", shard->directory);
+}
+
+enum errcode checkpoint_write(struct shard *shard, struct vector_index *v, struct err *err)
+{
+    char temporary[SHARD_PATH_BYTES];
+    char path[SHARD_PATH_BYTES];
+    struct block_file f;
+    uint64_t sequence = 0;
+    uint64_t changes = atomic_load(&v->changes);
+    checkpoint_path(shard, v, true, temporary, sizeof(temporary));
+    checkpoint_path(shard, v, false, path, sizeof(path));
+    enum errcode code = file_open(&f, temporary, O_WRONLY | O_CREAT | O_TRUNC, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    code = write_graph(shard, v, &f, &sequence, err);
+    file_close(&f);
+    if (code == ERR_OK) {
+        code = flush_behind_graph(shard, err);
+    }
+    if (code == ERR_OK) {
+        code = publish_file(shard, temporary, path, err);
+    }
+    if (code != ERR_OK) {
+        (void)unlink(temporary);
+        return code;
+    }
+    atomic_store(&v->checkpointed, sequence);
+    atomic_store(&v->changes_checkpointed, changes);
+    metric_add(METRIC_checkpoints, 1);
+    log_line(LOG_INFO, "checkpoint written group=%llu column=%s log_index=%llu bytes=%llu",
+             (unsigned long long)shard->group_id, shard->schema.columns[v->column].name,
+             (unsigned long long)sequence,
+             (unsigned long long)(HEAD_BYTES + f.stream_bytes + TAIL_BYTES));
+    return ERR_OK;
+}
+
+uint64_t checkpoint_lag(const struct shard *shard)
+{
+    uint64_t lag = 0;
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        const struct vector_index *v = &shard->vectors[i];
+        if (v->kind == INDEX_HNSW) {
+            lag += atomic_load(&v->changes) - atomic_load(&v->changes_checkpointed);
+        }
+    }
+    return lag;
+}
+
+enum errcode shard_checkpoint(struct shard *shard,
+                              void (*progress)(void *arg, const char *phase, uint64_t done,
+                                               uint64_t total),
+                              void *arg, struct err *err)
+{
+    uint64_t total = shard->n_vectors + 1;
+    mutex_lock(&shard->checkpoint);
+    enum errcode code = shard_flush(shard, err);
+    for (size_t i = 0; i < shard->n_vectors && code == ERR_OK; i++) {
+        if (progress != NULL) {
+            progress(arg, "writing graphs", i + 1, total);
+        }
+        struct vector_index *v = &shard->vectors[i];
+        if (v->kind == INDEX_HNSW &&
+            atomic_load(&v->changes) > atomic_load(&v->changes_checkpointed)) {
+            code = checkpoint_write(shard, v, err);
+        }
+    }
+    shard->checkpointed_us = clock_micros();
+    mutex_unlock(&shard->checkpoint);
+    if (code == ERR_OK) {
+        code = shard_flush(shard, err); /* Removes what the checkpoints cover. */
+    }
+    if (code == ERR_OK && progress != NULL) {
+        progress(arg, "writing graphs", total, total);
+    }
+    return code;
+}
+
+/* ---- reading ---- */
+
+static enum errcode file_read(struct block_file *f, void *data, size_t bytes, struct err *err)
+{
+    uint8_t *to = data;
+    while (bytes > 0) {
+        if (f->at == f->bytes) {
+            ssize_t n = read(f->fd, f->block, BLOCK_BYTES);
+            if (n < 0 && errno == EINTR) {
+                continue;
+            }
+            if (n < 0) {
+                return err_set_errno(err, ERR_IO, errno, "reading \"%s\"", f->path);
+            }
+            if (n == 0) {
+                return err_set(err, ERR_CORRUPT, "\"%s\" is cut off", f->path);
+            }
+            f->at = 0;
+            f->bytes = (size_t)n;
+        }
+        size_t part = f->bytes - f->at < bytes ? f->bytes - f->at : bytes;
+        memcpy(to, f->block + f->at, part);
+        f->at += part;
+        to += part;
+        bytes -= part;
+    }
+    return ERR_OK;
+}
+
+static enum errcode read_stream(void *arg, void *data, size_t bytes, struct err *err)
+{
+    struct block_file *f = arg;
+    enum errcode code = file_read(f, data, bytes, err);
+    if (code == ERR_OK) {
+        f->crc = crc32c(f->crc, data, bytes);
+        f->stream_bytes += bytes;
+    }
+    return code;
+}
+
+static enum errcode read_head(const struct shard *shard, const struct vector_index *v,
+                              struct block_file *f, uint64_t *sequence, struct err *err)
+{
+    uint8_t head[HEAD_BYTES];
+    uint8_t expected[HEAD_BYTES];
+    enum errcode code = file_read(f, head, HEAD_BYTES, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (memcmp(head, magic, sizeof(magic)) != 0) {
+        return err_set(err, ERR_FORMAT_UNSUPPORTED, "\"%s\" is not an index checkpoint", f->path);
+    }
+    if (le_get_u32(head + 8) != CHECKPOINT_VERSION) {
+        return err_set(err, ERR_FORMAT_UNSUPPORTED,
+                       "\"%s\" has format version %u, this server reads %d", f->path,
+                       le_get_u32(head + 8), CHECKPOINT_VERSION);
+    }
+    if (le_get_u32(head + 52) != crc32c(0, head, 52)) {
+        return err_set(err, ERR_CORRUPT, "the head of \"%s\" does not pass its checksum", f->path);
+    }
+    *sequence = le_get_u64(head + 40);
+    head_write(shard, v, *sequence, expected);
+    if (memcmp(head, expected, HEAD_BYTES) != 0) {
+        return err_set(err, ERR_FORMAT_UNSUPPORTED, "\"%s\" belongs to another shard or column",
+                       f->path);
+    }
+    if (*sequence > shard->applied || *sequence < shard->covered) {
+        return err_set(err, ERR_CORRUPT,
+                       "\"%s\" is of log index %llu, the shard's file has %llu to %llu", f->path,
+                       (unsigned long long)*sequence, (unsigned long long)shard->covered,
+                       (unsigned long long)shard->applied);
+    }
+    return ERR_OK;
+}
+
+static enum errcode read_tail(struct block_file *f, struct err *err)
+{
+    uint8_t tail[TAIL_BYTES];
+    uint64_t stream_bytes = f->stream_bytes;
+    uint32_t crc = f->crc;
+    enum errcode code = file_read(f, tail, TAIL_BYTES, err);
+    if (code == ERR_OK && (le_get_u64(tail) != stream_bytes || le_get_u32(tail + 8) != crc)) {
+        code = err_set(err, ERR_CORRUPT, "\"%s\" does not pass its checksum", f->path);
+    }
+    return code;
+}
+
+/* Gives the index the vectors of those rows of @table that it asks for. */
+static enum errcode feed_vectors(const struct shard *shard, struct vector_index *v,
+                                 struct store_read *read, enum store_table table, struct err *err)
+{
+    size_t bytes = shard->schema.columns[v->column].dim * sizeof(float);
+    float *vector = mem_alloc(MEM_GENERAL, bytes);
+    enum errcode code = vector == NULL ? err_no_memory(err) : ERR_OK;
+    for (uint64_t number = 1; code == ERR_OK; number++) {
+        struct slice stored;
+        struct slice body;
+        struct slice columns[COLUMNS_MAX];
+        code = store_next(read, table, &number, &stored, err);
+        if (code != ERR_OK || stored.data == NULL) {
+            break;
+        }
+        if (!index_load_wants(v->index, number)) {
+            continue;
+        }
+        code = row_check(number, stored, &body, err);
+        if (code == ERR_OK) {
+            code = row_split(&shard->schema, body, columns, err);
+        }
+        if (code == ERR_OK && columns[v->column].data != NULL) {
+            memcpy(vector, columns[v->column].data, bytes);
+            code = index_load_vector(v->index, number, vector, err);
+        }
+    }
+    mem_free(MEM_GENERAL, vector);
+    return code;
+}
+
+enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct store_read *read,
+                             uint64_t *sequence, struct err *err)
+{
+    char path[SHARD_PATH_BYTES];
+    struct block_file f;
+    v->index = vector_index_new(shard, v, err);
+    if (v->index == NULL) {
+        return err->code;
+    }
+    checkpoint_path(shard, v, false, path, sizeof(path));
+    enum errcode code = file_open(&f, path, O_RDONLY, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    code = read_head(shard, v, &f, sequence, err);
+    if (code == ERR_OK) {
+        code = index_load(v->index, read_stream, &f, err);
+    }
+    if (code == ERR_OK) {
+        code = read_tail(&f, err);
+    }
+    file_close(&f);
+    if (code == ERR_OK) {
+        code = feed_vectors(shard, v, read, TABLE_ROWS, err);
+    }
+    if (code == ERR_OK) {
+        code = feed_vectors(shard, v, read, TABLE_DEAD, err);
+    }
+    return code == ERR_OK ? index_load_end(v->index, err) : code;
+}

@@ -1,0 +1,151 @@
+/* Parallel work: a few threads that help whoever has many like things to do.
+ *
+ * A job is n calls; who brings it works on it too, and returns when the last call has.  Jobs of
+ * several callers stand in a list, and the crew's threads take from the first that has calls left,
+ * so a caller never waits for another's job.
+ *
+ * An atomic counter hands out the calls; the lock is only for the list and for sleeping. */
+#include "shard_int.h"
+
+struct job {
+    void (*run)(void *arg, size_t i);
+    void *arg;
+    size_t n;
+    atomic_size_t next;   /* The call that is handed out next. */
+    size_t n_helpers;     /* Threads inside; of crew.mutex. */
+    struct job *next_job; /* Of crew.mutex. */
+};
+
+struct crew {
+    struct index_crew interface;
+    struct mutex mutex;
+    struct condition work;  /* A job was added, or the end. */
+    struct condition ended; /* A helper left a job. */
+    struct job *jobs;
+    bool is_stopping;
+    unsigned n_threads;
+    struct thread threads[];
+};
+
+static void work_on(struct job *job)
+{
+    for (;;) {
+        size_t i = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
+        if (i >= job->n) {
+            return;
+        }
+        job->run(job->arg, i);
+    }
+}
+
+static struct job *find_job(struct crew *crew) REQUIRES(crew->mutex)
+{
+    struct job *job = crew->jobs;
+    while (job != NULL && atomic_load_explicit(&job->next, memory_order_relaxed) >= job->n) {
+        job = job->next_job;
+    }
+    return job;
+}
+
+static void crew_main(void *arg)
+{
+    struct crew *crew = arg;
+    mutex_lock(&crew->mutex);
+    while (!crew->is_stopping) {
+        struct job *job = find_job(crew);
+        if (job == NULL) {
+            condition_wait(&crew->work, &crew->mutex);
+            continue;
+        }
+        job->n_helpers++;
+        mutex_unlock(&crew->mutex);
+        work_on(job);
+        mutex_lock(&crew->mutex);
+        job->n_helpers--;
+        condition_broadcast(&crew->ended);
+    }
+    mutex_unlock(&crew->mutex);
+    index_thread_exit();
+}
+
+static void add_job(struct crew *crew, struct job *job)
+{
+    mutex_lock(&crew->mutex);
+    job->next_job = crew->jobs;
+    crew->jobs = job;
+    condition_broadcast(&crew->work);
+    mutex_unlock(&crew->mutex);
+}
+
+static void end_job(struct crew *crew, struct job *job)
+{
+    mutex_lock(&crew->mutex);
+    struct job **link = &crew->jobs;
+    while (*link != job) {
+        link = &(*link)->next_job;
+    }
+    *link = job->next_job;
+    while (job->n_helpers > 0) {
+        condition_wait(&crew->ended, &crew->mutex);
+    }
+    mutex_unlock(&crew->mutex);
+}
+
+static void crew_for_each(void *arg, size_t n, void (*run)(void *arg, size_t i), void *run_arg)
+{
+    struct crew *crew = arg;
+    struct job job = {.run = run, .arg = run_arg, .n = n};
+    bool is_shared = n > 1 && crew->n_threads > 0;
+    if (is_shared) {
+        add_job(crew, &job);
+    }
+    work_on(&job);
+    if (is_shared) {
+        end_job(crew, &job);
+    }
+}
+
+struct crew *crew_new(unsigned threads, struct err *err)
+{
+    struct crew *crew = mem_zalloc(MEM_GENERAL, sizeof(*crew) + threads * sizeof(crew->threads[0]));
+    if (crew == NULL) {
+        (void)err_no_memory(err);
+        return NULL;
+    }
+    crew->interface = (struct index_crew){.for_each = crew_for_each, .crew = crew};
+    mutex_init(&crew->mutex);
+    condition_init(&crew->work);
+    condition_init(&crew->ended);
+    for (unsigned i = 0; i < threads; i++) {
+        if (thread_start(&crew->threads[i], "crew", crew_main, crew, err) != ERR_OK) {
+            crew_free(crew);
+            return NULL;
+        }
+        crew->n_threads++;
+    }
+    return crew;
+}
+
+void crew_free(struct crew *crew)
+{
+    if (crew == NULL) {
+        return;
+    }
+    mutex_lock(&crew->mutex);
+    CHECK(crew->jobs == NULL);
+    crew->is_stopping = true;
+    condition_broadcast(&crew->work);
+    mutex_unlock(&crew->mutex);
+    for (unsigned i = 0; i < crew->n_threads; i++) {
+        thread_join(&crew->threads[i]);
+    }
+    condition_fini(&crew->ended);
+    condition_fini(&crew->work);
+    mutex_fini(&crew->mutex);
+    mem_free(MEM_GENERAL, crew);
+}
+
+const struct index_crew *crew_interface(struct crew *crew)
+{
+    return &crew->interface;
+}

@@ -1,0 +1,303 @@
+/* The overlay goes into the file: one synced transaction for everything that was applied since the
+ * last one.
+ *
+ *   the active generation becomes the flushing one, a new one is active
+ *   -> one LMDB transaction: rows, keys, dead rows, changes, the applied log index
+ *   -> synced -> the generation goes, the log is cut behind the applied log index
+ *
+ * What fails is tried again with the same generation; the file is as it was before.  Meanwhile the
+ * active generation grows, up to unflushed_max, and reads see everything.
+ *
+ * Changes and dead rows are kept for the graphs: a graph's checkpoint is of some log index, and
+ * what came after it is staged again, in the log's order, from the changes, with vectors of rows
+ * and of dead rows.  A flush also removes those that every checkpoint has passed. */
+#include "shard_int.h"
+
+#include <signal.h>
+
+enum {
+    RETRY_US = 500000,
+    CHANGES_REMOVED_MAX = 50000, /* In one flush. */
+};
+
+static void crash_if(enum fault_point point)
+{
+    if (fault_hit(point)) {
+        (void)raise(SIGKILL);
+    }
+}
+
+/* ---- the generation's content ---- */
+
+static enum errcode write_keys(struct store_write *write, const struct generation *generation,
+                               struct err *err)
+{
+    const struct row_version **versions;
+    size_t n;
+    enum errcode code = generation_sorted(generation, ORDER_BY_KEY, &versions, &n, err);
+    for (size_t i = 0; i < n && code == ERR_OK; i++) {
+        struct slice key = version_key(versions[i]);
+        if (versions[i]->row_bytes > 0) {
+            code = store_put_key(write, key, versions[i]->number, err);
+        } else {
+            code = store_delete_key(write, key, err);
+        }
+    }
+    mem_free(MEM_OVERLAY, versions);
+    return code;
+}
+
+/* The row as it was before it was deleted; NULL where it is older than the generation. */
+static const struct row_version *last_alive(const struct row_version *version)
+{
+    while (version != NULL && version->row_bytes == 0) {
+        version = version->older_of_number;
+    }
+    return version;
+}
+
+static enum errcode write_deleted(const struct shard *shard, struct store_write *write,
+                                  const struct row_version *version, bool is_new, struct err *err)
+{
+    if (!is_new) {
+        /* The file has it, perhaps with columns that were changed since; its vectors were not. */
+        return store_bury(write, version->number, shard->has_graph, err);
+    }
+    if (!shard->has_graph) {
+        return ERR_OK;
+    }
+    const struct row_version *alive = last_alive(version);
+    CHECK(alive != NULL); /* It was made in this generation. */
+    return store_put(write, TABLE_DEAD, version->number, version_row(alive), err);
+}
+
+static enum errcode write_rows(const struct shard *shard, struct store_write *write,
+                               const struct generation *generation, struct err *err)
+{
+    const struct row_version **versions;
+    size_t n;
+    enum errcode code = generation_sorted(generation, ORDER_BY_NUMBER, &versions, &n, err);
+    for (size_t i = 0; i < n && code == ERR_OK; i++) {
+        const struct row_version *version = versions[i];
+        bool is_new = version->number >= generation_first_row(generation);
+        if (version->row_bytes == 0) {
+            code = write_deleted(shard, write, version, is_new, err);
+        } else if (is_new) {
+            code = store_append(write, TABLE_ROWS, version->number, version_row(version), err);
+        } else {
+            code = store_put(write, TABLE_ROWS, version->number, version_row(version), err);
+        }
+    }
+    mem_free(MEM_OVERLAY, versions);
+    return code;
+}
+
+static enum errcode write_changes(struct store_write *write, const struct generation *generation,
+                                  struct err *err)
+{
+    struct buf encoded;
+    enum errcode code = ERR_OK;
+    buf_init(&encoded, MEM_GENERAL, SIZE_MAX / 2);
+    for (const struct change *change = generation_changes(generation);
+         change != NULL && code == ERR_OK; change = change->next) {
+        buf_reset(&encoded);
+        change_write(&encoded, change);
+        code = encoded.failed ? err_no_memory(err)
+                              : store_append(write, TABLE_CHANGES, change->index,
+                                             (struct slice){encoded.data, encoded.bytes}, err);
+    }
+    buf_fini(&encoded);
+    return code;
+}
+
+/* ---- what every checkpoint has passed ---- */
+
+static uint64_t checkpointed(const struct shard *shard)
+{
+    uint64_t all = UINT64_MAX;
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        const struct vector_index *v = &shard->vectors[i];
+        uint64_t one = atomic_load(&v->checkpointed);
+        if (v->kind == INDEX_HNSW && one < all) {
+            all = one;
+        }
+    }
+    return all == UINT64_MAX ? 0 : all;
+}
+
+static enum errcode remove_change(struct store_write *write, uint64_t index, struct slice encoded,
+                                  struct arena *arena, struct err *err)
+{
+    struct change change;
+    enum errcode code = change_read(encoded, index, arena, &change, err);
+    if (code == ERR_CORRUPT) {
+        /* Nobody needs it any more; the rows that it named only take room. */
+        log_err(LOG_WARNING, err, "a change is removed unread log_index=%llu",
+                (unsigned long long)index);
+        err_clear(err);
+        code = ERR_OK;
+    }
+    for (size_t i = 0; i < change.n_deleted && code == ERR_OK; i++) {
+        code = store_delete(write, TABLE_DEAD, change.deleted[i], err);
+    }
+    return code == ERR_OK ? store_delete(write, TABLE_CHANGES, index, err) : code;
+}
+
+/* In bounded slices; *covered is how far it came. */
+static enum errcode remove_covered(struct store_write *write, uint64_t until, uint64_t *covered,
+                                   struct err *err)
+{
+    enum errcode code = ERR_OK;
+    size_t n = 0;
+    bool is_done = until <= *covered;
+    struct arena *arena = arena_new(MEM_GENERAL, SIZE_MAX);
+    if (arena == NULL) {
+        return err_no_memory(err);
+    }
+    for (; n < CHANGES_REMOVED_MAX && !is_done && code == ERR_OK; n++) {
+        uint64_t index;
+        struct slice encoded;
+        code = store_first_change(write, &index, &encoded, err);
+        is_done = code == ERR_OK && (encoded.data == NULL || index > until);
+        if (code == ERR_OK && !is_done) {
+            code = remove_change(write, index, encoded, arena, err);
+            *covered = index;
+            arena_reset(arena);
+        }
+    }
+    if (code == ERR_OK && is_done && until > *covered) {
+        *covered = until;
+    }
+    arena_free(arena);
+    return code;
+}
+
+/* ---- the flush ---- */
+
+/* True where there is something to write; then shard.flushing and shard.flush_meta say what. */
+static enum errcode begin_flush(struct shard *shard, bool *is_needed, struct err *err)
+{
+    *is_needed = true;
+    if (shard->flushing != NULL) {
+        return ERR_OK; /* The last one failed. */
+    }
+    mutex_lock(&shard->apply);
+    mutex_lock(&shard->publish);
+    *is_needed = shard->applied > shard->flushed || checkpointed(shard) > shard->covered;
+    struct generation *fresh = *is_needed ? generation_new(shard->next_row, err) : NULL;
+    if (fresh != NULL) {
+        shard->flushing = shard->active;
+        shard->active = fresh;
+        shard->flush_meta.applied = shard->applied;
+        shard->flush_meta.next_row = shard->next_row;
+        shard->flush_meta.rows = shard->rows;
+    }
+    mutex_unlock(&shard->publish);
+    mutex_unlock(&shard->apply);
+    return *is_needed && fresh == NULL ? ERR_OUT_OF_MEMORY : ERR_OK;
+}
+
+static enum errcode write_generation(struct shard *shard, struct store_meta *meta, struct err *err)
+{
+    struct store_write *write;
+    const struct generation *generation = shard->flushing;
+    enum errcode code = store_write_begin(shard->store, &write, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    code = write_rows(shard, write, generation, err);
+    if (code == ERR_OK) {
+        code = write_keys(write, generation, err);
+    }
+    if (code == ERR_OK) {
+        code = write_changes(write, generation, err);
+    }
+    if (code == ERR_OK) {
+        code = remove_covered(write, checkpointed(shard), &meta->covered, err);
+    }
+    if (code != ERR_OK) {
+        store_abort(write);
+        return code;
+    }
+    crash_if(FAULT_CRASH_BEFORE_FLUSH);
+    code = store_commit(write, meta, err);
+    if (code == ERR_OK) {
+        crash_if(FAULT_CRASH_AFTER_FLUSH);
+    }
+    return code;
+}
+
+static void end_flush(struct shard *shard, const struct store_meta *meta)
+{
+    struct generation *flushed = shard->flushing;
+    mutex_lock(&shard->publish);
+    shard->flushing = NULL;
+    shard->flushed = meta->applied;
+    shard->covered = meta->covered;
+    atomic_store(&shard->flush_error, ERR_OK);
+    condition_broadcast(&shard->flushed_condition);
+    mutex_unlock(&shard->publish);
+    generation_unref(flushed);
+    struct repl_group *group = atomic_load(&shard->group);
+    if (group != NULL) {
+        repl_group_cut(group, meta->applied);
+    }
+}
+
+static void note_failure(struct shard *shard, enum errcode code)
+{
+    metric_add(METRIC_flush_failures, 1);
+    mutex_lock(&shard->publish);
+    atomic_store(&shard->flush_error, (int)code);
+    condition_broadcast(&shard->flushed_condition);
+    mutex_unlock(&shard->publish);
+}
+
+enum errcode shard_flush(struct shard *shard, struct err *err)
+{
+    bool is_needed;
+    mutex_lock(&shard->flush);
+    uint64_t started_us = clock_micros();
+    enum errcode code = begin_flush(shard, &is_needed, err);
+    if (code == ERR_OK && is_needed) {
+        struct store_meta meta = shard->flush_meta;
+        meta.covered = shard->covered;
+        code = write_generation(shard, &meta, err);
+        if (code == ERR_OK) {
+            end_flush(shard, &meta);
+            metric_add(METRIC_flushes, 1);
+            metric_observe_us(METRIC_flush, clock_micros() - started_us);
+        }
+    }
+    shard->flush_tried_us = clock_micros();
+    mutex_unlock(&shard->flush);
+    if (code != ERR_OK) {
+        note_failure(shard, code);
+    }
+    return code;
+}
+
+uint64_t shard_care_flush(struct shard *shard)
+{
+    uint64_t now = clock_micros();
+    uint64_t interval_us = (uint64_t)shard_policy(shard, POLICY_flush_interval);
+    uint64_t bytes_max = (uint64_t)shard_policy(shard, POLICY_flush_bytes);
+    int failed = atomic_load(&shard->flush_error);
+    mutex_lock(&shard->flush);
+    uint64_t tried_us = shard->flush_tried_us;
+    mutex_unlock(&shard->flush);
+    uint64_t due_us = tried_us + (failed != ERR_OK ? RETRY_US : interval_us);
+    bool is_large = failed == ERR_OK && shard_unflushed_bytes(shard) >= bytes_max;
+    if (now < due_us && !is_large) {
+        return due_us;
+    }
+    struct err err = {0};
+    enum errcode code = shard_flush(shard, &err);
+    if (code != ERR_OK && failed != (int)code) {
+        log_err(LOG_ERROR, &err, "flush failed and will be tried again group=%llu",
+                (unsigned long long)shard->group_id);
+    } else if (code == ERR_OK && failed != ERR_OK) {
+        log_line(LOG_INFO, "flush works again group=%llu", (unsigned long long)shard->group_id);
+    }
+    return clock_micros() + (code != ERR_OK ? RETRY_US : interval_us);
+}

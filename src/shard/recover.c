@@ -1,0 +1,215 @@
+/* A graph comes back when its shard is opened.
+ *
+ *   checkpoint good: graph at log index s, vectors from rows and dead rows,
+ *                    then the changes behind s staged in the log's order     -> CATCHING_UP
+ *   no checkpoint, a bad one, or a flat index: every row staged in the order
+ *                    of row numbers                                          -> REBUILDING
+ *
+ * What is staged is found by searches at once and linked by the indexer, so the shard serves
+ * either way.  A checkpoint is never trusted: whatever is wrong with it, the log says so and the
+ * graph is made anew. */
+#include "shard_int.h"
+
+enum {
+    REBUILD_ROWS = 1024
+}; /* Staged by one call. */
+
+/* The body of a stored row; refuses what does not pass its checksum. */
+static enum errcode find_body(struct store_read *read, uint64_t number, struct slice *body,
+                              struct err *err)
+{
+    struct slice stored;
+    uint64_t at = number;
+    /* Changes name rows in rising order: the cursor is there already. */
+    enum errcode code = store_next(read, TABLE_ROWS, &at, &stored, err);
+    if (code == ERR_OK && (stored.data == NULL || at != number)) {
+        code = store_get(read, TABLE_DEAD, number, &stored, err);
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (stored.data == NULL) {
+        return err_set(err, ERR_CORRUPT, "row %llu is missing", (unsigned long long)number);
+    }
+    return row_check(number, stored, body, err);
+}
+
+static enum errcode stage_change(struct shard *shard, struct vector_index *v,
+                                 struct store_read *read, const struct change *change,
+                                 struct arena *arena, struct err *err)
+{
+    struct slice *bodies = arena_array(arena, (size_t)change->n_rows, sizeof(*bodies));
+    if (bodies == NULL) {
+        return err_no_memory(err);
+    }
+    for (uint64_t i = 0; i < change->n_rows; i++) {
+        enum errcode code = find_body(read, change->first_row + i, &bodies[i], err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    struct staged_rows rows = {bodies, arena};
+    return vector_index_stage(shard, v, change, &rows, err);
+}
+
+/* Stages the changes after @from. */
+static enum errcode stage_changes(struct shard *shard, struct vector_index *v,
+                                  struct store_read *read, uint64_t from, struct err *err)
+{
+    enum errcode code = ERR_OK;
+    struct arena *arena = arena_new(MEM_GENERAL, SIZE_MAX);
+    if (arena == NULL) {
+        return err_no_memory(err);
+    }
+    for (uint64_t index = from + 1; code == ERR_OK; index++) {
+        struct slice encoded;
+        struct change change;
+        code = store_next(read, TABLE_CHANGES, &index, &encoded, err);
+        if (code != ERR_OK || encoded.data == NULL) {
+            break;
+        }
+        code = change_read(encoded, index, arena, &change, err);
+        if (code == ERR_OK && (change.n_rows > shard->next_row ||
+                               change.first_row > shard->next_row - change.n_rows)) {
+            code = err_set(err, ERR_CORRUPT, "the change of log index %llu names rows to come",
+                           (unsigned long long)index);
+        }
+        if (code == ERR_OK) {
+            code = stage_change(shard, v, read, &change, arena, err);
+        }
+        arena_reset(arena);
+    }
+    arena_free(arena);
+    return code;
+}
+
+/* ---- from the rows alone ---- */
+
+/* Collects up to REBUILD_ROWS rows from *number on; bodies[i] is row first + i, or nothing. */
+static enum errcode collect_rows(struct shard *shard, struct store_read *read, uint64_t *number,
+                                 struct slice *bodies, struct change *change, struct err *err)
+{
+    change->first_row = *number;
+    change->n_rows = 0;
+    while (*number < shard->next_row) {
+        struct slice stored;
+        enum errcode code = store_next(read, TABLE_ROWS, number, &stored, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        if (stored.data == NULL) {
+            *number = shard->next_row;
+            break;
+        }
+        if (change->n_rows == 0) {
+            change->first_row = *number;
+        }
+        uint64_t at = *number - change->first_row;
+        if (at >= REBUILD_ROWS) {
+            break;
+        }
+        while (change->n_rows < at) {
+            bodies[change->n_rows++] = (struct slice){NULL, 0};
+        }
+        code = row_check(*number, stored, &bodies[at], err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        change->n_rows = at + 1;
+        (*number)++;
+    }
+    return ERR_OK;
+}
+
+static enum errcode stage_all(struct shard *shard, struct vector_index *v, struct store_read *read,
+                              struct err *err)
+{
+    enum errcode code = ERR_OK;
+    struct arena *arena = arena_new(MEM_GENERAL, SIZE_MAX);
+    if (arena == NULL) {
+        return err_no_memory(err);
+    }
+    for (uint64_t number = 1; number < shard->next_row && code == ERR_OK;) {
+        struct change change = {.index = shard->applied};
+        struct slice *bodies = arena_array(arena, REBUILD_ROWS, sizeof(*bodies));
+        if (bodies == NULL) {
+            code = err_no_memory(err);
+            break;
+        }
+        code = collect_rows(shard, read, &number, bodies, &change, err);
+        if (code == ERR_OK && change.n_rows > 0) {
+            struct staged_rows rows = {bodies, arena};
+            v->staging_steps = 0; /* Each call is the whole of its change. */
+            code = vector_index_stage(shard, v, &change, &rows, err);
+        }
+        arena_reset(arena);
+    }
+    arena_free(arena);
+    return code;
+}
+
+static enum errcode make_anew(struct shard *shard, struct vector_index *v, struct store_read *read,
+                              const struct err *why, struct err *err)
+{
+    const char *column = shard->schema.columns[v->column].name;
+    if (why != NULL) {
+        log_err(LOG_WARNING, why, "index is rebuilt group=%llu column=%s rows=%llu",
+                (unsigned long long)shard->group_id, column, (unsigned long long)shard->rows);
+        metric_add(METRIC_index_rebuilds, 1);
+    }
+    v->index = vector_index_new(shard, v, err);
+    if (v->index == NULL) {
+        return err->code;
+    }
+    enum errcode code = stage_all(shard, v, read, err);
+    if (code == ERR_OK && why != NULL) {
+        mutex_lock(&v->advance);
+        vector_index_move(shard, v, INDEX_REBUILDING, "its checkpoint cannot be used");
+        mutex_unlock(&v->advance);
+    }
+    return code;
+}
+
+enum errcode recover_index(struct shard *shard, struct vector_index *v, struct err *err)
+{
+    struct store_read *read = store_read_new(shard->store, err);
+    if (read == NULL) {
+        return err->code;
+    }
+    enum errcode code = store_read_begin(read, err);
+    if (code != ERR_OK) {
+        store_read_free(read);
+        return code;
+    }
+    struct err why = {0};
+    bool is_rebuilt = v->kind == INDEX_FLAT || shard->next_row == 1;
+    const struct err *reason = NULL;
+    if (!is_rebuilt) {
+        uint64_t sequence = 0;
+        code = checkpoint_load(shard, v, read, &sequence, &why);
+        if (code == ERR_OK) {
+            code = stage_changes(shard, v, read, sequence, &why);
+        }
+        if (code == ERR_OK) {
+            atomic_store(&v->checkpointed, sequence);
+            mutex_lock(&v->advance);
+            if (index_pending(v->index) > 0) {
+                vector_index_move(shard, v, INDEX_CATCHING_UP, "changes behind its checkpoint");
+            }
+            mutex_unlock(&v->advance);
+        } else {
+            index_free(v->index);
+            v->index = NULL;
+            is_rebuilt = code != ERR_OUT_OF_MEMORY;
+            reason = &why;
+        }
+    }
+    if (is_rebuilt) {
+        code = make_anew(shard, v, read, reason, err);
+    } else if (code != ERR_OK) {
+        *err = why;
+    }
+    store_read_end(read);
+    store_read_free(read);
+    return code;
+}

@@ -1,0 +1,90 @@
+/* Nearest neighbours in a shard: the index does the work; here is what a search does when the graph
+ * is behind, and what is counted. */
+#include "shard_int.h"
+
+enum {
+    CANCEL_POLL_US = 20000
+};
+
+static enum errcode lag_error(const struct shard *shard, uint64_t lag, uint64_t lag_max,
+                              struct err *err)
+{
+    (void)err_set(err, ERR_INDEX_LAG,
+                  "the index of \"%s\" is %llu rows behind, index_lag allows %llu",
+                  shard->schema.name, (unsigned long long)lag, (unsigned long long)lag_max);
+    err_hint(err, "set on_lag to scan or wait, or raise index_lag");
+    err_collection(err, shard->schema.name);
+    err_policy(err, "on_lag");
+    return ERR_INDEX_LAG;
+}
+
+/* Until the graph is near enough, the deadline passes, or the statement is canceled. */
+static enum errcode wait_for_graph(struct shard *shard, const struct vector_index *v,
+                                   const struct shard_search *search, struct err *err)
+{
+    const struct index_search *s = &search->index;
+    enum errcode code = ERR_OK;
+    host_wake_indexer(shard->host);
+    mutex_lock(&shard->waiting);
+    while (code == ERR_OK && index_pending(v->index) > search->index_lag_max) {
+        uint64_t now = clock_micros();
+        if (s->is_canceled != NULL && s->is_canceled(s->canceled_arg)) {
+            code = err_set(err, ERR_CANCELED, "canceled while waiting for the index of \"%s\"",
+                           shard->schema.name);
+        } else if (search->deadline_us != 0 && now >= search->deadline_us) {
+            code = err_set(err, ERR_TIMEOUT, "timeout while waiting for the index of \"%s\"",
+                           shard->schema.name);
+        } else {
+            (void)condition_wait_until(&shard->linked_condition, &shard->waiting,
+                                       now + CANCEL_POLL_US);
+        }
+    }
+    mutex_unlock(&shard->waiting);
+    return code;
+}
+
+static enum errcode obey_lag(struct shard *shard, const struct vector_index *v,
+                             const struct shard_search *search, struct err *err)
+{
+    uint64_t lag = index_pending(v->index);
+    if (lag <= search->index_lag_max || search->index.plan == INDEX_EXACT) {
+        return ERR_OK;
+    }
+    switch (search->on_lag) {
+    case ON_LAG_SCAN:
+        return ERR_OK;
+    case ON_LAG_WAIT:
+        return wait_for_graph(shard, v, search, err);
+    case ON_LAG_FAIL:
+        return lag_error(shard, lag, search->index_lag_max, err);
+    }
+    return ERR_OK;
+}
+
+enum errcode shard_search(struct shard *shard, const struct shard_search *search,
+                          struct index_hit *hits, size_t *n_hits, struct index_work *work,
+                          struct err *err)
+{
+    struct vector_index *v = vectors_find(shard, search->column);
+    CHECK(v != NULL);
+    *n_hits = 0;
+    enum errcode code = obey_lag(shard, v, search, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    uint64_t started_us = clock_micros();
+    struct index_work before = *work;
+    code = index_search(v->index, &search->index, hits, n_hits, work, err);
+    metric_observe_us(METRIC_search, clock_micros() - started_us);
+    metric_add(METRIC_distances, (int64_t)(work->distances - before.distances));
+    metric_add(METRIC_tail_rows_scanned, (int64_t)(work->tail_rows - before.tail_rows));
+    if (search->index.plan == INDEX_EXACT) {
+        metric_add(METRIC_searches_exact, 1);
+    } else if (search->index.matches != NULL) {
+        metric_add(METRIC_searches_filtered, 1);
+    }
+    if (code == ERR_OK && search->index.matches == NULL) {
+        calibration_note_query(v, shard->schema.columns[v->column].dim, search->index.query);
+    }
+    return code;
+}

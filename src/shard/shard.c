@@ -1,0 +1,374 @@
+/* A shard's life: opened, cared for by its host, closed or destroyed.
+ *
+ *   open     file -> indexes from their checkpoints -> log replayed behind the file -> serves
+ *   close    log stops -> host leaves -> flush -> checkpoints -> memory is freed
+ *   destroy  log stops -> host leaves -> memory is freed -> files and log are removed */
+#include "shard_int.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    CARE_LINK_ROWS = 256, /* Of one turn of the indexer. */
+    CARE_RETRY_US = 100000,
+    CARE_SLOWLY_US = 500000,
+};
+
+int64_t shard_policy(const struct shard *shard, enum policy_id id)
+{
+    return host_policy(shard->host, &shard->schema, id);
+}
+
+const struct schema *shard_schema(const struct shard *shard)
+{
+    return &shard->schema;
+}
+
+/* ---- opening ---- */
+
+static struct shard *shard_new(const struct shard_config *config, struct err *err)
+{
+    struct shard *shard = mem_zalloc(MEM_GENERAL, sizeof(*shard));
+    if (shard == NULL) {
+        (void)err_no_memory(err);
+        return NULL;
+    }
+    shard->group_id = config->group;
+    shard->schema = *config->schema;
+    shard->repl = config->repl;
+    shard->host = config->host;
+    shard->flush_tried_us = clock_micros();
+    shard->checkpointed_us = clock_micros();
+    atomic_store(&shard->is_replaying, true);
+    mutex_init(&shard->checkpoint);
+    mutex_init(&shard->flush);
+    mutex_init(&shard->apply);
+    mutex_init(&shard->publish);
+    mutex_init(&shard->waiting);
+    condition_init(&shard->flushed_condition);
+    condition_init(&shard->linked_condition);
+    shard->directory = mem_strndup(MEM_GENERAL, config->directory, strlen(config->directory));
+    shard->scratch = arena_new(MEM_OVERLAY, SIZE_MAX);
+    if (shard->directory == NULL || shard->scratch == NULL) {
+        (void)err_no_memory(err);
+        shard_free(shard);
+        return NULL;
+    }
+    return shard;
+}
+
+/* Everything but the files.  Nobody else is in the shard. */
+void shard_free(struct shard *shard)
+{
+    vectors_close(shard);
+    views_free(shard);
+    generation_unref(shard->active);
+    generation_unref(shard->flushing);
+    store_close(shard->store);
+    arena_free(shard->scratch);
+    condition_fini(&shard->linked_condition);
+    condition_fini(&shard->flushed_condition);
+    mutex_fini(&shard->waiting);
+    mutex_fini(&shard->publish);
+    mutex_fini(&shard->apply);
+    mutex_fini(&shard->flush);
+    mutex_fini(&shard->checkpoint);
+    mem_free(MEM_GENERAL, shard->directory);
+    mem_free(MEM_GENERAL, shard);
+}
+
+static enum errcode open_file(struct shard *shard, struct err *err)
+{
+    struct store_config config = {
+        .directory = shard->directory,
+        .schema_id = shard->schema.id,
+        .group = shard->group_id,
+        .map_bytes = (size_t)shard_policy(shard, POLICY_map_size),
+    };
+    enum errcode code = store_open(&config, &shard->store, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct store_read *read = store_read_new(shard->store, err);
+    if (read == NULL) {
+        return err->code;
+    }
+    code = store_read_begin(read, err);
+    if (code == ERR_OK) {
+        const struct store_meta *meta = store_read_meta(read);
+        shard->applied = meta->applied;
+        shard->flushed = meta->applied;
+        shard->rows = meta->rows;
+        shard->next_row = meta->next_row;
+        shard->covered = meta->covered;
+        store_read_end(read);
+        shard->active = generation_new(shard->next_row, err);
+        code = shard->active == NULL ? ERR_OUT_OF_MEMORY : ERR_OK;
+    }
+    store_read_free(read);
+    return code;
+}
+
+static enum errcode open_log(struct shard *shard, struct err *err)
+{
+    struct repl_group *group;
+    struct repl_group_config config = {
+        .id = shard->group_id,
+        .applied = shard->flushed,
+        .apply = shard_apply,
+        .arg = shard,
+    };
+    enum errcode code = repl_group_open(shard->repl, &config, &group, err);
+    if (code == ERR_OK) {
+        atomic_store(&shard->group, group);
+        atomic_store(&shard->is_replaying, false);
+    }
+    return code;
+}
+
+enum errcode shard_open(const struct shard_config *config, struct shard **out, struct err *err)
+{
+    uint64_t started_us = clock_micros();
+    struct shard *shard = shard_new(config, err);
+    if (shard == NULL) {
+        return err->code;
+    }
+    bool is_cared_for = false;
+    enum errcode code = open_file(shard, err);
+    uint64_t flushed = shard->flushed;
+    if (code == ERR_OK) {
+        code = vectors_open(shard, err);
+    }
+    if (code == ERR_OK) {
+        code = host_add(shard->host, shard, err);
+        is_cared_for = code == ERR_OK;
+    }
+    if (code == ERR_OK) {
+        code = open_log(shard, err);
+    }
+    if (code != ERR_OK) {
+        if (is_cared_for) {
+            host_remove(shard->host, shard);
+        }
+        err_prefix(err, "shard of \"%s\": ", shard->schema.name);
+        shard_free(shard);
+        return code;
+    }
+    host_wake_indexer(shard->host);
+    log_line(LOG_INFO,
+             "shard opened group=%llu collection=%s rows=%llu replayed=%llu to_link=%llu ms=%llu",
+             (unsigned long long)shard->group_id, shard->schema.name,
+             (unsigned long long)shard->rows, (unsigned long long)(shard->applied - flushed),
+             (unsigned long long)vectors_lag(shard),
+             (unsigned long long)(clock_micros() - started_us) / 1000);
+    *out = shard;
+    return ERR_OK;
+}
+
+/* ---- closing ---- */
+
+/* Writes that wait for graphs that nobody will finish now. */
+static void refuse_waiting(struct shard *shard)
+{
+    shard_complete_indexed(shard);
+    struct err err = {0};
+    (void)err_set(&err, ERR_SHUTTING_DOWN, "the write is durable, but not in the graph yet");
+    mutex_lock(&shard->waiting);
+    struct shard_write *write = shard->waiting_first;
+    shard->waiting_first = NULL;
+    shard->waiting_last = NULL;
+    mutex_unlock(&shard->waiting);
+    while (write != NULL) {
+        struct shard_write *next = write->next;
+        repl_write_applied(&write->repl, write->index, &err);
+        write = next;
+    }
+}
+
+static void leave_log_and_host(struct shard *shard)
+{
+    atomic_store(&shard->is_closing, true);
+    repl_group_close(atomic_load(&shard->group));
+    host_remove(shard->host, shard);
+    atomic_store(&shard->group, NULL);
+    refuse_waiting(shard);
+}
+
+void shard_close(struct shard *shard)
+{
+    if (shard == NULL) {
+        return;
+    }
+    struct err err = {0};
+    leave_log_and_host(shard);
+    if (shard_checkpoint(shard, NULL, NULL, &err) != ERR_OK) {
+        log_err(LOG_ERROR, &err,
+                "closing without a checkpoint; the log has what is missing "
+                "group=%llu",
+                (unsigned long long)shard->group_id);
+    }
+    shard_free(shard);
+}
+
+static void remove_file(const char *directory, const char *name)
+{
+    char path[SHARD_PATH_BYTES];
+    (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
+    if (unlink(path) != 0 && errno != ENOENT) {
+        log_line(LOG_WARNING, "cannot remove a file path=%s reason=%s", path, strerror(errno));
+    }
+}
+
+static void remove_checkpoints(const struct shard *shard)
+{
+    char path[SHARD_PATH_BYTES];
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        for (int is_temporary = 0; is_temporary < 2; is_temporary++) {
+            checkpoint_path(shard, &shard->vectors[i], is_temporary != 0, path, sizeof(path));
+            if (unlink(path) != 0 && errno != ENOENT) {
+                log_line(LOG_WARNING, "cannot remove a file path=%s reason=%s", path,
+                         strerror(errno));
+            }
+        }
+    }
+}
+
+void shard_destroy(struct shard *shard)
+{
+    static const char *const files[] = {"data.mdb", "lock.mdb", "lock"};
+    struct err err = {0};
+    struct repl *repl = shard->repl;
+    uint64_t group_id = shard->group_id;
+    leave_log_and_host(shard);
+    remove_checkpoints(shard);
+    char *directory = shard->directory;
+    shard->directory = NULL;
+    shard_free(shard);
+    for (size_t i = 0; i < COUNT_OF(files); i++) {
+        remove_file(directory, files[i]);
+    }
+    if (rmdir(directory) != 0) {
+        log_line(LOG_WARNING, "cannot remove a directory path=%s reason=%s", directory,
+                 strerror(errno));
+    }
+    if (repl_group_destroy(repl, group_id, &err) != ERR_OK) {
+        log_err(LOG_ERROR, &err, "cannot remove a log group=%llu", (unsigned long long)group_id);
+    }
+    mem_free(MEM_GENERAL, directory);
+}
+
+/* ---- care ---- */
+
+uint64_t shard_care_index(struct shard *shard)
+{
+    bool is_any_left = false;
+    bool is_failed = false;
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        struct vector_index *v = &shard->vectors[i];
+        struct err err = {0};
+        bool is_more = index_pending(v->index) > 0;
+        if (is_more && vector_index_advance(shard, v, CARE_LINK_ROWS, &is_more, &err) != ERR_OK) {
+            log_err(LOG_WARNING, &err, "linking failed and will be tried again group=%llu",
+                    (unsigned long long)shard->group_id);
+            is_failed = true;
+        }
+        if (atomic_load(&v->state) != INDEX_CURRENT) {
+            vector_index_log_progress(shard, v);
+        }
+        is_any_left = is_any_left || is_more;
+    }
+    shard_complete_indexed(shard);
+    metric_set(METRIC_index_pending, (int64_t)vectors_lag(shard));
+    if (is_failed) {
+        return clock_micros() + CARE_RETRY_US;
+    }
+    return is_any_left ? clock_micros() : UINT64_MAX;
+}
+
+uint64_t shard_care_slowly(struct shard *shard)
+{
+    uint64_t interval_us = (uint64_t)shard_policy(shard, POLICY_checkpoint_interval);
+    mutex_lock(&shard->checkpoint);
+    uint64_t due_us = shard->checkpointed_us + interval_us;
+    mutex_unlock(&shard->checkpoint);
+    if (clock_micros() >= due_us && checkpoint_lag(shard) > 0) {
+        struct err err = {0};
+        if (shard_checkpoint(shard, NULL, NULL, &err) != ERR_OK) {
+            log_err(LOG_ERROR, &err, "checkpoint failed and will be tried again group=%llu",
+                    (unsigned long long)shard->group_id);
+        }
+    }
+    uint64_t next_us = clock_micros() + CARE_SLOWLY_US;
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        uint64_t wanted_us = calibrate(shard, &shard->vectors[i]);
+        next_us = wanted_us < next_us ? wanted_us : next_us;
+    }
+    return next_us;
+}
+
+/* ---- figures ---- */
+
+uint64_t shard_unflushed_bytes_locked(const struct shard *shard)
+{
+    return (shard->active == NULL ? 0 : generation_bytes(shard->active)) +
+           (shard->flushing == NULL ? 0 : generation_bytes(shard->flushing));
+}
+
+uint64_t shard_unflushed_bytes(struct shard *shard)
+{
+    mutex_lock(&shard->publish);
+    uint64_t bytes = shard_unflushed_bytes_locked(shard);
+    mutex_unlock(&shard->publish);
+    return bytes;
+}
+
+static const char *state_text(const struct shard *shard)
+{
+    const char *text = "serving";
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        uint8_t state = atomic_load(&shard->vectors[i].state);
+        if (state == INDEX_REBUILDING) {
+            text = "rebuilding index";
+        } else if (state == INDEX_CATCHING_UP && strcmp(text, "serving") == 0) {
+            text = "catching up";
+        }
+    }
+    switch ((enum errcode)atomic_load(&shard->flush_error)) {
+    case ERR_OK:
+        return text;
+    case ERR_DISK_FULL:
+        return "disk full";
+    default:
+        return "flush fails";
+    }
+}
+
+void shard_figures(struct shard *shard, struct shard_figures *out)
+{
+    *out = (struct shard_figures){0};
+    mutex_lock(&shard->publish);
+    out->rows = shard->rows;
+    out->applied = shard->applied;
+    out->flushed = shard->flushed;
+    out->unflushed_bytes = shard_unflushed_bytes_locked(shard);
+    out->unflushed_rows = generation_versions(shard->active) +
+                          (shard->flushing == NULL ? 0 : generation_versions(shard->flushing));
+    mutex_unlock(&shard->publish);
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        struct index_figures figures;
+        index_figures(shard->vectors[i].index, &figures);
+        out->index_rows += figures.rows;
+        out->vector_bytes += figures.vector_bytes;
+        out->graph_bytes += figures.graph_bytes;
+    }
+    out->index_lag = vectors_lag(shard);
+    out->checkpoint_lag = checkpoint_lag(shard);
+    out->file_bytes = store_file_bytes(shard->store);
+    out->state = state_text(shard);
+    struct repl_group *group = atomic_load(&shard->group);
+    if (group != NULL) {
+        repl_group_figures(group, &out->log);
+    }
+}

@@ -1,0 +1,436 @@
+/* What the files of shard share with each other and with nobody else.
+ *
+ *   command.c   what a write is made of            row.c         how a row and a key are encoded
+ *   apply.c     a command changes the shard        overlay.c     rows that the file has not got yet
+ *   view.c      what a reader sees                 store.c       the file
+ *   search.c    nearest neighbours                 vectors.c     the index over each VECTOR column
+ *   flush.c     the overlay goes into the file     checkpoint.c  a graph goes into its file
+ *   recover.c   a graph comes back                 calibrate.c   which ef reaches which recall
+ *   host.c      threads that all shards share      crew.c        parallel work
+ *
+ * Locks, in the order in which they are taken:
+ *   host.mutex
+ *   shard.checkpoint      one checkpoint at a time
+ *   shard.flush           one flush at a time
+ *   shard.apply           who changes the active generation: apply, and the flush that replaces it
+ *   vector_index.advance  one thread advances or saves an index
+ *   shard.publish         what a view copies when it is opened
+ *   shard.waiting         writes that wait for the graph, and searches that wait for it */
+#ifndef VECTRON_SHARD_INT_H
+#define VECTRON_SHARD_INT_H
+
+#include <stdatomic.h>
+
+#include "shard/shard.h"
+
+/* Bytes of somebody else's.  data = NULL: there is nothing. */
+struct slice {
+    const uint8_t *data;
+    size_t bytes;
+};
+
+/* ---- row.c: encoded rows and keys ---- */
+
+enum {
+    KEY_BYTES_ENCODED_MAX = 1 + KEY_BYTES_MAX,
+    ROW_CHECKSUM_BYTES = 4,
+};
+
+/* A primary key in a form that memcmp orders as value_compare does. */
+struct key {
+    uint16_t bytes;
+    uint8_t data[KEY_BYTES_ENCODED_MAX];
+};
+
+/* A *body* is a row without its checksum: what commands carry. */
+void row_encode(struct buf *body, const struct schema *schema, const struct value *values);
+/* columns[i] (n_columns of them) is column i's encoded value; data = NULL where it is null. */
+enum errcode row_split(const struct schema *schema, struct slice body, struct slice *columns,
+                       struct err *err) WARN_UNUSED;
+void row_join(struct buf *body, const struct schema *schema, const struct slice *columns);
+
+/* A stored row is its checksum, which covers @number too, and its body. */
+void row_store(uint8_t *out, uint64_t number, struct slice body);
+enum errcode row_check(uint64_t number, struct slice stored, struct slice *body,
+                       struct err *err) WARN_UNUSED;
+
+/* @value has the key's type and passed command.c's checks. */
+void key_encode(const struct value *value, struct key *out);
+/* The same from column 0 of an encoded row. */
+enum errcode key_from_column(const struct schema *schema, struct slice column, struct key *out,
+                             struct err *err) WARN_UNUSED;
+/* False where these bytes cannot be a key of @type. */
+bool key_is_valid(enum value_type type, struct slice key);
+/* The value of a valid key; a text is borrowed from it. */
+void key_decode(struct slice key, struct value *out);
+
+/* ---- command.c: what a write is made of ---- */
+
+/* Its bytes, which are the caller's (mem_free MEM_LOG); the command is empty afterwards. */
+void *command_take(struct shard_command *command, size_t *bytes);
+
+struct command_row {
+    enum shard_op op;
+    uint32_t stamp;       /* REPLACE, DELETE */
+    struct slice columns; /* UPSERT: the bits of the columns given. */
+    struct slice body;    /* All but DELETE. */
+    struct slice key;     /* DELETE; encoded. */
+};
+
+struct command_reader {
+    const struct schema *schema;
+    struct reader reader;
+    uint32_t rows_left;
+};
+
+enum errcode command_open(struct command_reader *c, const struct schema *schema, struct slice data,
+                          struct err *err) WARN_UNUSED;
+/* The next of rows_left rows. */
+enum errcode command_next(struct command_reader *c, struct command_row *out,
+                          struct err *err) WARN_UNUSED;
+
+/* ---- store.c: the file ---- */
+
+struct store;
+struct store_read;
+struct store_write;
+
+enum store_table {
+    TABLE_META,
+    TABLE_ROWS,    /* row number -> stored row */
+    TABLE_KEYS,    /* encoded key -> row number */
+    TABLE_DEAD,    /* row number -> stored row that was deleted after an index checkpoint */
+    TABLE_CHANGES, /* log index -> encoded change (overlay.c) */
+    TABLE_COUNT
+};
+
+struct store_meta {
+    uint64_t applied;  /* Log index of the last command whose changes are in the file. */
+    uint64_t next_row; /* Larger than the number of any row there ever was. */
+    uint64_t rows;     /* In TABLE_ROWS. */
+    uint64_t covered;  /* Changes up to this log index are gone: the checkpoints hold them. */
+};
+
+struct store_config {
+    const char *directory;
+    uint64_t schema_id;
+    uint64_t group;
+    size_t map_bytes;
+};
+
+enum errcode store_open(const struct store_config *config, struct store **out,
+                        struct err *err) WARN_UNUSED;
+void store_close(struct store *store);
+uint64_t store_file_bytes(const struct store *store);
+/* Free bytes where the store is; UINT64_MAX where the system does not say. */
+uint64_t store_disk_free(const struct store *store);
+
+/* A read transaction that can be used again; one thread at a time. */
+struct store_read *store_read_new(struct store *store, struct err *err);
+enum errcode store_read_begin(struct store_read *read, struct err *err) WARN_UNUSED;
+void store_read_end(struct store_read *read);
+void store_read_free(struct store_read *read);
+const struct store_meta *store_read_meta(const struct store_read *read);
+/* What is found is borrowed until the transaction ends; out->data = NULL where there is none. */
+enum errcode store_get(struct store_read *read, enum store_table table, uint64_t number,
+                       struct slice *out, struct err *err) WARN_UNUSED;
+enum errcode store_get_key(struct store_read *read, struct slice key, uint64_t *number, bool *found,
+                           struct err *err) WARN_UNUSED;
+/* The first record at or after *number; cheap where it follows the last one that this gave. */
+enum errcode store_next(struct store_read *read, enum store_table table, uint64_t *number,
+                        struct slice *out, struct err *err) WARN_UNUSED;
+
+/* One writer at a time.  After a failure of any of these only store_abort is allowed. */
+enum errcode store_write_begin(struct store *store, struct store_write **out,
+                               struct err *err) WARN_UNUSED;
+enum errcode store_put(struct store_write *write, enum store_table table, uint64_t number,
+                       struct slice value, struct err *err) WARN_UNUSED;
+/* Faster than store_put where @number is larger than any in the table, and packs pages full. */
+enum errcode store_append(struct store_write *write, enum store_table table, uint64_t number,
+                          struct slice value, struct err *err) WARN_UNUSED;
+enum errcode store_delete(struct store_write *write, enum store_table table, uint64_t number,
+                          struct err *err) WARN_UNUSED;
+/* Moves a row from TABLE_ROWS to TABLE_DEAD, or away altogether. */
+enum errcode store_bury(struct store_write *write, uint64_t number, bool is_kept,
+                        struct err *err) WARN_UNUSED;
+enum errcode store_put_key(struct store_write *write, struct slice key, uint64_t number,
+                           struct err *err) WARN_UNUSED;
+enum errcode store_delete_key(struct store_write *write, struct slice key,
+                              struct err *err) WARN_UNUSED;
+/* As store_next, in the write's own transaction. */
+enum errcode store_first_change(struct store_write *write, uint64_t *index, struct slice *out,
+                                struct err *err) WARN_UNUSED;
+/* Synced when it returns.  Frees @write, whatever happens. */
+enum errcode store_commit(struct store_write *write, const struct store_meta *meta,
+                          struct err *err) WARN_UNUSED;
+void store_abort(struct store_write *write);
+
+/* ---- overlay.c: rows that the file has not got yet ---- */
+
+/* One version of one row; never changed once it is published. */
+struct row_version {
+    uint64_t number;
+    uint64_t index; /* Of the log: seen by views that were opened at or after it. */
+    const struct row_version *older_of_number;
+    const struct row_version *older_of_key;
+    uint32_t row_bytes; /* 0: from here on there is no such row. */
+    uint16_t key_bytes;
+    uint8_t data[]; /* The encoded key, then the stored row. */
+};
+
+struct slice version_key(const struct row_version *version);
+struct slice version_row(const struct row_version *version);
+
+/* What one command did to the indexes; TABLE_CHANGES keeps it encoded. */
+struct change {
+    uint64_t index; /* Of the log. */
+    uint64_t first_row;
+    uint64_t n_rows; /* New rows: first_row and those after it. */
+    size_t n_deleted;
+    const uint64_t *deleted;
+    struct change *next; /* In the generation. */
+};
+
+void change_write(struct buf *b, const struct change *change);
+/* Copies into @arena. */
+enum errcode change_read(struct slice encoded, uint64_t index, struct arena *arena,
+                         struct change *out, struct err *err) WARN_UNUSED;
+
+/* A generation is what was applied between two flushes. */
+struct generation;
+struct generation *generation_new(uint64_t first_row, struct err *err);
+void generation_ref(struct generation *generation);
+void generation_unref(struct generation *generation); /* NULL is allowed. */
+uint64_t generation_first_row(const struct generation *generation);
+size_t generation_bytes(const struct generation *generation);
+size_t generation_versions(const struct generation *generation);
+
+/* Writing: one thread.  Room is made first, so that publishing cannot fail. */
+enum errcode generation_reserve(struct generation *generation, size_t n,
+                                struct err *err) WARN_UNUSED;
+/* Key and row are the caller's to fill in before it is published. */
+struct row_version *generation_version(struct generation *generation, size_t key_bytes,
+                                       size_t row_bytes, struct err *err);
+/* *deleted is the caller's to fill in. */
+struct change *generation_change(struct generation *generation, size_t n_deleted,
+                                 uint64_t **deleted, struct err *err);
+void generation_publish(struct generation *generation, struct row_version *version);
+void generation_publish_change(struct generation *generation, struct change *change);
+
+/* Reading: any thread.  The newest version at or before @limit; NULL: the generation says nothing
+ * about it. */
+const struct row_version *generation_by_number(const struct generation *generation, uint64_t number,
+                                               uint64_t limit);
+const struct row_version *generation_by_key(const struct generation *generation, struct slice key,
+                                            uint64_t limit);
+
+/* Of a generation that is not written any more: the newest version of each key or of each number,
+ * sorted by it; the caller's (mem_free MEM_OVERLAY). */
+enum version_order {
+    ORDER_BY_KEY,
+    ORDER_BY_NUMBER
+};
+enum errcode generation_sorted(const struct generation *generation, enum version_order order,
+                               const struct row_version ***out, size_t *n,
+                               struct err *err) WARN_UNUSED;
+const struct change *generation_changes(const struct generation *generation);
+
+/* ---- view.c: what a reader sees ---- */
+
+struct shard_view {
+    struct shard *shard;
+    struct generation *generations[2]; /* Newest first. */
+    size_t n_generations;
+    struct store_read *read;
+    uint64_t applied; /* Versions up to this log index are seen. */
+    uint64_t rows;
+    uint64_t next_row;
+    struct shard_view *next_free;
+};
+
+/* As shard_view_get, by the encoded key. */
+enum errcode view_find_key(struct shard_view *view, struct slice key, struct shard_row *out,
+                           bool *found, struct err *err) WARN_UNUSED;
+void views_free(struct shard *shard); /* Those that wait to be opened again. */
+
+/* ---- vectors.c: the index over each VECTOR column ---- */
+
+/* Up to date; or behind what is staged, and caught up in the background; or the same after its
+ * checkpoint could not be used. */
+enum index_state {
+    INDEX_CURRENT,
+    INDEX_CATCHING_UP,
+    INDEX_REBUILDING
+};
+
+enum {
+    CALIBRATION_POINTS = 16,
+    RESERVOIR_QUERIES = 256,
+};
+
+/* What calibrate.c knows about one index. */
+struct calibration {
+    struct mutex mutex; /* Guards all down to the reservoir. */
+    size_t n_points;    /* 0: never measured. */
+    uint32_t ef[CALIBRATION_POINTS];
+    double recall[CALIBRATION_POINTS]; /* At that ef; never falling. */
+    uint64_t rows, changes;            /* When it was measured. */
+    bool is_real;                      /* With queries that clients asked. */
+    struct shard_recall last;
+    float *reservoir; /* Recent queries; RESERVOIR_QUERIES x dim. */
+    uint32_t n_reservoir;
+    atomic_uint turn;            /* Counts searches; some are kept. */
+    struct calibration_run *run; /* The keeper's, as is all below. */
+    uint64_t rest_until_us;
+    uint64_t chance; /* Of random_next. */
+};
+
+struct vector_index {
+    uint32_t column; /* Of the schema. */
+    struct index *index;
+    enum index_kind kind;
+    struct mutex advance;
+    _Atomic uint8_t state; /* enum index_state; moved under advance. */
+    /* How far the staging of one change came before memory ran out; of who stages. */
+    uint64_t staging_index;
+    uint64_t staging_steps;
+    _Atomic uint64_t checkpointed;         /* Log index of its durable checkpoint; 0 = none. */
+    _Atomic uint64_t changes;              /* Rows staged or deleted since it was opened. */
+    _Atomic uint64_t changes_checkpointed; /* As changes was at the last checkpoint. */
+    uint64_t progress_logged_us;           /* The indexer's. */
+    struct calibration calibration;
+};
+
+enum errcode vectors_open(struct shard *shard, struct err *err) WARN_UNUSED;
+struct index *vector_index_new(const struct shard *shard, const struct vector_index *v,
+                               struct err *err);
+void vectors_close(struct shard *shard);
+/* The index over @column, or NULL. */
+struct vector_index *vectors_find(struct shard *shard, uint32_t column);
+void vector_index_move(struct shard *shard, struct vector_index *v, enum index_state to,
+                       const char *why) REQUIRES(v->advance);
+/* Links up to about @rows_max rows; *is_more where there are others.  Any thread. */
+enum errcode vector_index_advance(struct shard *shard, struct vector_index *v, size_t rows_max,
+                                  bool *is_more, struct err *err) WARN_UNUSED;
+void vector_index_log_progress(struct shard *shard, struct vector_index *v);
+/* Stages the new rows, then the deletions, of one change: always in this order, so that a replay
+ * makes the same graph. */
+struct staged_rows {
+    const struct slice *bodies; /* change.n_rows of them; data = NULL: leave this one out. */
+    struct arena *arena;        /* For the call's scratch space. */
+};
+enum errcode vector_index_stage(struct shard *shard, struct vector_index *v,
+                                const struct change *change, const struct staged_rows *rows,
+                                struct err *err) WARN_UNUSED;
+uint64_t vectors_lag(const struct shard *shard);
+/* The largest log index all of whose changes are in every graph. */
+uint64_t vectors_linked(const struct shard *shard);
+
+/* ---- recover.c, checkpoint.c ---- */
+
+/* Loads @v from its checkpoint, or makes it anew from the rows; stages what came after.  */
+enum errcode recover_index(struct shard *shard, struct vector_index *v,
+                           struct err *err) WARN_UNUSED;
+
+/* Reads the checkpoint of @column into a new index.  *sequence is the log index that it holds.
+ * Every failure but OUT_OF_MEMORY means: make it anew. */
+enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct store_read *read,
+                             uint64_t *sequence, struct err *err) WARN_UNUSED;
+enum errcode checkpoint_write(struct shard *shard, struct vector_index *v,
+                              struct err *err) WARN_UNUSED;
+void checkpoint_path(const struct shard *shard, const struct vector_index *v, bool is_temporary,
+                     char *out, size_t bytes);
+enum {
+    SHARD_PATH_BYTES = 4096
+};
+
+/* ---- shard.c ---- */
+
+struct shard {
+    char *directory; /* Owned. */
+    uint64_t group_id;
+    struct schema schema;
+    struct repl *repl;
+    _Atomic(struct repl_group *) group; /* NULL while the log is replayed. */
+    struct shard_host *host;
+    struct store *store;
+
+    struct vector_index *vectors;
+    size_t n_vectors;
+    bool has_graph; /* One of them is an HNSW: changes and dead rows are kept for it. */
+
+    struct mutex checkpoint;
+    struct mutex flush;
+    struct store_meta flush_meta; /* What the file's head says after the flush; of flush. */
+    uint64_t flush_tried_us;      /* Of flush. */
+    uint64_t checkpointed_us;     /* Of checkpoint. */
+    _Atomic int flush_error;      /* enum errcode of the last flush; 0 = it was well. */
+
+    struct mutex apply;
+    struct arena *scratch; /* Of apply; reset after each command. */
+
+    struct mutex publish;               /* Guards all to the end of the views. */
+    struct condition flushed_condition; /* A flush ended. */
+    struct generation *active, *flushing;
+    uint64_t applied, rows, next_row;
+    uint64_t flushed, covered; /* As in the file. */
+    struct shard_view *free_views;
+    size_t n_free_views, open_views;
+
+    struct mutex waiting;
+    struct condition linked_condition;                /* An index advanced. */
+    struct shard_write *waiting_first, *waiting_last; /* ACK_INDEXED, by log index. */
+
+    atomic_bool is_replaying; /* The log is; apply stages and links nothing. */
+    atomic_bool is_closing;
+};
+
+void shard_free(struct shard *shard);
+uint64_t checkpoint_lag(const struct shard *shard); /* Changes that no checkpoint has. */
+
+int64_t shard_policy(const struct shard *shard, enum policy_id id);
+uint64_t shard_unflushed_bytes(struct shard *shard) EXCLUDES(shard->publish);
+uint64_t shard_unflushed_bytes_locked(const struct shard *shard) REQUIRES(shard->publish);
+
+/* ---- apply.c ---- */
+
+void shard_apply(void *arg, const struct repl_entry *entries, size_t n);
+/* Completes the writes whose rows every graph has got. */
+void shard_complete_indexed(struct shard *shard);
+
+/* ---- flush.c ---- */
+
+enum errcode shard_flush(struct shard *shard, struct err *err) WARN_UNUSED;
+
+/* ---- host.c, crew.c ---- */
+
+struct crew;
+struct crew *crew_new(unsigned threads, struct err *err);
+void crew_free(struct crew *crew);
+const struct index_crew *crew_interface(struct crew *crew);
+
+/* From now on the host's threads care for the shard; until remove returns. */
+enum errcode host_add(struct shard_host *host, struct shard *shard, struct err *err) WARN_UNUSED;
+void host_remove(struct shard_host *host, struct shard *shard);
+void host_wake_indexer(struct shard_host *host);
+void host_wake_flusher(struct shard_host *host);
+const struct index_crew *host_crew(struct shard_host *host);
+/* A policy's value for @schema's collection, levels file and collection merged. */
+int64_t host_policy(struct shard_host *host, const struct schema *schema, enum policy_id id);
+double host_policy_float(struct shard_host *host, const struct schema *schema, enum policy_id id);
+
+/* What the host's threads do to a shard; each says when it wants to be called again
+ * (clock_micros; UINT64_MAX = when woken). */
+uint64_t shard_care_index(struct shard *shard);
+uint64_t shard_care_flush(struct shard *shard);
+uint64_t shard_care_slowly(struct shard *shard); /* Checkpoints and calibration. */
+
+/* ---- calibrate.c ---- */
+
+void calibration_init(struct calibration *c);
+void calibration_fini(struct calibration *c);
+void calibration_note_query(struct vector_index *v, uint32_t dim, const float *query);
+/* One step of measuring @v, where it is due; when it wants the next (clock_micros). */
+uint64_t calibrate(struct shard *shard, struct vector_index *v);
+
+#endif

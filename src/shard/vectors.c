@@ -1,0 +1,256 @@
+/* The index over each VECTOR column: made from the collection's policies, staged into by apply,
+ * advanced by apply (index_mode = sync) or by the host's indexer.
+ *
+ * Its state:
+ *
+ *     CURRENT <----------------- pending = 0 ----------------+
+ *        |                                                   |
+ *        +-- replay of the log, or no memory to link --> CATCHING_UP
+ *        |                                                   |
+ *        +-- checkpoint missing or bad ------------> REBUILDING
+ *
+ * While an index is behind, a shard in sync mode acknowledges writes when they are visible: the
+ * apply thread must not wait for minutes.  They are found all the same, by the scan of the tail. */
+#include "shard_int.h"
+
+#include <string.h>
+
+enum {
+    PROGRESS_LOG_US = 2000000
+};
+
+static const char *const state_names[] = {"current", "catching up", "rebuilding"};
+static const struct state_edge state_edges[] = {
+    {INDEX_CURRENT, INDEX_CATCHING_UP},
+    {INDEX_CURRENT, INDEX_REBUILDING},
+    {INDEX_CATCHING_UP, INDEX_CURRENT},
+    {INDEX_REBUILDING, INDEX_CURRENT},
+};
+static const struct state_machine state_machine = {
+    .name = "index",
+    .names = state_names,
+    .n_states = COUNT_OF(state_names),
+    .edges = state_edges,
+    .n_edges = COUNT_OF(state_edges),
+};
+
+struct index *vector_index_new(const struct shard *shard, const struct vector_index *v,
+                               struct err *err)
+{
+    const struct column *column = &shard->schema.columns[v->column];
+    struct index_config config = {
+        .kind = v->kind,
+        .distance = column->distance,
+        .dim = column->dim,
+        .m = (uint32_t)shard_policy(shard, POLICY_m),
+        .ef_construction = (uint32_t)shard_policy(shard, POLICY_ef_construction),
+        .seed = hash_u64(shard->schema.id * COLUMNS_MAX + v->column),
+    };
+    return index_new(&config, err);
+}
+
+enum errcode vectors_open(struct shard *shard, struct err *err)
+{
+    for (uint32_t i = 0; i < shard->schema.n_columns; i++) {
+        shard->n_vectors += shard->schema.columns[i].type == TYPE_VECTOR;
+    }
+    if (shard->n_vectors == 0) {
+        return ERR_OK;
+    }
+    shard->vectors = mem_zalloc(MEM_GENERAL, shard->n_vectors * sizeof(*shard->vectors));
+    if (shard->vectors == NULL) {
+        shard->n_vectors = 0;
+        return err_no_memory(err);
+    }
+    size_t n = 0;
+    for (uint32_t i = 0; i < shard->schema.n_columns; i++) {
+        if (shard->schema.columns[i].type == TYPE_VECTOR) {
+            struct vector_index *v = &shard->vectors[n++];
+            v->column = i;
+            v->kind = (enum index_kind)shard_policy(shard, POLICY_index);
+            mutex_init(&v->advance);
+            calibration_init(&v->calibration);
+            shard->has_graph = shard->has_graph || v->kind == INDEX_HNSW;
+        }
+    }
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        enum errcode code = recover_index(shard, &shard->vectors[i], err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+void vectors_close(struct shard *shard)
+{
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        struct vector_index *v = &shard->vectors[i];
+        if (v->index != NULL) {
+            index_free(v->index);
+        }
+        calibration_fini(&v->calibration);
+        mutex_fini(&v->advance);
+    }
+    mem_free(MEM_GENERAL, shard->vectors);
+    shard->vectors = NULL;
+    shard->n_vectors = 0;
+}
+
+struct vector_index *vectors_find(struct shard *shard, uint32_t column)
+{
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        if (shard->vectors[i].column == column) {
+            return &shard->vectors[i];
+        }
+    }
+    return NULL;
+}
+
+void vector_index_move(struct shard *shard, struct vector_index *v, enum index_state to,
+                       const char *why)
+{
+    uint8_t state = atomic_load(&v->state);
+    if (state != to && state_can_move(&state_machine, state, (uint8_t)to)) {
+        state_move(&state_machine, &state, (uint8_t)to, shard->group_id, why);
+        atomic_store(&v->state, state);
+    }
+}
+
+/* ---- staging ---- */
+
+struct gathered {
+    uint64_t *numbers;
+    float *vectors;
+    size_t n;
+};
+
+/* The vectors of the column that are not null, side by side. */
+static enum errcode gather(const struct shard *shard, const struct vector_index *v,
+                           const struct change *change, const struct staged_rows *rows,
+                           struct gathered *out, struct err *err)
+{
+    uint32_t dim = shard->schema.columns[v->column].dim;
+    *out = (struct gathered){0};
+    out->numbers = arena_array(rows->arena, (size_t)change->n_rows, sizeof(uint64_t));
+    out->vectors = arena_array(rows->arena, (size_t)change->n_rows, dim * sizeof(float));
+    if (out->numbers == NULL || out->vectors == NULL) {
+        return err_no_memory(err);
+    }
+    for (uint64_t i = 0; i < change->n_rows; i++) {
+        struct slice columns[COLUMNS_MAX];
+        if (rows->bodies[i].data == NULL) {
+            continue;
+        }
+        enum errcode code = row_split(&shard->schema, rows->bodies[i], columns, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        if (columns[v->column].data != NULL) {
+            memcpy(out->vectors + out->n * dim, columns[v->column].data, dim * sizeof(float));
+            out->numbers[out->n++] = change->first_row + i;
+        }
+    }
+    return ERR_OK;
+}
+
+static enum errcode stage_new_rows(struct shard *shard, struct vector_index *v,
+                                   const struct change *change, const struct staged_rows *rows,
+                                   struct err *err)
+{
+    struct gathered g;
+    enum errcode code = gather(shard, v, change, rows, &g, err);
+    if (code == ERR_OK && g.n > 0) {
+        code = index_stage_insert(v->index, change->index, g.numbers, g.vectors, g.n, err);
+    }
+    if (code == ERR_NOT_FINITE || code == ERR_ZERO_VECTOR) {
+        /* Whoever made the command had to refuse it; the rows are kept without this vector. */
+        log_err(LOG_ERROR, err, "rows left out of an index group=%llu log_index=%llu column=%s",
+                (unsigned long long)shard->group_id, (unsigned long long)change->index,
+                shard->schema.columns[v->column].name);
+        err_clear(err);
+        code = ERR_OK;
+    }
+    return code;
+}
+
+enum errcode vector_index_stage(struct shard *shard, struct vector_index *v,
+                                const struct change *change, const struct staged_rows *rows,
+                                struct err *err)
+{
+    if (v->staging_index != change->index) {
+        v->staging_index = change->index;
+        v->staging_steps = 0;
+    }
+    enum errcode code = ERR_OK;
+    if (v->staging_steps == 0) {
+        code = change->n_rows > 0 ? stage_new_rows(shard, v, change, rows, err) : ERR_OK;
+        v->staging_steps += code == ERR_OK;
+    }
+    while (code == ERR_OK && v->staging_steps <= change->n_deleted) {
+        uint64_t row = change->deleted[v->staging_steps - 1];
+        code = index_stage_delete(v->index, change->index, row, err);
+        v->staging_steps += code == ERR_OK;
+    }
+    if (code == ERR_OK) {
+        atomic_fetch_add(&v->changes, change->n_rows + change->n_deleted);
+    }
+    return code;
+}
+
+/* ---- linking ---- */
+
+enum errcode vector_index_advance(struct shard *shard, struct vector_index *v, size_t rows_max,
+                                  bool *is_more, struct err *err)
+{
+    size_t n_done = 0;
+    mutex_lock(&v->advance);
+    enum errcode code = index_advance(v->index, rows_max, host_crew(shard->host), &n_done, err);
+    *is_more = index_pending(v->index) > 0;
+    if (code == ERR_OK && !*is_more) {
+        vector_index_move(shard, v, INDEX_CURRENT, "all rows are linked");
+    } else if (code != ERR_OK) {
+        vector_index_move(shard, v, INDEX_CATCHING_UP, "linking failed");
+    }
+    mutex_unlock(&v->advance);
+    mutex_lock(&shard->waiting);
+    condition_broadcast(&shard->linked_condition);
+    mutex_unlock(&shard->waiting);
+    return code;
+}
+
+void vector_index_log_progress(struct shard *shard, struct vector_index *v)
+{
+    uint64_t now = clock_micros();
+    if (now - v->progress_logged_us >= PROGRESS_LOG_US) {
+        v->progress_logged_us = now;
+        log_line(LOG_INFO, "index %s group=%llu column=%s rows=%zu to_link=%zu",
+                 state_names[atomic_load(&v->state)], (unsigned long long)shard->group_id,
+                 shard->schema.columns[v->column].name, index_count(v->index),
+                 index_pending(v->index));
+    }
+}
+
+uint64_t vectors_lag(const struct shard *shard)
+{
+    uint64_t lag = 0;
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        uint64_t pending = index_pending(shard->vectors[i].index);
+        lag = pending > lag ? pending : lag;
+    }
+    return lag;
+}
+
+uint64_t vectors_linked(const struct shard *shard)
+{
+    uint64_t linked = UINT64_MAX;
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        struct index *index = shard->vectors[i].index;
+        /* The sequence is asked first: what is staged between the two calls is behind it. */
+        uint64_t sequence = index_sequence(index);
+        if (index_pending(index) > 0 && sequence < linked) {
+            linked = sequence;
+        }
+    }
+    return linked;
+}
