@@ -1,7 +1,7 @@
 # Fills the generated parts of the documentation from the .def tables.
 #
 #   awk -f docs.awk TABLE.def ... PAGE        prints PAGE with its generated parts made anew
-#   awk -f docs.awk -v rows=MACRO TABLE.def ...   prints the first argument of each row of MACRO
+#   awk -f docs.awk -v list=1 TABLE.def ...   prints macro, name, second argument and place of rows
 #
 # A page holds, in the comments of its own language, a line with "BEGIN GENERATED <part>" and one
 # with "END GENERATED"; what stands between them is replaced.  The parts: messages types errors
@@ -22,7 +22,7 @@ function unquote(text) {
 }
 
 # Cuts "MACRO(a, b, ...)" at its top-level commas and keeps the parts in row[macro, number, i].
-function keep_row(text,    macro, i, c, depth, in_string, argument, n, number) {
+function keep_row(text, line,    macro, i, c, depth, in_string, argument, n, number) {
     macro = text
     sub(/\(.*/, "", macro)
     text = substr(text, length(macro) + 2)
@@ -39,13 +39,16 @@ function keep_row(text,    macro, i, c, depth, in_string, argument, n, number) {
             depth += (c == "(") - (c == ")")
             if (depth == 0 || (c == "," && depth == 1)) {
                 row[macro, number, ++n] = unquote(argument)
+                if (list && n == 2) {
+                    printf "%s\t%s\t%s\t%s:%d\n", macro, row[macro, number, 1],
+                        row[macro, number, 2], FILENAME, line
+                }
                 argument = ""
                 continue
             }
         }
         argument = argument c
     }
-    table_of[macro] = FILENAME
 }
 
 # Whether all parentheses of a row are closed; those in strings and characters do not count.
@@ -69,10 +72,13 @@ function read_table() {
     if (sub(/\/\*.*/, "")) {
         in_comment = 1
     }
+    if (pending !~ /[^ ]/) {
+        pending_line = FNR
+    }
     pending = pending " " $0
     if (is_whole(pending)) {
         sub(/^[ \t]+/, "", pending)
-        keep_row(pending)
+        keep_row(pending, pending_line)
         pending = ""
     }
 }
@@ -374,11 +380,6 @@ FILENAME ~ /\.def$/ {
 !is_inside { print }
 
 END {
-    if (rows != "") {
-        for (i = 1; i <= n_rows[rows]; i++) {
-            print row[rows, i, 1]
-        }
-    }
     if (is_inside || pending ~ /[^ ]/) {
         print (is_inside ? "a generated part has no end" : "a row has no end: " pending) \
             >"/dev/stderr"

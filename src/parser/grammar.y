@@ -25,6 +25,7 @@
 
 /* What follows is lemon's template, which was not written for our warnings. */
 #pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wimplicit-fallthrough"
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #pragma GCC diagnostic ignored "-Wunused-variable"
@@ -32,22 +33,18 @@
 #define YYNOERRORRECOVERY 1
 
 static const struct token no_token;
-static void fail_in_state(struct parse *p, unsigned state);
+static void fail_in_state(struct parse *p, int token, unsigned state);
 }
 
 %syntax_error {
-    (void)yymajor;
     (void)yyminor;
-    fail_in_state(p, yypParser->yytos->stateno);
+    fail_in_state(p, yymajor, yypParser->yytos->stateno);
 }
 
 %fallback NAME
     ANALYZE ASC BY CHECKPOINT COLLECTION CONFLICT COPY DELETE DESC DESCRIBE DO DROP EXISTS EXPLAIN
     FIRST INSERT KEY LAST METRIC NOTHING NULLS ON RESET SET SHOW STDIN STDOUT UPDATE VALUES.
 
-%nonassoc IS.
-%nonassoc EQ NE LT LE GT GE.
-%nonassoc BETWEEN IN LIKE NOT_BEFORE.
 %left CONCAT JSON JSON_TEXT.
 %left PLUS MINUS.
 %left STAR SLASH PERCENT.
@@ -65,6 +62,9 @@ static void fail_in_state(struct parse *p, unsigned state);
 %type expr          {struct expr *}
 %type conjunction   {struct expr *}
 %type condition     {struct expr *}
+%type test          {struct expr *}
+%type comparison    {struct expr *}
+%type membership    {struct expr *}
 %type term          {struct expr *}
 %type literal       {struct expr *}
 %type constant      {struct expr *}
@@ -314,8 +314,35 @@ conjunction(A) ::= and_terms(C). { A = chain_end(p, C, OP_AND); }
 and_terms(A) ::= condition(E). { A = (struct chain){E, NULL}; }
 and_terms(A) ::= and_terms(C) AND condition(E). { A = chain_add(p, C, OP_AND, E); }
 
-condition(A) ::= term(E). { A = E; }
+condition(A) ::= test(E). { A = E; }
 condition(A) ::= NOT(T) condition(E). { A = expr_unary(p, OP_NOT, T, E); }
+
+/* These do not associate: a = b = c is refused. */
+test(A) ::= comparison(E). { A = E; }
+test(A) ::= comparison(E) IS(T) NULL. { A = expr_unary(p, OP_IS_NULL, T, E); }
+test(A) ::= comparison(E) IS(T) NOT NULL. { A = expr_unary(p, OP_IS_NOT_NULL, T, E); }
+
+comparison(A) ::= membership(E). { A = E; }
+comparison(A) ::= membership(L) EQ(T) membership(R). { A = expr_binary(p, OP_EQ, T, L, R); }
+comparison(A) ::= membership(L) NE(T) membership(R). { A = expr_binary(p, OP_NE, T, L, R); }
+comparison(A) ::= membership(L) LT(T) membership(R). { A = expr_binary(p, OP_LT, T, L, R); }
+comparison(A) ::= membership(L) LE(T) membership(R). { A = expr_binary(p, OP_LE, T, L, R); }
+comparison(A) ::= membership(L) GT(T) membership(R). { A = expr_binary(p, OP_GT, T, L, R); }
+comparison(A) ::= membership(L) GE(T) membership(R). { A = expr_binary(p, OP_GE, T, L, R); }
+
+membership(A) ::= term(E). { A = E; }
+membership(A) ::= term(L) LIKE(T) term(R). { A = expr_binary(p, OP_LIKE, T, L, R); }
+membership(A) ::= term(L) NOT_BEFORE(T) LIKE term(R). {
+    A = expr_binary(p, OP_NOT_LIKE, T, L, R);
+}
+membership(A) ::= term(L) BETWEEN(T) term(F) AND term(U). { A = expr_between(p, T, L, F, U); }
+membership(A) ::= term(L) NOT_BEFORE(T) BETWEEN term(F) AND term(U). {
+    A = expr_negated(expr_between(p, T, L, F, U));
+}
+membership(A) ::= term(L) IN(T) LP exprs(I) RP. { A = expr_in(p, T, L, I); }
+membership(A) ::= term(L) NOT_BEFORE(T) IN LP exprs(I) RP. {
+    A = expr_negated(expr_in(p, T, L, I));
+}
 
 term(A) ::= literal(E). { A = E; }
 term(A) ::= NAME(N). { A = expr_column(p, N); }
@@ -325,31 +352,6 @@ term(A) ::= LP expr(E) RP. { A = E; }
 
 arguments(A) ::= . { A = NULL; }
 arguments(A) ::= exprs(L). { A = L; }
-
-term(A) ::= term(E) IS(T) NULL. { A = expr_unary(p, OP_IS_NULL, T, E); }
-term(A) ::= term(E) IS(T) NOT NULL. { A = expr_unary(p, OP_IS_NOT_NULL, T, E); }
-
-term(A) ::= term(L) EQ(T) term(R). { A = expr_binary(p, OP_EQ, T, L, R); }
-term(A) ::= term(L) NE(T) term(R). { A = expr_binary(p, OP_NE, T, L, R); }
-term(A) ::= term(L) LT(T) term(R). { A = expr_binary(p, OP_LT, T, L, R); }
-term(A) ::= term(L) LE(T) term(R). { A = expr_binary(p, OP_LE, T, L, R); }
-term(A) ::= term(L) GT(T) term(R). { A = expr_binary(p, OP_GT, T, L, R); }
-term(A) ::= term(L) GE(T) term(R). { A = expr_binary(p, OP_GE, T, L, R); }
-
-term(A) ::= term(L) LIKE(T) term(R). { A = expr_binary(p, OP_LIKE, T, L, R); }
-term(A) ::= term(L) NOT_BEFORE(T) LIKE term(R). [LIKE] {
-    A = expr_binary(p, OP_NOT_LIKE, T, L, R);
-}
-term(A) ::= term(L) BETWEEN(T) term(F) AND term(U). [BETWEEN] {
-    A = expr_between(p, T, L, F, U);
-}
-term(A) ::= term(L) NOT_BEFORE(T) BETWEEN term(F) AND term(U). [BETWEEN] {
-    A = expr_negated(expr_between(p, T, L, F, U));
-}
-term(A) ::= term(L) IN(T) LP exprs(I) RP. { A = expr_in(p, T, L, I); }
-term(A) ::= term(L) NOT_BEFORE(T) IN LP exprs(I) RP. [IN] {
-    A = expr_negated(expr_in(p, T, L, I));
-}
 
 term(A) ::= term(L) CONCAT(T) term(R). { A = expr_binary(p, OP_CONCAT, T, L, R); }
 term(A) ::= term(L) JSON(T) term(R). { A = expr_binary(p, OP_JSON, T, L, R); }
@@ -378,16 +380,20 @@ constant(A) ::= MINUS(T) FLOAT(N). { A = expr_negate(p, T, expr_float(p, N)); }
 constant(A) ::= MINUS(T) MINIMUM. { A = expr_minimum(p, T); }
 
 %code {
-/* Here are lemon's tables: what could have stood in @state instead. */
-static void fail_in_state(struct parse *p, unsigned state)
+/* @token does not fit.  Here are lemon's tables: what could have stood in @state instead. */
+static void fail_in_state(struct parse *p, int token, unsigned state)
 {
+    if (token == TK_MINIMUM) {
+        parse_fail_range(p, "INT");
+        return;
+    }
     int expected[YYNTOKEN];
     size_t n = 0;
     CHECK(state <= YY_SHIFT_COUNT);
-    for (int token = 0; token < YYNTOKEN; token++) {
-        int i = yy_shift_ofst[state] + token;
-        if (yy_lookahead[i] == token && yy_action[i] != YY_ERROR_ACTION) {
-            expected[n++] = token;
+    for (int other = 0; other < YYNTOKEN; other++) {
+        int i = yy_shift_ofst[state] + other;
+        if (yy_lookahead[i] == other && yy_action[i] != YY_ERROR_ACTION) {
+            expected[n++] = other;
         }
     }
     parse_fail_expected(p, expected, n);

@@ -175,20 +175,21 @@ static int read_quoted_name(struct parse *p, struct token *out)
 }
 
 /* NOT before IN, LIKE and BETWEEN is a token of its own, because it binds as they do. */
-static bool is_before_in_like_between(const struct parse *p)
+static int not_or_not_before(struct parse *p)
 {
-    struct err ignored;
     struct parse ahead = *p;
-    ahead.err = &ignored;
     if (!skip_blanks(&ahead)) {
-        return false; /* The fault will be met, and reported, by the next call. */
+        p->code = ahead.code;
+        return TOKEN_FAILED;
     }
     size_t bytes = 0;
     while (is_name_part(peek(&ahead, bytes))) {
         bytes++;
     }
     const struct keyword *k = keyword_find(ahead.text + ahead.at, bytes);
-    return k != NULL && (k->token == TK_IN || k->token == TK_LIKE || k->token == TK_BETWEEN);
+    bool is_before =
+        k != NULL && (k->token == TK_IN || k->token == TK_LIKE || k->token == TK_BETWEEN);
+    return is_before ? TK_NOT_BEFORE : TK_NOT;
 }
 
 static int read_word(struct parse *p, struct token *out)
@@ -203,7 +204,7 @@ static int read_word(struct parse *p, struct token *out)
     if (k != NULL) {
         out->data = k->word;
         out->bytes = k->bytes;
-        return k->token == TK_NOT && is_before_in_like_between(p) ? TK_NOT_BEFORE : k->token;
+        return k->token == TK_NOT ? not_or_not_before(p) : k->token;
     }
     if (!check_name_bytes(p, bytes) || !check_encoding(p, begin, p->at)) {
         return TOKEN_FAILED;

@@ -121,13 +121,6 @@ static const char *terminated(struct parse *p, const char *at, size_t bytes, cha
     return copy;
 }
 
-static int fail_range(struct parse *p, const char *at, size_t bytes, const char *type)
-{
-    return parse_fail(p, ERR_NUMBER_OUT_OF_RANGE, (size_t)(at - p->text) + 1,
-                      "number %.*s%s is out of the range of %s", (int)(bytes > 40 ? 40 : bytes), at,
-                      bytes > 40 ? "..." : "", type);
-}
-
 /* One element of a vector at @at, with its sign; its bytes, or 0 after a failure. */
 static size_t read_element(struct parse *p, const char *at, const char *end, float *out)
 {
@@ -149,7 +142,9 @@ static size_t read_element(struct parse *p, const char *at, const char *end, flo
     }
     float slow = strtof(text, NULL);
     if (isinf(slow)) {
-        fail_range(p, at, (size_t)(first - at) + n.bytes, "a 32-bit float");
+        p->token_begin = (size_t)(at - p->text);
+        p->at = (size_t)(first - p->text) + n.bytes;
+        parse_fail_range(p, "a 32-bit float");
         return 0;
     }
     *out = is_negative ? -slow : slow;
@@ -226,6 +221,27 @@ int lexer_vector(struct parse *p, struct token *out)
     return TK_VECTOR;
 }
 
+/* The token that ends at p->at. */
+static int read_float(struct parse *p, const struct number *n, struct token *out)
+{
+    double *x = parse_alloc(p, sizeof(*x));
+    if (x == NULL) {
+        return TOKEN_FAILED;
+    }
+    out->data = x;
+    if (is_fast(n)) {
+        *x = fast_double(n);
+        return TK_FLOAT;
+    }
+    char small[64];
+    const char *text = terminated(p, p->text + p->token_begin, n->bytes, small, sizeof(small));
+    if (text == NULL) {
+        return TOKEN_FAILED;
+    }
+    *x = strtod(text, NULL);
+    return isinf(*x) ? parse_fail_range(p, "FLOAT") : TK_FLOAT;
+}
+
 int lexer_number(struct parse *p, struct token *out)
 {
     const char *at = p->text + p->at;
@@ -238,15 +254,15 @@ int lexer_number(struct parse *p, struct token *out)
         p->at++;
         return parse_fail_syntax(p); /* 12abc, 1.2.3 */
     }
-    out->data = at;
-    out->bytes = (uint32_t)n.bytes;
     if (!n.is_integer) {
-        return TK_FLOAT;
+        return read_float(p, &n, out);
     }
     const uint64_t minimum = UINT64_C(1) << 63;
     if (n.n_digits > FAST_DIGITS_MAX || n.digits > minimum) {
-        return fail_range(p, at, n.bytes, "INT");
+        return parse_fail_range(p, "INT");
     }
+    out->data = at;
+    out->bytes = (uint32_t)n.bytes;
     return n.digits == minimum ? TK_MINIMUM : TK_INTEGER;
 }
 
@@ -267,25 +283,5 @@ struct expr *expr_minimum(struct parse *p, struct token t)
 
 struct expr *expr_float(struct parse *p, struct token t)
 {
-    if (parse_failed(p)) {
-        return NULL;
-    }
-    const char *at = t.data;
-    struct number n = scan_number(at, at + t.bytes);
-    double x;
-    if (is_fast(&n)) {
-        x = fast_double(&n);
-    } else {
-        char small[64];
-        const char *text = terminated(p, at, t.bytes, small, sizeof(small));
-        if (text == NULL) {
-            return NULL;
-        }
-        x = strtod(text, NULL);
-    }
-    if (isinf(x)) {
-        fail_range(p, at, t.bytes, "FLOAT");
-        return NULL;
-    }
-    return expr_value(p, t, value_float(x));
+    return parse_failed(p) ? NULL : expr_value(p, t, value_float(*(const double *)t.data));
 }

@@ -11,12 +11,14 @@ src_parser_libparser_a_SOURCES = \
 nodist_src_parser_libparser_a_SOURCES = src/parser/grammar.c
 PARSER_LIBS = src/parser/libparser.a $(BASE_LIBS)
 
-# Lemon writes the header, with the tokens' numbers, together with the parser.
+# Lemon writes the header, with the tokens' numbers, together with the parser.  -c: no default
+# reductions, so that a fault is met before another rule is taken, and its hint knows every token
+# that could have stood there.
 EXTRA_DIST += src/parser/grammar.y
 CLEANFILES += src/parser/grammar.c src/parser/grammar.h
 src/parser/grammar.c: $(srcdir)/src/parser/grammar.y
 	@$(MKDIR_P) src/parser
-	$(AM_V_GEN)$(LEMON) -q -l -dsrc/parser $(srcdir)/src/parser/grammar.y
+	$(AM_V_GEN)$(LEMON) -c -q -l -dsrc/parser $(srcdir)/src/parser/grammar.y
 src/parser/grammar.h: src/parser/grammar.c
 	@test -f $@ && touch $@
 src/parser/keyword.$(OBJEXT) src/parser/lexer.$(OBJEXT) src/parser/literal.$(OBJEXT) \

@@ -136,16 +136,29 @@ void parse_fail_expected(struct parse *p, const int *expected, size_t n)
     if (bytes > 0 && bytes < sizeof(word) && is_name_start(p->text[p->token_begin])) {
         memcpy(word, p->text + p->token_begin, bytes);
     }
-    if (word[0] != '\0' && is_expected(TK_NAME, expected, n) && parser_keyword_is_reserved(word)) {
+    /* Where an alias may stand, a reserved word was hardly meant as a name. */
+    bool needs_name = is_expected(TK_NAME, expected, n) && !is_expected(TK_AS, expected, n);
+    bool is_keyword = keyword_find(word, strlen(word)) != NULL;
+    if (needs_name && parser_keyword_is_reserved(word)) {
         err_hint(p->err, "%s is a reserved word: to use it as a name, write it in double quotes",
                  word);
-    } else if (word[0] == '\0' || !hint_nearest(p, word, expected, n)) {
+    } else if (word[0] == '\0' || is_keyword || !hint_nearest(p, word, expected, n)) {
         if (is_expected(TK_LIMIT, expected, n) && !is_expected(TOKEN_END, expected, n)) {
             err_hint(p->err, "a SEARCH needs LIMIT");
         } else {
             hint_list(p, expected, n);
         }
     }
+}
+
+int parse_fail_range(struct parse *p, const char *type)
+{
+    size_t bytes = p->at - p->token_begin;
+    bool is_cut = bytes > TOKEN_SHOWN_BYTES;
+    return parse_fail(p, ERR_NUMBER_OUT_OF_RANGE, p->token_begin + 1,
+                      "number %.*s%s is out of the range of %s",
+                      (int)(is_cut ? TOKEN_SHOWN_BYTES : bytes), p->text + p->token_begin,
+                      is_cut ? "..." : "", type);
 }
 
 void *parse_alloc(struct parse *p, size_t bytes)

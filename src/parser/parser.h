@@ -35,10 +35,25 @@ enum expr_kind {
 
 enum expr_op {
     OP_NONE,
-    OP_OR, OP_AND, OP_NOT,
-    OP_EQ, OP_NE, OP_LT, OP_LE, OP_GT, OP_GE, OP_LIKE, OP_NOT_LIKE,
-    OP_IS_NULL, OP_IS_NOT_NULL,
-    OP_ADD, OP_SUBTRACT, OP_MULTIPLY, OP_DIVIDE, OP_MODULO, OP_NEGATE,
+    OP_OR,
+    OP_AND,
+    OP_NOT,
+    OP_EQ,
+    OP_NE,
+    OP_LT,
+    OP_LE,
+    OP_GT,
+    OP_GE,
+    OP_LIKE,
+    OP_NOT_LIKE,
+    OP_IS_NULL,
+    OP_IS_NOT_NULL,
+    OP_ADD,
+    OP_SUBTRACT,
+    OP_MULTIPLY,
+    OP_DIVIDE,
+    OP_MODULO,
+    OP_NEGATE,
     OP_CONCAT,    /* || */
     OP_JSON,      /* ->  gives JSON */
     OP_JSON_TEXT, /* ->> gives TEXT */
@@ -136,7 +151,11 @@ struct stmt_drop {
     bool if_exists;
 };
 
-enum on_conflict { CONFLICT_ERROR, CONFLICT_NOTHING, CONFLICT_UPDATE };
+enum on_conflict {
+    CONFLICT_ERROR,
+    CONFLICT_NOTHING,
+    CONFLICT_UPDATE
+};
 
 struct stmt_insert {
     struct name collection;
@@ -173,7 +192,10 @@ struct stmt_select {
     struct options with;
 };
 
-enum near_kind { NEAR_VECTOR, NEAR_KEY };
+enum near_kind {
+    NEAR_VECTOR,
+    NEAR_KEY
+};
 
 struct near { /* One query: an expression that gives a vector, or KEY and one that gives a key. */
     enum near_kind kind;
@@ -198,14 +220,18 @@ struct stmt_explain {
     struct stmt *statement; /* SELECT SEARCH INSERT UPDATE DELETE */
 };
 
-enum copy_format { COPY_CSV = 1, COPY_FBIN = 2, COPY_BINARY = 3 }; /* Numbers on the wire. */
+enum copy_format {
+    COPY_CSV = 1,
+    COPY_FBIN = 2,
+    COPY_BINARY = 3
+}; /* Numbers on the wire. */
 
 struct stmt_copy {
     struct name collection;
     struct name *columns; /* n_columns = 0: all. */
     size_t n_columns;
     bool is_from;
-    const char *file; /* NULL: STDIN or STDOUT. */
+    const char *file;    /* NULL: STDIN or STDOUT. */
     struct options with; /* FORMAT, HEADER, DELIMITER, NULL, START, IDS and policies. */
 };
 

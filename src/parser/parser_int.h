@@ -9,8 +9,8 @@
 #include "parser/parser.h"
 
 /* What a token holds depends on its type: NAME and keywords, STRING: @bytes of text at @data,
- * terminated; numbers: their text, in the statement; PARAMETER: @bytes is its number; VECTOR:
- * @bytes floats. */
+ * terminated; INTEGER: its text, in the statement; FLOAT: a double; PARAMETER: @bytes is its
+ * number; VECTOR: @bytes floats. */
 struct token {
     const void *data;
     uint32_t bytes;
@@ -84,7 +84,9 @@ int parse_fail(struct parse *p, enum errcode code, size_t position, const char *
 int parse_fail_memory(struct parse *p);
 /* 'syntax error at or near' the token read last. */
 int parse_fail_syntax(struct parse *p);
-/* The same, with a hint made of the token types that could have stood there. */
+/* The token read last is a number that does not fit @type. */
+int parse_fail_range(struct parse *p, const char *type);
+/* As parse_fail_syntax, with a hint made of the token types that could have stood there. */
 void parse_fail_expected(struct parse *p, const int *expected, size_t n);
 static inline bool parse_failed(const struct parse *p)
 {

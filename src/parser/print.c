@@ -421,7 +421,7 @@ void print_stmt(struct buf *b, const struct stmt *s)
         break;
     case STMT_EXPLAIN:
     case STMT_COUNT:
-        CHECK(!"a statement that can be printed");
+        CHECK(false); /* EXPLAIN holds no other EXPLAIN. */
         break;
     }
 }

@@ -11,7 +11,10 @@
 #include "base/base.h"
 #include "repl/repl.h"
 
-enum { PD_GROUP = 1, COLLECTIONS_MAX = 10000 };
+enum {
+    PD_GROUP = 1,
+    COLLECTIONS_MAX = 10000
+};
 
 struct pd;
 
@@ -49,7 +52,10 @@ void pd_map_release(struct pd *pd, const struct map *map);
 const struct map_collection *map_find(const struct map *map, const char *name,
                                       const char **nearest);
 
-enum pd_op { PD_CREATE_COLLECTION, PD_DROP_COLLECTION };
+enum pd_op {
+    PD_CREATE_COLLECTION,
+    PD_DROP_COLLECTION
+};
 struct pd_command {
     enum pd_op op;
     const struct schema *schema; /* CREATE: id is given by the map.  Read during the call. */
@@ -61,7 +67,7 @@ struct pd_command {
  * and the node's changed() has returned.  Not called if pd_submit fails. */
 struct pd_write {
     void (*done)(struct pd_write *write, const struct err *err);
-    uint64_t rows; /* 1 where the map changed, 0 where a condition made it nothing. */
+    uint64_t rows;          /* 1 where the map changed, 0 where a condition made it nothing. */
     struct repl_write repl; /* pd's own. */
     struct pd *pd;
 };

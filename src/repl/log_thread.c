@@ -124,6 +124,18 @@ static bool collect(struct repl *r, struct turn *t) REQUIRES(log_thread)
 
 /* ---- failing ---- */
 
+/* One line when the log stops taking writes, and one when it takes them again; the errors
+ * themselves go to the writers. */
+static void note_health(struct repl *r, const struct err *err) REQUIRES(log_thread)
+{
+    if (err != NULL && !r->is_failing) {
+        log_err(LOG_ERROR, err, "the log does not take writes");
+    } else if (err == NULL && r->is_failing) {
+        log_line(LOG_INFO, "the log takes writes again");
+    }
+    r->is_failing = err != NULL;
+}
+
 static void fail_entries(struct repl *r, struct repl_group *g, struct entry_list *list,
                          const struct err *err)
 {
@@ -449,7 +461,14 @@ static enum errcode write_turn(struct repl *r, struct turn *t, struct err *err) 
     if (clock_micros() >= r->background_us && write_background(r, err) != ERR_OK) {
         return err->code;
     }
-    return log_store_is_writing(r->store) ? log_store_commit(r->store, err) : ERR_OK;
+    if (!log_store_is_writing(r->store)) {
+        return ERR_OK;
+    }
+    if (log_store_commit(r->store, err) != ERR_OK) {
+        return err->code;
+    }
+    note_health(r, NULL);
+    return ERR_OK;
 }
 
 static void settle(struct repl *r) REQUIRES(log_thread)
@@ -480,7 +499,7 @@ static void refuse_turn(struct repl *r, struct turn *t, const struct err *err) R
 static void turn_failed(struct repl *r, struct turn *t, const struct err *err) REQUIRES(log_thread)
 {
     log_store_abort(r->store);
-    log_err(LOG_ERROR, err, "the log could not be written bytes=%zu", t->bytes);
+    note_health(r, err);
     metric_add(METRIC_log_failures, 1);
     r->background_us = clock_micros() + RETRY_US;
     for (struct doomed *d = r->doomed; d != NULL; d = d->next) {
@@ -509,6 +528,7 @@ static void prepare(struct repl *r, struct turn *t) REQUIRES(log_thread)
         mutex_unlock(&r->lock);
         if (is_full) {
             (void)log_store_fail_full(r->store, &err);
+            note_health(r, &err);
             refuse_turn(r, t, &err);
         }
     }

@@ -243,6 +243,7 @@ struct repl {
     size_t n_replaying;
 
     /* Of the log thread. */
+    bool is_failing; /* The last turn could not be written. */
     struct repl_group *groups;
     struct doomed *doomed;
     struct raft_entry *raft_entries; /* Scratch for one step. */

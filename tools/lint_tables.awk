@@ -1,0 +1,105 @@
+# Whether each row of each .def table is documented and tested.
+#
+#   docs.awk -v list=1 TABLE.def ... >LIST
+#   awk -f lint_tables.awk LIST DOC ... TEST ...     (doc/... and test/... or regress/...)
+#
+# A row is documented where a page in doc/ names it, and tested where a test or a regress file does,
+# in the form that the macro's rule below gives; a macro without a rule is a violation too.
+# Prints "file:line: what; what to do".
+
+# The words that count for a row: as a page writes them, and as a test does.
+function rule(macro, name, second,    lower) {
+    lower = tolower(name)
+    known = 1
+    if (macro == "ERROR_CODE") {
+        needs("doc", second)
+        needs("test", second " ERR_" name)
+    } else if (macro == "POLICY") {
+        needs("doc", name)
+        needs("test", "set:" name " POLICY_" name)
+    } else if (macro == "MESSAGE") {
+        needs("doc", name)
+        needs("test", "WIRE_" name)
+    } else if (macro == "METRIC_ROW") {
+        needs("doc", "vectrond_" name " vectrond_" name "_total vectrond_" name "_seconds")
+        needs("test", name " METRIC_" name " vectrond_" name " vectrond_" name "_total")
+    } else if (macro == "FAULT") {
+        needs("doc", name)
+        needs("test", "FAULT_" name " " name " " lower)
+    } else if (macro == "MEMORY") {
+        needs("doc", lower)
+        needs("test", "MEM_" name " MEM_COUNT")
+    } else if (macro == "TYPE") {
+        needs("doc", name)
+        needs("test", "TYPE_" name)
+    } else if (macro == "KEYWORD") {
+        needs("doc", toupper(name) " " lower)
+        needs("test", toupper(name) " " lower)
+    } else {
+        known = 0
+    }
+    return known
+}
+
+# Any one of the words will do.
+function needs(where, words,    parts, n, i) {
+    n = split(words, parts, " ")
+    for (i = 1; i <= n; i++) {
+        n_waiting[where, parts[i]]++
+        waiting[where, parts[i], n_waiting[where, parts[i]]] = n_rows
+    }
+}
+
+function found(where, word,    i) {
+    for (i = 1; i <= n_waiting[where, word]; i++) {
+        is_found[where, waiting[where, word, i]] = 1
+    }
+    delete n_waiting[where, word]
+}
+
+FNR == 1 {
+    where = FILENAME ~ /^doc\// ? "doc" : "test"
+    is_list = ++n_files == 1
+}
+
+is_list {
+    n = split($0, part, "\t")
+    place[++n_rows] = part[4]
+    row_name[n_rows] = part[1] " " part[2]
+    if (!rule(part[1], part[2], part[3])) {
+        printf "%s: no rule for %s; say in tools/lint_tables.awk how it is documented and tested\n",
+            part[4], part[1]
+        is_found["doc", n_rows] = is_found["test", n_rows] = 1
+    }
+    next
+}
+
+{
+    text = $0
+    while (match(text, /[A-Za-z_0-9]+/)) {
+        word = substr(text, RSTART, RLENGTH)
+        rest = substr(text, RSTART + RLENGTH)
+        if ((where, word) in n_waiting) {
+            found(where, word)
+        }
+        # A policy that is set, shown or reset, rather than a word that happens to be its name.
+        if (("test", "set:" word) in n_waiting && where == "test" &&
+            (rest ~ /^ *=/ || tolower(last) ~ /^(set|show|reset)$/)) {
+            found("test", "set:" word)
+        }
+        last = word
+        text = rest
+    }
+    last = ""
+}
+
+END {
+    for (i = 1; i <= n_rows; i++) {
+        if (!(("doc", i) in is_found)) {
+            printf "%s: %s is not documented; name it in doc/\n", place[i], row_name[i]
+        }
+        if (!(("test", i) in is_found)) {
+            printf "%s: %s is not tested; name it in test/ or regress/\n", place[i], row_name[i]
+        }
+    }
+}
