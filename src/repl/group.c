@@ -195,7 +195,7 @@ static enum errcode load_entries(const struct repl_group *g, uint64_t cut_index,
 }
 
 static enum errcode start_raft(struct repl_group *g, const struct log_state *state,
-                               const struct loaded *loaded, struct err *err) REQUIRES(log_thread)
+                               struct loaded *loaded, struct err *err) REQUIRES(log_thread)
 {
     struct raft_snapshot_metadata metadata = {
         .index = state->cut_index,
@@ -218,7 +218,13 @@ static enum errcode start_raft(struct repl_group *g, const struct log_state *sta
                   .entries = loaded->entries,
                   .n_entries = (unsigned)loaded->n},
     };
-    return step(g, &event, "start", err);
+    enum errcode code = step(g, &event, "start", err);
+    if (code != ERR_OK && raft_state(&g->raft) == RAFT_FOLLOWER) {
+        /* A start that fails before the election frees the array; one that fails in it, or that
+         * succeeds, leaves it to us. */
+        loaded->entries = NULL;
+    }
+    return code;
 }
 
 static enum errcode init_raft(struct repl_group *g, struct err *err) REQUIRES(log_thread)

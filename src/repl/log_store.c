@@ -1,10 +1,7 @@
 /* The log on disk: one LMDB environment for all groups of the node.
  *
- * Files in the directory:
- *   lock     locked (flock) while a process has the log; holds its pid, for the message only.  A
- *            dead process holds no lock, whatever the file says.
- *   log.mdb  the environment.  Made under the name log.mdb.new and renamed, so that it is either
- *            whole or not there.
+ * The file is made under the name log.mdb.new and renamed to log.mdb, so that it is either whole or
+ * not there.
  *
  * Tables (integers are little-endian but in keys, where they are big-endian so that they sort):
  *   meta     "format" -> "vectrond log\0\0\0\0", u32 version, u64 node, u32 crc32c of all before
@@ -18,17 +15,14 @@
  * is refused, never skipped.
  *
  * Only the log thread comes here, and never with a reading and a writing transaction at once, and
- * the flock keeps other processes out.  So LMDB's own lock file is not used: nothing of a dead
+ * log_dir.c keeps other processes out.  So LMDB's own lock file is not used: nothing of a dead
  * process can be in the way.  A full disk makes LMDB's writes end early, which it reports as EIO;
  * fail_lmdb tells the two apart by the free space. */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <lmdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -157,74 +151,6 @@ static uint32_t record_crc(const MDB_val *key, const uint8_t *value, size_t byte
 
 /* ---- opening ---- */
 
-static enum errcode lock_directory(struct log_store *s, struct err *err)
-{
-    char path[PATH_BYTES + 16];
-    snprintf(path, sizeof path, "%s/lock", s->directory);
-    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (s->lock_fd < 0) {
-        return err_set_errno(err, ERR_IO, errno, "could not open \"%s\"", path);
-    }
-    char pid[32] = "";
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK) {
-            return err_set_errno(err, ERR_IO, errno, "could not lock \"%s\"", path);
-        }
-        ssize_t n = pread(s->lock_fd, pid, sizeof pid - 1, 0);
-        pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
-        err_set(err, ERR_LOCKED, "the log \"%s\" is in use by process %s", s->directory,
-                pid[0] != '\0' ? pid : "(unknown)");
-        err_hint(err, "stop that server, or give this one another data directory");
-        return ERR_LOCKED;
-    }
-    int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    if (ftruncate(s->lock_fd, 0) != 0 || pwrite(s->lock_fd, pid, (size_t)n, 0) != n) {
-        /* The lock holds all the same; only its message will be poorer. */
-        log_line(LOG_WARNING, "could not write the lock file path=%s", path);
-    }
-    return ERR_OK;
-}
-
-/* A directory without log.mdb becomes a log only if nothing else is in it. */
-static enum errcode refuse_foreign_directory(const struct log_store *s, struct err *err)
-{
-    DIR *dir = opendir(s->directory);
-    if (dir == NULL) {
-        return err_set_errno(err, ERR_IO, errno, "could not read \"%s\"", s->directory);
-    }
-    enum errcode code = ERR_OK;
-    const struct dirent *d;
-    while (code == ERR_OK && (d = readdir(dir)) != NULL) {
-        static const char *const known[] = {".", "..", "lock", "log.mdb.new"};
-        bool is_known = false;
-        for (size_t i = 0; i < COUNT_OF(known); i++) {
-            is_known = is_known || strcmp(d->d_name, known[i]) == 0;
-        }
-        if (!is_known) {
-            code = err_set(err, ERR_FORMAT_UNSUPPORTED,
-                           "\"%s\" is not a log of vectrond: it holds \"%.80s\" and no log.mdb",
-                           s->directory, d->d_name);
-            err_hint(err, "give an empty directory, or restore log.mdb from a backup");
-        }
-    }
-    closedir(dir);
-    return code;
-}
-
-static enum errcode sync_directory(const struct log_store *s, struct err *err)
-{
-    int fd = open(s->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0) {
-        err_set_errno(err, ERR_IO, errno, "could not sync \"%s\"", s->directory);
-        if (fd >= 0) {
-            close(fd);
-        }
-        return err->code;
-    }
-    close(fd);
-    return ERR_OK;
-}
-
 static void close_env(struct log_store *s)
 {
     if (s->env != NULL) {
@@ -306,7 +232,7 @@ static enum errcode create_env(struct log_store *s, struct err *err)
     if (rename(path, s->path) != 0) {
         return err_set_errno(err, ERR_IO, errno, "could not rename \"%s\"", path);
     }
-    return sync_directory(s, err);
+    return log_dir_sync(s->directory, err);
 }
 
 static enum errcode check_format(const struct log_store *s, const MDB_val *value, struct err *err)
@@ -396,11 +322,11 @@ enum errcode log_store_open(const struct repl_config *config, struct log_store *
         err_set_errno(err, ERR_IO, errno, "could not make \"%s\"", s->directory);
         goto fail;
     }
-    if (lock_directory(s, err) != ERR_OK) {
+    if (log_dir_lock(s->directory, &s->lock_fd, err) != ERR_OK) {
         goto fail;
     }
     if (access(s->path, F_OK) != 0 &&
-        (refuse_foreign_directory(s, err) != ERR_OK || create_env(s, err) != ERR_OK)) {
+        (log_dir_check_new(s->directory, err) != ERR_OK || create_env(s, err) != ERR_OK)) {
         goto fail;
     }
     if (open_env(s, s->path, err) != ERR_OK || open_tables(s, err) != ERR_OK) {
@@ -618,26 +544,19 @@ enum errcode log_store_mend(struct log_store *s, struct err *err)
     }
     /* The header that failed is in doubt on the disk.  The next commit takes its place, so after
      * it the disk holds what this process sees, and nothing else can come back. */
-    MDB_val key = {6, "mended"};
     uint8_t wall[8];
     le_put_u64(wall, (uint64_t)clock_wall_micros());
-    MDB_val value = {sizeof wall, wall};
-    MDB_txn *txn = NULL;
-    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
-    if (rc != 0) {
-        return fail_lmdb(s, rc, "write", err);
-    }
-    rc = mdb_put(txn, s->meta, &key, &value, 0);
-    if (rc == 0) {
-        rc = mdb_txn_commit(txn);
-    } else {
-        mdb_txn_abort(txn);
-    }
-    if (rc != 0) {
-        return fail_lmdb(s, rc, "sync", err);
-    }
+    MDB_val key = {6, "mended"};
+    MDB_val value = {sizeof(wall), wall};
     s->is_broken = false;
-    return ERR_OK;
+    enum errcode code = ensure_writing(s, err);
+    if (code == ERR_OK) {
+        int rc = mdb_put(s->txn, s->meta, &key, &value, 0);
+        code = rc == 0 ? log_store_commit(s, err) : fail_lmdb(s, rc, "write", err);
+    }
+    log_store_abort(s);
+    s->is_broken = code != ERR_OK;
+    return code;
 }
 
 /* ---- reading ---- */

@@ -448,7 +448,9 @@ static enum errcode write_background(struct repl *r, struct err *err) REQUIRES(l
 /* All that the turn writes, and its sync. */
 static enum errcode write_turn(struct repl *r, struct turn *t, struct err *err) REQUIRES(log_thread)
 {
+    bool has_entries = false;
     for (struct repl_group *g = t->groups; g != NULL; g = g->next_turn) {
+        has_entries = has_entries || g->fresh.n > 0;
         if (g->fresh.n > 0 && group_submit(g, err) != ERR_OK) {
             return err->code;
         }
@@ -467,7 +469,9 @@ static enum errcode write_turn(struct repl *r, struct turn *t, struct err *err) 
     if (log_store_commit(r->store, err) != ERR_OK) {
         return err->code;
     }
-    note_health(r, NULL);
+    if (has_entries) {
+        note_health(r, NULL);
+    }
     return ERR_OK;
 }
 

@@ -6,6 +6,7 @@
  *   group.c      one group's Raft, a state machine without threads, clock or disk of its own: an
  *                event in, and one function for each update flag that comes out
  *   log_store.c  the log on disk (LMDB)
+ *   log_dir.c    the directory that it is in
  *
  * The lock order: repl.lock, then nothing.  done() and apply() are called without it. */
 #ifndef VECTRON_REPL_INT_H
@@ -14,6 +15,14 @@
 #include <raft.h>
 
 #include "repl/repl.h"
+
+/* ---- the log's directory: log_dir.c ---- */
+
+/* LOCKED where a living process has it.  The lock lasts until *fd (the caller's) is closed. */
+enum errcode log_dir_lock(const char *directory, int *fd, struct err *err) WARN_UNUSED;
+/* FORMAT_UNSUPPORTED where a directory without a log holds what is not a log's. */
+enum errcode log_dir_check_new(const char *directory, struct err *err) WARN_UNUSED;
+enum errcode log_dir_sync(const char *directory, struct err *err) WARN_UNUSED;
 
 /* ---- the log on disk: log_store.c, log thread only ---- */
 

@@ -1,63 +1,9 @@
 /* The replicated log's promises: order, once, stages, bounds, cuts, and what a restart finds. */
-#include "owner.h"
+#include "log_fixture.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct fixture {
-    char *directory;
-    struct repl *repl;
-    struct owner owner;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof *f);
-    assert_non_null(f);
-    f->directory = make_directory();
-    f->repl = open_log(f->directory);
-    owner_init(&f->owner);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    if (f->repl != NULL) {
-        repl_close(f->repl);
-    }
-    fault_disarm_all();
-    owner_fini(&f->owner);
-    remove_directory(f->directory);
-    free(f);
-    return 0;
-}
-
-static void reopen(struct fixture *f)
-{
-    repl_close(f->repl);
-    f->repl = open_log(f->directory);
-}
-
-static void write_range(struct repl_group *group, uint64_t from, uint64_t to)
-{
-    for (uint64_t v = from; v <= to; v++) {
-        struct err err;
-        if (write_one(group, v, &err) != ERR_OK) {
-            fail_msg("%s", err.message);
-        }
-    }
-}
-
-static void check_range(const struct owner *o, uint64_t from, uint64_t to)
-{
-    assert_int_equal(o->n, to - from + 1);
-    for (size_t i = 0; i < o->n; i++) {
-        assert_int_equal(o->values[i], from + i);
-    }
-}
 
 static void entries_are_applied_in_order_and_once(void **state)
 {
@@ -85,7 +31,7 @@ static void a_restart_hands_out_again_what_was_not_flushed(void **state)
     write_range(group, 1, 20);
     uint64_t flushed = f->owner.indexes[4];
     repl_group_close(group);
-    reopen(f);
+    log_reopen(f);
 
     owner_forget(&f->owner);
     group = open_group(f->repl, &f->owner, 7, flushed);
@@ -107,7 +53,7 @@ static void a_cut_log_opens_and_goes_on(void **state)
     repl_group_figures(group, &figures);
     assert_int_equal(figures.first, flushed + 1);
     repl_group_close(group);
-    reopen(f);
+    log_reopen(f);
 
     owner_forget(&f->owner);
     group = open_group(f->repl, &f->owner, 7, flushed);
@@ -118,7 +64,7 @@ static void a_cut_log_opens_and_goes_on(void **state)
     repl_group_cut(group, all);
     write_range(group, 3005, 3005);
     repl_group_close(group);
-    reopen(f);
+    log_reopen(f);
 
     owner_forget(&f->owner);
     group = open_group(f->repl, &f->owner, 7, all);
@@ -271,7 +217,7 @@ static void a_destroyed_group_is_gone_after_a_restart_too(void **state)
         assert_int_equal(ids[0], 8);
         mem_free(MEM_LOG, ids);
         repl_group_close(other.group);
-        reopen(f);
+        log_reopen(f);
         owner_forget(&other);
         open_group(f->repl, &other, 8, 0);
         check_range(&other, 1, 10);
@@ -296,7 +242,7 @@ static void a_long_log_is_replayed_in_slices(void **state)
         assert_int_equal(end_write(&w, &err), ERR_OK);
     }
     repl_group_close(group);
-    reopen(f);
+    log_reopen(f);
     owner_forget(&f->owner);
     group = open_group(f->repl, &f->owner, 7, 0);
     check_range(&f->owner, 1, N);
@@ -307,7 +253,7 @@ static void a_long_log_is_replayed_in_slices(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, log_set_up, log_tear_down)
         LOG_TEST(entries_are_applied_in_order_and_once),
         LOG_TEST(a_restart_hands_out_again_what_was_not_flushed),
         LOG_TEST(a_cut_log_opens_and_goes_on),

@@ -1,6 +1,6 @@
 #define _XOPEN_SOURCE 700 /* nftw, mkdtemp */
-/* See owner.h. */
-#include "owner.h"
+/* See log_fixture.h. */
+#include "log_fixture.h"
 
 #include <ftw.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ void owner_hold(struct owner *o, bool is_held)
     mutex_unlock(&o->lock);
 }
 
-static void owner_apply(void *arg, const struct repl_entry *entries, size_t n)
+void owner_apply(void *arg, const struct repl_entry *entries, size_t n)
 {
     struct owner *o = arg;
     mutex_lock(&o->lock);
@@ -181,4 +181,52 @@ void remove_directory(char *path)
 {
     assert_int_equal(nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
     free(path);
+}
+
+int log_set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    f->directory = make_directory();
+    f->repl = open_log(f->directory);
+    owner_init(&f->owner);
+    *state = f;
+    return 0;
+}
+
+int log_tear_down(void **state)
+{
+    struct fixture *f = *state;
+    if (f->repl != NULL) {
+        repl_close(f->repl);
+    }
+    fault_disarm_all();
+    owner_fini(&f->owner);
+    remove_directory(f->directory);
+    free(f);
+    return 0;
+}
+
+void log_reopen(struct fixture *f)
+{
+    repl_close(f->repl);
+    f->repl = open_log(f->directory);
+}
+
+void write_range(struct repl_group *group, uint64_t from, uint64_t to)
+{
+    for (uint64_t v = from; v <= to; v++) {
+        struct err err;
+        if (write_one(group, v, &err) != ERR_OK) {
+            fail_msg("%s", err.message);
+        }
+    }
+}
+
+void check_range(const struct owner *o, uint64_t from, uint64_t to)
+{
+    assert_int_equal(o->n, to - from + 1);
+    for (size_t i = 0; i < o->n; i++) {
+        assert_int_equal(o->values[i], from + i);
+    }
 }

@@ -1,7 +1,7 @@
 /* For the tests of repl: a temporary directory, an owner that remembers what was applied, and a
  * write that is waited for. */
-#ifndef TEST_REPL_OWNER_H
-#define TEST_REPL_OWNER_H
+#ifndef TEST_REPL_LOG_FIXTURE_H
+#define TEST_REPL_LOG_FIXTURE_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,6 +29,7 @@ void owner_init(struct owner *o);
 void owner_fini(struct owner *o);
 void owner_forget(struct owner *o); /* As after a restart. */
 void owner_hold(struct owner *o, bool is_held);
+void owner_apply(void *owner, const struct repl_entry *entries, size_t n);
 
 struct repl *open_log(const char *directory);
 enum errcode try_open_log(const char *directory, struct repl **out, struct err *err);
@@ -53,5 +54,17 @@ enum errcode write_one(struct repl_group *group, uint64_t value, struct err *err
 
 char *make_directory(void); /* Fresh and empty; freed by remove_directory. */
 void remove_directory(char *path);
+
+struct fixture {
+    char *directory;
+    struct repl *repl;
+    struct owner owner;
+};
+
+int log_set_up(void **state); /* *state is a struct fixture. */
+int log_tear_down(void **state);
+void log_reopen(struct fixture *f);
+void write_range(struct repl_group *group, uint64_t from, uint64_t to); /* Each must succeed. */
+void check_range(const struct owner *o, uint64_t from, uint64_t to);    /* All that was applied. */
 
 #endif
