@@ -270,9 +270,21 @@ static inline struct space space_of(const struct index *index)
                           .dim = index->config.dim};
 }
 
+/* The level of a row: a function of seed and row number alone. */
+uint8_t level_of(const struct index_config *config, uint64_t row);
 /* A row's own memory, before anyone can reach it. */
 void slot_fill(struct index *index, uint32_t slot, uint64_t row, const float *vector);
 void slot_set_state(struct index *index, uint32_t slot, uint8_t state);
+
+/* ---- checkpoints (save.c has the format) ---- */
+
+#define SAVE_MAGIC UINT64_C(0x3158454449525456) /* "VTRIDEX1" */
+enum {
+    SAVE_VERSION = 1,
+    SAVE_PREFIX_BYTES = 16,
+    SAVE_BLOCK_BYTES = 1 << 16,    /* A block ends with the node that passes it. */
+    SAVE_PART_BYTES_MAX = 1 << 17, /* A node has at most LEVEL_MAX + 2 lists of 64 numbers. */
+};
 
 /* ---- candidates ---- */
 

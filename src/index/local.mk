@@ -5,8 +5,10 @@ src_index_libindex_a_SOURCES = \
     src/index/index.c src/index/index.h src/index/index_int.h \
     src/index/kernel.c src/index/kernel_avx2.c src/index/kernel_avx512.c src/index/kernel_scalar.c \
     src/index/link.c \
+    src/index/load.c \
     src/index/queue.c \
     src/index/rows.c \
+    src/index/save.c \
     src/index/scratch.c \
     src/index/search.c \
     src/index/select.c \

@@ -5,7 +5,7 @@
 
 /* Geometric with the ratio 1/m, as floor(-ln(u) / ln(m)) of the paper is, in whole numbers, so that
  * every machine gets the same. */
-static uint8_t level_of(const struct index_config *config, uint64_t row)
+uint8_t level_of(const struct index_config *config, uint64_t row)
 {
     if (config->kind == INDEX_FLAT) {
         return 0;
