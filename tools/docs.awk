@@ -5,7 +5,7 @@
 #
 # A page holds, in the comments of its own language, a line with "BEGIN GENERATED <part>" and one
 # with "END GENERATED"; what stands between them is replaced.  The parts: messages types errors
-# policies policies-man policies-conf metrics memory faults keywords.
+# policies policies-man policies-conf metrics memory faults keywords shard-commands pd-commands.
 
 # ---- the tables ----
 
@@ -44,6 +44,7 @@ function keep_row(text, line,    macro, i, c, depth, in_string, argument, n, num
                         row[macro, number, 2], FILENAME, line
                 }
                 argument = ""
+                n_arguments[macro, number] = n
                 continue
             }
         }
@@ -318,6 +319,16 @@ function write_faults(    i) {
     }
 }
 
+# Commands in a log: their name, their number, and what the table says last.
+function write_commands(macro,    i) {
+    print "| number | command | what it does |"
+    print "|---|---|---|"
+    for (i = 1; i <= n_rows[macro]; i++) {
+        printf "| %s | %s | %s |\n", row[macro, i, 2], row[macro, i, 1],
+            row[macro, i, n_arguments[macro, i]]
+    }
+}
+
 # The keywords of one kind, in lines of at most 96 columns.
 function write_keywords_of(reserved,    i, line, word) {
     for (i = 1; i <= n_rows["KEYWORD"]; i++) {
@@ -352,6 +363,8 @@ function write_part(part) {
     else if (part == "memory") write_memory()
     else if (part == "faults") write_faults()
     else if (part == "keywords") write_keywords()
+    else if (part == "shard-commands") write_commands("SHARD_COMMAND")
+    else if (part == "pd-commands") write_commands("PD_COMMAND")
     else {
         printf "%s:%d: no generated part is called \"%s\"\n", FILENAME, FNR, part >"/dev/stderr"
         failed = 1

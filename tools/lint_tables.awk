@@ -32,6 +32,12 @@ function rule(macro, name, second,    lower) {
     } else if (macro == "TYPE") {
         needs("doc", name)
         needs("test", "TYPE_" name)
+    } else if (macro == "SHARD_COMMAND") {
+        needs("doc", name)
+        needs("test", "SHARD_" name)
+    } else if (macro == "PD_COMMAND") {
+        needs("doc", name)
+        needs("test", "PD_" name)
     } else if (macro == "KEYWORD") {
         needs("doc", toupper(name) " " lower)
         needs("test", toupper(name) " " lower)
