@@ -1,4 +1,5 @@
-EXTRA_DIST += test/install/run test/install/client.c test/quickstart/run
+EXTRA_DIST += test/install/run test/install/client.c test/lint/run \
+    test/quickstart/run
 
 # Everything that make check would build, for builds that are only to compile.
 .PHONY: check-programs
