@@ -115,9 +115,10 @@ function check_header_kind(file) {
         return
     }
     if (file ~ /_int\.h$/) {
-        private_headers[folder]++
-        if (private_headers[folder] > 1) {
-            complain("a second private header in " folder "; one x_int.h a folder is enough")
+        sub(/\/[^\/]*$/, "", file)
+        private_headers[file]++
+        if (private_headers[file] > 1) {
+            complain("a second private header in " file "; one x_int.h a folder is enough")
         }
     } else if (folder != "base") {
         complain("neither a door of src/LAYERS nor " folder "'s private header (x_int.h)")

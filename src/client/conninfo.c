@@ -207,7 +207,7 @@ static enum errcode parse_address(const char *at, size_t bytes, struct conninfo 
         host_end = host_end == NULL ? end : host_end;
         at = host_end;
     }
-    char text[CLIENT_TEXT_BYTES];
+    char text[CLIENT_TEXT_BYTES] = "";
     if (host_end > host) {
         if (unescape(host, (size_t)(host_end - host), text, err) != ERR_OK ||
             set_key(out, "host", text, err) != ERR_OK) {

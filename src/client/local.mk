@@ -23,3 +23,23 @@ src_client_libvclient_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 -no-undefin
 
 # The programs hold the library in themselves, so that they run from the build tree as they stand.
 CLIENT_LIBS = src/client/libclient.la
+
+# vsql.  What it completes is made from the parser's table, which it may not see.
+bin_PROGRAMS += src/client/vsql
+SHELL_SOURCES = \
+    src/client/shell/bar.c src/client/shell/command.c src/client/shell/complete.c \
+    src/client/shell/copy.c src/client/shell/copy_plan.c src/client/shell/edit.c \
+    src/client/shell/help.c src/client/shell/help.def src/client/shell/interrupt.c \
+    src/client/shell/pager.c src/client/shell/print.c src/client/shell/report.c \
+    src/client/shell/scan.c src/client/shell/shell_int.h src/client/shell/source.c \
+    src/client/shell/statement.c src/client/shell/text.c src/client/shell/vars.c
+src_client_vsql_SOURCES = src/client/shell/main.c $(SHELL_SOURCES)
+nodist_src_client_vsql_SOURCES = src/client/shell/keywords.c
+src_client_vsql_CFLAGS = $(AM_CFLAGS) $(EDIT_CFLAGS)
+src_client_vsql_LDADD = $(CLIENT_LIBS) $(EDIT_LIBS)
+
+src/client/shell/keywords.c: src/parser/keywords.def src/client/shell/keywords.awk
+	$(AM_V_GEN)mkdir -p $(@D) && $(AWK) -f $(srcdir)/src/client/shell/keywords.awk \
+	    $(srcdir)/src/parser/keywords.def > $@.tmp && mv $@.tmp $@
+EXTRA_DIST += src/client/shell/keywords.awk
+CLEANFILES += src/client/shell/keywords.c

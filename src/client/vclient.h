@@ -5,7 +5,8 @@
  * from another).  Functions that give a const char * lend it: until the result or connection is
  * freed or used again.  Strings are UTF-8.  Nothing here ever prints.
  *
- * Values keep their types: vc_value gives them as they came, vc_text formats one as vsql shows it. */
+ * Values keep their types: vc_value gives them as they came, vc_text formats one as vsql shows it.
+ */
 #ifndef VCLIENT_H
 #define VCLIENT_H
 
@@ -63,11 +64,20 @@ typedef struct vc_value {
 VC_API vc_conn *vc_connect(const char *conninfo);
 
 /* Polled: vc_connect_start, then wait for what vc_connect_poll says and call it again. */
-typedef enum vc_poll { VC_POLL_OK, VC_POLL_READING, VC_POLL_WRITING, VC_POLL_FAILED } vc_poll;
+typedef enum vc_poll {
+    VC_POLL_OK,
+    VC_POLL_READING,
+    VC_POLL_WRITING,
+    VC_POLL_FAILED
+} vc_poll;
 VC_API vc_conn *vc_connect_start(const char *conninfo);
 VC_API vc_poll vc_connect_poll(vc_conn *conn);
 
-typedef enum vc_conn_status { VC_CONN_OK, VC_CONN_CONNECTING, VC_CONN_BAD } vc_conn_status;
+typedef enum vc_conn_status {
+    VC_CONN_OK,
+    VC_CONN_CONNECTING,
+    VC_CONN_BAD
+} vc_conn_status;
 VC_API vc_conn_status vc_status(const vc_conn *conn);
 VC_API const char *vc_error_message(const vc_conn *conn); /* "" where there is none. */
 VC_API const char *vc_host(const vc_conn *conn);
@@ -85,8 +95,8 @@ VC_API vc_result *vc_exec(vc_conn *conn, const char *vql);
 /* One statement with parameters $1.. */
 VC_API vc_result *vc_exec_params(vc_conn *conn, const char *vql, const vc_value *params, size_t n);
 /* types may be NULL. */
-VC_API vc_result *vc_prepare(vc_conn *conn, const char *name, const char *vql,
-                             const vc_type *types, size_t n);
+VC_API vc_result *vc_prepare(vc_conn *conn, const char *name, const char *vql, const vc_type *types,
+                             size_t n);
 VC_API vc_result *vc_exec_prepared(vc_conn *conn, const char *name, const vc_value *params,
                                    size_t n);
 VC_API vc_result *vc_describe_prepared(vc_conn *conn, const char *name);
@@ -97,8 +107,8 @@ VC_API vc_result *vc_close_prepared(vc_conn *conn, const char *name);
 /* true where it was queued; then vc_get_result until it gives NULL. */
 VC_API bool vc_send_query(vc_conn *conn, const char *vql);
 VC_API bool vc_send_params(vc_conn *conn, const char *vql, const vc_value *params, size_t n);
-VC_API bool vc_send_prepare(vc_conn *conn, const char *name, const char *vql,
-                            const vc_type *types, size_t n);
+VC_API bool vc_send_prepare(vc_conn *conn, const char *name, const char *vql, const vc_type *types,
+                            size_t n);
 VC_API bool vc_send_prepared(vc_conn *conn, const char *name, const vc_value *params, size_t n);
 /* Rows of the statement just sent come one a result (VC_SINGLE_ROW), then an empty VC_ROWS. */
 VC_API bool vc_single_row_mode(vc_conn *conn);
@@ -148,10 +158,10 @@ VC_API void vc_on_progress(vc_conn *conn, vc_progress_fn *fn, void *arg);
 /* ---- results ---- */
 
 typedef enum vc_result_status {
-    VC_EMPTY,            /* The text held no statement. */
-    VC_COMMAND,          /* Done, without rows. */
-    VC_ROWS,             /* Done, with rows. */
-    VC_SINGLE_ROW,       /* One row of several. */
+    VC_EMPTY,      /* The text held no statement. */
+    VC_COMMAND,    /* Done, without rows. */
+    VC_ROWS,       /* Done, with rows. */
+    VC_SINGLE_ROW, /* One row of several. */
     VC_COPY_IN,
     VC_COPY_OUT,
     VC_PIPELINE_SYNC,
@@ -179,8 +189,15 @@ VC_API int vc_copy_format(const vc_result *result); /* 1 csv, 2 fbin, 3 binary *
 
 /* Fields of an error or notice; "" where it has none. */
 typedef enum vc_field {
-    VC_FIELD_SEVERITY, VC_FIELD_SQLSTATE, VC_FIELD_MESSAGE, VC_FIELD_DETAIL, VC_FIELD_HINT,
-    VC_FIELD_POSITION, VC_FIELD_COLLECTION, VC_FIELD_COLUMN, VC_FIELD_POLICY
+    VC_FIELD_SEVERITY,
+    VC_FIELD_SQLSTATE,
+    VC_FIELD_MESSAGE,
+    VC_FIELD_DETAIL,
+    VC_FIELD_HINT,
+    VC_FIELD_POSITION,
+    VC_FIELD_COLLECTION,
+    VC_FIELD_COLUMN,
+    VC_FIELD_POLICY
 } vc_field;
 VC_API const char *vc_error_field(const vc_result *result, vc_field field);
 /* "ERROR: message" with detail and hint on lines of their own. */

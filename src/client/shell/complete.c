@@ -1,0 +1,409 @@
+/* What Tab offers: from the words before the cursor it is told what may stand here, and the names
+ * of collections, columns and policies are asked of the server then and there. */
+#define _XOPEN_SOURCE 700
+#include "client/shell/shell_int.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+enum {
+    CANDIDATES_MAX = 10000,
+    WORD_BYTES = 256
+};
+
+/* ---- the list ---- */
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void add(struct candidates *c, const char *text)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        if (strcmp(c->items[i], text) == 0) {
+            return;
+        }
+    }
+    if (c->n == CANDIDATES_MAX) {
+        return;
+    }
+    char **items = realloc(c->items, (c->n + 1) * sizeof(*items));
+    if (items == NULL) {
+        return;
+    }
+    c->items = items;
+    char *copy = strdup(text);
+    if (copy != NULL) {
+        c->items[c->n++] = copy;
+    }
+}
+
+void candidates_free(struct candidates *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        free(c->items[i]);
+    }
+    free(c->items);
+    *c = (struct candidates){0};
+}
+
+size_t candidates_common(const struct candidates *c)
+{
+    if (c->n == 0) {
+        return 0;
+    }
+    size_t common = strlen(c->items[0]);
+    for (size_t i = 1; i < c->n; i++) {
+        size_t n = 0;
+        while (n < common && c->items[i][n] == c->items[0][n]) {
+            n++;
+        }
+        common = n;
+    }
+    while (common > 0 && ((unsigned char)c->items[0][common] & 0xc0) == 0x80) {
+        common--; /* Never half a character. */
+    }
+    return common;
+}
+
+static bool begins_with(const char *text, const char *word)
+{
+    return strncasecmp(text, word, strlen(word)) == 0;
+}
+
+/* ---- the words ---- */
+
+/* The text before the cursor, the lines before included. */
+struct context {
+    struct shell *shell;
+    const char *before; /* Ends at the cursor. */
+    char word[WORD_BYTES];
+    struct candidates *out;
+};
+
+static bool is_word_char(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == ':' || (unsigned char)c >= 0x80;
+}
+
+/* Copies the word that ends @end, and gives where it begins. */
+static const char *word_before(const char *begin, const char *end, char out[WORD_BYTES])
+{
+    const char *at = end;
+    while (at > begin && is_word_char(at[-1])) {
+        at--;
+    }
+    size_t bytes = (size_t)(end - at) < WORD_BYTES - 1 ? (size_t)(end - at) : WORD_BYTES - 1;
+    memcpy(out, at, bytes);
+    out[bytes] = '\0';
+    return at;
+}
+
+/* The @n-th word before the one being typed (1: the last); "" where there is none.  A mark that is
+ * no word counts as one. */
+static void previous_word(const struct context *x, unsigned n, char out[WORD_BYTES])
+{
+    const char *at = x->before + strlen(x->before) - strlen(x->word);
+    out[0] = '\0';
+    while (n-- > 0) {
+        while (at > x->before && isspace((unsigned char)at[-1])) {
+            at--;
+        }
+        if (at == x->before) {
+            out[0] = '\0';
+            return;
+        }
+        if (is_word_char(at[-1])) {
+            at = word_before(x->before, at, out);
+        } else {
+            at--;
+            out[0] = *at;
+            out[1] = '\0';
+        }
+    }
+}
+
+static bool is_one_of(const char *word, const char *const *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcasecmp(word, words[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The word behind the last FROM, INTO, UPDATE, COPY or DESCRIBE: the collection talked about. */
+static bool find_collection(const struct context *x, char out[WORD_BYTES])
+{
+    static const char *const leads[] = {"from", "into", "update", "copy", "describe"};
+    char last[WORD_BYTES] = "", word[WORD_BYTES];
+    bool is_found = false;
+    const char *at = x->before;
+    while (*at != '\0') {
+        const char *begin = at;
+        while (is_word_char(*at)) {
+            at++;
+        }
+        if (at == begin) {
+            at++;
+            continue;
+        }
+        word_before(begin, at, word);
+        if (is_one_of(last, leads, COUNT_OF(leads))) {
+            memcpy(out, word, WORD_BYTES);
+            is_found = true;
+        }
+        memcpy(last, word, WORD_BYTES);
+    }
+    return is_found;
+}
+
+/* ---- what may stand here ---- */
+
+/* A keyword in the case that the word was begun in. */
+static void add_keyword(struct context *x, const char *keyword)
+{
+    if (!begins_with(keyword, x->word)) {
+        return;
+    }
+    bool is_lower = x->word[0] != '\0' && islower((unsigned char)x->word[0]);
+    char text[WORD_BYTES];
+    size_t i = 0;
+    for (; i < sizeof(text) - 1 && keyword[i] != '\0'; i++) {
+        text[i] = (char)(is_lower ? tolower((unsigned char)keyword[i])
+                                  : toupper((unsigned char)keyword[i]));
+    }
+    text[i] = '\0';
+    add(x->out, text);
+}
+
+static void add_keywords(struct context *x)
+{
+    for (size_t i = 0; x->word[0] != '\0' && i < n_shell_keywords; i++) {
+        add_keyword(x, shell_keywords[i]);
+    }
+}
+
+/* The texts of column @name of what @vql gives, as identifiers. */
+static void add_from_server(struct context *x, const char *vql, const char *name)
+{
+    if (vc_status(x->shell->conn) != VC_CONN_OK) {
+        return;
+    }
+    vc_result *result = vc_exec(x->shell->conn, vql);
+    int column = vc_result_state(result) == VC_ROWS ? vc_column_number(result, name) : -1;
+    for (size_t row = 0; column >= 0 && row < vc_rows(result); row++) {
+        const char *text = vc_text(result, row, (size_t)column);
+        if (begins_with(text, x->word)) {
+            add(x->out, text);
+        }
+    }
+    vc_result_free(result);
+}
+
+static void add_collections(struct context *x)
+{
+    add_from_server(x, "SHOW COLLECTIONS", "name");
+}
+
+static void add_columns(struct context *x)
+{
+    char collection[WORD_BYTES], vql[WORD_BYTES + 32];
+    if (find_collection(x, collection)) {
+        snprintf(vql, sizeof(vql), "DESCRIBE %s", collection);
+        add_from_server(x, vql, "column");
+    }
+}
+
+static void add_policies(struct context *x)
+{
+    add_from_server(x, "SHOW ALL", "name");
+}
+
+static void add_views(struct context *x)
+{
+    static const char *const views[] = {"all",    "collections", "metrics",
+                                        "recall", "sessions",    "shards"};
+    for (size_t i = 0; i < COUNT_OF(views); i++) {
+        add_keyword(x, views[i]);
+    }
+}
+
+static void add_statements(struct context *x)
+{
+    for (size_t i = 0; help_topic(i) != NULL; i++) {
+        add_keyword(x, help_topic(i));
+    }
+}
+
+/* True between WITH ( and its end. */
+static bool is_in_options(const struct context *x)
+{
+    char word[WORD_BYTES];
+    for (unsigned n = 1; n < 200; n++) {
+        previous_word(x, n, word);
+        if (word[0] == '\0' || word[0] == ')' || word[0] == ';') {
+            return false;
+        }
+        if (word[0] == '(') {
+            previous_word(x, n + 1, word);
+            return strcasecmp(word, "with") == 0;
+        }
+    }
+    return false;
+}
+
+static void complete_vql(struct context *x)
+{
+    static const char *const before_collection[] = {"from", "into",     "update",
+                                                    "copy", "describe", "collection"};
+    char last[WORD_BYTES], second[WORD_BYTES];
+    previous_word(x, 1, last);
+    previous_word(x, 2, second);
+    if (last[0] == '\0' || last[0] == ';' || strcasecmp(last, "explain") == 0 ||
+        strcasecmp(last, "analyze") == 0) {
+        add_statements(x);
+    } else if (is_one_of(last, before_collection, COUNT_OF(before_collection)) &&
+               strcasecmp(second, "create") != 0) {
+        add_collections(x);
+    } else if (strcasecmp(last, "reset") == 0) {
+        add_policies(x);
+        add_keyword(x, "all");
+    } else if (strcasecmp(last, "show") == 0) {
+        add_views(x);
+        add_policies(x);
+    } else if ((strcasecmp(last, "set") == 0 && second[0] == '\0') || is_in_options(x)) {
+        add_policies(x);
+    } else {
+        add_columns(x);
+        add_keywords(x);
+    }
+}
+
+static void add_variables(struct context *x)
+{
+    char text[SHELL_NAME_BYTES + 1];
+    for (const struct variable *v = x->shell->vars; v != NULL; v = v->next) {
+        snprintf(text, sizeof(text), ":%s", v->name);
+        if (strncmp(text, x->word, strlen(x->word)) == 0) {
+            add(x->out, text);
+        }
+    }
+}
+
+/* Files whose path begins with @path. */
+static void add_files(struct candidates *out, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[SHELL_PATH_BYTES];
+    size_t folder_bytes = slash == NULL ? 0 : (size_t)(slash - path) + 1;
+    if (folder_bytes >= sizeof(folder)) {
+        return;
+    }
+    memcpy(folder, path, folder_bytes);
+    folder[folder_bytes] = '\0';
+    DIR *dir = opendir(folder_bytes == 0 ? "." : folder);
+    const char *begin = path + folder_bytes;
+    struct dirent *entry;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        char text[SHELL_PATH_BYTES + 258];
+        struct stat facts;
+        size_t bytes;
+        if (strncmp(entry->d_name, begin, strlen(begin)) != 0 ||
+            (entry->d_name[0] == '.' && begin[0] != '.')) {
+            continue;
+        }
+        bytes = (size_t)snprintf(text, sizeof(text), "%s%s", folder, entry->d_name);
+        if (stat(text, &facts) == 0 && S_ISDIR(facts.st_mode)) {
+            snprintf(text + bytes, sizeof(text) - bytes, "/");
+        }
+        add(out, text);
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    if (out->n == 1 && out->items[0][strlen(out->items[0]) - 1] == '/') {
+        out->append = '\0';
+    }
+}
+
+/* On a line that begins with a backslash. */
+static void complete_command(struct context *x, const char *line)
+{
+    const char *blank = strpbrk(line, " \t");
+    if (blank == NULL) {
+        size_t n;
+        const char *const *names = command_names(&n);
+        snprintf(x->word, sizeof(x->word), "%s", line);
+        for (size_t i = 0; i < n; i++) {
+            char text[32];
+            snprintf(text, sizeof(text), "\\%s", names[i]);
+            if (strncmp(text, line, strlen(line)) == 0) {
+                add(x->out, text);
+            }
+        }
+        return;
+    }
+    size_t bytes = (size_t)(blank - line);
+    const char *last = line + strlen(line);
+    while (last > blank && !isspace((unsigned char)last[-1]) && last[-1] != '\'') {
+        last--;
+    }
+    char before[WORD_BYTES];
+    previous_word(x, 1, before);
+    bool is_copy = strncmp(line, "\\copy", bytes) == 0 && bytes == 5;
+    bool is_file_of_copy = is_copy && (last[-1] == '\'' || strcasecmp(before, "from") == 0 ||
+                                       strcasecmp(before, "to") == 0);
+    if (strncmp(line, "\\i", bytes) == 0 || strncmp(line, "\\o", bytes) == 0 || is_file_of_copy) {
+        snprintf(x->word, sizeof(x->word), "%s", last);
+        x->out->append = last[-1] == '\'' ? '\'' : ' ';
+        add_files(x->out, last);
+    } else if (strncmp(line, "\\d", bytes) == 0 || (is_copy && strcmp(before, "copy") == 0)) {
+        add_collections(x);
+    } else if (strncmp(line, "\\h", bytes) == 0) {
+        add_statements(x);
+    } else if (is_copy) {
+        add_keyword(x, "from");
+        add_keyword(x, "to");
+        add_keyword(x, "with");
+        add_keyword(x, "format");
+        add_keyword(x, "ids");
+    }
+}
+
+void complete_line(struct shell *shell, const char *line, size_t cursor, struct candidates *out)
+{
+    *out = (struct candidates){.append = ' '};
+    struct buf before;
+    buf_init(&before, MEM_GENERAL, SHELL_TEXT_BYTES_MAX);
+    if (shell->source != NULL && shell->source->scan.text.bytes > 0) {
+        buf_bytes(&before, shell->source->scan.text.data, shell->source->scan.text.bytes);
+        buf_u8(&before, '\n');
+    }
+    size_t line_at = before.bytes;
+    buf_bytes(&before, line, cursor);
+    buf_u8(&before, '\0');
+    if (!before.failed) {
+        struct context x = {.shell = shell, .before = (const char *)before.data, .out = out};
+        word_before(x.before, x.before + strlen(x.before), x.word);
+        const char *own = x.before + line_at;
+        if (own[0] == '\\') {
+            complete_command(&x, own);
+        } else if (x.word[0] == ':') {
+            add_variables(&x);
+        } else {
+            complete_vql(&x);
+        }
+        out->word_bytes = strlen(x.word);
+    }
+    buf_fini(&before);
+    if (out->n > 1) {
+        qsort(out->items, out->n, sizeof(*out->items), compare);
+    }
+}

@@ -1,0 +1,247 @@
+/* What the files of vsql share.
+ *
+ *   main.c       options, connecting, exit codes
+ *   source.c     where text comes from (terminal, file, -c), line by line; the main loop
+ *   scan.c       lines -> statements and backslash commands
+ *   statement.c  a statement -> the server -> results; Ctrl-C cancels it
+ *   command.c    backslash commands, from one table
+ *   copy.c       the data of COPY and \copy
+ *   print.c      results as tables;  text.c: widths of UTF-8;  report.c: errors with a caret
+ *   edit.c complete.c   line editing, history, completion
+ *
+ * vsql is one thread.  The only state outside of struct shell is the pipe that the handler of
+ * SIGINT writes to (interrupt.c). */
+#ifndef VECTRON_SHELL_INT_H
+#define VECTRON_SHELL_INT_H
+
+#include <stdio.h>
+
+#include "base/base.h"
+#include "client/vclient.h"
+
+enum {
+    SHELL_TEXT_BYTES_MAX = 64 << 20, /* Of one statement; the server's own limit is lower. */
+    SHELL_NAME_BYTES = 64,           /* Of a variable's name. */
+    SHELL_PATH_BYTES = 4096,
+    SHELL_SOURCES_MAX = 32, /* \i inside of \i. */
+    SHELL_ARGS_MAX = 16,    /* Of a backslash command. */
+};
+
+enum exit_code {
+    EXIT_OK = 0,
+    EXIT_OWN = 1,
+    EXIT_CONNECTION = 2,
+    EXIT_SCRIPT = 3
+};
+
+/* ---- variables ---- */
+
+struct variable {
+    struct variable *next;
+    char name[SHELL_NAME_BYTES];
+    char *value;
+};
+
+const char *vars_get(const struct variable *list, const char *name); /* or NULL */
+bool vars_set(struct variable **list, const char *name, const char *value) WARN_UNUSED;
+void vars_unset(struct variable **list, const char *name);
+void vars_free(struct variable **list);
+bool vars_name_is_valid(const char *name);
+bool text_is_on(const char *text, bool *on); /* on true yes 1, off false no 0; false: neither. */
+
+/* ---- scanning ---- */
+
+enum scan_state {
+    SCAN_PLAIN,
+    SCAN_QUOTE,
+    SCAN_IDENTIFIER,
+    SCAN_COMMENT
+};
+
+struct scanner {
+    enum scan_state state;
+    uint32_t parens;   /* Open parentheses and brackets. */
+    uint32_t comments; /* Comments nest. */
+    struct buf line;   /* The last line; a copy, for COPY reads on in the source. */
+    const char *at;    /* In it. */
+    struct buf text;   /* The statement so far, variables put in. */
+};
+
+enum scan_result {
+    SCAN_MORE,      /* The line is used up. */
+    SCAN_STATEMENT, /* scanner.text holds one; scan_reset when it is done with. */
+    SCAN_COMMAND,   /* A backslash outside of quotes: scanner.at is behind it. */
+};
+void scan_init(struct scanner *s);
+void scan_fini(struct scanner *s);
+void scan_reset(struct scanner *s);
+void scan_line(struct scanner *s, const char *line);
+enum scan_result scan_next(struct scanner *s, const struct variable *vars);
+bool scan_is_empty(const struct scanner *s); /* Nothing but blanks and comments. */
+char scan_prompt(const struct scanner *s);   /* '=' fresh, '-' going on, '\'' '"' '(' '*' inside. */
+
+/* ---- the shell ---- */
+
+enum print_format {
+    FORMAT_ALIGNED,
+    FORMAT_UNALIGNED,
+    FORMAT_CSV
+};
+enum expanded {
+    EXPANDED_OFF,
+    EXPANDED_ON,
+    EXPANDED_AUTO
+};
+
+struct settings {
+    enum print_format format;
+    enum expanded expanded;
+    bool tuples_only, is_quiet, timing;
+    char separator[16];
+};
+
+struct source {
+    struct source *outer;
+    const char *name; /* For errors; NULL: the terminal, standard input or -c. */
+    FILE *file;       /* One of these two; neither: the terminal. */
+    const char *text;
+    uint64_t line;
+    char *line_text; /* Owned; the line last read. */
+    size_t line_room;
+    struct scanner scan;
+};
+
+struct shell {
+    vc_conn *conn;
+    char *conninfo;
+    struct variable *vars;
+    struct settings set;
+    FILE *out; /* Standard output, or what \o opened. */
+    struct source *source;
+    unsigned n_sources;
+    struct edit *edit; /* NULL where the input is no terminal. */
+    bool is_interactive;
+    bool is_quitting;
+    enum exit_code exit_code;
+    struct bar *bar; /* Of what is running; NULL where none is shown. */
+};
+
+bool shell_connect(struct shell *shell); /* Tells what went wrong. */
+/* A fault of vsql's own or of its user's: "vsql: message" on standard error.  Gives false. */
+bool shell_complain(struct shell *shell, const char *format, ...) PRINTF_LIKE(2, 3);
+bool shell_stops_on_error(const struct shell *shell);
+
+/* ---- sources ---- */
+
+/* The next line without its newline, or NULL at the end.  @prompt is for the terminal. */
+const char *source_read(struct shell *shell, struct source *source, const char *prompt);
+/* Runs all of it.  False where something failed. */
+bool source_run_text(struct shell *shell, const char *text);
+bool source_run_file(struct shell *shell, const char *path); /* "-": standard input. */
+bool source_run_terminal(struct shell *shell);
+
+/* ---- statements ---- */
+
+/* Sends @vql, shows all results and errors.  False where it failed. */
+bool statement_run(struct shell *shell, const char *vql);
+/* Waits until a result or copy data can be taken without blocking; Ctrl-C cancels meanwhile. */
+void statement_wait(struct shell *shell);
+vc_result *statement_result(struct shell *shell); /* vc_get_result behind that wait. */
+/* After the last result: notices a lost connection and connects again where that helps. */
+void statement_after(struct shell *shell);
+void print_time(struct shell *shell, uint64_t micros);
+
+/* ---- COPY ---- */
+
+/* The result just taken was VC_COPY_IN or VC_COPY_OUT: moves the data from or to the source and
+ * out of the shell.  False where the client's side failed. */
+bool copy_in_from_source(struct shell *shell, const vc_result *result);
+bool copy_out_to(struct shell *shell, FILE *file);
+/* \copy: @arguments is all that follows the word. */
+bool copy_command(struct shell *shell, const char *arguments);
+
+/* What \copy's arguments say. */
+struct copy_plan {
+    char head[1024]; /* COLLECTION [(columns)] */
+    bool is_from;
+    char file[SHELL_PATH_BYTES]; /* "": standard input or output */
+    char ids[SHELL_PATH_BYTES];  /* "": none */
+    char format[16];
+    char options[2048]; /* The others, as they were written, with commas between. */
+};
+enum errcode copy_plan_parse(const char *arguments, struct copy_plan *out,
+                             struct err *err) WARN_UNUSED;
+
+/* ---- progress ---- */
+
+struct bar;
+struct bar *bar_new(const char *what, const char *unit, uint64_t total); /* NULL: no terminal. */
+void bar_update(struct bar *bar, uint64_t done);
+void bar_phase(struct bar *bar, const char *phase, uint64_t done, uint64_t total);
+void bar_free(struct bar *bar); /* Wipes it. */
+/* "[###---]  41%  12,000 rows  3,000 rows/s  0:07 left", at most @columns wide. */
+struct bar_state {
+    const char *what, *unit;
+    uint64_t done, total, elapsed_us;
+};
+void bar_render(const struct bar_state *state, unsigned columns, char *out, size_t bytes);
+
+/* ---- printing ---- */
+
+void print_result(struct shell *shell, vc_result *result);
+void print_tag(struct shell *shell, const vc_result *result);
+/* An error or notice, with the line of @vql and a caret where it has a position. */
+void report_result(struct shell *shell, const vc_result *result, const char *vql);
+/* "LINE 2: ...text..." and the caret below it, for byte @position (from 1) of @vql. */
+void report_position(struct buf *out, const char *vql, size_t position);
+void screen_size(unsigned *rows, unsigned *columns);
+
+/* Columns of a terminal that UTF-8 @text takes; control characters count as they are shown. */
+unsigned text_width(const char *text, size_t bytes);
+/* The next character: its bytes, and its columns in *width. */
+size_t text_next(const char *text, size_t bytes, unsigned *width);
+/* Appends @text with control characters escaped. */
+void text_escape(struct buf *out, const char *text, size_t bytes);
+/* Appends a value as tables show it: a vector shortened. */
+void text_value(struct buf *out, const vc_value *value, const char *text);
+
+/* ---- commands, help ---- */
+
+/* @line is what follows the backslash.  False where it failed. */
+bool command_run(struct shell *shell, const char *line);
+const char *const *command_names(size_t *n);
+void help_commands(FILE *out);
+void help_options(FILE *out);
+/* \h: the list of statements, or those that begin with @topic.  False where none does. */
+bool help_statement(FILE *out, const char *topic);
+const char *help_topic(size_t i); /* NULL behind the last. */
+
+/* ---- the terminal ---- */
+
+struct edit *edit_new(struct shell *shell);
+void edit_free(struct edit *edit); /* Saves the history. */
+/* A line, borrowed until the next call; NULL at the end of input.  *is_interrupted: Ctrl-C. */
+const char *edit_line(struct edit *edit, const char *prompt, bool *is_interrupted);
+/* The candidates for the word that ends at @cursor of @line.  Each is malloc'd, as the array is. */
+struct candidates {
+    char **items;
+    size_t n;
+    size_t word_bytes; /* Of the word that they replace. */
+    char append;       /* What follows a single match; 0: nothing. */
+};
+void complete_line(struct shell *shell, const char *line, size_t cursor, struct candidates *out);
+void candidates_free(struct candidates *c);
+size_t candidates_common(const struct candidates *c); /* Bytes that all begin with. */
+/* Keywords of VQL, lower case, sorted; made from the parser's table at build time. */
+extern const char *const shell_keywords[];
+extern const size_t n_shell_keywords;
+
+void interrupt_init(void);
+bool interrupt_take(void); /* True where Ctrl-C was pressed since the last call. */
+int interrupt_fd(void);    /* Readable when it was. */
+
+FILE *pager_open(struct shell *shell, size_t lines,
+                 unsigned columns); /* shell->out: none needed. */
+void pager_close(struct shell *shell, FILE *file);
+
+#endif

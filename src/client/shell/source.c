@@ -1,0 +1,207 @@
+/* Where text comes from, and the main loop: line -> scanner -> statements and commands.
+ *
+ * Sources nest (\i); each has a scanner of its own, so a file cannot end in the middle of an outer
+ * statement.  The innermost is also where COPY ... FROM STDIN finds its lines. */
+#include "client/shell/shell_int.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void prompt_text(const struct scanner *scan, char out[32])
+{
+    snprintf(out, 32, "vectron%c> ", scan_prompt(scan));
+}
+
+static const char *read_terminal(struct shell *shell, const char *prompt)
+{
+    for (;;) {
+        bool is_interrupted;
+        const char *line = edit_line(shell->edit, prompt, &is_interrupted);
+        if (!is_interrupted) {
+            return line;
+        }
+        /* Ctrl-C clears what was typed, the lines before included. */
+        scan_reset(&shell->source->scan);
+        prompt = "vectron=> ";
+    }
+}
+
+static const char *read_file(struct source *source)
+{
+    ssize_t n = getline(&source->line_text, &source->line_room, source->file);
+    if (n < 0) {
+        return NULL;
+    }
+    while (n > 0 && (source->line_text[n - 1] == '\n' || source->line_text[n - 1] == '\r')) {
+        source->line_text[--n] = '\0';
+    }
+    return source->line_text;
+}
+
+static const char *read_text(struct source *source)
+{
+    if (source->text[0] == '\0') {
+        return NULL;
+    }
+    size_t bytes = strcspn(source->text, "\n");
+    free(source->line_text);
+    source->line_text = strndup(source->text, bytes);
+    source->text += bytes + (source->text[bytes] == '\n');
+    return source->line_text;
+}
+
+const char *source_read(struct shell *shell, struct source *source, const char *prompt)
+{
+    const char *line;
+    if (source->file != NULL) {
+        line = read_file(source);
+    } else if (source->text != NULL) {
+        line = read_text(source);
+    } else {
+        line = read_terminal(shell, prompt);
+    }
+    if (line != NULL) {
+        source->line++;
+        const char *echo = vars_get(shell->vars, "ECHO");
+        bool is_terminal = source->file == NULL && source->text == NULL;
+        if (echo != NULL && strcmp(echo, "all") == 0 && !is_terminal) {
+            fprintf(shell->out, "%s\n", line);
+            fflush(shell->out);
+        }
+    }
+    return line;
+}
+
+/* ---- the loop ---- */
+
+/* Runs the statement that the scanner holds. */
+static bool run_scanned(struct shell *shell, struct scanner *scan)
+{
+    if (scan_is_empty(scan)) {
+        scan_reset(scan);
+        return true;
+    }
+    buf_u8(&scan->text, '\0');
+    bool is_ok = scan->text.failed ? shell_complain(shell, "a statement is longer than %d MiB",
+                                                    SHELL_TEXT_BYTES_MAX >> 20)
+                                   : statement_run(shell, (const char *)scan->text.data);
+    scan_reset(scan);
+    return is_ok;
+}
+
+/* "exit", "quit" and "help" alone on a line, as people type them. */
+static bool is_plain_word(struct shell *shell, const char *line)
+{
+    char word[8];
+    char rest;
+    if (sscanf(line, " %7[a-z] %c", word, &rest) != 1) {
+        return false;
+    }
+    if (strcmp(word, "exit") == 0 || strcmp(word, "quit") == 0) {
+        shell->is_quitting = true;
+        return true;
+    }
+    if (strcmp(word, "help") == 0) {
+        fputs("Statements end with a semicolon.  \\? lists commands, \\h statements, \\q leaves.\n",
+              shell->out);
+        return true;
+    }
+    return false;
+}
+
+/* All that one line completes.  False where something failed and the source is to end. */
+static bool run_line(struct shell *shell, struct source *source, const char *line, bool *failed)
+{
+    struct scanner *scan = &source->scan;
+    bool is_terminal = source->file == NULL && source->text == NULL;
+    if (is_terminal && scan_is_empty(scan) && is_plain_word(shell, line)) {
+        return true;
+    }
+    scan_line(scan, line);
+    while (!shell->is_quitting) {
+        bool is_ok = true;
+        switch (scan_next(scan, shell->vars)) {
+        case SCAN_MORE:
+            return true;
+        case SCAN_STATEMENT:
+            is_ok = run_scanned(shell, scan);
+            break;
+        case SCAN_COMMAND:
+            is_ok = command_run(shell, scan->at);
+            scan->at = ""; /* It takes the whole line. */
+            break;
+        }
+        *failed = *failed || !is_ok;
+        if (!is_ok && (shell_stops_on_error(shell) || source->text != NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool source_run(struct shell *shell, struct source *source)
+{
+    if (shell->n_sources == SHELL_SOURCES_MAX) {
+        return shell_complain(shell, "files include each other more than %d deep",
+                              SHELL_SOURCES_MAX);
+    }
+    source->outer = shell->source;
+    shell->source = source;
+    shell->n_sources++;
+    scan_init(&source->scan);
+    bool failed = false, goes_on = true;
+    const char *line = NULL;
+    while (goes_on && !shell->is_quitting) {
+        char prompt[32];
+        prompt_text(&source->scan, prompt);
+        line = source_read(shell, source, prompt);
+        if (line == NULL) {
+            break;
+        }
+        goes_on = run_line(shell, source, line, &failed);
+    }
+    bool is_terminal = source->file == NULL && source->text == NULL;
+    if (goes_on && !shell->is_quitting && !is_terminal && !run_scanned(shell, &source->scan)) {
+        failed = true; /* The last statement needs no semicolon. */
+    }
+    if (failed && shell_stops_on_error(shell) && !shell->is_interactive && source->text == NULL &&
+        shell->exit_code == EXIT_OK) {
+        shell->exit_code = EXIT_SCRIPT;
+        shell->is_quitting = true;
+    }
+    scan_fini(&source->scan);
+    free(source->line_text);
+    shell->source = source->outer;
+    shell->n_sources--;
+    return !failed;
+}
+
+bool source_run_text(struct shell *shell, const char *text)
+{
+    struct source source = {.text = text};
+    return source_run(shell, &source);
+}
+
+bool source_run_file(struct shell *shell, const char *path)
+{
+    struct source source = {.file = stdin};
+    if (strcmp(path, "-") != 0) {
+        source.name = path;
+        source.file = fopen(path, "r");
+        if (source.file == NULL) {
+            return shell_complain(shell, "%s: %s", path, strerror(errno));
+        }
+    }
+    bool is_ok = source_run(shell, &source);
+    if (source.file != stdin) {
+        fclose(source.file);
+    }
+    return is_ok;
+}
+
+bool source_run_terminal(struct shell *shell)
+{
+    struct source source = {0};
+    return source_run(shell, &source);
+}
