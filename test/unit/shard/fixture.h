@@ -1,0 +1,75 @@
+/* A shard in a directory of its own, on a log of its own, and short ways to write and read it. */
+#ifndef VECTRON_TEST_SHARD_FIXTURE_H
+#define VECTRON_TEST_SHARD_FIXTURE_H
+
+#include "../unit.h"
+#include "shard/shard.h"
+
+enum {
+    DIM = 8,
+    GROUP = 9,
+    /* Columns of the schema that most tests use. */
+    ID = 0,
+    EMBEDDING = 1,
+    TITLE = 2,
+    YEAR = 3,
+    N_COLUMNS = 4,
+};
+
+struct fixture {
+    char *directory;
+    struct schema schema;
+    struct policy_set file;
+    struct repl *repl;
+    struct shard_host *host;
+    struct shard *shard;
+    struct arena *arena;
+};
+
+/* id TEXT PRIMARY KEY, embedding VECTOR(DIM) L2, title TEXT, year INT NOT NULL */
+void fixture_init(struct fixture *f);
+void fixture_fini(struct fixture *f);
+void fixture_policy(struct fixture *f, const char *name, const char *text);
+void fixture_start(struct fixture *f); /* Opens all. */
+void fixture_stop(struct fixture *f);  /* Closes all, as a shutdown does. */
+enum errcode fixture_try_start(struct fixture *f, struct err *err);
+void fixture_path(const struct fixture *f, const char *name, char *out, size_t bytes);
+
+/* A vector that is a function of @i alone. */
+void make_vector(uint64_t i, float out[DIM]);
+
+/* A command is sent and waited for. */
+enum errcode send_command(struct fixture *f, struct shard_command *command, enum ack ack,
+                          uint64_t *rows, struct err *err);
+struct shard_command *new_command(struct fixture *f);
+/* Key "k<i>", vector of @v (0: null), title @title (NULL: null), year @year. */
+void add_row(struct shard_command *command, enum shard_op op, uint64_t i, uint64_t v,
+             const char *title, int64_t year);
+void add_stamped(struct shard_command *command, enum shard_op op, uint64_t i, uint64_t v,
+                 const char *title, int64_t year, uint32_t stamp);
+/* One row, acknowledged visible. */
+enum errcode write_row(struct fixture *f, enum shard_op op, uint64_t i, uint64_t v,
+                       const char *title, int64_t year, struct err *err);
+enum errcode delete_row(struct fixture *f, uint64_t i, struct err *err);
+/* Rows [from, to), in commands of @batch rows: row i has vector i and year i. */
+void insert_rows(struct fixture *f, uint64_t from, uint64_t to, uint64_t batch);
+
+/* What row "k<i>" is; false where there is none. */
+struct seen {
+    uint64_t number;
+    uint32_t stamp;
+    bool has_vector;
+    float vector[DIM];
+    char title[64]; /* "<null>" */
+    int64_t year;
+};
+bool see_row(struct fixture *f, uint64_t i, struct seen *out);
+bool see_in_view(struct fixture *f, struct shard_view *view, uint64_t i, struct seen *out);
+uint64_t count_rows(struct fixture *f);
+/* The nearest row's number to vector @v, and its distance. */
+uint64_t nearest(struct fixture *f, uint64_t v, float *distance);
+void wait_until_linked(struct fixture *f);
+/* A figure of all rows and of the keys' order of numbers: equal where the content is. */
+uint64_t content_hash(struct fixture *f);
+
+#endif
