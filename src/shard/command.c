@@ -297,9 +297,12 @@ enum errcode command_next(struct command_reader *c, struct command_row *out, str
     struct reader *r = &c->reader;
     uint8_t number = reader_u8(r);
     const struct operation *operation = find_operation(number);
-    if (operation == NULL) {
+    if (operation == NULL && !r->failed) {
         return err_set(err, ERR_FORMAT_UNSUPPORTED, "a command with an unknown operation %u",
                        number);
+    }
+    if (operation == NULL) {
+        return err_set(err, ERR_CORRUPT, "a command ends where a row should be");
     }
     *out = (struct command_row){.op = (enum shard_op)(operation - operations)};
     if (operation->has_columns) {

@@ -1,9 +1,22 @@
 # Unit tests of src/shard: test_NAME.c, added to check_PROGRAMS and TESTS.
 SHARD_TEST_LIBS = $(SHARD_LIBS) $(CMOCKA_LIBS)
 SHARD_FIXTURE = test/unit/shard/fixture.c test/unit/shard/fixture.h
-shard_tests = test/unit/shard/test_writes
+shard_tests = \
+    test/unit/shard/test_codecs \
+    test/unit/shard/test_recovery \
+    test/unit/shard/test_views \
+    test/unit/shard/test_writes
 check_PROGRAMS += $(shard_tests)
 TESTS += $(shard_tests)
+test_unit_shard_test_codecs_SOURCES = test/unit/shard/test_codecs.c
+test_unit_shard_test_codecs_CFLAGS = $(TEST_CFLAGS)
+test_unit_shard_test_codecs_LDADD = $(SHARD_TEST_LIBS)
+test_unit_shard_test_views_SOURCES = test/unit/shard/test_views.c $(SHARD_FIXTURE)
+test_unit_shard_test_views_CFLAGS = $(TEST_CFLAGS)
+test_unit_shard_test_views_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_writes_SOURCES = test/unit/shard/test_writes.c $(SHARD_FIXTURE)
 test_unit_shard_test_writes_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_writes_LDADD = $(SHARD_TEST_LIBS)
+test_unit_shard_test_recovery_SOURCES = test/unit/shard/test_recovery.c $(SHARD_FIXTURE)
+test_unit_shard_test_recovery_CFLAGS = $(TEST_CFLAGS)
+test_unit_shard_test_recovery_LDADD = $(SHARD_TEST_LIBS)
