@@ -414,6 +414,13 @@ static enum errcode feed_vectors(const struct shard *shard, struct vector_index 
     return code;
 }
 
+bool checkpoint_exists(const struct shard *shard, const struct vector_index *v)
+{
+    char path[SHARD_PATH_BYTES];
+    checkpoint_path(shard, v, false, path, sizeof(path));
+    return access(path, F_OK) == 0;
+}
+
 enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct store_read *read,
                              uint64_t *sequence, struct err *err)
 {

@@ -2,8 +2,9 @@
  *
  *   checkpoint good: graph at log index s, vectors from rows and dead rows,
  *                    then the changes behind s staged in the log's order     -> CATCHING_UP
- *   no checkpoint, a bad one, or a flat index: every row staged in the order
- *                    of row numbers                                          -> REBUILDING
+ *   none was needed yet: all changes staged in the log's order               -> CATCHING_UP
+ *   it is lost or bad: every row staged in the order of row numbers          -> REBUILDING
+ *   a flat index: the same, and nothing is to be linked
  *
  * What is staged is found by searches at once and linked by the indexer, so the shard serves
  * either way.  A checkpoint is never trusted: whatever is wrong with it, the log says so and the
@@ -170,44 +171,54 @@ static enum errcode make_anew(struct shard *shard, struct vector_index *v, struc
     return code;
 }
 
+/* From the checkpoint; or, where none was ever needed, from the changes alone, which are all there
+ * until a checkpoint covers them. */
+static enum errcode catch_up(struct shard *shard, struct vector_index *v, struct store_read *read,
+                             struct err *err)
+{
+    uint64_t sequence = 0;
+    enum errcode code = ERR_OK;
+    if (shard->covered == 0 && !checkpoint_exists(shard, v)) {
+        v->index = vector_index_new(shard, v, err);
+        code = v->index == NULL ? err->code : ERR_OK;
+    } else {
+        code = checkpoint_load(shard, v, read, &sequence, err);
+    }
+    if (code == ERR_OK) {
+        code = stage_changes(shard, v, read, sequence, err);
+    }
+    if (code != ERR_OK) {
+        index_free(v->index);
+        v->index = NULL;
+        return code;
+    }
+    atomic_store(&v->checkpointed, sequence);
+    mutex_lock(&v->advance);
+    if (index_pending(v->index) > 0) {
+        vector_index_move(shard, v, INDEX_CATCHING_UP, "changes behind its checkpoint");
+    }
+    mutex_unlock(&v->advance);
+    return ERR_OK;
+}
+
 enum errcode recover_index(struct shard *shard, struct vector_index *v, struct err *err)
 {
     struct store_read *read = store_read_new(shard->store, err);
-    if (read == NULL) {
-        return err->code;
-    }
-    enum errcode code = store_read_begin(read, err);
+    enum errcode code = read == NULL ? err->code : store_read_begin(read, err);
     if (code != ERR_OK) {
         store_read_free(read);
         return code;
     }
-    struct err why = {0};
-    bool is_rebuilt = v->kind == INDEX_FLAT || shard->next_row == 1;
-    const struct err *reason = NULL;
-    if (!is_rebuilt) {
-        uint64_t sequence = 0;
-        code = checkpoint_load(shard, v, read, &sequence, &why);
-        if (code == ERR_OK) {
-            code = stage_changes(shard, v, read, sequence, &why);
+    if (v->kind == INDEX_FLAT) {
+        code = make_anew(shard, v, read, NULL, err);
+    } else {
+        struct err why = {0};
+        code = catch_up(shard, v, read, &why);
+        if (code == ERR_OUT_OF_MEMORY) {
+            *err = why;
+        } else if (code != ERR_OK) {
+            code = make_anew(shard, v, read, &why, err);
         }
-        if (code == ERR_OK) {
-            atomic_store(&v->checkpointed, sequence);
-            mutex_lock(&v->advance);
-            if (index_pending(v->index) > 0) {
-                vector_index_move(shard, v, INDEX_CATCHING_UP, "changes behind its checkpoint");
-            }
-            mutex_unlock(&v->advance);
-        } else {
-            index_free(v->index);
-            v->index = NULL;
-            is_rebuilt = code != ERR_OUT_OF_MEMORY;
-            reason = &why;
-        }
-    }
-    if (is_rebuilt) {
-        code = make_anew(shard, v, read, reason, err);
-    } else if (code != ERR_OK) {
-        *err = why;
     }
     store_read_end(read);
     store_read_free(read);

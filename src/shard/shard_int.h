@@ -336,6 +336,7 @@ enum errcode recover_index(struct shard *shard, struct vector_index *v,
  * Every failure but OUT_OF_MEMORY means: make it anew. */
 enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct store_read *read,
                              uint64_t *sequence, struct err *err) WARN_UNUSED;
+bool checkpoint_exists(const struct shard *shard, const struct vector_index *v);
 enum errcode checkpoint_write(struct shard *shard, struct vector_index *v,
                               struct err *err) WARN_UNUSED;
 void checkpoint_path(const struct shard *shard, const struct vector_index *v, bool is_temporary,

@@ -13,9 +13,9 @@ enum {
 
 static struct schema make_schema(enum value_type key)
 {
-    static const enum value_type types[N_COLUMNS] = {TYPE_TEXT, TYPE_INT,       TYPE_FLOAT,
-                                                     TYPE_BOOL, TYPE_UUID,      TYPE_TIMESTAMP,
-                                                     TYPE_JSON, TYPE_VECTOR,    TYPE_TEXT};
+    static const enum value_type types[N_COLUMNS] = {TYPE_TEXT, TYPE_INT,    TYPE_FLOAT,
+                                                     TYPE_BOOL, TYPE_UUID,   TYPE_TIMESTAMP,
+                                                     TYPE_JSON, TYPE_VECTOR, TYPE_TEXT};
     struct schema s = {.id = 1, .n_columns = N_COLUMNS};
     for (uint32_t i = 0; i < N_COLUMNS; i++) {
         s.columns[i].type = types[i];
@@ -306,8 +306,8 @@ static void changes_read_back_and_damaged_ones_are_refused(void **state)
 {
     (void)state;
     static const uint64_t deleted[] = {7, 3, 1000000, 999, UINT64_MAX};
-    struct change change = {.first_row = 1u << 20, .n_rows = 300, .n_deleted = COUNT_OF(deleted),
-                            .deleted = deleted};
+    struct change change = {
+        .first_row = 1u << 20, .n_rows = 300, .n_deleted = COUNT_OF(deleted), .deleted = deleted};
     struct arena *arena = arena_new(MEM_GENERAL, SIZE_MAX);
     struct buf b;
     struct err err = {0};

@@ -1,4 +1,5 @@
-/* What a restart finds: after a shutdown, after kill -9 at any stage, and when files are damaged. */
+/* What a restart finds: after a shutdown, after kill -9 at any stage, and when files are damaged.
+ */
 #include "fixture.h"
 
 #include <fcntl.h>
@@ -63,7 +64,9 @@ static void check_all_are_found(struct fixture *f, uint64_t from, uint64_t to)
 
 /* ---- a history of writes that any run can be cut into ---- */
 
-enum { HISTORY_STEPS = 60 };
+enum {
+    HISTORY_STEPS = 60
+};
 
 /* Inserts, deletes, updates that move vectors and updates that do not; a function of @step. */
 static void write_step(struct fixture *f, uint64_t step)
@@ -144,7 +147,13 @@ static void a_shard_that_was_restarted_often_is_as_one_that_never_was(void **sta
     expect_outcome(f, expected);
 }
 
-enum stage { KILL_AT_ONCE, KILL_AFTER_FLUSH, KILL_AFTER_CHECKPOINT, KILL_MIXED, STAGE_COUNT };
+enum stage {
+    KILL_AT_ONCE,
+    KILL_AFTER_FLUSH,
+    KILL_AFTER_CHECKPOINT,
+    KILL_MIXED,
+    STAGE_COUNT
+};
 
 /* In a child: opens, goes on with the history, and dies by kill -9. */
 static void run_and_die(struct fixture *f, uint64_t from, uint64_t to, enum stage stage)
