@@ -392,10 +392,10 @@ static inline void walk_keys(struct walk *w, const uint32_t *slots, size_t n, fl
 /* By the crew, or by this thread where there is none. */
 void crew_run(const struct index_crew *crew, size_t n, void (*run)(void *arg, size_t i), void *arg);
 
-/* Algorithm 4: of n candidates, nearest first, up to max that are nearer to the base than to any
- * one chosen before.  Returns how many stand in out. */
-size_t select_neighbours(const struct index *index, const struct candidate *sorted, size_t n,
-                         size_t max, uint32_t *out);
+/* Algorithm 4: of n candidates around @base, nearest first, up to max that are nearer to it than to
+ * any one chosen before.  Returns how many stand in out.  May change the order of ties. */
+size_t select_neighbours(const struct index *index, uint32_t base, struct candidate *sorted,
+                         size_t n, size_t max, uint32_t *out);
 /* True where @c is nearer to the base than to each of @chosen. */
 bool select_accepts(const struct index *index, struct candidate c, const uint32_t *chosen,
                     size_t n_chosen);

@@ -70,7 +70,8 @@ static bool choose_own(struct chunk *chunk, size_t i, unsigned layer, const floa
         }
     }
     uint32_t links[LINKS_MAX];
-    size_t n = select_neighbours(chunk->index, both->items, both->n, slots->m, links);
+    size_t n =
+        select_neighbours(chunk->index, chunk->slots[i], both->items, both->n, slots->m, links);
     links_write(slots, chunk->slots[i], layer, links, n);
     return true;
 }
@@ -193,7 +194,7 @@ static void link_back(const struct index *index, const struct back *back)
         return;
     }
     candidates_around(index, back->target, links, n + 1, sorted);
-    size_t n_kept = select_neighbours(index, sorted, n + 1, max, kept);
+    size_t n_kept = select_neighbours(index, back->target, sorted, n + 1, max, kept);
     for (size_t i = 0; i < n; i++) {
         if (!contains(kept, n_kept, links[i])) {
             edge_dropped(index, back->layer, back->target, links[i]);

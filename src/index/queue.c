@@ -75,8 +75,10 @@ void queue_append(struct queue *q, uint64_t position, struct op op)
 void queue_publish(struct queue *q, uint64_t tail, uint64_t sequence)
 {
     mutex_lock(&q->lock);
-    CHECK(sequence >= q->sequence_staged);
-    q->sequence_staged = sequence;
+    /* A smaller one is a replay of what a checkpoint holds, and stages nothing. */
+    CHECK(sequence >= q->sequence_staged ||
+          tail == atomic_load_explicit(&q->tail, memory_order_relaxed));
+    q->sequence_staged = sequence > q->sequence_staged ? sequence : q->sequence_staged;
     atomic_store_explicit(&q->tail, tail, memory_order_release);
     mutex_unlock(&q->lock);
 }

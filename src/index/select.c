@@ -29,14 +29,43 @@ bool select_accepts(const struct index *index, struct candidate c, const uint32_
     return accepts(index, &space, c, chosen, n_chosen);
 }
 
-size_t select_neighbours(const struct index *index, const struct candidate *sorted, size_t n,
-                         size_t max, uint32_t *out)
+/* Candidates at one distance, mostly copies of one vector, in an order that is another one for each
+ * base: in the order of row numbers all copies would list the same few, and nobody the rest. */
+static void mix_ties(const struct index *index, uint32_t base, struct candidate *tied, size_t n)
+{
+    const struct slots *slots = &index->slots;
+    uint64_t salt = hash_u64(node_at(slots, base)->row);
+    for (size_t i = 1; i < n; i++) {
+        struct candidate moving = tied[i];
+        uint64_t rank = hash_u64(node_at(slots, moving.slot)->row ^ salt);
+        size_t at = i;
+        while (at > 0 && hash_u64(node_at(slots, tied[at - 1].slot)->row ^ salt) > rank) {
+            tied[at] = tied[at - 1];
+            at--;
+        }
+        tied[at] = moving;
+    }
+}
+
+size_t select_neighbours(const struct index *index, uint32_t base, struct candidate *sorted,
+                         size_t n, size_t max, uint32_t *out)
 {
     struct space space = space_of(index);
-    size_t n_chosen = 0;
+    size_t n_chosen = 0, run_end = 0, n_tied = 0;
     for (size_t i = 0; i < n && n_chosen < max; i++) {
-        if (accepts(index, &space, sorted[i], out, n_chosen)) {
+        if (i == run_end) {
+            while (run_end < n && sorted[run_end].key == sorted[i].key) {
+                run_end++;
+            }
+            if (run_end > i + 1) {
+                mix_ties(index, base, sorted + i, run_end - i);
+            }
+            n_tied = 0;
+        }
+        /* Copies of the base do not fill its list: the rest leads out of them. */
+        if (n_tied < (max + 1) / 2 && accepts(index, &space, sorted[i], out, n_chosen)) {
             out[n_chosen++] = sorted[i].slot;
+            n_tied++;
         }
     }
     return n_chosen;

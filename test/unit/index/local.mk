@@ -1,12 +1,22 @@
 # Unit tests of src/index: test_NAME.c, added to check_PROGRAMS and TESTS.
 INDEX_FIXTURE = test/unit/index/fixture.c test/unit/index/fixture.h
 INDEX_TEST_LIBS = $(INDEX_LIBS) $(CMOCKA_LIBS)
-INDEX_TESTS = test/unit/index/test_kernel test/unit/index/test_recall
+INDEX_TESTS = \
+    test/unit/index/test_graph \
+    test/unit/index/test_kernel \
+    test/unit/index/test_recall \
+    test/unit/index/test_save
 check_PROGRAMS += $(INDEX_TESTS)
 TESTS += $(INDEX_TESTS)
+test_unit_index_test_graph_SOURCES = test/unit/index/test_graph.c $(INDEX_FIXTURE)
+test_unit_index_test_graph_CFLAGS = $(TEST_CFLAGS)
+test_unit_index_test_graph_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_kernel_SOURCES = test/unit/index/test_kernel.c $(INDEX_FIXTURE)
 test_unit_index_test_kernel_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_kernel_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_recall_SOURCES = test/unit/index/test_recall.c $(INDEX_FIXTURE)
 test_unit_index_test_recall_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_recall_LDADD = $(INDEX_TEST_LIBS)
+test_unit_index_test_save_SOURCES = test/unit/index/test_save.c $(INDEX_FIXTURE)
+test_unit_index_test_save_CFLAGS = $(TEST_CFLAGS)
+test_unit_index_test_save_LDADD = $(INDEX_TEST_LIBS)
