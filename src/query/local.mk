@@ -1,3 +1,31 @@
 noinst_LIBRARIES += src/query/libquery.a
-src_query_libquery_a_SOURCES = src/query/query.h
+src_query_libquery_a_SOURCES = \
+    src/query/alarm.c \
+    src/query/analyze.c \
+    src/query/catalog.c \
+    src/query/copy_csv.c \
+    src/query/copy_in.c \
+    src/query/copy_out.c \
+    src/query/copy_plan.c \
+    src/query/copy_rows.c \
+    src/query/cursor.c \
+    src/query/database.c \
+    src/query/ddl.c \
+    src/query/explain.c \
+    src/query/expr_compile.c \
+    src/query/expr_eval.c \
+    src/query/insert.c \
+    src/query/modify.c \
+    src/query/pool.c \
+    src/query/portal.c \
+    src/query/portal_step.c \
+    src/query/prepared.c \
+    src/query/query.h src/query/query_int.h \
+    src/query/search.c \
+    src/query/search_plan.c \
+    src/query/select.c \
+    src/query/session.c \
+    src/query/set.c \
+    src/query/sort.c \
+    src/query/views.c src/query/views.def
 QUERY_LIBS = src/query/libquery.a src/parser/libparser.a src/pd/libpd.a $(SHARD_LIBS)

@@ -62,10 +62,11 @@ bool database_cancel(struct database *db, uint64_t session, uint64_t secret);
 
 /* Prepares the first statement of @text; *rest is where the next begins; *out is NULL where there
  * is none.  types[i] (enum value_type, 0 = unknown) for $1.. may be fewer than the statement has.
- * A prepared statement that outlives a change of its collection is analyzed again when it is run. */
+ * A prepared statement that outlives a change of its collection is analyzed again when it is run.
+ */
 enum errcode prepared_new(struct query_session *session, const char *text, size_t bytes,
-                          const uint8_t *types, size_t n_types, struct prepared **out,
-                          size_t *rest, struct err *err) WARN_UNUSED;
+                          const uint8_t *types, size_t n_types, struct prepared **out, size_t *rest,
+                          struct err *err) WARN_UNUSED;
 void prepared_free(struct prepared *prepared); /* Portals of it may live on. */
 size_t prepared_parameters(const struct prepared *prepared, const uint8_t **types);
 
@@ -85,7 +86,7 @@ struct portal_sink {
     void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total);
     void (*notice)(void *arg, const struct err *notice);
     void (*status)(void *arg, const char *name, const char *value); /* SET changed a policy. */
-    void (*wake)(void *arg); /* Any thread; see above. */
+    void (*wake)(void *arg);                                        /* Any thread; see above. */
     void *arg;
 };
 
@@ -106,8 +107,8 @@ enum portal_status {
     PORTAL_COPY_OUT,  /* Returned once, before the first copy_data: the owner announces it. */
     PORTAL_FAILED,    /* *err tells. */
 };
-enum portal_status portal_run(struct portal *portal, uint64_t row_limit, struct err *err)
-    WARN_UNUSED;
+enum portal_status portal_run(struct portal *portal, uint64_t row_limit,
+                              struct err *err) WARN_UNUSED;
 const char *portal_tag(const struct portal *portal);
 uint64_t portal_rows(const struct portal *portal); /* Given or changed. */
 

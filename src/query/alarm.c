@@ -1,0 +1,118 @@
+/* Alarms: one thread that calls back when a statement that waits has reached its deadline.
+ *
+ * Only statements with a timeout that wait for something else than their client set one, so the
+ * list is short and unsorted. */
+#include "query/query_int.h"
+
+struct alarms {
+    struct mutex lock;
+    struct condition changed;
+    struct alarm *first GUARDED_BY(lock);
+    bool is_stopping GUARDED_BY(lock);
+    struct thread thread;
+};
+
+static void unlink_alarm(struct alarms *alarms, struct alarm *alarm) REQUIRES(alarms->lock)
+{
+    if (alarm->prev != NULL) {
+        alarm->prev->next = alarm->next;
+    } else {
+        alarms->first = alarm->next;
+    }
+    if (alarm->next != NULL) {
+        alarm->next->prev = alarm->prev;
+    }
+    alarm->is_set = false;
+}
+
+/* Fires what is due; returns when the next one is, or UINT64_MAX. */
+static uint64_t fire_due(struct alarms *alarms) REQUIRES(alarms->lock)
+{
+    uint64_t now = clock_micros(), next_us = UINT64_MAX;
+    for (struct alarm *alarm = alarms->first; alarm != NULL;) {
+        struct alarm *next = alarm->next;
+        if (alarm->at_us <= now) {
+            unlink_alarm(alarms, alarm);
+            alarm->fire(alarm->arg);
+        } else if (alarm->at_us < next_us) {
+            next_us = alarm->at_us;
+        }
+        alarm = next;
+    }
+    return next_us;
+}
+
+static void alarms_thread(void *arg)
+{
+    struct alarms *alarms = arg;
+    mutex_lock(&alarms->lock);
+    while (!alarms->is_stopping) {
+        uint64_t next_us = fire_due(alarms);
+        if (next_us == UINT64_MAX) {
+            condition_wait(&alarms->changed, &alarms->lock);
+        } else {
+            condition_wait_until(&alarms->changed, &alarms->lock, next_us);
+        }
+    }
+    mutex_unlock(&alarms->lock);
+}
+
+struct alarms *alarms_new(struct err *err)
+{
+    struct alarms *alarms = mem_zalloc(MEM_GENERAL, sizeof(*alarms));
+    if (alarms == NULL) {
+        err_no_memory(err);
+        return NULL;
+    }
+    mutex_init(&alarms->lock);
+    condition_init(&alarms->changed);
+    if (thread_start(&alarms->thread, "alarm", alarms_thread, alarms, err) != ERR_OK) {
+        condition_fini(&alarms->changed);
+        mutex_fini(&alarms->lock);
+        mem_free(MEM_GENERAL, alarms);
+        return NULL;
+    }
+    return alarms;
+}
+
+void alarms_free(struct alarms *alarms)
+{
+    if (alarms == NULL) {
+        return;
+    }
+    mutex_lock(&alarms->lock);
+    CHECK(alarms->first == NULL);
+    alarms->is_stopping = true;
+    condition_signal(&alarms->changed);
+    mutex_unlock(&alarms->lock);
+    thread_join(&alarms->thread);
+    condition_fini(&alarms->changed);
+    mutex_fini(&alarms->lock);
+    mem_free(MEM_GENERAL, alarms);
+}
+
+void alarm_set(struct alarms *alarms, struct alarm *alarm, uint64_t at_us)
+{
+    mutex_lock(&alarms->lock);
+    if (!alarm->is_set) {
+        alarm->is_set = true;
+        alarm->prev = NULL;
+        alarm->next = alarms->first;
+        if (alarms->first != NULL) {
+            alarms->first->prev = alarm;
+        }
+        alarms->first = alarm;
+    }
+    alarm->at_us = at_us;
+    condition_signal(&alarms->changed);
+    mutex_unlock(&alarms->lock);
+}
+
+void alarm_clear(struct alarms *alarms, struct alarm *alarm)
+{
+    mutex_lock(&alarms->lock);
+    if (alarm->is_set) {
+        unlink_alarm(alarms, alarm);
+    }
+    mutex_unlock(&alarms->lock);
+}

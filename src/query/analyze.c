@@ -1,0 +1,546 @@
+/* Analysis: from a text to a plan.
+ *
+ * Names become columns, literals and parameters get types from what stands beside them, constants
+ * are folded, and whatever cannot work is refused here with its position.  What differs from
+ * statement to statement is in the verbs' files; this file has what they share. */
+#include "query/query_int.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    RESULT_COLUMNS_MAX = 4096
+};
+
+enum errcode err_at(struct err *err, uint32_t position, enum errcode code, const char *format, ...)
+{
+    char message[ERR_MESSAGE_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    err_set(err, code, "%s", message);
+    err->position = position;
+    return code;
+}
+
+/* ---- names ---- */
+
+enum errcode analyze_collection(struct analysis *a, const struct name *name, struct err *err)
+{
+    struct database *db = a->session->db;
+    const struct map *map = pd_map_acquire(db->pd);
+    const char *nearest = NULL;
+    const struct map_collection *found = map_find(map, name->text, &nearest);
+    if (found != NULL) {
+        a->plan->collection = catalog_find(db->catalog, found->schema.id);
+    }
+    if (a->plan->collection == NULL) {
+        err_at(err, name->position, ERR_UNKNOWN_COLLECTION, "there is no collection \"%s\"",
+               name->text);
+        err_collection(err, name->text);
+        if (nearest != NULL) {
+            err_hint(err, "Perhaps you meant \"%s\".", nearest);
+        } else {
+            err_hint(err, "SHOW COLLECTIONS lists them.");
+        }
+    }
+    pd_map_release(db->pd, map);
+    if (a->plan->collection == NULL) {
+        return ERR_UNKNOWN_COLLECTION;
+    }
+    a->plan->schema = &a->plan->collection->schema;
+    a->scope.schema = a->plan->schema;
+    return ERR_OK;
+}
+
+enum errcode analyze_column(struct analysis *a, const struct name *name, uint32_t *column,
+                            struct err *err)
+{
+    const struct schema *schema = a->plan->schema;
+    int found = schema_column(schema, name->text);
+    if (found >= 0) {
+        *column = (uint32_t)found;
+        return ERR_OK;
+    }
+    const char *names[COLUMNS_MAX];
+    for (uint32_t i = 0; i < schema->n_columns; i++) {
+        names[i] = schema->columns[i].name;
+    }
+    err_at(err, name->position, ERR_UNKNOWN_COLUMN, "collection \"%s\" has no column \"%s\"",
+           schema->name, name->text);
+    const char *nearest = err_nearest(name->text, names, schema->n_columns);
+    if (nearest != NULL) {
+        err_hint(err, "Perhaps you meant \"%s\".", nearest);
+    } else {
+        err_hint(err, "DESCRIBE %s lists its columns.", schema->name);
+    }
+    err_collection(err, schema->name);
+    err_column(err, name->text);
+    return ERR_UNKNOWN_COLUMN;
+}
+
+enum errcode analyze_columns(struct analysis *a, const struct name *names, size_t n,
+                             uint32_t **columns, size_t *n_columns, struct err *err)
+{
+    *n_columns = n > 0 ? n : a->plan->schema->n_columns;
+    *columns = arena_array(a->scope.arena, *n_columns, sizeof(**columns));
+    if (*columns == NULL) {
+        return err_no_memory(err);
+    }
+    struct column_mask seen = {0};
+    for (uint32_t i = 0; i < *n_columns; i++) {
+        (*columns)[i] = i;
+        enum errcode code = n > 0 ? analyze_column(a, &names[i], &(*columns)[i], err) : ERR_OK;
+        if (code != ERR_OK) {
+            return code;
+        }
+        if (mask_has(&seen, (*columns)[i])) {
+            err_at(err, names[i].position, ERR_DUPLICATE_COLUMN, "column \"%s\" is named twice",
+                   names[i].text);
+            err_column(err, names[i].text);
+            return ERR_DUPLICATE_COLUMN;
+        }
+        mask_add(&seen, (*columns)[i]);
+    }
+    return ERR_OK;
+}
+
+/* ---- WHERE ---- */
+
+static bool is_key_column(const struct analysis *a, const struct expr *e)
+{
+    return e->kind == EXPR_COLUMN && schema_column(a->plan->schema, e->name) == 0;
+}
+
+/* Where @e says key = x or key IN (x, ...), with x that no row changes, rows are found by key. */
+static enum errcode try_keys(struct analysis *a, const struct expr *e, struct err *err)
+{
+    struct expr *const *items = e->items;
+    size_t n_items = e->n_items;
+    if (e->kind == EXPR_BINARY && e->op == OP_EQ) {
+        bool is_left = is_key_column(a, e->left);
+        if (!is_left && !is_key_column(a, e->right)) {
+            return ERR_OK;
+        }
+        items = is_left ? &e->right : &e->left;
+        n_items = 1;
+    } else if (e->kind != EXPR_IN || e->is_negated || !is_key_column(a, e->left)) {
+        return ERR_OK;
+    }
+    enum value_type type = a->plan->schema->columns[0].type;
+    const struct program **programs =
+        arena_array(a->scope.arena, n_items, sizeof(const struct program *));
+    if (programs == NULL) {
+        return err_no_memory(err);
+    }
+    for (size_t i = 0; i < n_items; i++) {
+        /* What cannot become a key (2.5 for an INT) was accepted by the whole WHERE: scan. */
+        if (program_compile(&a->scope, items[i], type, &programs[i], err) != ERR_OK ||
+            programs[i]->is_per_row) {
+            return ERR_OK;
+        }
+    }
+    struct set_plan *set = set_plan_new(&a->scope, programs, n_items);
+    if (set == NULL) {
+        return err_no_memory(err);
+    }
+    a->plan->access.kind = ACCESS_KEYS;
+    a->plan->access.key_set = set->number;
+    return ERR_OK;
+}
+
+/* Looks at every condition that must hold; the parser bounds the height of the tree. */
+static enum errcode find_keys(struct analysis *a, const struct expr *e, struct err *err)
+{
+    if (a->plan->access.kind == ACCESS_KEYS) {
+        return ERR_OK;
+    }
+    if (e->kind != EXPR_BINARY || e->op != OP_AND) {
+        return try_keys(a, e, err);
+    }
+    enum errcode code = find_keys(a, e->left, err);
+    return code == ERR_OK ? find_keys(a, e->right, err) : code;
+}
+
+enum errcode analyze_where(struct analysis *a, const struct expr *where, struct err *err)
+{
+    struct access *access = &a->plan->access;
+    if (where == NULL) {
+        return ERR_OK;
+    }
+    enum errcode code = program_compile(&a->scope, where, TYPE_BOOL, &access->where, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    access->columns = access->where->columns;
+    access->shown = where;
+    return a->plan->schema != NULL ? find_keys(a, where, err) : ERR_OK;
+}
+
+/* ---- the select list ---- */
+
+static void name_column(struct result_column *column, const struct target *target)
+{
+    const char *name = target->alias;
+    if (name == NULL) {
+        bool has_name = target->expr->kind == EXPR_COLUMN || target->expr->kind == EXPR_CALL;
+        name = has_name ? target->expr->name : "?column?";
+    }
+    snprintf(column->name, sizeof(column->name), "%s", name);
+}
+
+static size_t star_width(const struct analysis *a, size_t n_queries)
+{
+    size_t n_pseudo = a->scope.has_pseudo ? (n_queries > 1 ? 2 : 1) : 0;
+    return a->plan->schema->n_columns + n_pseudo;
+}
+
+/* "*": every column; in a SEARCH also distance, and query where there are several. */
+static enum errcode expand_star(struct analysis *a, size_t width, struct err *err)
+{
+    struct plan *plan = a->plan;
+    static const char *const pseudo_names[] = {"distance", "query"};
+    for (size_t i = 0; i < width; i++) {
+        const struct program *program;
+        struct result_column *column = &plan->columns[plan->n_columns];
+        if (i < plan->schema->n_columns) {
+            program = program_of_column(&a->scope, (uint32_t)i);
+            memcpy(column->name, plan->schema->columns[i].name, sizeof(column->name));
+        } else {
+            const char *name = pseudo_names[i - plan->schema->n_columns];
+            struct expr e = {.kind = EXPR_COLUMN, .name = name};
+            if (schema_column(plan->schema, name) >= 0) {
+                continue; /* A column of that name hides it. */
+            }
+            enum errcode code = program_compile(&a->scope, &e, TYPE_NULL, &program, err);
+            if (code != ERR_OK) {
+                return code;
+            }
+            snprintf(column->name, sizeof(column->name), "%s", name);
+        }
+        if (program == NULL) {
+            return err_no_memory(err);
+        }
+        plan->output.programs[plan->n_columns++] = program;
+    }
+    return ERR_OK;
+}
+
+static enum errcode add_target(struct analysis *a, const struct target *target, size_t width,
+                               struct err *err)
+{
+    struct plan *plan = a->plan;
+    if (target->is_star) {
+        return expand_star(a, width, err);
+    }
+    const struct program **program = &plan->output.programs[plan->n_columns];
+    enum errcode code = program_compile(&a->scope, target->expr, TYPE_NULL, program, err);
+    if (code == ERR_OK) {
+        name_column(&plan->columns[plan->n_columns++], target);
+    }
+    return code;
+}
+
+enum errcode analyze_targets(struct analysis *a, const struct target *targets, size_t n,
+                             size_t n_queries, struct err *err)
+{
+    struct plan *plan = a->plan;
+    size_t width = plan->schema != NULL ? star_width(a, n_queries) : 0, capacity = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (targets[i].is_star && plan->schema == NULL) {
+            return err_set(err, ERR_SYNTAX, "SELECT * needs a FROM");
+        }
+        capacity += targets[i].is_star ? width : 1;
+    }
+    if (capacity > RESULT_COLUMNS_MAX) {
+        return err_set(err, ERR_TOO_MANY_ITEMS,
+                       "the result has %zu columns; at most %d are allowed", capacity,
+                       RESULT_COLUMNS_MAX);
+    }
+    plan->output.programs = arena_array(a->scope.arena, capacity, sizeof(const struct program *));
+    plan->columns = arena_zalloc(a->scope.arena, capacity * sizeof(*plan->columns));
+    if (plan->output.programs == NULL || plan->columns == NULL) {
+        return err_no_memory(err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        enum errcode code = add_target(a, &targets[i], width, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    plan->output.n = plan->n_columns;
+    for (size_t i = 0; i < plan->output.n; i++) {
+        const struct program *program = plan->output.programs[i];
+        plan->columns[i].type = program->type != TYPE_NULL ? program->type : TYPE_TEXT;
+        plan->columns[i].dim = program->dim;
+        mask_merge(&plan->output.columns, &program->columns);
+    }
+    return ERR_OK;
+}
+
+enum errcode analyze_result(struct analysis *a, const struct result_column *columns, size_t n,
+                            struct err *err)
+{
+    a->plan->columns = arena_copy(a->scope.arena, columns, n * sizeof(*columns));
+    a->plan->n_columns = n;
+    return a->plan->columns != NULL ? ERR_OK : err_no_memory(err);
+}
+
+/* ---- LIMIT, OFFSET, WITH ---- */
+
+enum errcode analyze_constant(struct analysis *a, const struct expr *e, enum value_type want,
+                              const struct program **out, struct err *err)
+{
+    const struct schema *schema = a->scope.schema;
+    bool has_pseudo = a->scope.has_pseudo;
+    a->scope.schema = NULL;
+    a->scope.has_pseudo = false;
+    enum errcode code = program_compile(&a->scope, e, want, out, err);
+    a->scope.schema = schema;
+    a->scope.has_pseudo = has_pseudo;
+    return code;
+}
+
+enum errcode analyze_limit(struct analysis *a, const struct expr *limit, const struct expr *offset,
+                           struct err *err)
+{
+    enum errcode code = ERR_OK;
+    if (limit != NULL) {
+        code = analyze_constant(a, limit, TYPE_INT, &a->plan->limit, err);
+    }
+    if (code == ERR_OK && offset != NULL) {
+        code = analyze_constant(a, offset, TYPE_INT, &a->plan->offset, err);
+    }
+    return code;
+}
+
+static enum value_type type_of_policy(enum policy_id id)
+{
+    switch (policy_row(id)->type) {
+    case POLICY_IS_BOOL:
+        return TYPE_BOOL;
+    case POLICY_IS_INT:
+        return TYPE_INT;
+    case POLICY_IS_FLOAT:
+        return TYPE_FLOAT;
+    default:
+        return TYPE_TEXT;
+    }
+}
+
+/* A parameter's value is known when the statement is run. */
+static enum errcode add_with_parameter(struct analysis *a, enum policy_id id,
+                                       const struct option *option, struct err *err)
+{
+    struct with_parameter *w = arena_zalloc(a->scope.arena, sizeof(*w));
+    if (w == NULL) {
+        return err_no_memory(err);
+    }
+    if (id == POLICY_statement_memory) {
+        err_at(err, option->value->position, ERR_FEATURE_UNSUPPORTED,
+               "statement_memory takes a literal here: the parameters count against it");
+        err_policy(err, option->name.text);
+        return ERR_FEATURE_UNSUPPORTED;
+    }
+    w->policy = id;
+    w->position = option->value->position;
+    w->next = a->plan->with_parameters;
+    a->plan->with_parameters = w;
+    return analyze_constant(a, option->value, type_of_policy(id), &w->program, err);
+}
+
+static enum errcode add_with(struct analysis *a, const struct option *option, struct err *err)
+{
+    const char *nearest = NULL;
+    enum policy_id id = policy_find(option->name.text, &nearest);
+    if (id == POLICY_COUNT) {
+        err_at(err, option->name.position, ERR_UNKNOWN_POLICY,
+               "there is no policy or option \"%s\"", option->name.text);
+        if (nearest != NULL) {
+            err_hint(err, "Perhaps you meant \"%s\".", nearest);
+        } else {
+            err_hint(err, "SHOW ALL lists the policies.");
+        }
+        err_policy(err, option->name.text);
+        return ERR_UNKNOWN_POLICY;
+    }
+    bool is_in_scope = (policy_row(id)->scopes & SCOPE_STATEMENT) != 0;
+    if (is_in_scope && (a->plan->verb->policies >> id & 1) == 0) {
+        err_at(err, option->name.position, ERR_POLICY_SCOPE,
+               "the policy %s changes nothing in %s %s", option->name.text,
+               strchr("AEIOU", a->plan->tag[0]) != NULL ? "an" : "a", a->plan->tag);
+        err_hint(err, "Remove it from WITH.");
+        err_policy(err, option->name.text);
+        return ERR_POLICY_SCOPE;
+    }
+    if (option->value->kind == EXPR_PARAMETER && is_in_scope) {
+        return add_with_parameter(a, id, option, err);
+    }
+    enum errcode code =
+        policy_assign(&a->plan->with, id, LEVEL_STATEMENT, &option->value->value, err);
+    if (code != ERR_OK) {
+        err->position = code == ERR_POLICY_SCOPE ? option->name.position : option->value->position;
+    }
+    return code;
+}
+
+enum errcode analyze_with(struct analysis *a, const struct options *options,
+                          bool (*skip)(const char *name), struct err *err)
+{
+    for (size_t i = 0; i < options->n; i++) {
+        const struct option *option = &options->items[i];
+        if (skip != NULL && skip(option->name.text)) {
+            continue;
+        }
+        enum errcode code = add_with(a, option, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+/* ---- statements ---- */
+
+static const struct verb *verb_of(const struct stmt *stmt)
+{
+    static const struct verb *const verbs[STMT_COUNT] = {
+        [STMT_CREATE_COLLECTION] = &verb_create,
+        [STMT_DROP_COLLECTION] = &verb_drop,
+        [STMT_INSERT] = &verb_insert,
+        [STMT_UPDATE] = &verb_modify,
+        [STMT_DELETE] = &verb_modify,
+        [STMT_SELECT] = &verb_select,
+        [STMT_SEARCH] = &verb_search,
+        [STMT_SET] = &verb_set,
+        [STMT_SHOW] = &verb_show,
+        [STMT_RESET] = &verb_reset,
+        [STMT_DESCRIBE] = &verb_describe,
+        [STMT_CHECKPOINT] = &verb_checkpoint,
+    };
+    if (stmt->kind == STMT_COPY) {
+        return stmt->copy.is_from ? &verb_copy_in : &verb_copy_out;
+    }
+    return verbs[stmt->kind];
+}
+
+static enum errcode analyze_explained(struct analysis *a, struct err *err)
+{
+    struct plan *plan = a->plan;
+    struct result_column column = {.name = "plan", .type = plan->is_json ? TYPE_JSON : TYPE_TEXT};
+    plan->tag = stmt_name(STMT_EXPLAIN);
+    plan->n_output_columns = plan->n_columns;
+    return analyze_result(a, &column, 1, err);
+}
+
+static enum errcode analyze_stmt(struct analysis *a, const struct stmt *stmt, struct err *err)
+{
+    struct plan *plan = a->plan;
+    if (stmt->kind == STMT_EXPLAIN) {
+        plan->is_explain = true;
+        plan->is_analyze = stmt->explain.analyze;
+        plan->is_json = stmt->explain.is_json;
+        stmt = stmt->explain.statement;
+    }
+    plan->stmt = stmt;
+    plan->tag = stmt_name(stmt->kind);
+    plan->verb = verb_of(stmt);
+    enum errcode code = plan->verb->analyze(a, stmt, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    for (size_t i = 0; i < a->scope.n_types; i++) {
+        if (a->scope.types[i] == TYPE_NULL) {
+            a->scope.types[i] = TYPE_TEXT;
+        }
+    }
+    plan->types = a->scope.types;
+    plan->n_types = a->scope.n_types;
+    plan->stack_max = a->scope.stack_max;
+    plan->sets = a->scope.sets;
+    plan->n_sets = a->scope.n_sets;
+    return plan->is_explain ? analyze_explained(a, err) : ERR_OK;
+}
+
+/* Where the first statement of a text ends; the whole text where it holds one at the most. */
+static enum errcode first_statement(const char *text, size_t bytes, struct arena *arena,
+                                    size_t *end, struct err *err)
+{
+    const char *semicolon = memchr(text, ';', bytes);
+    size_t at = semicolon != NULL ? (size_t)(semicolon - text) + 1 : bytes;
+    while (at < bytes && strchr(" \t\r\n", text[at]) != NULL) {
+        at++;
+    }
+    *end = bytes;
+    struct stmt *stmt;
+    /* Parsed twice, so that a plan keeps its own statement and not all that came with it. */
+    return at < bytes ? parse(text, bytes, arena, &stmt, end, err) : ERR_OK;
+}
+
+static size_t statement_memory(struct query_session *session)
+{
+    struct policy_file *file = policy_file_acquire(session->db);
+    struct policy_view view = {
+        .levels = {[LEVEL_FILE] = &file->set, [LEVEL_SESSION] = &session->policies}};
+    size_t bytes = (size_t)policy_int(&view, POLICY_statement_memory);
+    policy_file_release(file);
+    return bytes;
+}
+
+static enum errcode parse_own(struct plan *plan, const char *text, size_t bytes, struct stmt **stmt,
+                              size_t *rest, struct err *err)
+{
+    size_t end, unused;
+    enum errcode code = first_statement(text, bytes, plan->arena, &end, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    plan->text = arena_strndup(plan->arena, text, end);
+    plan->text_bytes = end;
+    if (plan->text == NULL) {
+        return err_no_memory(err);
+    }
+    code = parse(plan->text, end, plan->arena, stmt, &unused, err);
+    *rest = end < bytes ? end : unused;
+    return code;
+}
+
+enum errcode analyze(struct query_session *session, const char *text, size_t bytes,
+                     const uint8_t *types, size_t n_types, struct plan **out, size_t *rest,
+                     struct err *err)
+{
+    struct stmt *stmt = NULL;
+    struct arena *arena = arena_new(MEM_SESSION, statement_memory(session));
+    struct plan *plan = arena != NULL ? arena_zalloc(arena, sizeof(*plan)) : NULL;
+    *out = NULL;
+    if (plan == NULL) {
+        arena_free(arena);
+        return err_no_memory(err);
+    }
+    atomic_init(&plan->refs, 1);
+    plan->arena = arena;
+    enum errcode code = parse_own(plan, text, bytes, &stmt, rest, err);
+    if (code != ERR_OK || stmt == NULL) {
+        plan_release(plan);
+        return code;
+    }
+    struct analysis a = {.session = session, .plan = plan, .scope = {.arena = arena}};
+    a.scope.n_types = stmt->n_parameters;
+    a.scope.types = arena_zalloc(arena, a.scope.n_types);
+    if (a.scope.types == NULL) {
+        code = err_no_memory(err);
+    } else {
+        for (size_t i = 0; i < n_types && i < a.scope.n_types; i++) {
+            a.scope.types[i] = types[i] < TYPE_COUNT ? types[i] : 0;
+        }
+        code = analyze_stmt(&a, stmt, err);
+    }
+    if (code != ERR_OK) {
+        plan_release(plan);
+        return code;
+    }
+    *out = plan;
+    return ERR_OK;
+}

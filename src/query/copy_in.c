@@ -1,0 +1,346 @@
+/* COPY FROM: bytes -> rows -> commands, several of them on their way at once.
+ *
+ *   portal_copy_data, or the file -> pending -> row_decode -> command -> shard_submit
+ *                                       ^ holds what no free write could take; the client is asked
+ *                                         to wait until one of COPY_IN_FLIGHT_MAX is acknowledged
+ *
+ * Each command is atomic; the whole COPY is not: after an error the rows of earlier commands are
+ * there, and the error says how many. */
+#include "query/query_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct copy_in {
+    struct row_decoder *decoder;
+    struct buf pending; /* Given and not yet decoded. */
+    size_t decoded;     /* Bytes at its front that are done with. */
+    bool is_ended;      /* No further input comes. */
+    bool is_drained;    /* The decoder has seen the end. */
+    struct shard_command *command;
+    uint64_t first_row; /* Of the command, from 1. */
+    uint64_t n_rows;    /* Decoded. */
+    uint64_t n_loaded;  /* Acknowledged. */
+    struct portal_write writes[COPY_IN_FLIGHT_MAX];
+    struct value *fields; /* As the input has them. */
+    struct value *values; /* As the schema has them. */
+    struct column_mask mask;
+    struct err err; /* The first one. */
+    int fd;         /* Of a file on the server, or -1. */
+    uint64_t file_bytes, file_done;
+};
+
+/* ---- start and end ---- */
+
+static enum errcode analyze_copy_in(struct analysis *a, const struct stmt *stmt, struct err *err)
+{
+    enum errcode code = copy_analyze(a, &stmt->copy, err);
+    bool has_key = false;
+    for (size_t i = 0; i < a->plan->copy.n_columns && code == ERR_OK; i++) {
+        has_key = has_key || a->plan->copy.columns[i] == 0;
+    }
+    if (code == ERR_OK && !has_key) {
+        code = err_at(err, stmt->copy.collection.position, ERR_NOT_NULL,
+                      "COPY gives no values for the primary key \"%s\"",
+                      a->plan->schema->columns[0].name);
+    }
+    return code;
+}
+
+static enum errcode open_file(struct portal *p, struct copy_in *in, struct err *err)
+{
+    struct stat facts;
+    const char *file = p->plan->stmt->copy.file, *path = copy_path(p, file);
+    if (path == NULL) {
+        return portal_no_memory(p, err);
+    }
+    in->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (in->fd < 0 || fstat(in->fd, &facts) != 0) {
+        return err_set_errno(err, ERR_IO, errno, "could not open the file \"%s\" on the server",
+                             file);
+    }
+    if (!S_ISREG(facts.st_mode)) {
+        return err_set(err, ERR_IO, "\"%s\" is not a regular file", file);
+    }
+    in->file_bytes = (uint64_t)facts.st_size;
+    p->is_heavy = true;
+    return ERR_OK;
+}
+
+static enum errcode start_copy_in(struct portal *p, struct err *err)
+{
+    const struct plan *plan = p->plan;
+    struct copy_in *in = arena_zalloc(p->arena, sizeof(*in));
+    if (in == NULL) {
+        return portal_no_memory(p, err);
+    }
+    p->verb_state = in;
+    in->fd = -1;
+    buf_init(&in->pending, MEM_STATEMENT, p->budget_bytes);
+    for (size_t i = 0; i < plan->copy.n_columns; i++) {
+        mask_add(&in->mask, plan->copy.columns[i]);
+    }
+    in->fields = arena_array(p->arena, plan->copy.n_columns, sizeof(*in->fields));
+    in->values = arena_array(p->arena, plan->schema->n_columns, sizeof(*in->values));
+    if (in->fields == NULL || in->values == NULL) {
+        return portal_no_memory(p, err);
+    }
+    in->decoder = row_decoder_new(p, err);
+    if (in->decoder == NULL) {
+        return err->code;
+    }
+    return plan->stmt->copy.file != NULL ? open_file(p, in, err) : ERR_OK;
+}
+
+static void end_copy_in(struct portal *p)
+{
+    struct copy_in *in = p->verb_state;
+    if (in != NULL) {
+        row_decoder_free(in->decoder);
+        buf_fini(&in->pending);
+        if (in->command != NULL) {
+            shard_command_free(in->command);
+        }
+        if (in->fd >= 0) {
+            close(in->fd);
+        }
+    }
+}
+
+/* ---- writes ---- */
+
+/* Keeps the first error, and says where it was. */
+static void fail(struct portal *p, struct copy_in *in, const struct err *err, const char *place)
+{
+    if (in->err.code == ERR_OK) {
+        in->err = *err;
+        err_prefix(&in->err, "COPY %s, %s: ", p->plan->schema->name, place);
+    }
+}
+
+static void fail_here(struct portal *p, struct copy_in *in, const struct err *err)
+{
+    char place[48];
+    row_decoder_place(in->decoder, place, sizeof(place));
+    fail(p, in, err, place);
+}
+
+/* Takes the results of what has ended; returns a free write, or NULL. */
+static struct portal_write *collect(struct portal *p, struct copy_in *in, size_t *n_busy)
+{
+    struct portal_write *free_write = NULL;
+    *n_busy = 0;
+    for (size_t i = 0; i < COPY_IN_FLIGHT_MAX; i++) {
+        struct portal_write *w = &in->writes[i];
+        if (w->is_busy && portal_write_collect(p, w)) {
+            if (w->err.code == ERR_OK) {
+                in->n_loaded += w->n_rows;
+            } else {
+                char place[80];
+                snprintf(place, sizeof(place), "rows %" PRIu64 " to %" PRIu64, w->first_row,
+                         w->first_row + w->n_rows - 1);
+                fail(p, in, &w->err, place);
+            }
+        }
+        *n_busy += w->is_busy ? 1 : 0;
+        free_write = w->is_busy ? free_write : w;
+    }
+    return free_write;
+}
+
+static bool command_is_full(const struct copy_in *in)
+{
+    return in->command != NULL && (shard_command_rows(in->command) >= COPY_BATCH_ROWS_MAX ||
+                                   shard_command_bytes(in->command) >= COPY_BATCH_BYTES_MAX);
+}
+
+/* False where every write is busy. */
+static bool flush(struct portal *p, struct copy_in *in)
+{
+    size_t n_busy;
+    struct portal_write *w = collect(p, in, &n_busy);
+    if (in->command == NULL || in->err.code != ERR_OK) {
+        return true;
+    }
+    if (w == NULL) {
+        return false;
+    }
+    struct err err;
+    w->first_row = in->first_row;
+    w->n_rows = shard_command_rows(in->command);
+    struct shard_command *command = in->command;
+    in->command = NULL;
+    if (portal_write_submit(p, w, command, &err) != ERR_OK) {
+        fail_here(p, in, &err);
+    }
+    return true;
+}
+
+static enum errcode add_row(struct portal *p, struct copy_in *in, struct err *err)
+{
+    const struct copy_plan *plan = &p->plan->copy;
+    if (in->command == NULL) {
+        in->command = shard_command_new(p->plan->schema, err);
+        in->first_row = in->n_rows + 1;
+        if (in->command == NULL) {
+            return err->code;
+        }
+    }
+    for (uint32_t i = 0; i < p->plan->schema->n_columns; i++) {
+        in->values[i] = value_null();
+    }
+    for (size_t i = 0; i < plan->n_columns; i++) {
+        in->values[plan->columns[i]] = in->fields[i];
+    }
+    in->n_rows++;
+    return shard_command_add(in->command, SHARD_INSERT, in->values, in->mask.bits, 0, err);
+}
+
+/* Decodes what is pending.  False where it must wait for a write. */
+static bool pump(struct portal *p, struct copy_in *in)
+{
+    struct err err;
+    while (in->err.code == ERR_OK && !in->is_drained) {
+        if (command_is_full(in) && !flush(p, in)) {
+            return false;
+        }
+        size_t used = 0;
+        arena_reset(p->row_arena);
+        enum decoded decoded =
+            row_decode(in->decoder, in->pending.data + in->decoded, in->pending.bytes - in->decoded,
+                       in->is_ended, &used, in->fields, &err);
+        in->decoded += used;
+        if (decoded == DECODED_MORE) {
+            break;
+        }
+        in->is_drained = decoded == DECODED_END;
+        if (decoded == DECODED_BAD || (decoded == DECODED_ROW && add_row(p, in, &err) != ERR_OK)) {
+            fail_here(p, in, &err);
+        }
+    }
+    buf_discard(&in->pending, in->decoded);
+    in->decoded = 0;
+    return true;
+}
+
+/* ---- the client's data ---- */
+
+enum errcode portal_copy_data(struct portal *p, const void *data, size_t bytes, bool *is_full,
+                              struct err *err)
+{
+    struct copy_in *in = p->verb_state;
+    CHECK(p->state == PORTAL_IS_COPYING && !in->is_ended);
+    *is_full = false;
+    if (in->err.code == ERR_OK) {
+        buf_bytes(&in->pending, data, bytes);
+        if (in->pending.failed) {
+            fail_here(p, in, (portal_no_memory(p, err), err));
+        }
+    }
+    bool must_wait = !pump(p, in);
+    if (in->err.code != ERR_OK) {
+        must_wait = true;
+        portal_event(p); /* Only portal_run can tell of the failure. */
+    }
+    while (must_wait && !*is_full) {
+        *is_full = portal_park(p);
+        if (!*is_full && in->err.code == ERR_OK) {
+            must_wait = !pump(p, in);
+        }
+    }
+    return ERR_OK;
+}
+
+void portal_copy_done(struct portal *p)
+{
+    struct copy_in *in = p->verb_state;
+    CHECK(p->state == PORTAL_IS_COPYING);
+    in->is_ended = true;
+}
+
+void portal_copy_fail(struct portal *p, const char *reason, size_t bytes)
+{
+    struct copy_in *in = p->verb_state;
+    struct err err;
+    CHECK(p->state == PORTAL_IS_COPYING);
+    err_set(&err, ERR_CANCELED, "ended by the client: %.*s", (int)(bytes < 200 ? bytes : 200),
+            reason);
+    fail_here(p, in, &err);
+    in->is_ended = true;
+}
+
+/* ---- the server's file ---- */
+
+static enum errcode read_file(struct portal *p, struct copy_in *in, struct err *err)
+{
+    uint8_t *chunk = buf_reserve(&in->pending, COPY_CHUNK_BYTES);
+    if (chunk == NULL) {
+        return portal_no_memory(p, err);
+    }
+    ssize_t n = read(in->fd, chunk, COPY_CHUNK_BYTES);
+    if (n < 0 && errno != EINTR) {
+        return err_set_errno(err, ERR_IO, errno, "could not read the file \"%s\"",
+                             p->plan->stmt->copy.file);
+    }
+    buf_commit(&in->pending, n > 0 ? (size_t)n : 0);
+    in->is_ended = n == 0;
+    in->file_done += n > 0 ? (uint64_t)n : 0;
+    portal_progress(p, "copy", in->file_done, in->file_bytes);
+    return ERR_OK;
+}
+
+/* On the pool: until the end, an error, or every write is busy. */
+static bool pump_file(struct portal *p, struct copy_in *in)
+{
+    struct err err;
+    for (;;) {
+        if (!pump(p, in)) {
+            return false;
+        }
+        if (in->is_drained || in->err.code != ERR_OK) {
+            return true;
+        }
+        if (portal_poll(p, &err) != ERR_OK || read_file(p, in, &err) != ERR_OK) {
+            fail_here(p, in, &err);
+        }
+    }
+}
+
+/* ---- steps ---- */
+
+static enum step step_copy_in(struct portal *p, struct err *err)
+{
+    struct copy_in *in = p->verb_state;
+    size_t n_busy;
+    bool has_room = in->fd >= 0 ? pump_file(p, in) : pump(p, in);
+    if (!has_room || (in->is_drained && !flush(p, in))) {
+        return STEP_WAIT;
+    }
+    collect(p, in, &n_busy);
+    if (!in->is_drained && in->err.code == ERR_OK) {
+        return STEP_COPY_IN;
+    }
+    if (n_busy > 0) {
+        return STEP_WAIT;
+    }
+    p->rows = in->n_loaded;
+    if (in->err.code != ERR_OK) {
+        *err = in->err;
+        err_detail(err, "%" PRIu64 " rows were loaded.", in->n_loaded);
+        return STEP_FAILED;
+    }
+    return STEP_DONE;
+}
+
+const struct verb verb_copy_in = {
+    .needs_shard = true,
+    .policies = 1ULL << POLICY_ack | 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
+    .analyze = analyze_copy_in,
+    .start = start_copy_in,
+    .step = step_copy_in,
+    .end = end_copy_in,
+};

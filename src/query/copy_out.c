@@ -1,0 +1,255 @@
+/* COPY TO: rows as csv, fbin or binary, to the client or to a file on the server.
+ *
+ * Each step reads within a view of its own until a chunk is full, so a slow client holds no view;
+ * cursor.c says what that means for rows that change meanwhile.  fbin begins with the number of
+ * rows, so there the count of the first view must hold to the end. */
+#include "query/query_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+struct copy_out {
+    struct cursor cursor;
+    struct buf chunk;
+    struct buf scratch;
+    struct column_mask mask;
+    bool has_begun;
+    uint64_t n_promised; /* fbin */
+    uint64_t n_rows;
+    const char *path; /* Of a file on the server, or NULL. */
+    int fd;
+    bool is_whole; /* The file is kept. */
+};
+
+static enum errcode analyze_copy_out(struct analysis *a, const struct stmt *stmt, struct err *err)
+{
+    return copy_analyze(a, &stmt->copy, err);
+}
+
+static enum errcode open_file(struct portal *p, struct copy_out *out, struct err *err)
+{
+    const char *file = p->plan->stmt->copy.file;
+    out->path = copy_path(p, file);
+    if (out->path == NULL) {
+        return portal_no_memory(p, err);
+    }
+    out->fd = open(out->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (out->fd < 0) {
+        return err_set_errno(err, ERR_IO, errno, "could not open the file \"%s\" on the server",
+                             file);
+    }
+    p->is_heavy = true;
+    return ERR_OK;
+}
+
+static enum errcode start_copy_out(struct portal *p, struct err *err)
+{
+    struct copy_out *out = arena_zalloc(p->arena, sizeof(*out));
+    if (out == NULL) {
+        return portal_no_memory(p, err);
+    }
+    p->verb_state = out;
+    out->fd = -1;
+    buf_init(&out->chunk, MEM_STATEMENT, p->budget_bytes);
+    buf_init(&out->scratch, MEM_STATEMENT, p->budget_bytes);
+    for (size_t i = 0; i < p->plan->copy.n_columns; i++) {
+        mask_add(&out->mask, p->plan->copy.columns[i]);
+    }
+    uint64_t rows;
+    enum errcode code = access_estimate(p, &rows, err);
+    p->is_heavy = rows > INLINE_ROWS_MAX;
+    if (code == ERR_OK && p->plan->stmt->copy.file != NULL) {
+        return open_file(p, out, err);
+    }
+    p->copy_out = &out->chunk;
+    return code;
+}
+
+static void end_copy_out(struct portal *p)
+{
+    struct copy_out *out = p->verb_state;
+    p->copy_out = NULL;
+    if (out == NULL) {
+        return;
+    }
+    cursor_close(&out->cursor);
+    buf_fini(&out->chunk);
+    buf_fini(&out->scratch);
+    if (out->fd >= 0) {
+        close(out->fd);
+        if (!out->is_whole) {
+            unlink(out->path);
+        }
+    }
+}
+
+/* ---- the formats ---- */
+
+static void write_begin(struct portal *p, struct copy_out *out)
+{
+    const struct copy_plan *plan = &p->plan->copy;
+    const struct column *columns = p->plan->schema->columns;
+    if (plan->format == COPY_FBIN) {
+        out->n_promised = shard_view_count(out->cursor.view);
+        buf_u32(&out->chunk, (uint32_t)out->n_promised);
+        buf_u32(&out->chunk, columns[plan->columns[plan->vector]].dim);
+    }
+    for (size_t i = 0; plan->has_header && i < plan->n_columns; i++) {
+        struct value name = value_cstr(columns[plan->columns[i]].name);
+        if (i > 0) {
+            buf_u8(&out->chunk, (uint8_t)plan->delimiter);
+        }
+        csv_write_field(&out->chunk, &name, plan->delimiter, plan->null_text, &out->scratch);
+    }
+    if (plan->has_header) {
+        buf_u8(&out->chunk, '\n');
+    }
+}
+
+static void write_csv(const struct copy_plan *plan, struct copy_out *out,
+                      const struct value *columns)
+{
+    for (size_t i = 0; i < plan->n_columns; i++) {
+        if (i > 0) {
+            buf_u8(&out->chunk, (uint8_t)plan->delimiter);
+        }
+        csv_write_field(&out->chunk, &columns[plan->columns[i]], plan->delimiter, plan->null_text,
+                        &out->scratch);
+    }
+    buf_u8(&out->chunk, '\n');
+}
+
+static enum errcode write_fbin(struct portal *p, struct copy_out *out, struct err *err)
+{
+    const struct copy_plan *plan = &p->plan->copy;
+    uint32_t column = plan->columns[plan->vector];
+    const struct value *vector = &p->evaluator.columns[column];
+    if (vector->type != TYPE_VECTOR) {
+        err_set(err, ERR_NOT_NULL, "row %" PRIu64 " has no vector in column \"%s\"",
+                out->n_rows + 1, p->plan->schema->columns[column].name);
+        err_hint(err, "fbin has a vector in each row; use csv.");
+        return ERR_NOT_NULL;
+    }
+    buf_floats(&out->chunk, vector->vector.data, vector->vector.dim);
+    return ERR_OK;
+}
+
+static enum errcode write_row(struct portal *p, struct copy_out *out, struct err *err)
+{
+    const struct copy_plan *plan = &p->plan->copy;
+    const struct value *columns = p->evaluator.columns;
+    enum errcode code = ERR_OK;
+    switch (plan->format) {
+    case COPY_CSV:
+        write_csv(plan, out, columns);
+        break;
+    case COPY_FBIN:
+        code = write_fbin(p, out, err);
+        break;
+    case COPY_BINARY:
+        buf_u16(&out->chunk, (uint16_t)plan->n_columns);
+        for (size_t i = 0; i < plan->n_columns; i++) {
+            value_write(&out->chunk, &columns[plan->columns[i]]);
+        }
+        break;
+    }
+    out->n_rows++;
+    return code;
+}
+
+/* ---- steps ---- */
+
+static enum errcode write_file(struct portal *p, struct copy_out *out, struct err *err)
+{
+    const uint8_t *at = out->chunk.data;
+    size_t left = out->chunk.bytes;
+    while (left > 0) {
+        ssize_t n = write(out->fd, at, left);
+        if (n < 0 && errno != EINTR) {
+            return err_set_errno(err, ERR_IO, errno, "could not write the file \"%s\"",
+                                 p->plan->stmt->copy.file);
+        }
+        at += n > 0 ? n : 0;
+        left -= n > 0 ? (size_t)n : 0;
+    }
+    buf_reset(&out->chunk);
+    return ERR_OK;
+}
+
+static enum errcode finish(struct portal *p, struct copy_out *out, struct err *err)
+{
+    p->rows = out->n_rows;
+    if (p->plan->copy.format == COPY_FBIN && out->n_rows != out->n_promised) {
+        err_set(err, ERR_CONFLICT,
+                "the collection changed while it was copied: %" PRIu64 " rows instead of %" PRIu64,
+                out->n_rows, out->n_promised);
+        err_hint(err, "Run it again, or use csv.");
+        return ERR_CONFLICT;
+    }
+    if (out->fd >= 0) {
+        enum errcode code = write_file(p, out, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        if (fsync(out->fd) != 0) {
+            return err_set_errno(err, ERR_IO, errno, "could not sync the file \"%s\"",
+                                 p->plan->stmt->copy.file);
+        }
+        out->is_whole = true;
+    }
+    return ERR_OK;
+}
+
+/* Rows until the chunk is full. */
+static enum errcode fill_chunk(struct portal *p, struct copy_out *out, bool *is_end,
+                               struct err *err)
+{
+    bool found = true;
+    enum errcode code = ERR_OK;
+    while (code == ERR_OK && found && out->chunk.bytes < COPY_CHUNK_BYTES) {
+        code = cursor_next(&out->cursor, &found, err);
+        if (code == ERR_OK && found) {
+            code = cursor_decode(&out->cursor, &out->mask, err);
+        }
+        if (code == ERR_OK && found) {
+            code = write_row(p, out, err);
+        }
+    }
+    *is_end = !found;
+    return code == ERR_OK && (out->chunk.failed || out->scratch.failed) ? portal_no_memory(p, err)
+                                                                        : code;
+}
+
+static enum step step_copy_out(struct portal *p, struct err *err)
+{
+    struct copy_out *out = p->verb_state;
+    bool is_end = false;
+    enum errcode code = cursor_open(&out->cursor, p, err);
+    if (code == ERR_OK && !out->has_begun) {
+        out->has_begun = true;
+        write_begin(p, out);
+    }
+    if (code == ERR_OK) {
+        code = fill_chunk(p, out, &is_end, err);
+    }
+    cursor_close(&out->cursor);
+    if (code == ERR_OK && out->fd >= 0) {
+        code = write_file(p, out, err);
+        portal_progress(p, "copy", out->n_rows, 0);
+    }
+    if (code == ERR_OK && is_end) {
+        code = finish(p, out, err);
+    }
+    return code != ERR_OK ? STEP_FAILED : is_end ? STEP_DONE : STEP_MORE;
+}
+
+const struct verb verb_copy_out = {
+    .needs_shard = true,
+    .policies = 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
+    .analyze = analyze_copy_out,
+    .start = start_copy_out,
+    .step = step_copy_out,
+    .end = end_copy_out,
+};

@@ -1,0 +1,239 @@
+/* COPY, analyzed: columns, format and its options. */
+#include "query/query_int.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+static const char *const option_names[] = {"format", "header", "delimiter", "null", "start", "ids"};
+
+static bool is_copy_option(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(option_names); i++) {
+        if (strcmp(name, option_names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const struct option *find_option(const struct options *options, const char *name)
+{
+    for (size_t i = 0; i < options->n; i++) {
+        if (strcmp(options->items[i].name.text, name) == 0) {
+            return &options->items[i];
+        }
+    }
+    return NULL;
+}
+
+static enum errcode bad_option(const struct option *option, struct err *err, const char *want)
+{
+    err_at(err, option->value->position, ERR_BAD_PARAMETER, "the option %s of COPY takes %s",
+           option->name.text, want);
+    err_policy(err, option->name.text);
+    return ERR_BAD_PARAMETER;
+}
+
+/* The text of an option, or NULL where it is of another type. */
+static const char *option_text(struct analysis *a, const struct option *option)
+{
+    const struct value *value = &option->value->value;
+    if (option->value->kind != EXPR_LITERAL || value->type != TYPE_TEXT) {
+        return NULL;
+    }
+    return arena_strndup(a->scope.arena, value->text.data, value->text.bytes);
+}
+
+/* HEADER, HEADER true, HEADER on. */
+static bool option_bool(struct analysis *a, const struct option *option, bool *out)
+{
+    if (option->value->kind == EXPR_LITERAL && option->value->value.type == TYPE_BOOL) {
+        *out = option->value->value.boolean;
+        return true;
+    }
+    const char *text = option_text(a, option);
+    *out = text != NULL && strcasecmp(text, "on") == 0;
+    return text != NULL && (*out || strcasecmp(text, "off") == 0);
+}
+
+static enum errcode read_format(struct analysis *a, const struct options *options, struct err *err)
+{
+    static const char *const names[] = {
+        [COPY_CSV] = "csv", [COPY_FBIN] = "fbin", [COPY_BINARY] = "binary"};
+    const struct option *option = find_option(options, "format");
+    a->plan->copy.format = COPY_CSV;
+    if (option == NULL) {
+        return ERR_OK;
+    }
+    const char *text = option_text(a, option);
+    for (size_t i = COPY_CSV; text != NULL && i <= COPY_BINARY; i++) {
+        if (strcasecmp(text, names[i]) == 0) {
+            a->plan->copy.format = (enum copy_format)i;
+            return ERR_OK;
+        }
+    }
+    return bad_option(option, err, "csv, fbin or binary");
+}
+
+static enum errcode read_csv_options(struct analysis *a, const struct options *options,
+                                     struct err *err)
+{
+    struct copy_plan *plan = &a->plan->copy;
+    const struct option *header = find_option(options, "header");
+    const struct option *delimiter = find_option(options, "delimiter");
+    const struct option *null = find_option(options, "null");
+    plan->delimiter = ',';
+    plan->null_text = "";
+    if (header != NULL) {
+        if (!option_bool(a, header, &plan->has_header)) {
+            return bad_option(header, err, "true or false");
+        }
+    }
+    if (delimiter != NULL) {
+        const char *text = option_text(a, delimiter);
+        if (text == NULL || strlen(text) != 1 || strchr("\"\n\r", text[0]) != NULL) {
+            return bad_option(delimiter, err, "one byte that is no quote and no end of a line");
+        }
+        plan->delimiter = text[0];
+    }
+    if (null != NULL) {
+        plan->null_text = option_text(a, null);
+        if (plan->null_text == NULL || strpbrk(plan->null_text, "\"\n\r") != NULL) {
+            return bad_option(null, err, "a text without quotes and ends of lines");
+        }
+    }
+    return ERR_OK;
+}
+
+static enum errcode read_fbin_options(struct analysis *a, const struct stmt_copy *s,
+                                      struct err *err)
+{
+    struct copy_plan *plan = &a->plan->copy;
+    const struct option *start = find_option(&s->with, "start");
+    const struct option *ids = find_option(&s->with, "ids");
+    if (start != NULL) {
+        if (start->value->kind != EXPR_LITERAL || start->value->value.type != TYPE_INT) {
+            return bad_option(start, err, "an INT");
+        }
+        plan->start = start->value->value.integer;
+    }
+    if (ids != NULL) {
+        plan->ids_file = option_text(a, ids);
+        if (plan->ids_file == NULL) {
+            return bad_option(ids, err, "the name of a file");
+        }
+        if (s->file == NULL || start != NULL) {
+            return err_at(err, ids->name.position, ERR_FEATURE_UNSUPPORTED,
+                          "IDS goes with a file on the server and without START");
+        }
+    }
+    return ERR_OK;
+}
+
+/* Each option belongs to one format; FROM alone has START and IDS. */
+static enum errcode check_options(const struct copy_plan *plan, const struct stmt_copy *s,
+                                  struct err *err)
+{
+    for (size_t i = 0; i < s->with.n; i++) {
+        const struct name *name = &s->with.items[i].name;
+        bool is_csv = strcmp(name->text, "header") == 0 || strcmp(name->text, "delimiter") == 0 ||
+                      strcmp(name->text, "null") == 0;
+        bool is_fbin = strcmp(name->text, "start") == 0 || strcmp(name->text, "ids") == 0;
+        if ((is_csv && plan->format != COPY_CSV) ||
+            (is_fbin && (plan->format != COPY_FBIN || !s->is_from))) {
+            return err_at(err, name->position, ERR_FEATURE_UNSUPPORTED,
+                          "the option %s does not go with this COPY", name->text);
+        }
+    }
+    return ERR_OK;
+}
+
+/* fbin holds one vector a row; FROM needs a key, too. */
+static enum errcode check_fbin_columns(struct analysis *a, const struct stmt_copy *s,
+                                       struct err *err)
+{
+    struct copy_plan *plan = &a->plan->copy;
+    const struct schema *schema = a->plan->schema;
+    if (s->n_columns == 0) {
+        int first = schema_first_vector(schema);
+        plan->n_columns = 0;
+        if (s->is_from) {
+            plan->columns[plan->n_columns++] = 0;
+        }
+        plan->columns[plan->n_columns++] = (uint32_t)(first > 0 ? first : 0);
+    }
+    plan->key = plan->vector = SIZE_MAX;
+    for (size_t i = 0; i < plan->n_columns; i++) {
+        bool is_vector = schema->columns[plan->columns[i]].type == TYPE_VECTOR;
+        if (is_vector) {
+            plan->vector = i;
+        } else if (plan->columns[i] == 0) {
+            plan->key = i;
+        }
+    }
+    size_t wanted = s->is_from ? 2 : 1;
+    if (plan->vector == SIZE_MAX || plan->n_columns != wanted ||
+        (s->is_from && plan->key == SIZE_MAX)) {
+        return err_at(err, s->collection.position, ERR_FEATURE_UNSUPPORTED,
+                      s->is_from ? "fbin goes into the primary key and one VECTOR column"
+                                 : "fbin is made of one VECTOR column");
+    }
+    if (s->is_from && schema->columns[0].type == TYPE_UUID && plan->ids_file == NULL) {
+        err_at(err, s->collection.position, ERR_FEATURE_UNSUPPORTED,
+               "fbin numbers its rows, and the primary key \"%s\" is of type UUID",
+               schema->columns[0].name);
+        err_hint(err, "Give the keys by IDS 'file'.");
+        return ERR_FEATURE_UNSUPPORTED;
+    }
+    return ERR_OK;
+}
+
+enum errcode copy_analyze(struct analysis *a, const struct stmt_copy *s, struct err *err)
+{
+    struct copy_plan *plan = &a->plan->copy;
+    enum errcode code = analyze_collection(a, &s->collection, err);
+    if (code == ERR_OK) {
+        code = analyze_with(a, &s->with, is_copy_option, err);
+    }
+    if (code == ERR_OK) {
+        code = analyze_columns(a, s->columns, s->n_columns, &plan->columns, &plan->n_columns, err);
+    }
+    if (code == ERR_OK) {
+        code = read_format(a, &s->with, err);
+    }
+    if (code == ERR_OK) {
+        code = check_options(plan, s, err);
+    }
+    if (code == ERR_OK) {
+        code = plan->format == COPY_CSV    ? read_csv_options(a, &s->with, err)
+               : plan->format == COPY_FBIN ? read_fbin_options(a, s, err)
+                                           : ERR_OK;
+    }
+    if (code == ERR_OK && plan->format == COPY_FBIN) {
+        code = check_fbin_columns(a, s, err);
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    plan->types = arena_alloc(a->scope.arena, plan->n_columns);
+    if (plan->types == NULL) {
+        return err_no_memory(err);
+    }
+    for (size_t i = 0; i < plan->n_columns; i++) {
+        plan->types[i] = (uint8_t)a->plan->schema->columns[plan->columns[i]].type;
+    }
+    return ERR_OK;
+}
+
+enum copy_format portal_copy_format(const struct portal *p, const uint8_t **types, size_t *n)
+{
+    *types = p->plan->copy.types;
+    *n = p->plan->copy.n_columns;
+    return p->plan->copy.format;
+}
+
+const char *copy_path(struct portal *p, const char *file)
+{
+    return file[0] == '/' ? file : arena_printf(p->arena, "%s/%s", p->db->directory, file);
+}

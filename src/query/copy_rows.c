@@ -1,0 +1,352 @@
+/* The formats of COPY in: from bytes to the values of one row.
+ *
+ *   csv     text fields, parsed by their columns' types
+ *   fbin    u32 rows, u32 dimension, then rows * dimension raw f32; keys are counted or read
+ *   binary  rows one after another: u16 n, n values (base/value.h) */
+#include "query/query_int.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    FBIN_HEADER_BYTES = 8,
+    ID_LINE_BYTES_MAX = KEY_BYTES_MAX + 64
+};
+
+struct row_decoder {
+    struct portal *portal;
+    const struct copy_plan *plan;
+    const struct schema *schema;
+    struct csv csv;
+    bool has_seen_header; /* csv: its line; fbin: its eight bytes. */
+    uint64_t row;         /* Decoded so far. */
+    uint64_t n_rows;      /* fbin */
+    FILE *ids;
+};
+
+struct row_decoder *row_decoder_new(struct portal *p, struct err *err)
+{
+    struct row_decoder *d = mem_zalloc(MEM_STATEMENT, sizeof(*d));
+    if (d == NULL) {
+        err_no_memory(err);
+        return NULL;
+    }
+    d->portal = p;
+    d->plan = &p->plan->copy;
+    d->schema = p->plan->schema;
+    csv_init(&d->csv, d->plan->delimiter);
+    if (d->plan->format == COPY_FBIN && d->plan->ids_file != NULL) {
+        const char *path = copy_path(p, d->plan->ids_file);
+        d->ids = path != NULL ? fopen(path, "re") : NULL;
+        if (d->ids == NULL) {
+            err_set_errno(err, ERR_IO, errno, "could not open the file \"%s\"", d->plan->ids_file);
+            row_decoder_free(d);
+            return NULL;
+        }
+    }
+    return d;
+}
+
+void row_decoder_free(struct row_decoder *d)
+{
+    if (d != NULL) {
+        csv_fini(&d->csv);
+        if (d->ids != NULL) {
+            fclose(d->ids);
+        }
+        mem_free(MEM_STATEMENT, d);
+    }
+}
+
+void row_decoder_place(const struct row_decoder *d, char *text, size_t bytes)
+{
+    bool is_csv = d->plan->format == COPY_CSV;
+    snprintf(text, bytes, "%s %" PRIu64, is_csv ? "line" : "row",
+             is_csv ? d->csv.line : d->row + 1);
+}
+
+static const struct column *column_of(const struct row_decoder *d, size_t i)
+{
+    return &d->schema->columns[d->plan->columns[i]];
+}
+
+static enum decoded bad_column(const struct row_decoder *d, size_t i, struct err *err)
+{
+    err_prefix(err, "column \"%s\": ", column_of(d, i)->name);
+    err_column(err, column_of(d, i)->name);
+    return DECODED_BAD;
+}
+
+/* ---- csv ---- */
+
+static enum decoded take_fields(struct row_decoder *d, struct value *values, struct err *err)
+{
+    const struct csv *csv = &d->csv;
+    size_t null_bytes = strlen(d->plan->null_text);
+    if (csv->n_fields != d->plan->n_columns) {
+        err_set(err, ERR_BAD_COPY_DATA, "%zu fields where %zu are needed", csv->n_fields,
+                d->plan->n_columns);
+        return DECODED_BAD;
+    }
+    for (size_t i = 0; i < csv->n_fields; i++) {
+        const struct csv_field *field = &csv->fields[i];
+        const char *text = field->bytes > 0 ? (const char *)csv->record.data + field->at : "";
+        if (!field->is_quoted && field->bytes == null_bytes &&
+            memcmp(text, d->plan->null_text, null_bytes) == 0) {
+            values[i] = value_null();
+        } else if (value_parse(column_of(d, i)->type, text, field->bytes, d->portal->row_arena,
+                               &values[i], err) != ERR_OK) {
+            return bad_column(d, i, err);
+        }
+    }
+    return DECODED_ROW;
+}
+
+static bool is_blank(const struct row_decoder *d)
+{
+    const struct csv *csv = &d->csv;
+    return csv->n_fields == 1 && csv->fields[0].bytes == 0 && !csv->fields[0].is_quoted &&
+           d->plan->n_columns > 1;
+}
+
+static enum decoded decode_csv(struct row_decoder *d, const uint8_t *data, size_t bytes,
+                               bool is_last, size_t *used, struct value *values, struct err *err)
+{
+    for (*used = 0;;) {
+        size_t n;
+        enum csv_result result =
+            csv_read(&d->csv, (const char *)data + *used, bytes - *used, &n, err);
+        *used += n;
+        if (result == CSV_MORE && is_last) {
+            result = csv_end(&d->csv, err);
+            if (result == CSV_MORE) {
+                return DECODED_END;
+            }
+        }
+        if (result == CSV_MORE) {
+            return DECODED_MORE;
+        }
+        if (result == CSV_BAD) {
+            return DECODED_BAD;
+        }
+        if (d->plan->has_header && !d->has_seen_header) {
+            d->has_seen_header = true;
+        } else if (!is_blank(d)) {
+            return take_fields(d, values, err);
+        }
+    }
+}
+
+/* ---- fbin ---- */
+
+static enum decoded fbin_header(struct row_decoder *d, const uint8_t *data, struct err *err)
+{
+    const struct column *column = column_of(d, d->plan->vector);
+    uint32_t dim = le_get_u32(data + 4);
+    d->n_rows = le_get_u32(data);
+    d->has_seen_header = true;
+    if (dim != column->dim) {
+        err_set(err, ERR_WRONG_DIMENSION,
+                "the vectors have %u dimensions, and column \"%s\" has %u", dim, column->name,
+                column->dim);
+        err_column(err, column->name);
+        return DECODED_BAD;
+    }
+    return DECODED_MORE;
+}
+
+static enum decoded read_id(struct row_decoder *d, struct value *key, struct err *err)
+{
+    char line[ID_LINE_BYTES_MAX];
+    if (fgets(line, sizeof(line), d->ids) == NULL) {
+        err_set(err, ERR_BAD_COPY_DATA, "the file \"%s\" has only %" PRIu64 " ids",
+                d->plan->ids_file, d->row);
+        return DECODED_BAD;
+    }
+    size_t n = strcspn(line, "\r\n");
+    if (line[n] == 0 && !feof(d->ids)) {
+        err_set(err, ERR_STRING_TOO_LONG, "an id of the file \"%s\" is longer than %d bytes",
+                d->plan->ids_file, KEY_BYTES_MAX);
+        return DECODED_BAD;
+    }
+    const char *text = arena_strndup(d->portal->row_arena, line, n);
+    if (text == NULL) {
+        portal_no_memory(d->portal, err);
+        return DECODED_BAD;
+    }
+    enum errcode code =
+        value_parse(d->schema->columns[0].type, text, n, d->portal->row_arena, key, err);
+    return code == ERR_OK ? DECODED_ROW : DECODED_BAD;
+}
+
+static enum decoded count_id(const struct row_decoder *d, struct value *key, struct err *err)
+{
+    int64_t id = d->plan->start;
+    if (id > INT64_MAX - (int64_t)d->row) {
+        err_set(err, ERR_NUMBER_OUT_OF_RANGE, "the ids from START on do not fit INT");
+        return DECODED_BAD;
+    }
+    id += (int64_t)d->row;
+    if (d->schema->columns[0].type == TYPE_INT) {
+        *key = value_int(id);
+        return DECODED_ROW;
+    }
+    const char *text = arena_printf(d->portal->row_arena, "%" PRId64, id);
+    if (text == NULL) {
+        portal_no_memory(d->portal, err);
+        return DECODED_BAD;
+    }
+    *key = value_cstr(text);
+    return DECODED_ROW;
+}
+
+static enum decoded fbin_end(const struct row_decoder *d, size_t bytes, struct err *err)
+{
+    if (!d->has_seen_header) {
+        err_set(err, ERR_BAD_COPY_DATA, "the data end within the header of fbin");
+        return DECODED_BAD;
+    }
+    if (d->row < d->n_rows || bytes > 0) {
+        err_set(err, ERR_BAD_COPY_DATA, "the header names %" PRIu64 " rows, and the data hold %s",
+                d->n_rows, bytes > 0 && d->row == d->n_rows ? "more" : "fewer");
+        return DECODED_BAD;
+    }
+    return DECODED_END;
+}
+
+static enum decoded decode_fbin(struct row_decoder *d, const uint8_t *data, size_t bytes,
+                                bool is_last, size_t *used, struct value *values, struct err *err)
+{
+    *used = 0;
+    if (!d->has_seen_header && bytes >= FBIN_HEADER_BYTES) {
+        if (fbin_header(d, data, err) == DECODED_BAD) {
+            return DECODED_BAD;
+        }
+        *used = FBIN_HEADER_BYTES;
+    }
+    uint32_t dim = column_of(d, d->plan->vector)->dim;
+    size_t vector_bytes = (size_t)dim * sizeof(float), left = bytes - *used;
+    bool is_over = d->has_seen_header && d->row == d->n_rows && left > 0;
+    if (is_over || (is_last && (!d->has_seen_header || left < vector_bytes))) {
+        return fbin_end(d, left, err);
+    }
+    if (!d->has_seen_header || left < vector_bytes || d->row == d->n_rows) {
+        return DECODED_MORE;
+    }
+    const float *vector = arena_copy(d->portal->row_arena, data + *used, vector_bytes);
+    if (vector == NULL) {
+        portal_no_memory(d->portal, err);
+        return DECODED_BAD;
+    }
+    *used += vector_bytes;
+    values[d->plan->vector] = value_vector(vector, dim);
+    struct value *key = &values[d->plan->key];
+    return d->ids != NULL ? read_id(d, key, err) : count_id(d, key, err);
+}
+
+/* ---- binary ---- */
+
+/* Bytes of the value at the front, 0 where they are not all there, SIZE_MAX where it is none. */
+static size_t value_extent(const uint8_t *data, size_t bytes)
+{
+    if (bytes < 1) {
+        return 0;
+    }
+    switch (data[0]) {
+    case TYPE_NULL:
+        return 1;
+    case TYPE_BOOL:
+        return 2;
+    case TYPE_INT:
+    case TYPE_FLOAT:
+    case TYPE_TIMESTAMP:
+        return 9;
+    case TYPE_UUID:
+        return 1 + UUID_BYTES;
+    case TYPE_TEXT:
+    case TYPE_JSON:
+    case TYPE_VECTOR:
+        break;
+    default:
+        return SIZE_MAX;
+    }
+    if (bytes < 5) {
+        return 0;
+    }
+    size_t n = le_get_u32(data + 1);
+    bool is_vector = data[0] == TYPE_VECTOR;
+    if (n > (is_vector ? (size_t)VECTOR_DIM_MAX : (size_t)TEXT_BYTES_MAX)) {
+        return SIZE_MAX;
+    }
+    return 5 + n * (is_vector ? sizeof(float) : 1);
+}
+
+/* The same of a whole row. */
+static size_t row_extent(const uint8_t *data, size_t bytes, size_t n_columns)
+{
+    if (bytes < 2) {
+        return 0;
+    }
+    if (le_get_u16(data) != n_columns) {
+        return SIZE_MAX;
+    }
+    size_t at = 2;
+    for (size_t i = 0; i < n_columns; i++) {
+        size_t n = value_extent(data + at, bytes - at);
+        if (n == 0 || n == SIZE_MAX) {
+            return n;
+        }
+        if (n > bytes - at) {
+            return 0;
+        }
+        at += n;
+    }
+    return at;
+}
+
+static enum decoded decode_binary(struct row_decoder *d, const uint8_t *data, size_t bytes,
+                                  bool is_last, size_t *used, struct value *values, struct err *err)
+{
+    *used = 0;
+    if (bytes == 0) {
+        return is_last ? DECODED_END : DECODED_MORE;
+    }
+    size_t extent = row_extent(data, bytes, d->plan->n_columns);
+    if (extent == 0 && !is_last) {
+        return DECODED_MORE;
+    }
+    if (extent == 0 || extent == SIZE_MAX) {
+        err_set(err, ERR_BAD_COPY_DATA,
+                extent == 0 ? "the data end within a row" : "no row of %zu values",
+                d->plan->n_columns);
+        return DECODED_BAD;
+    }
+    struct reader r;
+    reader_init(&r, data + 2, extent - 2);
+    for (size_t i = 0; i < d->plan->n_columns; i++) {
+        struct value value = value_read(&r, d->portal->row_arena);
+        if (r.failed) {
+            err_set(err, ERR_BAD_COPY_DATA, "a value was not understood");
+            return bad_column(d, i, err);
+        }
+        if (value_coerce(&value, column_of(d, i)->type, d->portal->row_arena, &values[i], err) !=
+            ERR_OK) {
+            return bad_column(d, i, err);
+        }
+    }
+    *used = extent;
+    return DECODED_ROW;
+}
+
+enum decoded row_decode(struct row_decoder *d, const uint8_t *data, size_t bytes, bool is_last,
+                        size_t *used, struct value *values, struct err *err)
+{
+    enum decoded result =
+        d->plan->format == COPY_CSV    ? decode_csv(d, data, bytes, is_last, used, values, err)
+        : d->plan->format == COPY_FBIN ? decode_fbin(d, data, bytes, is_last, used, values, err)
+                                       : decode_binary(d, data, bytes, is_last, used, values, err);
+    d->row += result == DECODED_ROW ? 1 : 0;
+    return result;
+}

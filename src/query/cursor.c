@@ -1,0 +1,95 @@
+/* Cursors: the rows that an access path takes, one after another, within one view.
+ *
+ * A scan goes by row number and can go on later in another view: cursor_close keeps the place.  A
+ * row that stays as it is throughout is given exactly once; one that is changed meanwhile may be
+ * given twice (the old one, then the new one, which has a higher number), and is never missed. */
+#include "query/query_int.h"
+
+enum errcode cursor_open(struct cursor *c, struct portal *p, struct err *err)
+{
+    c->portal = p;
+    c->access = &p->plan->access;
+    CHECK(c->view == NULL);
+    return shard_view_open(p->shard, &c->view, err);
+}
+
+void cursor_close(struct cursor *c)
+{
+    if (c->view != NULL) {
+        shard_view_close(c->view);
+        c->view = NULL;
+    }
+}
+
+/* The next row of the path, whether it matches or not. */
+static enum errcode next_row(struct cursor *c, bool *found, struct err *err)
+{
+    if (c->access->kind == ACCESS_SCAN) {
+        enum errcode code = shard_view_next(c->view, c->next_number, &c->row, found, err);
+        if (code == ERR_OK && *found) {
+            c->next_number = c->row.number + 1;
+        }
+        return code;
+    }
+    const struct value_set *keys = &c->portal->evaluator.sets[c->access->key_set];
+    *found = false;
+    while (!*found && c->next_key < keys->n) {
+        enum errcode code =
+            shard_view_get(c->view, &keys->items[c->next_key++], &c->row, found, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+enum errcode cursor_next(struct cursor *c, bool *found, struct err *err)
+{
+    struct portal *p = c->portal;
+    for (;;) {
+        if (++c->looked_at % POLL_ROWS == 0 && portal_poll(p, err) != ERR_OK) {
+            return err->code;
+        }
+        enum errcode code = next_row(c, found, err);
+        if (code != ERR_OK || !*found) {
+            return code;
+        }
+        arena_reset(p->row_arena);
+        if (c->access->where == NULL) {
+            return ERR_OK;
+        }
+        code = cursor_decode(c, &c->access->columns, err);
+        bool matches = false;
+        if (code == ERR_OK) {
+            code = program_matches(c->access->where, &p->evaluator, &matches, err);
+        }
+        if (code != ERR_OK || matches) {
+            return code;
+        }
+    }
+}
+
+enum errcode cursor_decode(struct cursor *c, const struct column_mask *columns, struct err *err)
+{
+    struct portal *p = c->portal;
+    if (mask_is_empty(columns)) {
+        return ERR_OK;
+    }
+    return shard_row_decode(p->plan->schema, &c->row, columns->bits, p->evaluator.columns,
+                            p->row_arena, err);
+}
+
+enum errcode access_estimate(struct portal *p, uint64_t *rows, struct err *err)
+{
+    if (p->plan->access.kind == ACCESS_KEYS) {
+        *rows = p->evaluator.sets[p->plan->access.key_set].n;
+        return ERR_OK;
+    }
+    struct shard_view *view;
+    enum errcode code = shard_view_open(p->shard, &view, err);
+    if (code == ERR_OK) {
+        *rows = shard_view_count(view);
+        shard_view_close(view);
+    }
+    return code;
+}

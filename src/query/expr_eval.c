@@ -1,0 +1,689 @@
+/* Expressions, run: a stack machine over the decoded columns of one row.
+ *
+ * Three-valued logic as in SQL: NULL is unknown, AND and OR know their result where one side
+ * decides it, everything else with a NULL gives NULL.  INT arithmetic that overflows, FLOAT
+ * arithmetic that leaves the finite numbers and division by zero are errors.  Nothing is allocated
+ * but the texts that || and ->> make, and those live in the evaluator's arena. */
+#include "query/query_int.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- arithmetic ---- */
+
+static bool int_multiply(int64_t a, int64_t b, int64_t *out)
+{
+    if (a > 0 ? (b > 0 ? a > INT64_MAX / b : b < INT64_MIN / a)
+              : (b > 0 ? a < INT64_MIN / b : a != 0 && b < INT64_MAX / a)) {
+        return false;
+    }
+    *out = a * b;
+    return true;
+}
+
+/* False where the result does not fit.  b is not 0 for the divisions. */
+static bool int_arithmetic(enum expr_op op, int64_t a, int64_t b, int64_t *out)
+{
+    switch (op) {
+    case OP_ADD:
+        if (b > 0 ? a > INT64_MAX - b : a < INT64_MIN - b) {
+            return false;
+        }
+        *out = a + b;
+        return true;
+    case OP_SUBTRACT:
+        if (b > 0 ? a < INT64_MIN + b : a > INT64_MAX + b) {
+            return false;
+        }
+        *out = a - b;
+        return true;
+    case OP_MULTIPLY:
+        return int_multiply(a, b, out);
+    case OP_DIVIDE:
+        if (a == INT64_MIN && b == -1) {
+            return false;
+        }
+        *out = a / b;
+        return true;
+    default:
+        CHECK(op == OP_MODULO);
+        *out = b == -1 ? 0 : a % b;
+        return true;
+    }
+}
+
+static double float_arithmetic(enum expr_op op, double a, double b)
+{
+    switch (op) {
+    case OP_ADD:
+        return a + b;
+    case OP_SUBTRACT:
+        return a - b;
+    case OP_MULTIPLY:
+        return a * b;
+    default:
+        CHECK(op == OP_DIVIDE);
+        return a / b;
+    }
+}
+
+static enum errcode out_of_range(const struct instruction *i, enum value_type type, struct err *err)
+{
+    return err_at(err, i->position, ERR_NUMBER_OUT_OF_RANGE, "the result does not fit the type %s",
+                  type_name(type));
+}
+
+static enum errcode run_arithmetic(const struct instruction *i, struct value *a,
+                                   const struct value *b, struct err *err)
+{
+    if (a->type == TYPE_NULL || b->type == TYPE_NULL) {
+        *a = value_null();
+        return ERR_OK;
+    }
+    CHECK(a->type == b->type);
+    bool is_division = i->op == OP_DIVIDE || i->op == OP_MODULO;
+    if (is_division && (a->type == TYPE_INT ? b->integer == 0 : b->number == 0)) {
+        return err_at(err, i->position, ERR_DIVISION_BY_ZERO, "division by zero");
+    }
+    if (a->type == TYPE_INT) {
+        return int_arithmetic((enum expr_op)i->op, a->integer, b->integer, &a->integer)
+                   ? ERR_OK
+                   : out_of_range(i, TYPE_INT, err);
+    }
+    double result = float_arithmetic((enum expr_op)i->op, a->number, b->number);
+    if (!isfinite(result) && isfinite(a->number) && isfinite(b->number)) {
+        return out_of_range(i, TYPE_FLOAT, err);
+    }
+    a->number = result;
+    return ERR_OK;
+}
+
+static enum errcode run_negate(const struct instruction *i, struct value *a, struct err *err)
+{
+    if (a->type == TYPE_FLOAT) {
+        a->number = -a->number;
+    } else if (a->type == TYPE_INT) {
+        if (a->integer == INT64_MIN) {
+            return out_of_range(i, TYPE_INT, err);
+        }
+        a->integer = -a->integer;
+    }
+    return ERR_OK;
+}
+
+/* ---- logic ---- */
+
+static bool is_false(const struct value *v)
+{
+    return v->type == TYPE_BOOL && !v->boolean;
+}
+
+static bool is_true(const struct value *v)
+{
+    return v->type == TYPE_BOOL && v->boolean;
+}
+
+static struct value run_and(const struct value *a, const struct value *b)
+{
+    if (is_false(a) || is_false(b)) {
+        return value_bool(false);
+    }
+    return is_true(a) && is_true(b) ? value_bool(true) : value_null();
+}
+
+static struct value run_or(const struct value *a, const struct value *b)
+{
+    if (is_true(a) || is_true(b)) {
+        return value_bool(true);
+    }
+    return is_false(a) && is_false(b) ? value_bool(false) : value_null();
+}
+
+static struct value run_compare(enum expr_op op, const struct value *a, const struct value *b)
+{
+    if (a->type == TYPE_NULL || b->type == TYPE_NULL) {
+        return value_null();
+    }
+    int order = value_compare(a, b);
+    switch (op) {
+    case OP_EQ:
+        return value_bool(order == 0);
+    case OP_NE:
+        return value_bool(order != 0);
+    case OP_LT:
+        return value_bool(order < 0);
+    case OP_LE:
+        return value_bool(order <= 0);
+    case OP_GT:
+        return value_bool(order > 0);
+    default:
+        CHECK(op == OP_GE);
+        return value_bool(order >= 0);
+    }
+}
+
+static struct value negate_if(bool is_negated, struct value v)
+{
+    return is_negated && v.type == TYPE_BOOL ? value_bool(!v.boolean) : v;
+}
+
+/* stack: value, low, high */
+static struct value run_between(const struct value *stack, bool is_negated)
+{
+    struct value low = run_compare(OP_GE, &stack[0], &stack[1]);
+    struct value high = run_compare(OP_LE, &stack[0], &stack[2]);
+    return negate_if(is_negated, run_and(&low, &high));
+}
+
+/* stack: value, n items */
+static struct value run_in(const struct value *stack, uint32_t n, bool is_negated)
+{
+    bool has_null = false;
+    for (uint32_t i = 1; i <= n; i++) {
+        struct value equal = run_compare(OP_EQ, &stack[0], &stack[i]);
+        if (is_true(&equal)) {
+            return value_bool(!is_negated);
+        }
+        has_null = has_null || equal.type == TYPE_NULL;
+    }
+    return has_null ? value_null() : value_bool(is_negated);
+}
+
+static struct value run_in_set(const struct value *v, const struct value_set *set, bool is_negated)
+{
+    if (set->n == 0 && !set->has_null) {
+        return value_bool(is_negated);
+    }
+    if (v->type == TYPE_NULL) {
+        return value_null();
+    }
+    if (value_set_has(set, v)) {
+        return value_bool(!is_negated);
+    }
+    return set->has_null ? value_null() : value_bool(is_negated);
+}
+
+/* ---- text ---- */
+
+/* The bytes of the UTF-8 character at the front. */
+static size_t character_bytes(const char *text, size_t bytes)
+{
+    size_t n = 1;
+    while (n < bytes && ((unsigned char)text[n] & 0xc0) == 0x80) {
+        n++;
+    }
+    return n;
+}
+
+bool like_matches(const char *text, size_t bytes, const char *pattern, size_t pattern_bytes)
+{
+    size_t t = 0, p = 0;
+    size_t star = SIZE_MAX, star_text = 0; /* The last % and where its match ends. */
+    while (t < bytes || p < pattern_bytes) {
+        if (p < pattern_bytes && pattern[p] == '%') {
+            star = p++;
+            star_text = t;
+            continue;
+        }
+        bool is_escape = p + 1 < pattern_bytes && pattern[p] == '\\';
+        if (p < pattern_bytes && t < bytes && !is_escape && pattern[p] == '_') {
+            t += character_bytes(text + t, bytes - t);
+            p++;
+            continue;
+        }
+        size_t at = p + (is_escape ? 1 : 0);
+        if (at < pattern_bytes && t < bytes && pattern[at] == text[t]) {
+            t++;
+            p = at + 1;
+            continue;
+        }
+        if (star == SIZE_MAX || star_text >= bytes) {
+            return false;
+        }
+        star_text += character_bytes(text + star_text, bytes - star_text);
+        t = star_text;
+        p = star + 1;
+    }
+    return true;
+}
+
+static enum errcode run_concat(const struct instruction *i, struct value *a, const struct value *b,
+                               struct arena *arena, struct err *err)
+{
+    if (a->type == TYPE_NULL || b->type == TYPE_NULL) {
+        *a = value_null();
+        return ERR_OK;
+    }
+    size_t bytes = (size_t)a->text.bytes + b->text.bytes;
+    if (bytes > TEXT_BYTES_MAX) {
+        return err_at(err, i->position, ERR_STRING_TOO_LONG,
+                      "a text of %zu bytes is longer than %d", bytes, TEXT_BYTES_MAX);
+    }
+    char *text = arena_alloc(arena, bytes);
+    if (text == NULL) {
+        return err_no_memory(err);
+    }
+    if (a->text.bytes > 0) {
+        memcpy(text, a->text.data, a->text.bytes);
+    }
+    if (b->text.bytes > 0) {
+        memcpy(text + a->text.bytes, b->text.data, b->text.bytes);
+    }
+    *a = value_text(text, bytes);
+    return ERR_OK;
+}
+
+/* ---- JSON ---- */
+
+static uint32_t hex4(const char *text)
+{
+    uint32_t x = 0;
+    for (size_t i = 0; i < 4; i++) {
+        char c = text[i];
+        x = x * 16 + (uint32_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
+    return x;
+}
+
+static size_t put_utf8(char *out, uint32_t x)
+{
+    if (x < 0x80) {
+        out[0] = (char)x;
+        return 1;
+    }
+    if (x < 0x800) {
+        out[0] = (char)(0xc0 | (x >> 6));
+        out[1] = (char)(0x80 | (x & 0x3f));
+        return 2;
+    }
+    if (x < 0x10000) {
+        out[0] = (char)(0xe0 | (x >> 12));
+        out[1] = (char)(0x80 | ((x >> 6) & 0x3f));
+        out[2] = (char)(0x80 | (x & 0x3f));
+        return 3;
+    }
+    out[0] = (char)(0xf0 | (x >> 18));
+    out[1] = (char)(0x80 | ((x >> 12) & 0x3f));
+    out[2] = (char)(0x80 | ((x >> 6) & 0x3f));
+    out[3] = (char)(0x80 | (x & 0x3f));
+    return 4;
+}
+
+/* One escape after its backslash; *at moves behind it. */
+static size_t put_escape(char *out, const char *json, size_t bytes, size_t *at)
+{
+    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+    char c = json[(*at)++];
+    const char *named = c != 0 ? strchr(from, c) : NULL;
+    if (c != 'u' || *at + 4 > bytes) {
+        *out = named != NULL ? to[named - from] : c;
+        return 1;
+    }
+    uint32_t x = hex4(json + *at);
+    *at += 4;
+    bool is_high = x >= 0xd800 && x < 0xdc00;
+    if (is_high && *at + 6 <= bytes && json[*at] == '\\' && json[*at + 1] == 'u') {
+        uint32_t low = hex4(json + *at + 2);
+        if (low >= 0xdc00 && low < 0xe000) {
+            *at += 6;
+            return put_utf8(out, 0x10000 + ((x - 0xd800) << 10) + (low - 0xdc00));
+        }
+    }
+    /* Half of a pair stands for no character. */
+    return put_utf8(out, x >= 0xd800 && x < 0xe000 ? 0xfffd : x);
+}
+
+/* The text of a JSON string without its quotes and escapes; other values as they are written. */
+static enum errcode json_text(const char *json, size_t bytes, struct value *out,
+                              struct arena *arena, struct err *err)
+{
+    if (bytes == 4 && memcmp(json, "null", 4) == 0) {
+        *out = value_null();
+        return ERR_OK;
+    }
+    if (bytes < 2 || json[0] != '"') {
+        *out = value_text(json, bytes);
+        return ERR_OK;
+    }
+    json++;
+    bytes -= 2;
+    if (memchr(json, '\\', bytes) == NULL) {
+        *out = value_text(json, bytes);
+        return ERR_OK;
+    }
+    char *text = arena_alloc(arena, bytes); /* An escape is never shorter than what it means. */
+    if (text == NULL) {
+        return err_no_memory(err);
+    }
+    size_t n = 0;
+    for (size_t at = 0; at < bytes;) {
+        if (json[at] == '\\' && at + 1 < bytes) {
+            at++;
+            n += put_escape(text + n, json, bytes, &at);
+        } else {
+            text[n++] = json[at++];
+        }
+    }
+    *out = value_text(text, n);
+    return ERR_OK;
+}
+
+static enum errcode run_json(const struct instruction *i, struct value *a, const struct value *b,
+                             struct arena *arena, struct err *err)
+{
+    char digits[24];
+    const char *key = digits, *member;
+    size_t key_bytes = 0, member_bytes;
+    if (a->type == TYPE_NULL || b->type == TYPE_NULL) {
+        *a = value_null();
+        return ERR_OK;
+    }
+    if (b->type == TYPE_TEXT) {
+        key = b->text.data;
+        key_bytes = b->text.bytes;
+    } else {
+        key_bytes = (size_t)snprintf(digits, sizeof(digits), "%lld", (long long)b->integer);
+    }
+    if (!json_member(a->text.data, a->text.bytes, key, key_bytes, &member, &member_bytes)) {
+        *a = value_null();
+        return ERR_OK;
+    }
+    if (i->code == CODE_JSON_TEXT) {
+        return json_text(member, member_bytes, a, arena, err);
+    }
+    *a = value_text(member, member_bytes);
+    a->type = TYPE_JSON;
+    return ERR_OK;
+}
+
+/* INT and a JSON number become FLOAT; any other JSON becomes NULL. */
+static struct value to_float(const struct value *v)
+{
+    if (v->type == TYPE_INT) {
+        return value_float((double)v->integer);
+    }
+    if (v->type != TYPE_JSON) {
+        return *v;
+    }
+    char digits[64];
+    size_t bytes = v->text.bytes;
+    char first = bytes > 0 ? v->text.data[0] : 0;
+    if (bytes >= sizeof(digits) || !(first == '-' || (first >= '0' && first <= '9'))) {
+        return value_null();
+    }
+    memcpy(digits, v->text.data, bytes);
+    digits[bytes] = 0;
+    double x = strtod(digits, NULL);
+    return isfinite(x) ? value_float(x) : value_null();
+}
+
+static struct value to_bool(const struct value *v)
+{
+    if (v->type != TYPE_JSON) {
+        return *v;
+    }
+    if (v->text.bytes == 4 && memcmp(v->text.data, "true", 4) == 0) {
+        return value_bool(true);
+    }
+    if (v->text.bytes == 5 && memcmp(v->text.data, "false", 5) == 0) {
+        return value_bool(false);
+    }
+    return value_null();
+}
+
+/* ---- the machine ---- */
+
+static struct value leaf(const struct program *program, const struct instruction *i,
+                         const struct evaluator *evaluator)
+{
+    switch ((enum opcode)i->code) {
+    case CODE_CONSTANT:
+        return program->constants[i->at];
+    case CODE_PARAMETER:
+        return evaluator->parameters[i->at];
+    case CODE_COLUMN:
+        return evaluator->columns[i->at];
+    case CODE_PSEUDO:
+        return evaluator->pseudo[i->at];
+    default:
+        CHECK(i->code == CODE_COUNT_STAR);
+        return value_int(evaluator->count);
+    }
+}
+
+/* Instructions with one operand, at @top. */
+static enum errcode run_unary(const struct instruction *i, const struct evaluator *evaluator,
+                              struct value *top, struct err *err)
+{
+    switch ((enum opcode)i->code) {
+    case CODE_NOT:
+        *top = negate_if(true, *top);
+        return ERR_OK;
+    case CODE_NEGATE:
+        return run_negate(i, top, err);
+    case CODE_IS_NULL:
+        *top = value_bool(top->type == TYPE_NULL);
+        return ERR_OK;
+    case CODE_IS_NOT_NULL:
+        *top = value_bool(top->type != TYPE_NULL);
+        return ERR_OK;
+    case CODE_TO_FLOAT:
+        *top = to_float(top);
+        return ERR_OK;
+    case CODE_JSON_BOOL:
+        *top = to_bool(top);
+        return ERR_OK;
+    default:
+        CHECK(i->code == CODE_IN_SET);
+        *top = run_in_set(top, &evaluator->sets[i->at], i->is_negated);
+        return ERR_OK;
+    }
+}
+
+/* Instructions with two operands: the result replaces @a. */
+static enum errcode run_binary(const struct instruction *i, const struct evaluator *evaluator,
+                               struct value *a, struct err *err)
+{
+    const struct value *b = a + 1;
+    switch ((enum opcode)i->code) {
+    case CODE_AND:
+        *a = run_and(a, b);
+        return ERR_OK;
+    case CODE_OR:
+        *a = run_or(a, b);
+        return ERR_OK;
+    case CODE_COMPARE:
+        *a = run_compare((enum expr_op)i->op, a, b);
+        return ERR_OK;
+    case CODE_ARITHMETIC:
+        return run_arithmetic(i, a, b, err);
+    case CODE_CONCAT:
+        return run_concat(i, a, b, evaluator->arena, err);
+    case CODE_LIKE:
+        *a = a->type == TYPE_NULL || b->type == TYPE_NULL
+                 ? value_null()
+                 : value_bool(like_matches(a->text.data, a->text.bytes, b->text.data,
+                                           b->text.bytes) != i->is_negated);
+        return ERR_OK;
+    default:
+        CHECK(i->code == CODE_JSON_GET || i->code == CODE_JSON_TEXT);
+        return run_json(i, a, b, evaluator->arena, err);
+    }
+}
+
+enum errcode program_run_part(const struct program *program, uint32_t from, uint32_t to,
+                              struct evaluator *evaluator, struct value *out, struct err *err)
+{
+    struct value *stack = evaluator->stack;
+    size_t n = 0;
+    enum errcode code = ERR_OK;
+    for (uint32_t at = from; at < to && code == ERR_OK;) {
+        const struct instruction *i = &program->code[at++];
+        switch ((enum opcode)i->code) {
+        case CODE_CONSTANT:
+        case CODE_PARAMETER:
+        case CODE_COLUMN:
+        case CODE_PSEUDO:
+        case CODE_COUNT_STAR:
+            stack[n++] = leaf(program, i, evaluator);
+            break;
+        case CODE_JUMP_FALSE:
+            at = is_false(&stack[n - 1]) ? i->at : at;
+            break;
+        case CODE_JUMP_TRUE:
+            at = is_true(&stack[n - 1]) ? i->at : at;
+            break;
+        case CODE_BETWEEN:
+            n -= 2;
+            stack[n - 1] = run_between(&stack[n - 1], i->is_negated);
+            break;
+        case CODE_IN:
+            n -= i->at;
+            stack[n - 1] = run_in(&stack[n - 1], i->at, i->is_negated);
+            break;
+        case CODE_AND:
+        case CODE_OR:
+        case CODE_COMPARE:
+        case CODE_ARITHMETIC:
+        case CODE_CONCAT:
+        case CODE_LIKE:
+        case CODE_JSON_GET:
+        case CODE_JSON_TEXT:
+            n--;
+            code = run_binary(i, evaluator, &stack[n - 1], err);
+            break;
+        default:
+            code = run_unary(i, evaluator, &stack[n - 1], err);
+            break;
+        }
+    }
+    if (code == ERR_OK) {
+        CHECK(n == 1);
+        *out = stack[0];
+    }
+    return code;
+}
+
+enum errcode program_run(const struct program *program, struct evaluator *evaluator,
+                         struct value *out, struct err *err)
+{
+    if (program->n_code == 1) {
+        *out = leaf(program, &program->code[0], evaluator);
+        return ERR_OK;
+    }
+    return program_run_part(program, 0, program->n_code, evaluator, out, err);
+}
+
+enum errcode program_matches(const struct program *program, struct evaluator *evaluator,
+                             bool *matches, struct err *err)
+{
+    *matches = true;
+    if (program == NULL) {
+        return ERR_OK;
+    }
+    struct value result;
+    enum errcode code = program_run(program, evaluator, &result, err);
+    *matches = code == ERR_OK && is_true(&result);
+    return code;
+}
+
+/* ---- values ---- */
+
+static int compare_values(const void *a, const void *b)
+{
+    return value_compare(a, b);
+}
+
+void value_set_build(struct value_set *set, struct value *items, size_t n)
+{
+    size_t kept = 0;
+    *set = (struct value_set){.items = items};
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].type == TYPE_NULL) {
+            set->has_null = true;
+        } else {
+            items[kept++] = items[i];
+        }
+    }
+    if (kept > 1) {
+        qsort(items, kept, sizeof(*items), compare_values);
+    }
+    for (size_t i = 0; i < kept; i++) {
+        if (set->n == 0 || value_compare(&items[set->n - 1], &items[i]) != 0) {
+            items[set->n++] = items[i];
+        }
+    }
+}
+
+bool value_set_has(const struct value_set *set, const struct value *value)
+{
+    size_t low = 0, high = set->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = value_compare(value, &set->items[middle]);
+        if (order == 0) {
+            return true;
+        }
+        if (order < 0) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return false;
+}
+
+enum errcode value_coerce(const struct value *value, enum value_type want, struct arena *arena,
+                          struct value *out, struct err *err)
+{
+    *out = *value;
+    if (value->type == want || value->type == TYPE_NULL || want == TYPE_NULL) {
+        return ERR_OK;
+    }
+    if (value->type == TYPE_INT && want == TYPE_FLOAT) {
+        *out = value_float((double)value->integer);
+        return ERR_OK;
+    }
+    if (value->type == TYPE_TEXT) {
+        return value_parse(want, value->text.data, value->text.bytes, arena, out, err);
+    }
+    if (value->type == TYPE_JSON && want == TYPE_TEXT) {
+        out->type = TYPE_TEXT;
+        return ERR_OK;
+    }
+    return err_set(err, ERR_TYPE_MISMATCH, "a value of type %s is needed, not %s", type_name(want),
+                   type_name(value->type));
+}
+
+size_t value_bytes(const struct value *value)
+{
+    switch (value->type) {
+    case TYPE_TEXT:
+    case TYPE_JSON:
+        return value->text.bytes;
+    case TYPE_VECTOR:
+        return (size_t)value->vector.dim * sizeof(float);
+    default:
+        return 0;
+    }
+}
+
+bool value_copy(struct value *out, const struct value *value, struct arena *arena)
+{
+    *out = *value;
+    size_t bytes = value_bytes(value);
+    if (bytes == 0) {
+        return true;
+    }
+    bool is_vector = value->type == TYPE_VECTOR;
+    const void *from = is_vector ? (const void *)value->vector.data : value->text.data;
+    void *copy = arena_copy(arena, from, bytes);
+    if (is_vector) {
+        out->vector.data = copy;
+    } else {
+        out->text.data = copy;
+    }
+    return copy != NULL;
+}

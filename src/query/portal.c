@@ -1,0 +1,548 @@
+/* Portals: statements while they run.
+ *
+ *            start               step: rows                      batch is out, last
+ *   new ---------------> ready <------------> ready --> last ----------------------> ended
+ *                          | \  heavy step                                             ^
+ *                          |  +-----------> working (pool) --event--> ready            |
+ *                          |  step: write                                              |
+ *                          +--------------> blocked --event--> ready       error, from any
+ *                          |  step: wants data
+ *                          +--------------> copying --portal_run--> ready
+ *
+ * Everything happens on the owner's thread but the step of a working portal.  The owner is told of
+ * events through sink.wake, once for each time that portal_run returned PORTAL_WAIT (or that
+ * portal_copy_data said that it is full): "parked" is that debt.
+ *
+ * A portal that is freed while a step or a write is under way is abandoned: its work notices, ends,
+ * and the last reference frees it. */
+#include "query/query_int.h"
+
+#include <string.h>
+
+static const char *const state_names[PORTAL_STATES] = {
+    [PORTAL_IS_NEW] = "new",         [PORTAL_IS_READY] = "ready",
+    [PORTAL_IS_WORKING] = "working", [PORTAL_IS_BLOCKED] = "blocked",
+    [PORTAL_IS_COPYING] = "copying", [PORTAL_IS_LAST] = "last",
+    [PORTAL_IS_ENDED] = "ended",
+};
+
+static const struct state_edge state_edges[] = {
+    {PORTAL_IS_NEW, PORTAL_IS_READY},     {PORTAL_IS_NEW, PORTAL_IS_ENDED},
+    {PORTAL_IS_READY, PORTAL_IS_WORKING}, {PORTAL_IS_READY, PORTAL_IS_BLOCKED},
+    {PORTAL_IS_READY, PORTAL_IS_COPYING}, {PORTAL_IS_READY, PORTAL_IS_LAST},
+    {PORTAL_IS_READY, PORTAL_IS_ENDED},   {PORTAL_IS_WORKING, PORTAL_IS_READY},
+    {PORTAL_IS_WORKING, PORTAL_IS_ENDED}, {PORTAL_IS_BLOCKED, PORTAL_IS_READY},
+    {PORTAL_IS_BLOCKED, PORTAL_IS_ENDED}, {PORTAL_IS_COPYING, PORTAL_IS_READY},
+    {PORTAL_IS_COPYING, PORTAL_IS_ENDED}, {PORTAL_IS_LAST, PORTAL_IS_ENDED},
+    {PORTAL_IS_ENDED, PORTAL_IS_NEW}, /* Taken from the session's spare. */
+};
+
+static const struct state_machine machine = {
+    .name = "portal",
+    .names = state_names,
+    .n_states = PORTAL_STATES,
+    .edges = state_edges,
+    .n_edges = COUNT_OF(state_edges),
+};
+
+static void move(struct portal *p, enum portal_state to, const char *why)
+{
+    state_move(&machine, &p->state, (uint8_t)to, p->session->id, why);
+}
+
+/* ---- events ---- */
+
+/* The owner waits no longer. */
+static void wake(struct portal *p)
+{
+    if (p->is_parked && !atomic_load(&p->is_abandoned)) {
+        p->is_parked = false;
+        p->sink.wake(p->sink.arg);
+    }
+}
+
+void portal_event(struct portal *p)
+{
+    mutex_lock(&p->lock);
+    p->events++;
+    wake(p);
+    mutex_unlock(&p->lock);
+}
+
+static void fire(void *arg)
+{
+    portal_event(arg);
+}
+
+bool portal_park(struct portal *p)
+{
+    mutex_lock(&p->lock);
+    bool is_new = p->events != p->events_seen;
+    p->events_seen = p->events;
+    p->is_parked = !is_new;
+    mutex_unlock(&p->lock);
+    /* A step on the pool looks at the clock itself. */
+    if (!is_new && p->deadline_us != 0 && p->state != PORTAL_IS_WORKING) {
+        alarm_set(p->db->alarms, &p->alarm, p->deadline_us);
+    }
+    return !is_new;
+}
+
+bool portal_is_canceled(void *arg)
+{
+    struct portal *p = arg;
+    return atomic_load(&p->is_abandoned) || atomic_load(&p->session->is_canceled) ||
+           (p->deadline_us != 0 && clock_micros() >= p->deadline_us);
+}
+
+enum errcode portal_poll(struct portal *p, struct err *err)
+{
+    if (atomic_load(&p->session->is_canceled) || atomic_load(&p->is_abandoned)) {
+        return err_set(err, ERR_CANCELED, "the statement was canceled");
+    }
+    if (p->deadline_us != 0 && clock_micros() >= p->deadline_us) {
+        err_set(err, ERR_TIMEOUT, "the statement ran longer than timeout = %llu ms",
+                (unsigned long long)(p->force.timeout_us / 1000));
+        err_hint(err, "Raise the policy timeout, or set it to 0 for no bound.");
+        err_policy(err, "timeout");
+        return ERR_TIMEOUT;
+    }
+    return ERR_OK;
+}
+
+void portal_progress(struct portal *p, const char *phase, uint64_t done, uint64_t total)
+{
+    uint64_t now = clock_micros();
+    if (now - p->phase_at_us < PROGRESS_INTERVAL_US) {
+        return;
+    }
+    p->phase_at_us = now;
+    mutex_lock(&p->lock);
+    p->phase = phase;
+    p->phase_done = done;
+    p->phase_total = total;
+    p->events++;
+    wake(p);
+    mutex_unlock(&p->lock);
+}
+
+static void tell_progress(struct portal *p)
+{
+    mutex_lock(&p->lock);
+    const char *phase = p->phase;
+    uint64_t done = p->phase_done, total = p->phase_total;
+    p->phase = NULL;
+    mutex_unlock(&p->lock);
+    if (phase != NULL) {
+        p->sink.progress(p->sink.arg, phase, done, total);
+    }
+}
+
+/* ---- life ---- */
+
+void portal_ref(struct portal *p)
+{
+    atomic_fetch_add(&p->refs, 1);
+}
+
+/* What a run holds and the next one does not need. */
+static void release_run(struct portal *p)
+{
+    if (p->is_started && p->verb->end != NULL) {
+        p->verb->end(p);
+    }
+    p->is_started = false;
+    p->verb_state = NULL;
+    if (p->entered != NULL) {
+        collection_leave(p->entered);
+        p->entered = NULL;
+    }
+    policy_file_release(p->file);
+    p->file = NULL;
+}
+
+void portal_dispose(struct portal *p)
+{
+    arena_free(p->arena);
+    arena_free(p->batch_arena);
+    arena_free(p->row_arena);
+    mutex_fini(&p->lock);
+    mem_free(MEM_STATEMENT, p);
+}
+
+static void free_portal(struct portal *p)
+{
+    struct database *db = p->db;
+    bool is_abandoned = atomic_load(&p->is_abandoned);
+    release_run(p);
+    plan_release(p->plan);
+    session_release(p->session);
+    portal_dispose(p);
+    if (is_abandoned) {
+        mutex_lock(&db->lock);
+        db->n_abandoned--;
+        condition_broadcast(&db->changed);
+        mutex_unlock(&db->lock);
+    }
+}
+
+void portal_unref(struct portal *p)
+{
+    if (atomic_fetch_sub(&p->refs, 1) == 1) {
+        free_portal(p);
+    }
+}
+
+/* Ends the owner's part of a run: whatever still goes on no longer concerns the client. */
+static void end(struct portal *p, const struct err *err)
+{
+    if (p->state == PORTAL_IS_ENDED) {
+        return;
+    }
+    bool was_new = p->state == PORTAL_IS_NEW;
+    move(p, PORTAL_IS_ENDED, err == NULL ? "done" : "failed");
+    if (p->deadline_us != 0) {
+        alarm_clear(p->db->alarms, &p->alarm);
+    }
+    session_end(p->session, p);
+    if (was_new && err == NULL) {
+        return; /* Freed before it was run. */
+    }
+    metric_add(METRIC_statements, 1);
+    metric_observe_us(METRIC_statement, clock_micros() - p->started_us);
+    if (err != NULL) {
+        metric_add(METRIC_statements_failed, 1);
+        metric_add(METRIC_statements_canceled, err->code == ERR_CANCELED ? 1 : 0);
+    }
+    if (atomic_load(&p->refs) == 1) {
+        release_run(p);
+    }
+}
+
+void portal_free(struct portal *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    struct query_session *session = p->session;
+    end(p, NULL);
+    if (atomic_load(&p->refs) == 1 && session->spare == NULL) {
+        release_run(p);
+        plan_release(p->plan);
+        p->plan = NULL;
+        arena_reset(p->arena);
+        arena_reset(p->batch_arena);
+        arena_reset(p->row_arena);
+        session->spare = p;
+        session_release(session);
+        return;
+    }
+    mutex_lock(&p->db->lock);
+    p->db->n_abandoned++;
+    mutex_unlock(&p->db->lock);
+    mutex_lock(&p->lock);
+    atomic_store(&p->is_abandoned, true);
+    p->is_parked = false;
+    mutex_unlock(&p->lock);
+    portal_unref(p);
+}
+
+static struct portal *new_portal(struct query_session *session, size_t budget_bytes)
+{
+    struct portal *p = session->spare;
+    if (p != NULL && p->budget_bytes == budget_bytes) {
+        session->spare = NULL;
+        p->state = PORTAL_IS_NEW;
+        return p;
+    }
+    p = mem_zalloc(MEM_STATEMENT, sizeof(*p));
+    if (p == NULL) {
+        return NULL;
+    }
+    p->budget_bytes = budget_bytes;
+    p->arena = arena_new(MEM_STATEMENT, budget_bytes);
+    p->batch_arena = arena_new(MEM_STATEMENT, budget_bytes);
+    p->row_arena = arena_new(MEM_STATEMENT, budget_bytes);
+    p->alarm = (struct alarm){.fire = fire, .arg = p};
+    atomic_init(&p->is_abandoned, false);
+    mutex_init(&p->lock);
+    if (p->arena == NULL || p->batch_arena == NULL || p->row_arena == NULL) {
+        portal_dispose(p);
+        return NULL;
+    }
+    return p;
+}
+
+static void reset_portal(struct portal *p, struct query_session *session, struct plan *plan,
+                         const struct portal_sink *sink)
+{
+    atomic_store(&p->refs, 1);
+    atomic_fetch_add(&session->refs, 1);
+    plan_acquire(plan);
+    p->session = session;
+    p->db = session->db;
+    p->plan = plan;
+    p->verb = plan->verb;
+    p->sink = *sink;
+    p->batch = (struct batch){.n_columns = plan->n_columns};
+    p->set = &session->policies;
+    p->with = &plan->with;
+    p->shard = NULL;
+    p->limit = UINT64_MAX;
+    p->offset = 0;
+    p->is_heavy = p->told_copy_out = p->has_notice = false;
+    p->copy_out = NULL;
+    p->rows = p->analyzed_rows = p->started_us = p->deadline_us = 0;
+    p->job_ended = p->is_parked = false;
+    p->events = p->events_seen = p->phase_at_us = 0;
+    p->phase = NULL;
+}
+
+static enum errcode copy_parameters(struct portal *p, const struct value *given, struct err *err)
+{
+    const struct plan *plan = p->plan;
+    struct value *parameters = arena_array(p->arena, plan->n_types, sizeof(*parameters));
+    if (parameters == NULL) {
+        return portal_no_memory(p, err);
+    }
+    for (size_t i = 0; i < plan->n_types; i++) {
+        struct value value;
+        enum errcode code =
+            value_coerce(&given[i], (enum value_type)plan->types[i], p->arena, &value, err);
+        if (code != ERR_OK) {
+            err_prefix(err, "parameter $%zu: ", i + 1);
+            return code;
+        }
+        if (!value_copy(&parameters[i], &value, p->arena)) {
+            return portal_no_memory(p, err);
+        }
+    }
+    p->parameters = parameters;
+    return ERR_OK;
+}
+
+/* statement_memory as it is known before the portal is there: WITH, or the session's. */
+static size_t budget_of(struct query_session *session, const struct plan *plan)
+{
+    struct policy_file *file = policy_file_acquire(session->db);
+    struct policy_view view = {.levels = {[LEVEL_FILE] = &file->set,
+                                          [LEVEL_SESSION] = &session->policies,
+                                          [LEVEL_STATEMENT] = &plan->with}};
+    size_t bytes = (size_t)policy_int(&view, POLICY_statement_memory);
+    policy_file_release(file);
+    return bytes;
+}
+
+enum errcode portal_new(struct query_session *session, struct prepared *prepared,
+                        const struct value *parameters, size_t n, const struct portal_sink *sink,
+                        struct portal **out, struct err *err)
+{
+    struct plan *plan;
+    enum errcode code = prepared_plan(session, prepared, &plan, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (n != plan->n_types) {
+        return err_set(err, ERR_UNKNOWN_PARAMETER,
+                       "the statement has %zu parameters, and %zu values were given", plan->n_types,
+                       n);
+    }
+    struct portal *p = new_portal(session, budget_of(session, plan));
+    if (p == NULL) {
+        return err_no_memory(err);
+    }
+    reset_portal(p, session, plan, sink);
+    code = copy_parameters(p, parameters, err);
+    if (code != ERR_OK) {
+        portal_free(p);
+        return code;
+    }
+    *out = p;
+    return ERR_OK;
+}
+
+size_t portal_columns(const struct portal *p, const struct result_column **columns)
+{
+    *columns = p->plan->columns;
+    return p->plan->n_columns;
+}
+
+const char *portal_tag(const struct portal *p)
+{
+    return p->plan->tag;
+}
+
+uint64_t portal_rows(const struct portal *p)
+{
+    return p->rows;
+}
+
+/* ---- running ---- */
+
+static void run_job(void *arg)
+{
+    struct portal *p = arg;
+    p->job_step = p->verb->step(p, &p->job_err);
+    mutex_lock(&p->lock);
+    p->job_ended = true;
+    p->events++;
+    wake(p);
+    mutex_unlock(&p->lock);
+    portal_unref(p);
+}
+
+static void start_job(struct portal *p)
+{
+    move(p, PORTAL_IS_WORKING, "long step");
+    portal_ref(p);
+    p->job_ended = false;
+    p->job = (struct job){.run = run_job, .arg = p};
+    pool_submit(p->db->pool, &p->job);
+}
+
+static bool job_has_ended(struct portal *p)
+{
+    mutex_lock(&p->lock);
+    bool has = p->job_ended;
+    mutex_unlock(&p->lock);
+    return has;
+}
+
+/* Hands rows out.  DONE: the batch is empty. */
+static enum portal_status hand_out(struct portal *p, uint64_t row_limit, uint64_t *n_given)
+{
+    struct batch *batch = &p->batch;
+    while (batch->next_row < batch->n_rows) {
+        if (row_limit != 0 && *n_given == row_limit) {
+            return PORTAL_SUSPENDED;
+        }
+        if (p->sink.is_full(p->sink.arg)) {
+            return PORTAL_FULL;
+        }
+        p->sink.row(p->sink.arg, batch->values + batch->next_row * batch->n_columns,
+                    batch->n_columns);
+        batch->next_row++;
+        p->rows++;
+        ++*n_given;
+    }
+    if (p->copy_out != NULL && !p->told_copy_out) {
+        p->told_copy_out = true;
+        return PORTAL_COPY_OUT;
+    }
+    if (p->copy_out != NULL && p->copy_out->bytes > 0) {
+        if (p->sink.is_full(p->sink.arg)) {
+            return PORTAL_FULL;
+        }
+        p->sink.copy_data(p->sink.arg, p->copy_out->data, p->copy_out->bytes);
+        buf_reset(p->copy_out);
+    }
+    return PORTAL_DONE;
+}
+
+static void begin_batch(struct portal *p)
+{
+    arena_reset(p->batch_arena);
+    p->batch = (struct batch){.n_columns = p->batch.n_columns};
+}
+
+/* Where the state goes after a step; the status to return, or DONE to go on. */
+static enum portal_status after_step(struct portal *p, enum step step)
+{
+    if (p->has_notice) {
+        p->has_notice = false;
+        p->sink.notice(p->sink.arg, &p->notice);
+    }
+    switch (step) {
+    case STEP_MORE:
+        return PORTAL_DONE;
+    case STEP_DONE:
+        move(p, PORTAL_IS_LAST, "nothing more");
+        return PORTAL_DONE;
+    case STEP_POOL:
+        p->is_heavy = true;
+        return PORTAL_DONE;
+    case STEP_COPY_IN:
+        move(p, PORTAL_IS_COPYING, "wants data");
+        return PORTAL_COPY_IN;
+    case STEP_WAIT:
+        move(p, PORTAL_IS_BLOCKED, "write under way");
+        return PORTAL_DONE;
+    default:
+        CHECK(step == STEP_FAILED);
+        return PORTAL_FAILED;
+    }
+}
+
+/* One move of the machine, with the batch empty.  DONE: go on. */
+static enum portal_status advance(struct portal *p, struct err *err)
+{
+    switch ((enum portal_state)p->state) {
+    case PORTAL_IS_COPYING:
+        move(p, PORTAL_IS_READY, "run");
+        return PORTAL_DONE;
+    case PORTAL_IS_BLOCKED:
+        if (portal_poll(p, err) != ERR_OK) {
+            return PORTAL_FAILED;
+        }
+        if (portal_park(p)) {
+            return PORTAL_WAIT;
+        }
+        move(p, PORTAL_IS_READY, "event");
+        return PORTAL_DONE;
+    case PORTAL_IS_WORKING:
+        tell_progress(p);
+        if (!job_has_ended(p)) {
+            return portal_park(p) ? PORTAL_WAIT : PORTAL_DONE;
+        }
+        move(p, PORTAL_IS_READY, "step ended");
+        *err = p->job_err;
+        return after_step(p, p->job_step);
+    default:
+        break;
+    }
+    CHECK(p->state == PORTAL_IS_READY);
+    if (portal_poll(p, err) != ERR_OK) {
+        return PORTAL_FAILED;
+    }
+    begin_batch(p);
+    if (p->is_heavy) {
+        start_job(p);
+        return PORTAL_DONE;
+    }
+    return after_step(p, p->verb->step(p, err));
+}
+
+enum portal_status portal_run(struct portal *p, uint64_t row_limit, struct err *err)
+{
+    uint64_t n_given = 0;
+    CHECK(p->state != PORTAL_IS_ENDED || p->batch.next_row == p->batch.n_rows);
+    if (p->state == PORTAL_IS_ENDED) {
+        return PORTAL_DONE;
+    }
+    if (p->state == PORTAL_IS_NEW && portal_start(p, err) != ERR_OK) {
+        end(p, err);
+        return PORTAL_FAILED;
+    }
+    if (p->state == PORTAL_IS_NEW) {
+        move(p, PORTAL_IS_READY, "started");
+    }
+    for (;;) {
+        enum portal_status status = PORTAL_DONE;
+        if (p->state == PORTAL_IS_READY || p->state == PORTAL_IS_LAST) {
+            status = hand_out(p, row_limit, &n_given);
+        }
+        if (status == PORTAL_DONE && p->state == PORTAL_IS_LAST) {
+            end(p, NULL);
+            return PORTAL_DONE;
+        }
+        if (status == PORTAL_DONE) {
+            status = advance(p, err);
+        }
+        if (status == PORTAL_FAILED) {
+            end(p, err);
+        }
+        if (status != PORTAL_DONE) {
+            return status;
+        }
+    }
+}

@@ -1,0 +1,270 @@
+/* What a portal's start and its steps have in common: policies in force, values of programs, rows
+ * that are made, writes that are waited for. */
+#include "query/query_int.h"
+
+#include <string.h>
+
+enum errcode portal_no_memory(const struct portal *p, struct err *err)
+{
+    err_set(err, ERR_OUT_OF_MEMORY,
+            "the statement needs more memory than statement_memory = %zu bytes", p->budget_bytes);
+    err_hint(err, "Ask for less at once (LIMIT, fewer columns), or raise statement_memory.");
+    err_policy(err, "statement_memory");
+    return ERR_OUT_OF_MEMORY;
+}
+
+/* ---- policies ---- */
+
+void portal_policy_view(const struct portal *p, struct policy_view *out)
+{
+    *out = (struct policy_view){
+        .levels = {[LEVEL_FILE] = &p->file->set,
+                   [LEVEL_COLLECTION] = p->plan->schema != NULL ? &p->plan->schema->policies : NULL,
+                   [LEVEL_SESSION] = p->set,
+                   [LEVEL_STATEMENT] = p->with}};
+}
+
+static void resolve_force(struct portal *p)
+{
+    struct policy_view view;
+    portal_policy_view(p, &view);
+    struct policy_value ef = policy_get(&view, POLICY_ef, NULL);
+    p->force = (struct force){
+        .recall = policy_float(&view, POLICY_recall),
+        .ef = ef.is_auto ? 0 : ef.integer,
+        .is_exact = policy_bool(&view, POLICY_exact),
+        .on_lag = (enum on_lag)policy_int(&view, POLICY_on_lag),
+        .index_lag = (uint64_t)policy_int(&view, POLICY_index_lag),
+        .ack = (enum ack)policy_int(&view, POLICY_ack),
+        .timeout_us = (uint64_t)policy_int(&view, POLICY_timeout),
+        .limit_max = (uint64_t)policy_int(&view, POLICY_limit_max),
+    };
+    p->deadline_us = p->force.timeout_us != 0 ? p->started_us + p->force.timeout_us : 0;
+}
+
+static enum errcode fill_with(struct portal *p, struct err *err)
+{
+    if (p->plan->with_parameters == NULL) {
+        return ERR_OK;
+    }
+    struct policy_set *with = arena_copy(p->arena, &p->plan->with, sizeof(*with));
+    if (with == NULL) {
+        return portal_no_memory(p, err);
+    }
+    for (const struct with_parameter *w = p->plan->with_parameters; w != NULL; w = w->next) {
+        struct value value;
+        enum errcode code = portal_eval(p, w->program, &value, err);
+        if (code == ERR_OK) {
+            code = policy_assign(with, w->policy, LEVEL_STATEMENT, &value, err);
+            err->position = w->position;
+        }
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    p->with = with;
+    return ERR_OK;
+}
+
+/* ---- the start ---- */
+
+static enum errcode build_sets(struct portal *p, struct err *err)
+{
+    const struct plan *plan = p->plan;
+    struct value_set *sets = arena_array(p->arena, plan->n_sets, sizeof(*sets));
+    if (sets == NULL) {
+        return portal_no_memory(p, err);
+    }
+    for (const struct set_plan *set = plan->sets; set != NULL; set = set->next) {
+        struct value *items = arena_array(p->arena, set->n_items, sizeof(*items));
+        if (items == NULL) {
+            return portal_no_memory(p, err);
+        }
+        for (size_t i = 0; i < set->n_items; i++) {
+            enum errcode code = portal_eval(p, set->items[i], &items[i], err);
+            if (code != ERR_OK) {
+                return code;
+            }
+        }
+        value_set_build(&sets[set->number], items, set->n_items);
+    }
+    p->evaluator.sets = sets;
+    return ERR_OK;
+}
+
+static enum errcode prepare_evaluator(struct portal *p, struct err *err)
+{
+    const struct plan *plan = p->plan;
+    size_t n_columns = plan->schema != NULL ? plan->schema->n_columns : 0;
+    p->evaluator = (struct evaluator){.parameters = p->parameters, .arena = p->arena};
+    p->evaluator.stack = arena_array(p->arena, plan->stack_max + 1, sizeof(struct value));
+    p->evaluator.columns = arena_array(p->arena, n_columns, sizeof(struct value));
+    p->output = arena_array(p->arena, plan->output.n, sizeof(struct value));
+    if (p->evaluator.stack == NULL || p->evaluator.columns == NULL || p->output == NULL) {
+        return portal_no_memory(p, err);
+    }
+    enum errcode code = plan->n_sets > 0 ? build_sets(p, err) : ERR_OK;
+    p->evaluator.arena = p->row_arena; /* Until here it was what must outlive a row. */
+    return code;
+}
+
+/* LIMIT or OFFSET: NULL means that there is none. */
+static enum errcode count_of(struct portal *p, const struct program *program, const char *what,
+                             uint64_t *out, struct err *err)
+{
+    if (program == NULL) {
+        return ERR_OK;
+    }
+    struct value value;
+    enum errcode code = portal_eval(p, program, &value, err);
+    if (code != ERR_OK || value.type == TYPE_NULL) {
+        return code;
+    }
+    if (value.integer < 0) {
+        return err_at(err, program->code[0].position, ERR_LIMIT_OUT_OF_RANGE,
+                      "%s must not be negative, and is %lld", what, (long long)value.integer);
+    }
+    *out = (uint64_t)value.integer;
+    return ERR_OK;
+}
+
+enum errcode portal_start(struct portal *p, struct err *err)
+{
+    const struct plan *plan = p->plan;
+    p->started_us = clock_micros();
+    p->file = policy_file_acquire(p->db);
+    session_begin(p->session, p);
+    enum errcode code = prepare_evaluator(p, err);
+    if (code == ERR_OK) {
+        code = fill_with(p, err);
+    }
+    if (code == ERR_OK) {
+        resolve_force(p);
+        code = count_of(p, plan->limit, "LIMIT", &p->limit, err);
+    }
+    if (code == ERR_OK) {
+        code = count_of(p, plan->offset, "OFFSET", &p->offset, err);
+    }
+    if (code == ERR_OK && plan->collection != NULL && plan->verb->needs_shard) {
+        code = collection_enter(plan->collection, err);
+        if (code == ERR_OK) {
+            p->entered = plan->collection;
+            p->shard = plan->collection->shard;
+        }
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    p->is_started = true;
+    p->verb = plan->is_explain ? &verb_explain : plan->verb;
+    return p->verb->start != NULL ? p->verb->start(p, err) : ERR_OK;
+}
+
+enum errcode portal_eval(struct portal *p, const struct program *program, struct value *out,
+                         struct err *err)
+{
+    CHECK(!program->is_per_row);
+    return program_run(program, &p->evaluator, out, err);
+}
+
+/* ---- rows ---- */
+
+bool portal_batch_is_full(const struct portal *p)
+{
+    return p->batch.n_rows >= BATCH_ROWS_MAX || p->batch.bytes >= BATCH_BYTES_MAX;
+}
+
+static bool batch_grow(struct portal *p)
+{
+    struct batch *batch = &p->batch;
+    size_t capacity = batch->capacity_rows == 0 ? 16 : batch->capacity_rows * 4;
+    struct value *values =
+        arena_array(p->batch_arena, capacity * batch->n_columns, sizeof(*values));
+    if (values == NULL) {
+        return false;
+    }
+    if (batch->n_rows > 0) {
+        memcpy(values, batch->values, batch->n_rows * batch->n_columns * sizeof(*values));
+    }
+    batch->values = values;
+    batch->capacity_rows = capacity;
+    return true;
+}
+
+enum errcode portal_emit(struct portal *p, const struct value *values, struct err *err)
+{
+    struct batch *batch = &p->batch;
+    if (batch->n_rows == batch->capacity_rows && !batch_grow(p)) {
+        return portal_no_memory(p, err);
+    }
+    struct value *row = batch->values + batch->n_rows * batch->n_columns;
+    for (size_t i = 0; i < batch->n_columns; i++) {
+        if (!value_copy(&row[i], &values[i], p->batch_arena)) {
+            return portal_no_memory(p, err);
+        }
+        batch->bytes += value_bytes(&values[i]);
+    }
+    batch->n_rows++;
+    return ERR_OK;
+}
+
+enum errcode portal_make_output(struct portal *p, struct err *err)
+{
+    const struct output *output = &p->plan->output;
+    for (size_t i = 0; i < output->n; i++) {
+        enum errcode code = program_run(output->programs[i], &p->evaluator, &p->output[i], err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+enum errcode portal_emit_output(struct portal *p, struct err *err)
+{
+    enum errcode code = portal_make_output(p, err);
+    return code == ERR_OK ? portal_emit(p, p->output, err) : code;
+}
+
+/* ---- writes ---- */
+
+static void write_done(struct shard_write *write, const struct err *err)
+{
+    struct portal_write *w = CONTAINER_OF(write, struct portal_write, write);
+    struct portal *p = w->portal;
+    w->err.code = ERR_OK;
+    if (err != NULL && err->code != ERR_OK) {
+        w->err = *err;
+    }
+    mutex_lock(&p->lock);
+    w->is_done = true;
+    mutex_unlock(&p->lock);
+    portal_event(p);
+    portal_unref(p); /* May free w. */
+}
+
+enum errcode portal_write_submit(struct portal *p, struct portal_write *w,
+                                 struct shard_command *command, struct err *err)
+{
+    CHECK(!w->is_busy);
+    w->write = (struct shard_write){.ack = p->force.ack, .done = write_done};
+    w->portal = p;
+    w->is_done = false;
+    w->is_busy = true;
+    portal_ref(p);
+    enum errcode code = shard_submit(p->shard, command, &w->write, err);
+    if (code != ERR_OK) {
+        w->is_busy = false;
+        portal_unref(p);
+    }
+    return code;
+}
+
+bool portal_write_collect(struct portal *p, struct portal_write *w)
+{
+    mutex_lock(&p->lock);
+    bool is_done = w->is_done;
+    mutex_unlock(&p->lock);
+    w->is_busy = w->is_busy && !is_done;
+    return is_done;
+}

@@ -1,0 +1,794 @@
+/* The private header of query: what its files share.
+ *
+ *   text -> parse -> analyze -> struct plan (immutable, counted)
+ *   plan + parameters -> struct portal -> verb.start, then verb.step again and again
+ *
+ * A step makes a bounded batch of rows, or starts a write, or does both; it runs on the owner's
+ * thread where it is cheap and on the work pool where it is not.  Rows of a batch are copies, so
+ * no view of a shard stays open while a client reads. */
+#ifndef VECTRON_QUERY_INT_H
+#define VECTRON_QUERY_INT_H
+
+#include <stdatomic.h>
+
+#include "query/query.h"
+
+enum {
+    BATCH_ROWS_MAX = 1024,          /* Rows that a step makes before they are handed out. */
+    BATCH_BYTES_MAX = 512 << 10,    /* The same, of texts and vectors. */
+    POLL_ROWS = 256,                /* Rows between two looks at the cancel flag and the clock. */
+    INLINE_ROWS_MAX = 2000,         /* Rows that a step may look at on its owner's thread. */
+    INLINE_SEARCHES_MAX = 16,       /* Walks that a step may make there. */
+    MODIFY_TRIES_MAX = 10,          /* Decisions of an UPDATE or DELETE before it is CONFLICT. */
+    SEARCH_TRIES_MAX = 3,           /* Walks before vanished rows make a search scan instead. */
+    COPY_BATCH_ROWS_MAX = 1024,     /* Of one command of COPY. */
+    COPY_BATCH_BYTES_MAX = 1 << 20, /* The same. */
+    COPY_IN_FLIGHT_MAX = 4,         /* Commands of one COPY that wait for their acknowledgement. */
+    COPY_CHUNK_BYTES = 256 << 10,   /* Read from or written to a file at once. */
+    PROGRESS_INTERVAL_US = 200000,
+    STATEMENT_SHOWN_BYTES = 128,
+};
+
+/* ---- column masks: one bit a column, as shard takes them ---- */
+
+struct column_mask {
+    uint64_t bits[4];
+};
+_Static_assert(COLUMNS_MAX == 256, "a column_mask has one bit a column");
+
+static inline void mask_add(struct column_mask *mask, uint32_t column)
+{
+    mask->bits[column / 64] |= 1ULL << (column % 64);
+}
+
+static inline bool mask_has(const struct column_mask *mask, uint32_t column)
+{
+    return mask->bits[column / 64] >> (column % 64) & 1;
+}
+
+static inline bool mask_is_empty(const struct column_mask *mask)
+{
+    return (mask->bits[0] | mask->bits[1] | mask->bits[2] | mask->bits[3]) == 0;
+}
+
+static inline void mask_merge(struct column_mask *into, const struct column_mask *from)
+{
+    for (size_t i = 0; i < COUNT_OF(into->bits); i++) {
+        into->bits[i] |= from->bits[i];
+    }
+}
+
+/* ---- expressions: expr_compile.c, expr_eval.c ---- */
+
+enum pseudo {
+    PSEUDO_DISTANCE,
+    PSEUDO_QUERY,
+    PSEUDO_COUNT
+};
+
+enum opcode {
+    CODE_CONSTANT,  /* at: which constant */
+    CODE_PARAMETER, /* at: which parameter, from 0 */
+    CODE_COLUMN,    /* at: which column */
+    CODE_PSEUDO,    /* at: enum pseudo */
+    CODE_COUNT_STAR,
+    CODE_JUMP_FALSE, /* at: goes there and leaves the value where it is false */
+    CODE_JUMP_TRUE,
+    CODE_AND,
+    CODE_OR,
+    CODE_NOT,
+    CODE_NEGATE,
+    CODE_IS_NULL,
+    CODE_IS_NOT_NULL,
+    CODE_COMPARE,    /* op */
+    CODE_ARITHMETIC, /* op */
+    CODE_TO_FLOAT,   /* INT or JSON number; at: how deep below the top */
+    CODE_JSON_BOOL,  /* at: how deep below the top */
+    CODE_CONCAT,
+    CODE_LIKE,
+    CODE_JSON_GET,
+    CODE_JSON_TEXT,
+    CODE_BETWEEN,
+    CODE_IN,     /* at: how many items lie on the stack */
+    CODE_IN_SET, /* at: which set */
+};
+
+struct instruction {
+    uint8_t code; /* enum opcode */
+    uint8_t op;   /* enum expr_op */
+    bool is_negated;
+    uint32_t at;
+    uint32_t position; /* For errors. */
+};
+
+/* A compiled expression: a stack machine's code.  Immutable; in its plan's arena. */
+struct program {
+    const struct instruction *code;
+    uint32_t n_code;
+    const struct value *constants;
+    enum value_type type; /* TYPE_NULL: always NULL. */
+    uint32_t dim;         /* Of a VECTOR where it is known, else 0. */
+    uint32_t stack_max;
+    struct column_mask columns; /* That it reads. */
+    bool is_constant;           /* Reads neither columns nor parameters. */
+    bool is_per_row;            /* Reads columns or pseudo-columns. */
+};
+
+/* The right side of IN where it does not depend on the row: sorted once a portal. */
+struct set_plan {
+    const struct program **items;
+    size_t n_items;
+    struct set_plan *next;
+    uint32_t number;
+};
+
+struct value_set {
+    struct value *items; /* Sorted, without NULLs and doubles. */
+    size_t n;
+    bool has_null;
+};
+
+/* What names and parameters mean while the expressions of one statement are compiled. */
+struct expr_scope {
+    struct arena *arena;
+    const struct schema *schema; /* NULL: there are no columns. */
+    bool has_pseudo;             /* distance and query are known. */
+    bool has_count;              /* count(*) is allowed. */
+    bool used_count;
+    uint8_t *types; /* Of the parameters; 0 until it can be told. */
+    size_t n_types;
+    uint32_t stack_max; /* Largest of all programs. */
+    struct set_plan *sets;
+    uint32_t n_sets;
+};
+
+/* @want is the type needed, or TYPE_NULL for any.  Errors carry the position. */
+enum errcode program_compile(struct expr_scope *scope, const struct expr *expr,
+                             enum value_type want, const struct program **out, struct err *err);
+/* A program that reads one column. */
+const struct program *program_of_column(struct expr_scope *scope, uint32_t column);
+/* Registers a set; items are programs that are not per row.  NULL: no memory. */
+struct set_plan *set_plan_new(struct expr_scope *scope, const struct program **items, size_t n);
+
+/* What programs are run with.  One a portal. */
+struct evaluator {
+    const struct value *parameters;
+    struct value *columns; /* Of the row at hand; only the masked ones are filled in. */
+    struct value pseudo[PSEUDO_COUNT];
+    int64_t count; /* count(*) */
+    struct value *stack;
+    const struct value_set *sets;
+    struct arena *arena; /* Texts made by || and ->> live here. */
+};
+
+enum errcode program_run(const struct program *program, struct evaluator *evaluator,
+                         struct value *out, struct err *err) WARN_UNUSED;
+/* Runs code[from..to) of a program that is being built; for constant folding. */
+enum errcode program_run_part(const struct program *program, uint32_t from, uint32_t to,
+                              struct evaluator *evaluator, struct value *out,
+                              struct err *err) WARN_UNUSED;
+/* SQL's WHERE: NULL is no match.  @program may be NULL: everything matches. */
+enum errcode program_matches(const struct program *program, struct evaluator *evaluator,
+                             bool *matches, struct err *err) WARN_UNUSED;
+bool like_matches(const char *text, size_t bytes, const char *pattern, size_t pattern_bytes);
+/* Sorts and removes doubles and NULLs. */
+void value_set_build(struct value_set *set, struct value *items, size_t n);
+bool value_set_has(const struct value_set *set, const struct value *value);
+/* A value of the type @want made of @value: the same type, INT to FLOAT, or parsed from TEXT. */
+enum errcode value_coerce(const struct value *value, enum value_type want, struct arena *arena,
+                          struct value *out, struct err *err) WARN_UNUSED;
+/* A deep copy; false where memory ran out. */
+bool value_copy(struct value *out, const struct value *value, struct arena *arena);
+size_t value_bytes(const struct value *value); /* Of its text or vector. */
+
+/* ---- the database: database.c, catalog.c, pool.c, alarm.c ---- */
+
+struct job {
+    void (*run)(void *arg);
+    void *arg;
+    struct job *next;
+};
+
+struct pool;
+struct pool *pool_new(unsigned n_threads, struct err *err);
+void pool_submit(struct pool *pool, struct job *job);
+void pool_free(struct pool *pool); /* After all jobs have run. */
+
+/* One thread that calls back at a time, for statements that wait with a deadline. */
+struct alarms;
+struct alarm {
+    uint64_t at_us;
+    void (*fire)(void *arg); /* On the alarms' thread, under its lock: short, sets no alarm. */
+    void *arg;
+    struct alarm *prev, *next;
+    bool is_set;
+};
+struct alarms *alarms_new(struct err *err);
+void alarms_free(struct alarms *alarms);
+void alarm_set(struct alarms *alarms, struct alarm *alarm, uint64_t at_us);
+void alarm_clear(struct alarms *alarms, struct alarm *alarm); /* Afterwards fire does not run. */
+
+/* opening -> serving -> going; opening -> broken -> going */
+enum collection_state {
+    COLLECTION_OPENING,
+    COLLECTION_SERVING,
+    COLLECTION_BROKEN
+};
+
+/* A collection of the map on this node.  refs keep the struct (plans have one each); users keep
+ * the shard open: one for being in the map, one for each running statement. */
+struct collection {
+    atomic_uint refs;
+    atomic_uint users;
+    atomic_int state;       /* enum collection_state; written by the catalog. */
+    atomic_bool is_dropped; /* No longer in the map. */
+    uint64_t group;
+    struct shard *shard;       /* From COLLECTION_SERVING on. */
+    struct err why;            /* Of COLLECTION_BROKEN. */
+    atomic_ullong number_hint; /* A row's number, not far from the last one's. */
+    struct database *db;
+    struct collection *next; /* In the catalog's queue. */
+    struct schema schema;
+};
+
+/* Keeps the shard open until collection_leave, or says why it cannot be used. */
+enum errcode collection_enter(struct collection *c, struct err *err) WARN_UNUSED;
+void collection_leave(struct collection *c);
+void collection_release(struct collection *c); /* Of refs; NULL is allowed. */
+
+struct catalog;
+struct database {
+    struct repl *repl;
+    struct pd *pd;
+    struct shard_host *host;
+    struct pool *pool;
+    struct alarms *alarms;
+    struct catalog *catalog;
+    char *directory;
+    int64_t started_wall_us;
+    struct mutex lock; /* What follows. */
+    struct query_session *sessions;
+    struct policy_file *policies; /* The newest; counted. */
+    struct policy_set started;    /* The file's policies as of the start. */
+    size_t n_abandoned;           /* Portals that were freed and still have work under way. */
+    struct condition changed;     /* One of them has ended. */
+};
+
+/* The file's policies, one version: immutable, counted, so that a statement in flight keeps its. */
+struct policy_file {
+    atomic_uint refs;
+    struct policy_set set;     /* In force. */
+    struct policy_set pending; /* What waits for the next start. */
+};
+struct policy_file *policy_file_acquire(struct database *db);
+void policy_file_release(struct policy_file *file);
+
+/* The catalog follows the map: it opens and destroys shards on a thread of its own. */
+struct catalog *catalog_new(struct database *db, struct err *err);
+/* After pd_open: sweeps up, starts the thread and waits until every shard is open or broken. */
+enum errcode catalog_start(struct catalog *catalog, struct err *err) WARN_UNUSED;
+void catalog_stop(struct catalog *catalog); /* Ends the thread after all drops are done. */
+void catalog_free(struct catalog *catalog); /* Closes the shards. */
+/* On the apply thread and within pd_open; a struct database *. */
+void catalog_changed(void *arg, const struct map *map);
+/* A new reference, or NULL. */
+struct collection *catalog_find(struct catalog *catalog, uint64_t id);
+/* All collections, referenced; in @arena. */
+enum errcode catalog_list(struct catalog *catalog, struct arena *arena, struct collection ***out,
+                          size_t *n, struct err *err) WARN_UNUSED;
+/* Blocks until the collection of that name has been opened (or could not be). */
+enum errcode catalog_wait(struct catalog *catalog, const char *name, bool (*is_canceled)(void *arg),
+                          void *arg, struct err *err) WARN_UNUSED;
+/* The last user of a dropped collection has gone. */
+void catalog_retire(struct catalog *catalog, struct collection *c);
+
+/* ---- sessions ---- */
+
+struct query_session {
+    atomic_uint refs; /* The owner's, and one for each portal. */
+    struct database *db;
+    uint64_t id;
+    atomic_bool is_canceled;
+    struct policy_set policies;        /* Owner's thread only. */
+    struct portal *spare;              /* An ended portal, to be used again. */
+    struct query_session *prev, *next; /* Of the database's list, under its lock. */
+    int64_t since_wall_us;
+    struct mutex lock; /* What follows. */
+    struct portal *running;
+    uint64_t secret;
+    uint64_t statements;
+    uint64_t statement_us; /* When it began, by clock_micros. */
+    size_t statement_bytes;
+    char statement[STATEMENT_SHOWN_BYTES];
+    struct session_facts facts;
+};
+
+void session_release(struct query_session *session);
+void session_begin(struct query_session *session, struct portal *portal);
+void session_end(struct query_session *session, struct portal *portal);
+
+/* ---- policies in force for one portal ---- */
+
+struct force {
+    double recall;
+    int64_t ef; /* 0: auto */
+    bool is_exact;
+    enum on_lag on_lag;
+    uint64_t index_lag;
+    enum ack ack;
+    uint64_t timeout_us;
+    size_t statement_memory;
+    uint64_t limit_max;
+};
+
+/* ---- plans ---- */
+
+struct verb;
+struct plan;
+struct portal;
+struct explain;
+
+enum access_kind {
+    ACCESS_SCAN,
+    ACCESS_KEYS
+};
+
+/* Which rows a statement looks at, and which of them it takes. */
+struct access {
+    enum access_kind kind;
+    uint32_t key_set;            /* ACCESS_KEYS: its number. */
+    const struct program *where; /* NULL: all. */
+    struct column_mask columns;  /* That where reads. */
+    const struct expr *shown;    /* For EXPLAIN. */
+};
+
+struct output { /* The select list. */
+    const struct program **programs;
+    size_t n;
+    struct column_mask columns;
+};
+
+struct sort_key {
+    const struct program *program;
+    bool is_descending, nulls_first;
+};
+
+struct select_plan {
+    struct sort_key *keys;
+    size_t n_keys;
+    bool is_count;
+};
+
+struct search_query {
+    const struct program *program;
+    bool is_key;
+    uint32_t position;
+};
+
+struct search_plan {
+    uint32_t column;
+    struct search_query *queries;
+    size_t n_queries;
+    uint32_t limit_position;
+};
+
+struct insert_plan {
+    uint32_t *columns; /* Schema's numbers, in the order of the row's members. */
+    size_t n_columns;
+    const struct program ***rows;
+    size_t n_rows;
+    enum shard_op op;
+    struct column_mask mask;
+};
+
+struct modify_plan {
+    uint32_t *columns;
+    const struct program **values;
+    size_t n_set;
+    bool is_delete;
+    struct column_mask reads; /* Columns to decode of a row that is taken. */
+};
+
+struct copy_plan {
+    uint32_t *columns;
+    size_t n_columns;
+    uint8_t *types;
+    enum copy_format format;
+    bool has_header; /* csv */
+    char delimiter;
+    const char *null_text;
+    size_t key, vector;   /* fbin: their places in columns; key = SIZE_MAX: not there. */
+    int64_t start;        /* fbin: id of the first row. */
+    const char *ids_file; /* fbin: where the ids are, or NULL. */
+};
+
+struct view;
+struct policy_plan {
+    enum policy_id id;           /* POLICY_COUNT: all. */
+    const struct program *value; /* SET */
+    const struct view *view;     /* SHOW of a view */
+};
+
+struct plan {
+    atomic_uint refs;
+    struct arena *arena;
+    const struct verb *verb;
+    const char *text; /* Of the statement. */
+    size_t text_bytes;
+    const struct stmt *stmt; /* Of EXPLAIN: the statement explained. */
+    bool is_explain, is_analyze, is_json;
+    struct collection *collection; /* Or NULL. */
+    const struct schema *schema;
+    uint8_t *types;
+    size_t n_types;
+    struct result_column *columns;
+    size_t n_columns;
+    size_t n_output_columns; /* EXPLAIN: of the statement explained. */
+    struct policy_set with;  /* LEVEL_STATEMENT */
+    struct with_parameter *with_parameters;
+    uint32_t stack_max;
+    struct set_plan *sets;
+    uint32_t n_sets;
+    struct access access;
+    struct column_mask order_columns; /* That ORDER BY reads. */
+    struct output output;
+    const struct program *limit, *offset; /* INT; NULL where not given. */
+    const char *tag;
+    union { /* By the verb. */
+        struct select_plan select;
+        struct search_plan search;
+        struct insert_plan insert;
+        struct modify_plan modify;
+        struct copy_plan copy;
+        struct policy_plan set;
+        const struct schema *created; /* CREATE COLLECTION */
+    };
+};
+
+struct with_parameter { /* name = $n in WITH */
+    enum policy_id policy;
+    const struct program *program;
+    uint32_t position;
+    struct with_parameter *next;
+};
+
+void plan_acquire(struct plan *plan);
+void plan_release(struct plan *plan);
+
+/* ---- prepared statements: prepared.c ---- */
+
+/* The plan of @prepared, made anew where its collection has changed; borrowed. */
+enum errcode prepared_plan(struct query_session *session, struct prepared *prepared,
+                           struct plan **out, struct err *err) WARN_UNUSED;
+
+/* ---- analysis ---- */
+
+struct analysis {
+    struct query_session *session;
+    struct plan *plan;
+    struct expr_scope scope;
+};
+
+enum errcode analyze(struct query_session *session, const char *text, size_t bytes,
+                     const uint8_t *types, size_t n_types, struct plan **out, size_t *rest,
+                     struct err *err) WARN_UNUSED;
+
+/* Helpers of the verbs' analyses; each error has its position. */
+enum errcode analyze_collection(struct analysis *a, const struct name *name,
+                                struct err *err) WARN_UNUSED;
+enum errcode analyze_column(struct analysis *a, const struct name *name, uint32_t *column,
+                            struct err *err) WARN_UNUSED;
+/* A list of columns without doubles; n = 0: all. */
+enum errcode analyze_columns(struct analysis *a, const struct name *names, size_t n,
+                             uint32_t **columns, size_t *n_columns, struct err *err) WARN_UNUSED;
+enum errcode analyze_where(struct analysis *a, const struct expr *where,
+                           struct err *err) WARN_UNUSED;
+/* The select list; "*" depends on how many query vectors a SEARCH has. */
+enum errcode analyze_targets(struct analysis *a, const struct target *targets, size_t n,
+                             size_t n_queries, struct err *err) WARN_UNUSED;
+/* An expression that may name no column. */
+enum errcode analyze_constant(struct analysis *a, const struct expr *e, enum value_type want,
+                              const struct program **out, struct err *err) WARN_UNUSED;
+enum errcode analyze_limit(struct analysis *a, const struct expr *limit, const struct expr *offset,
+                           struct err *err) WARN_UNUSED;
+/* Policies of WITH (...); @skip says which options are not policies (may be NULL). */
+enum errcode analyze_with(struct analysis *a, const struct options *options,
+                          bool (*skip)(const char *name), struct err *err) WARN_UNUSED;
+/* Columns of a result that is no select list. */
+enum errcode analyze_result(struct analysis *a, const struct result_column *columns, size_t n,
+                            struct err *err) WARN_UNUSED;
+/* err_set with a position. */
+enum errcode err_at(struct err *err, uint32_t position, enum errcode code, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+
+/* ---- views: views.c, declared in views.def ---- */
+
+struct view {
+    const char *name, *text;
+    const struct result_column *columns;
+    size_t n_columns;
+    enum errcode (*fill)(struct portal *portal, struct err *err); /* Emits the rows. */
+};
+size_t view_count(void);
+const struct view *view_at(size_t i);
+const struct view *view_find(const char *name); /* NULL where there is none. */
+
+/* ---- EXPLAIN: explain.c ---- */
+
+/* Lines of a plan: appended by a verb's explain, then shown as text or as JSON. */
+struct explain;
+void explain_text(struct explain *out, const char *key, const char *format, ...) PRINTF_LIKE(3, 4);
+void explain_number(struct explain *out, const char *key, double value);
+void explain_access(struct explain *out); /* How rows are found, and the filter. */
+
+/* ---- portals ---- */
+
+enum step {
+    STEP_MORE,    /* Rows may have been made; call again when they are out. */
+    STEP_DONE,    /* As MORE, and there are no more. */
+    STEP_WAIT,    /* A write is under way: call again when portal_event was called. */
+    STEP_COPY_IN, /* Wants COPY data. */
+    STEP_POOL,    /* The next step belongs on the pool. */
+    STEP_FAILED,
+};
+
+struct verb {
+    bool needs_shard;  /* Enters the plan's collection before start. */
+    uint64_t policies; /* Bit per policy that WITH may set: those that change what it does. */
+    enum errcode (*analyze)(struct analysis *a, const struct stmt *stmt, struct err *err);
+    /* Owner's thread: resolves parameters, sets portal->state and portal->is_heavy. */
+    enum errcode (*start)(struct portal *portal, struct err *err);
+    enum step (*step)(struct portal *portal, struct err *err);
+    /* Frees what is not in the arenas; any thread; may be NULL. */
+    void (*end)(struct portal *portal);
+    void (*explain)(struct portal *portal, struct explain *out); /* Its lines. */
+};
+
+extern const struct verb verb_select, verb_search, verb_insert, verb_modify, verb_explain,
+    verb_copy_in, verb_copy_out, verb_create, verb_drop, verb_checkpoint, verb_set, verb_reset,
+    verb_show, verb_describe;
+
+struct batch {
+    struct value *values; /* n_rows * n_columns */
+    size_t n_rows, next_row, capacity_rows, n_columns;
+    size_t bytes; /* Of texts and vectors. */
+};
+
+/* What a portal is about.  Drawn in portal.c, which alone moves it. */
+enum portal_state {
+    PORTAL_IS_NEW,
+    PORTAL_IS_READY,
+    PORTAL_IS_WORKING,
+    PORTAL_IS_BLOCKED,
+    PORTAL_IS_COPYING,
+    PORTAL_IS_LAST,
+    PORTAL_IS_ENDED,
+    PORTAL_STATES
+};
+
+struct portal {
+    struct query_session *session;
+    struct database *db;
+    struct plan *plan;
+    const struct verb *verb;
+    struct portal_sink sink;
+    struct arena *arena;       /* Until the portal ends. */
+    struct arena *batch_arena; /* Until the next step. */
+    struct arena *row_arena;   /* Until the next row. */
+    size_t budget_bytes;       /* Of each arena. */
+    struct batch batch;
+    const struct value *parameters;
+    struct evaluator evaluator;
+    struct value *output; /* One row of the select list. */
+    struct force force;
+    struct policy_file *file;
+    const struct policy_set *set;  /* The session's, or EXPLAIN's copy of it. */
+    const struct policy_set *with; /* The plan's, or a copy with the parameters filled in. */
+    struct collection *entered;    /* NULL where there is no collection. */
+    struct shard *shard;           /* Of it. */
+    void *verb_state;
+    uint64_t limit, offset; /* limit: UINT64_MAX where there is none. */
+    bool is_heavy;          /* The next step belongs on the pool. */
+    bool is_started;
+    uint8_t state;          /* enum portal_state */
+    uint64_t rows;          /* Given or changed. */
+    uint64_t analyzed_rows; /* EXPLAIN ANALYZE: of the statement explained. */
+    uint64_t started_us, deadline_us;
+    bool told_copy_out;
+    struct buf *copy_out; /* COPY TO STDOUT: what the last step made. */
+    bool has_notice;
+    struct err notice;
+    struct alarm alarm;
+    struct job job;
+    enum step job_step; /* Written by the job, read after its event. */
+    struct err job_err;
+    atomic_bool is_abandoned;
+    atomic_uint refs;  /* The owner's, the job's, and one for each write under way. */
+    struct mutex lock; /* What follows. */
+    bool is_parked;    /* The owner waits for wake. */
+    bool job_ended;
+    uint64_t events;
+    uint64_t events_seen; /* Owner's thread. */
+    const char *phase;    /* Progress; NULL: none that is new. */
+    uint64_t phase_done, phase_total;
+    uint64_t phase_at_us; /* When it was last told; the step's thread. */
+};
+
+/* Before the first step: policies, parameters of WITH, LIMIT, sets, the shard, the verb. */
+enum errcode portal_start(struct portal *portal, struct err *err) WARN_UNUSED;
+/* Appends a row (deep copies) to the batch; OUT_OF_MEMORY over the budget. */
+enum errcode portal_emit(struct portal *portal, const struct value *values,
+                         struct err *err) WARN_UNUSED;
+bool portal_batch_is_full(const struct portal *portal);
+/* Runs the select list over the row at hand into portal->output; emit_output appends it too. */
+enum errcode portal_make_output(struct portal *portal, struct err *err) WARN_UNUSED;
+enum errcode portal_emit_output(struct portal *portal, struct err *err) WARN_UNUSED;
+/* CANCELED or TIMEOUT where it is so; polled in every long loop. */
+enum errcode portal_poll(struct portal *portal, struct err *err) WARN_UNUSED;
+bool portal_is_canceled(void *portal); /* The same as a callback. */
+/* The owner will wait for wake; false where an event came since the last call: nothing to wait for.
+ */
+bool portal_park(struct portal *portal) WARN_UNUSED;
+void portal_event(struct portal *portal); /* Any thread: something that was waited for happened. */
+void portal_progress(struct portal *portal, const char *phase, uint64_t done, uint64_t total);
+void portal_ref(struct portal *portal);
+void portal_unref(struct portal *portal);
+void portal_dispose(struct portal *portal); /* An ended one that nobody else refers to. */
+/* OUT_OF_MEMORY that names statement_memory. */
+enum errcode portal_no_memory(const struct portal *portal, struct err *err);
+void portal_policy_view(const struct portal *portal, struct policy_view *out);
+
+/* Evaluates a program that is not per row. */
+enum errcode portal_eval(struct portal *portal, const struct program *program, struct value *out,
+                         struct err *err) WARN_UNUSED;
+
+/* A write that a portal waits for; in the portal's arena. */
+struct portal_write {
+    struct shard_write write;
+    struct portal *portal;
+    uint64_t first_row, n_rows; /* COPY: of the input; from 1. */
+    bool is_busy;               /* Submitted and not yet collected. */
+    bool is_done;               /* Under the portal's lock. */
+    struct err err;             /* Valid once it is done; code 0 = well. */
+};
+/* Takes @command. */
+enum errcode portal_write_submit(struct portal *portal, struct portal_write *w,
+                                 struct shard_command *command, struct err *err) WARN_UNUSED;
+/* True once the write has ended; w->err says how. */
+bool portal_write_collect(struct portal *portal, struct portal_write *w);
+
+/* ---- COPY: copy_plan.c, copy_csv.c, copy_rows.c, copy_in.c, copy_out.c ---- */
+
+enum errcode copy_analyze(struct analysis *a, const struct stmt_copy *s,
+                          struct err *err) WARN_UNUSED;
+/* The path of a server-side file: relative ones start in the database's directory. */
+const char *copy_path(struct portal *portal, const char *file);
+
+/* CSV as PostgreSQL reads it: fields in double quotes may hold anything, a double quote doubled;
+ * lines end in LF or CR LF; blank lines at the end are no records. */
+struct csv_field {
+    size_t at, bytes; /* In record.data. */
+    bool is_quoted;
+};
+struct csv {
+    char delimiter;
+    uint8_t state;
+    uint64_t line; /* Where the record began, from 1. */
+    uint64_t next_line;
+    struct buf record;
+    struct csv_field fields[COLUMNS_MAX];
+    size_t n_fields;
+    bool is_quoted; /* The field that is being read. */
+    bool is_done;   /* The record is whole: the next byte begins another. */
+};
+enum csv_result {
+    CSV_RECORD,
+    CSV_MORE,
+    CSV_BAD
+};
+void csv_init(struct csv *csv, char delimiter);
+void csv_fini(struct csv *csv);
+/* Reads up to the end of a record; *used says how far it went. */
+enum csv_result csv_read(struct csv *csv, const char *data, size_t bytes, size_t *used,
+                         struct err *err);
+/* At the end of the input: the last record, if its line was not ended. */
+enum csv_result csv_end(struct csv *csv, struct err *err);
+void csv_write_field(struct buf *out, const struct value *value, char delimiter,
+                     const char *null_text, struct buf *scratch);
+
+/* Decodes rows of one format into values, one member a column of the plan. */
+struct row_decoder;
+enum decoded {
+    DECODED_ROW,
+    DECODED_MORE,
+    DECODED_END,
+    DECODED_BAD
+};
+struct row_decoder *row_decoder_new(struct portal *portal, struct err *err);
+void row_decoder_free(struct row_decoder *decoder);
+/* One row from the front of @data.  @is_last: nothing comes behind it. */
+enum decoded row_decode(struct row_decoder *decoder, const uint8_t *data, size_t bytes,
+                        bool is_last, size_t *used, struct value *values, struct err *err);
+/* Names the place in the input: "line 12" or "row 12". */
+void row_decoder_place(const struct row_decoder *decoder, char *text, size_t bytes);
+
+/* ---- rows of a collection: cursor.c ---- */
+
+/* Walks the rows that an access path takes, within one view. */
+struct cursor {
+    struct portal *portal;
+    const struct access *access;
+    struct shard_view *view;
+    struct shard_row row;
+    uint64_t next_number;
+    size_t next_key;
+    uint64_t looked_at;
+};
+enum errcode cursor_open(struct cursor *cursor, struct portal *portal, struct err *err) WARN_UNUSED;
+void cursor_close(struct cursor *cursor); /* Keeps where it was; cursor_open goes on from there. */
+/* The next row that is taken; its where columns are decoded. */
+enum errcode cursor_next(struct cursor *cursor, bool *found, struct err *err) WARN_UNUSED;
+/* Decodes further columns of the row at hand. */
+enum errcode cursor_decode(struct cursor *cursor, const struct column_mask *columns,
+                           struct err *err) WARN_UNUSED;
+/* Rows that the path will look at. */
+enum errcode access_estimate(struct portal *portal, uint64_t *rows, struct err *err) WARN_UNUSED;
+
+/* ---- searches: search.c, search_plan.c ---- */
+
+enum search_way {
+    WAY_WALK,
+    WAY_FILTERED_WALK,
+    WAY_EXACT_MATCHES,
+    WAY_EXACT_SCAN
+};
+
+struct search_hit {
+    float distance;
+    uint64_t number;
+    struct value key; /* Filled in where distances are equal. */
+};
+
+struct search_state {
+    enum search_way way;
+    size_t k; /* LIMIT plus OFFSET. */
+    size_t ef;
+    bool ef_is_measured;
+    uint64_t n_rows;    /* That the choice reckoned with. */
+    double selectivity; /* Share of rows that match. */
+    size_t n_sampled;
+    size_t filter_visits_max;
+    double cost_ns; /* Of one query. */
+    const float **queries;
+    size_t next_query;
+    struct search_hit *hits;
+    size_t n_hits, n_ordered;
+    struct index_hit *index_hits;
+    struct shard_view *view;
+    struct err filter_err; /* Of the filter, which cannot return one. */
+    struct index_work work;
+    unsigned fell_back, again; /* For EXPLAIN ANALYZE. */
+};
+
+/* Chooses s->way for s->k and s->ef. */
+enum errcode search_choose(struct portal *portal, struct search_state *s,
+                           struct err *err) WARN_UNUSED;
+/* The cheaper of the two exact ways with a WHERE. */
+enum search_way search_exact_way(const struct search_state *s);
+const char *search_way_name(enum search_way way);
+
+/* ---- sorting: sort.c ---- */
+
+struct sorter;
+/* Keeps the first @rows_max rows (0: all) by the keys; in arenas of at most @budget_bytes. */
+struct sorter *sorter_new(const struct sort_key *keys, size_t n_keys, size_t n_values,
+                          size_t rows_max, size_t budget_bytes);
+void sorter_free(struct sorter *sorter);
+/* Whether a row with these keys would be kept; asked before its values are made. */
+bool sorter_wants(const struct sorter *sorter, const struct value *keys);
+bool sorter_add(struct sorter *sorter, const struct value *keys, const struct value *values);
+void sorter_finish(struct sorter *sorter);
+size_t sorter_rows(const struct sorter *sorter);
+const struct value *sorter_row(const struct sorter *sorter, size_t i);
+
+#endif

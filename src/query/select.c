@@ -1,0 +1,323 @@
+/* SELECT: rows by key or by a scan, as they come, sorted, or counted.
+ *
+ *   as they come   each step opens a view, goes on behind the last row, and makes a batch
+ *   ORDER BY       one step reads everything within one view and sorts; the next ones hand out
+ *   count(*)       one step reads everything within one view (or asks the view how many there are)
+ *
+ * So a sorted or counted result is of one instant.  A large one that comes as it is read is of one
+ * instant a batch; cursor.c says what that means for rows that change meanwhile. */
+#include "query/query_int.h"
+
+#include <string.h>
+
+struct select_state {
+    struct cursor cursor;
+    struct sorter *sorter;
+    struct value *keys; /* Of ORDER BY, of one row. */
+    size_t next_sorted;
+    uint64_t skipped, given;
+    bool is_sorted;
+};
+
+/* ---- analysis ---- */
+
+/* As in PostgreSQL: a number is a place in the select list, a name first one of its names. */
+static const struct expr *order_expr(const struct expr *e, const struct stmt_select *s)
+{
+    if (e->kind == EXPR_LITERAL && e->value.type == TYPE_INT) {
+        size_t at = (size_t)e->value.integer - 1;
+        return at < s->n_targets && !s->targets[at].is_star ? s->targets[at].expr : NULL;
+    }
+    for (size_t i = 0; i < s->n_targets && e->kind == EXPR_COLUMN; i++) {
+        if (s->targets[i].alias != NULL && strcmp(s->targets[i].alias, e->name) == 0) {
+            return s->targets[i].expr;
+        }
+    }
+    return e;
+}
+
+static enum errcode analyze_order(struct analysis *a, const struct stmt_select *s, struct err *err)
+{
+    struct select_plan *plan = &a->plan->select;
+    plan->n_keys = s->n_order_by;
+    plan->keys = arena_array(a->scope.arena, s->n_order_by, sizeof(*plan->keys));
+    if (plan->keys == NULL) {
+        return err_no_memory(err);
+    }
+    for (size_t i = 0; i < s->n_order_by; i++) {
+        const struct order *order = &s->order_by[i];
+        struct sort_key *key = &plan->keys[i];
+        *key = (struct sort_key){.is_descending = order->is_descending,
+                                 .nulls_first = order->nulls_first};
+        const struct expr *e = order_expr(order->expr, s);
+        if (e == NULL) {
+            return err_at(err, order->expr->position, ERR_SYNTAX,
+                          "ORDER BY %lld is no place in the select list",
+                          (long long)order->expr->value.integer);
+        }
+        enum errcode code = program_compile(&a->scope, e, TYPE_NULL, &key->program, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        mask_merge(&a->plan->order_columns, &key->program->columns);
+        if (key->program->type == TYPE_JSON || key->program->type == TYPE_VECTOR) {
+            return err_at(err, order->expr->position, ERR_TYPE_MISMATCH,
+                          "values of type %s have no order", type_name(key->program->type));
+        }
+    }
+    return ERR_OK;
+}
+
+static enum errcode check_count(const struct analysis *a, const struct stmt_select *s,
+                                struct err *err)
+{
+    const struct plan *plan = a->plan;
+    for (size_t i = 0; i < plan->output.n; i++) {
+        if (plan->output.programs[i]->is_per_row) {
+            return err_at(err, s->targets[i].expr != NULL ? s->targets[i].expr->position : 0,
+                          ERR_FEATURE_UNSUPPORTED, "columns cannot stand beside count(*)");
+        }
+    }
+    if (s->n_order_by > 0) {
+        return err_at(err, s->order_by[0].expr->position, ERR_FEATURE_UNSUPPORTED,
+                      "ORDER BY cannot stand beside count(*): there is one row");
+    }
+    return ERR_OK;
+}
+
+static enum errcode analyze_select(struct analysis *a, const struct stmt *stmt, struct err *err)
+{
+    const struct stmt_select *s = &stmt->select;
+    enum errcode code = ERR_OK;
+    if (s->collection.text != NULL) {
+        code = analyze_collection(a, &s->collection, err);
+    }
+    if (code == ERR_OK) {
+        code = analyze_with(a, &s->with, NULL, err);
+    }
+    if (code == ERR_OK) {
+        a->scope.has_count = s->collection.text != NULL;
+        code = analyze_targets(a, s->targets, s->n_targets, 0, err);
+        a->scope.has_count = false;
+    }
+    if (code == ERR_OK) {
+        code = analyze_where(a, s->where, err);
+    }
+    if (code == ERR_OK) {
+        code = analyze_order(a, s, err);
+    }
+    if (code == ERR_OK) {
+        code = analyze_limit(a, s->limit, s->offset, err);
+    }
+    a->plan->select.is_count = a->scope.used_count;
+    return code == ERR_OK && a->scope.used_count ? check_count(a, s, err) : code;
+}
+
+/* ---- running ---- */
+
+static enum errcode start_select(struct portal *p, struct err *err)
+{
+    struct select_state *state = arena_zalloc(p->arena, sizeof(*state));
+    if (state == NULL) {
+        return portal_no_memory(p, err);
+    }
+    p->verb_state = state;
+    if (p->plan->schema == NULL) {
+        return ERR_OK;
+    }
+    const struct select_plan *select = &p->plan->select;
+    uint64_t rows, wanted = p->limit > UINT64_MAX - p->offset ? UINT64_MAX : p->limit + p->offset;
+    enum errcode code = access_estimate(p, &rows, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (select->is_count && p->plan->access.where == NULL) {
+        return ERR_OK; /* The view knows. */
+    }
+    if (select->n_keys == 0 && p->plan->access.where == NULL && wanted < rows) {
+        rows = wanted;
+    }
+    p->is_heavy = rows > INLINE_ROWS_MAX;
+    if (select->n_keys == 0) {
+        return ERR_OK;
+    }
+    state->keys = arena_array(p->arena, select->n_keys, sizeof(*state->keys));
+    state->sorter =
+        sorter_new(select->keys, select->n_keys, p->plan->output.n, wanted, p->budget_bytes);
+    return state->keys != NULL && state->sorter != NULL ? ERR_OK : portal_no_memory(p, err);
+}
+
+static void end_select(struct portal *p)
+{
+    struct select_state *state = p->verb_state;
+    if (state != NULL) {
+        cursor_close(&state->cursor);
+        sorter_free(state->sorter);
+    }
+}
+
+static enum errcode emit_one(struct portal *p, struct err *err)
+{
+    if (p->offset > 0 || p->limit == 0) {
+        return ERR_OK;
+    }
+    return portal_emit_output(p, err);
+}
+
+static enum errcode count_rows(struct portal *p, struct cursor *cursor, struct err *err)
+{
+    if (p->plan->access.where == NULL) {
+        p->evaluator.count = (int64_t)shard_view_count(cursor->view);
+        return ERR_OK;
+    }
+    bool found = true;
+    enum errcode code = ERR_OK;
+    while (code == ERR_OK && found) {
+        code = cursor_next(cursor, &found, err);
+        p->evaluator.count += found ? 1 : 0;
+    }
+    return code;
+}
+
+static enum errcode sort_row(struct portal *p, struct select_state *state, struct err *err)
+{
+    const struct select_plan *select = &p->plan->select;
+    enum errcode code = cursor_decode(&state->cursor, &p->plan->order_columns, err);
+    for (size_t i = 0; i < select->n_keys && code == ERR_OK; i++) {
+        code = program_run(select->keys[i].program, &p->evaluator, &state->keys[i], err);
+    }
+    if (code != ERR_OK || !sorter_wants(state->sorter, state->keys)) {
+        return code;
+    }
+    code = cursor_decode(&state->cursor, &p->plan->output.columns, err);
+    if (code == ERR_OK) {
+        code = portal_make_output(p, err);
+    }
+    if (code == ERR_OK && !sorter_add(state->sorter, state->keys, p->output)) {
+        code = portal_no_memory(p, err);
+    }
+    return code;
+}
+
+static enum errcode sort_rows(struct portal *p, struct select_state *state, struct err *err)
+{
+    bool found = true;
+    enum errcode code = ERR_OK;
+    while (code == ERR_OK && found) {
+        code = cursor_next(&state->cursor, &found, err);
+        if (code == ERR_OK && found) {
+            code = sort_row(p, state, err);
+        }
+    }
+    if (code == ERR_OK) {
+        sorter_finish(state->sorter);
+        state->next_sorted = p->offset < SIZE_MAX ? (size_t)p->offset : SIZE_MAX;
+    }
+    return code;
+}
+
+static enum step hand_out_sorted(struct portal *p, struct select_state *state, struct err *err)
+{
+    while (state->next_sorted < sorter_rows(state->sorter)) {
+        if (portal_batch_is_full(p)) {
+            return STEP_MORE;
+        }
+        if (portal_emit(p, sorter_row(state->sorter, state->next_sorted++), err) != ERR_OK) {
+            return STEP_FAILED;
+        }
+    }
+    return STEP_DONE;
+}
+
+/* Rows as they come, until the batch is full. */
+static enum step read_batch(struct portal *p, struct select_state *state, struct err *err)
+{
+    bool found = true;
+    while (state->given < p->limit && !portal_batch_is_full(p)) {
+        enum errcode code = cursor_next(&state->cursor, &found, err);
+        if (code == ERR_OK && found && state->skipped < p->offset) {
+            state->skipped++;
+            continue;
+        }
+        if (code == ERR_OK && found) {
+            code = cursor_decode(&state->cursor, &p->plan->output.columns, err);
+            if (code == ERR_OK) {
+                code = portal_emit_output(p, err);
+            }
+            state->given++;
+        }
+        if (code != ERR_OK) {
+            return STEP_FAILED;
+        }
+        if (!found) {
+            return STEP_DONE;
+        }
+    }
+    return state->given < p->limit ? STEP_MORE : STEP_DONE;
+}
+
+static enum step step_select(struct portal *p, struct err *err)
+{
+    struct select_state *state = p->verb_state;
+    if (p->plan->schema == NULL) {
+        bool matches;
+        enum errcode code = program_matches(p->plan->access.where, &p->evaluator, &matches, err);
+        if (code == ERR_OK && matches) {
+            code = emit_one(p, err);
+        }
+        return code == ERR_OK ? STEP_DONE : STEP_FAILED;
+    }
+    bool is_sorted = state->sorter != NULL;
+    if (is_sorted && state->is_sorted) {
+        return hand_out_sorted(p, state, err);
+    }
+    if (cursor_open(&state->cursor, p, err) != ERR_OK) {
+        return STEP_FAILED;
+    }
+    enum step step;
+    if (p->plan->select.is_count) {
+        enum errcode code = count_rows(p, &state->cursor, err);
+        step = code == ERR_OK && emit_one(p, err) == ERR_OK ? STEP_DONE : STEP_FAILED;
+    } else if (is_sorted) {
+        state->is_sorted = sort_rows(p, state, err) == ERR_OK;
+        step = state->is_sorted ? hand_out_sorted(p, state, err) : STEP_FAILED;
+    } else {
+        step = read_batch(p, state, err);
+    }
+    cursor_close(&state->cursor);
+    return step;
+}
+
+/* ---- EXPLAIN ---- */
+
+static void explain_select(struct portal *p, struct explain *out)
+{
+    const struct select_state *state = p->verb_state;
+    if (p->plan->schema == NULL) {
+        explain_text(out, "Plan", "one row without a collection");
+        return;
+    }
+    explain_text(out, "Collection", "%s", p->plan->schema->name);
+    if (p->plan->select.is_count && p->plan->access.where == NULL) {
+        explain_text(out, "Plan", "count that is kept");
+    } else {
+        explain_access(out);
+    }
+    if (state->sorter != NULL) {
+        explain_text(out, "Sort", p->limit != UINT64_MAX ? "first %llu rows kept" : "all rows",
+                     (unsigned long long)(p->limit + p->offset));
+    }
+    if (p->plan->is_analyze && p->plan->schema != NULL) {
+        explain_number(out, "Rows looked at", (double)state->cursor.looked_at);
+    }
+}
+
+const struct verb verb_select = {
+    .needs_shard = true,
+    .policies = 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
+    .analyze = analyze_select,
+    .start = start_select,
+    .step = step_select,
+    .end = end_select,
+    .explain = explain_select,
+};

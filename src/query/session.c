@@ -1,0 +1,135 @@
+/* Sessions: what one client has set, and the registry that SHOW SESSIONS and CANCEL look into.
+ *
+ * A session belongs to its owner's thread; what others read or write is under its lock.  Its struct
+ * lives until its last portal has gone, since a canceled statement may still be on the pool.
+ * Lock order: database, session, portal. */
+#include "query/query_int.h"
+
+#include <string.h>
+
+struct query_session *session_new(struct database *db, uint64_t id, struct err *err)
+{
+    struct query_session *session = mem_zalloc(MEM_SESSION, sizeof(*session));
+    if (session == NULL) {
+        err_no_memory(err);
+        return NULL;
+    }
+    atomic_init(&session->refs, 1);
+    atomic_init(&session->is_canceled, false);
+    session->db = db;
+    session->id = id;
+    session->since_wall_us = clock_wall_micros();
+    mutex_init(&session->lock);
+    mutex_lock(&db->lock);
+    session->next = db->sessions;
+    if (db->sessions != NULL) {
+        db->sessions->prev = session;
+    }
+    db->sessions = session;
+    mutex_unlock(&db->lock);
+    return session;
+}
+
+static void unlink_session(struct query_session *session)
+{
+    struct database *db = session->db;
+    mutex_lock(&db->lock);
+    if (session->prev != NULL) {
+        session->prev->next = session->next;
+    } else {
+        db->sessions = session->next;
+    }
+    if (session->next != NULL) {
+        session->next->prev = session->prev;
+    }
+    mutex_unlock(&db->lock);
+}
+
+void session_free(struct query_session *session)
+{
+    if (session == NULL) {
+        return;
+    }
+    unlink_session(session);
+    if (session->spare != NULL) {
+        portal_dispose(session->spare);
+    }
+    session_release(session);
+}
+
+void session_release(struct query_session *session)
+{
+    if (atomic_fetch_sub(&session->refs, 1) == 1) {
+        mutex_fini(&session->lock);
+        mem_free(MEM_SESSION, session);
+    }
+}
+
+void session_cancel(struct query_session *session)
+{
+    atomic_store(&session->is_canceled, true);
+    mutex_lock(&session->lock);
+    if (session->running != NULL) {
+        portal_event(session->running);
+    }
+    mutex_unlock(&session->lock);
+}
+
+struct policy_set *session_policies(struct query_session *session)
+{
+    return &session->policies;
+}
+
+void session_describe(struct query_session *session, const struct session_facts *facts)
+{
+    mutex_lock(&session->lock);
+    session->facts = *facts;
+    mutex_unlock(&session->lock);
+}
+
+void session_set_secret(struct query_session *session, uint64_t secret)
+{
+    mutex_lock(&session->lock);
+    session->secret = secret;
+    mutex_unlock(&session->lock);
+}
+
+bool database_cancel(struct database *db, uint64_t id, uint64_t secret)
+{
+    bool fits = false;
+    mutex_lock(&db->lock);
+    for (struct query_session *s = db->sessions; s != NULL && !fits; s = s->next) {
+        mutex_lock(&s->lock);
+        fits = s->id == id && s->secret == secret;
+        mutex_unlock(&s->lock);
+        if (fits) {
+            session_cancel(s);
+        }
+    }
+    mutex_unlock(&db->lock);
+    return fits;
+}
+
+void session_begin(struct query_session *session, struct portal *portal)
+{
+    const struct plan *plan = portal->plan;
+    size_t bytes =
+        plan->text_bytes < STATEMENT_SHOWN_BYTES ? plan->text_bytes : STATEMENT_SHOWN_BYTES;
+    atomic_store(&session->is_canceled, false);
+    mutex_lock(&session->lock);
+    session->running = portal;
+    session->statements++;
+    session->statement_us = portal->started_us;
+    memcpy(session->statement, plan->text, bytes);
+    session->statement_bytes = bytes;
+    mutex_unlock(&session->lock);
+}
+
+void session_end(struct query_session *session, struct portal *portal)
+{
+    mutex_lock(&session->lock);
+    if (session->running == portal) {
+        session->running = NULL;
+    }
+    mutex_unlock(&session->lock);
+}

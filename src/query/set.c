@@ -1,0 +1,284 @@
+/* SET, RESET and SHOW of policies, SHOW of views, and DESCRIBE. */
+#include "query/query_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- SET and RESET ---- */
+
+static enum errcode analyze_policy_name(struct analysis *a, const struct name *name,
+                                        struct err *err)
+{
+    const char *nearest = NULL;
+    a->plan->set.id = policy_find(name->text, &nearest);
+    if (a->plan->set.id != POLICY_COUNT) {
+        return ERR_OK;
+    }
+    err_at(err, name->position, ERR_UNKNOWN_POLICY, "there is no policy \"%s\"", name->text);
+    if (nearest != NULL) {
+        err_hint(err, "Perhaps you meant \"%s\".", nearest);
+    } else {
+        err_hint(err, "SHOW ALL lists the policies.");
+    }
+    err_policy(err, name->text);
+    return ERR_UNKNOWN_POLICY;
+}
+
+static enum errcode analyze_set(struct analysis *a, const struct stmt *stmt, struct err *err)
+{
+    enum errcode code = analyze_policy_name(a, &stmt->set.name, err);
+    return code == ERR_OK
+               ? analyze_constant(a, stmt->set.value, TYPE_NULL, &a->plan->set.value, err)
+               : code;
+}
+
+static void tell_status(struct portal *p, enum policy_id id)
+{
+    struct policy_view view;
+    struct buf text;
+    portal_policy_view(p, &view);
+    struct policy_value value = policy_get(&view, id, NULL);
+    buf_init(&text, MEM_STATEMENT, 4096);
+    policy_format(&text, id, &value);
+    buf_u8(&text, 0);
+    if (!text.failed) {
+        p->sink.status(p->sink.arg, policy_row(id)->name, (const char *)text.data);
+    }
+    buf_fini(&text);
+}
+
+static enum step step_set(struct portal *p, struct err *err)
+{
+    const struct stmt_set *s = &p->plan->stmt->set;
+    struct value value;
+    enum errcode code = portal_eval(p, p->plan->set.value, &value, err);
+    if (code == ERR_OK) {
+        code = policy_assign(&p->session->policies, p->plan->set.id, LEVEL_SESSION, &value, err);
+        err->position = code == ERR_POLICY_SCOPE ? s->name.position : s->value->position;
+    }
+    if (code != ERR_OK) {
+        return STEP_FAILED;
+    }
+    tell_status(p, p->plan->set.id);
+    return STEP_DONE;
+}
+
+static enum errcode analyze_reset(struct analysis *a, const struct stmt *stmt, struct err *err)
+{
+    if (strcmp(stmt->reset.name.text, "all") == 0) {
+        a->plan->set.id = POLICY_COUNT;
+        return ERR_OK;
+    }
+    return analyze_policy_name(a, &stmt->reset.name, err);
+}
+
+static enum step step_reset(struct portal *p, struct err *err)
+{
+    (void)err;
+    struct policy_set *set = &p->session->policies;
+    for (int i = 0; i < POLICY_COUNT; i++) {
+        bool is_meant = p->plan->set.id == POLICY_COUNT || p->plan->set.id == (enum policy_id)i;
+        if (is_meant && (set->is_set >> i & 1) != 0) {
+            policy_clear(set, (enum policy_id)i);
+            tell_status(p, (enum policy_id)i);
+        }
+    }
+    return STEP_DONE;
+}
+
+/* ---- SHOW ---- */
+
+static enum errcode analyze_show_policy(struct analysis *a, struct err *err)
+{
+    static const struct result_column columns[] = {
+        {.name = "name", .type = TYPE_TEXT},   {.name = "value", .type = TYPE_TEXT},
+        {.name = "origin", .type = TYPE_TEXT}, {.name = "unit", .type = TYPE_TEXT},
+        {.name = "text", .type = TYPE_TEXT},   {.name = "pending", .type = TYPE_TEXT},
+    };
+    return analyze_result(a, columns, COUNT_OF(columns), err);
+}
+
+static enum errcode unknown_show(const struct name *name, struct err *err)
+{
+    const char *names[POLICY_COUNT + 16] = {"all"};
+    size_t n = 1;
+    for (int i = 0; i < POLICY_COUNT; i++) {
+        names[n++] = policy_row((enum policy_id)i)->name;
+    }
+    for (size_t i = 0; i < view_count() && n < COUNT_OF(names); i++) {
+        names[n++] = view_at(i)->name;
+    }
+    err_at(err, name->position, ERR_UNKNOWN_POLICY, "there is no policy or view \"%s\"",
+           name->text);
+    const char *nearest = err_nearest(name->text, names, n);
+    if (nearest != NULL) {
+        err_hint(err, "Perhaps you meant \"%s\".", nearest);
+    } else {
+        err_hint(err, "SHOW ALL lists the policies, SHOW VIEWS the views.");
+    }
+    err_policy(err, name->text);
+    return ERR_UNKNOWN_POLICY;
+}
+
+static enum errcode analyze_show(struct analysis *a, const struct stmt *stmt, struct err *err)
+{
+    const struct name *name = &stmt->show.name;
+    struct policy_plan *plan = &a->plan->set;
+    plan->id = policy_find(name->text, NULL);
+    plan->view = plan->id == POLICY_COUNT ? view_find(name->text) : NULL;
+    if (plan->view != NULL) {
+        return analyze_result(a, plan->view->columns, plan->view->n_columns, err);
+    }
+    if (plan->id == POLICY_COUNT && strcmp(name->text, "all") != 0) {
+        return unknown_show(name, err);
+    }
+    return analyze_show_policy(a, err);
+}
+
+/* What a value looks like. */
+static const char *unit_of(const struct policy_row *row, char *text, size_t bytes)
+{
+    size_t n = 0;
+    switch (row->type) {
+    case POLICY_IS_BOOL:
+        return "on or off";
+    case POLICY_IS_DURATION:
+        return "duration";
+    case POLICY_IS_BYTES:
+        return "size";
+    case POLICY_IS_CHOICE:
+        text[0] = 0;
+        for (size_t i = 0; row->choices[i] != NULL && n < bytes; i++) {
+            n +=
+                (size_t)snprintf(text + n, bytes - n, "%s%s", i > 0 ? " or " : "", row->choices[i]);
+        }
+        return text;
+    case POLICY_IS_TEXT:
+        return "text";
+    default:
+        return "number";
+    }
+}
+
+static struct value format_policy(struct portal *p, enum policy_id id,
+                                  const struct policy_value *value)
+{
+    struct buf text;
+    buf_init(&text, MEM_STATEMENT, 4096);
+    policy_format(&text, id, value);
+    const char *copy =
+        text.failed ? NULL : arena_strndup(p->row_arena, (const char *)text.data, text.bytes);
+    struct value result = copy != NULL ? value_text(copy, text.bytes) : value_null();
+    buf_fini(&text);
+    return result;
+}
+
+/* What the file says and what waits for the next start; NULL where that is the same. */
+static struct value pending_of(struct portal *p, enum policy_id id)
+{
+    struct policy_view now = {.levels = {[LEVEL_FILE] = &p->file->set}};
+    struct policy_view then = {.levels = {[LEVEL_FILE] = &p->file->pending}};
+    struct policy_value a = policy_get(&now, id, NULL), b = policy_get(&then, id, NULL);
+    struct value shown_a = format_policy(p, id, &a), shown_b = format_policy(p, id, &b);
+    return value_compare(&shown_a, &shown_b) == 0 ? value_null() : shown_b;
+}
+
+static enum errcode show_policy(struct portal *p, enum policy_id id, struct err *err)
+{
+    char unit[128];
+    struct policy_view view;
+    enum policy_level origin;
+    arena_reset(p->row_arena);
+    portal_policy_view(p, &view);
+    const struct policy_row *row = policy_row(id);
+    struct policy_value value = policy_get(&view, id, &origin);
+    struct value values[] = {
+        value_cstr(row->name),
+        format_policy(p, id, &value),
+        value_cstr(policy_level_name(origin)),
+        value_cstr(unit_of(row, unit, sizeof(unit))),
+        value_cstr(row->text),
+        pending_of(p, id),
+    };
+    return portal_emit(p, values, err);
+}
+
+static enum step step_show(struct portal *p, struct err *err)
+{
+    if (p->plan->set.view != NULL) {
+        return p->plan->set.view->fill(p, err) == ERR_OK ? STEP_DONE : STEP_FAILED;
+    }
+    for (int i = 0; i < POLICY_COUNT; i++) {
+        bool is_meant = p->plan->set.id == POLICY_COUNT || p->plan->set.id == (enum policy_id)i;
+        if (is_meant && show_policy(p, (enum policy_id)i, err) != ERR_OK) {
+            return STEP_FAILED;
+        }
+    }
+    return STEP_DONE;
+}
+
+/* ---- DESCRIBE ---- */
+
+static enum errcode analyze_describe(struct analysis *a, const struct stmt *stmt, struct err *err)
+{
+    static const struct result_column columns[] = {
+        {.name = "name", .type = TYPE_TEXT},
+        {.name = "type", .type = TYPE_TEXT},
+        {.name = "details", .type = TYPE_TEXT},
+        {.name = "kind", .type = TYPE_TEXT},
+    };
+    enum errcode code = analyze_collection(a, &stmt->describe.collection, err);
+    return code == ERR_OK ? analyze_result(a, columns, COUNT_OF(columns), err) : code;
+}
+
+static enum errcode describe_column(struct portal *p, uint32_t i, struct err *err)
+{
+    const struct column *column = &p->plan->schema->columns[i];
+    char type[32], details[64] = "";
+    snprintf(type, sizeof(type), "%s", type_name(column->type));
+    if (column->type == TYPE_VECTOR) {
+        snprintf(type, sizeof(type), "VECTOR(%u)", column->dim);
+        snprintf(details, sizeof(details), "METRIC %s%s", distance_name(column->distance),
+                 column->is_not_null ? " NOT NULL" : "");
+    } else if (i == 0) {
+        snprintf(details, sizeof(details), "PRIMARY KEY");
+    } else if (column->is_not_null) {
+        snprintf(details, sizeof(details), "NOT NULL");
+    }
+    struct value values[] = {value_cstr(column->name), value_cstr(type), value_cstr(details),
+                             value_cstr("column")};
+    return portal_emit(p, values, err);
+}
+
+/* A policy that can be set for a collection, as it is in force for this one. */
+static enum errcode describe_policy(struct portal *p, enum policy_id id, struct err *err)
+{
+    struct policy_view view;
+    enum policy_level origin;
+    portal_policy_view(p, &view);
+    struct policy_value value = policy_get(&view, id, &origin);
+    struct value values[] = {value_cstr(policy_row(id)->name), format_policy(p, id, &value),
+                             value_cstr(policy_level_name(origin)), value_cstr("policy")};
+    return portal_emit(p, values, err);
+}
+
+static enum step step_describe(struct portal *p, struct err *err)
+{
+    for (uint32_t i = 0; i < p->plan->schema->n_columns; i++) {
+        if (describe_column(p, i, err) != ERR_OK) {
+            return STEP_FAILED;
+        }
+    }
+    for (int i = 0; i < POLICY_COUNT; i++) {
+        bool is_settable = (policy_row((enum policy_id)i)->scopes & SCOPE_COLLECTION) != 0;
+        if (is_settable && describe_policy(p, (enum policy_id)i, err) != ERR_OK) {
+            return STEP_FAILED;
+        }
+    }
+    return STEP_DONE;
+}
+
+const struct verb verb_set = {.analyze = analyze_set, .step = step_set};
+const struct verb verb_reset = {.analyze = analyze_reset, .step = step_reset};
+const struct verb verb_show = {.analyze = analyze_show, .step = step_show};
+const struct verb verb_describe = {.analyze = analyze_describe, .step = step_describe};

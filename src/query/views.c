@@ -1,0 +1,332 @@
+/* Views: tables that the server makes of itself when SHOW asks for them.  Declared in views.def. */
+#include "query/query_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define VIEW(name, text, columns)                                                                  \
+    static enum errcode fill_##name(struct portal *p, struct err *err);
+#include "query/views.def"
+#undef VIEW
+
+#define COLUMN(column_name, column_type) {.name = column_name, .type = TYPE_##column_type},
+#define VIEW(name, text, columns)        static const struct result_column columns_of_##name[] = {columns};
+#include "query/views.def"
+#undef VIEW
+#undef COLUMN
+
+static const struct view views[] = {
+#define VIEW(view_name, view_text, view_columns)                                                   \
+    {.name = #view_name,                                                                           \
+     .text = (view_text),                                                                          \
+     .columns = columns_of_##view_name,                                                            \
+     .n_columns = COUNT_OF(columns_of_##view_name),                                                \
+     .fill = fill_##view_name},
+#include "query/views.def"
+#undef VIEW
+};
+
+size_t view_count(void)
+{
+    return COUNT_OF(views);
+}
+
+const struct view *view_at(size_t i)
+{
+    CHECK(i < COUNT_OF(views));
+    return &views[i];
+}
+
+const struct view *view_find(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(views); i++) {
+        if (strcmp(views[i].name, name) == 0) {
+            return &views[i];
+        }
+    }
+    return NULL;
+}
+
+static struct value value_of_count(uint64_t x)
+{
+    return value_int(x > INT64_MAX ? INT64_MAX : (int64_t)x);
+}
+
+/* ---- collections, shards, recall ---- */
+
+static enum errcode for_each_collection(struct portal *p,
+                                        enum errcode (*fill_one)(struct portal *p,
+                                                                 struct collection *c,
+                                                                 struct err *err),
+                                        struct err *err)
+{
+    struct collection **collections;
+    size_t n;
+    enum errcode code = catalog_list(p->db->catalog, p->arena, &collections, &n, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (code == ERR_OK) {
+            code = fill_one(p, collections[i], err);
+        }
+        collection_release(collections[i]);
+    }
+    return code;
+}
+
+static struct value vectors_of(struct portal *p, const struct schema *schema)
+{
+    struct buf text;
+    buf_init(&text, MEM_STATEMENT, 64 << 10);
+    for (uint32_t i = 0; i < schema->n_columns; i++) {
+        const struct column *column = &schema->columns[i];
+        if (column->type == TYPE_VECTOR) {
+            buf_printf(&text, "%s%s(%u) %s", text.bytes > 0 ? ", " : "", column->name, column->dim,
+                       distance_name(column->distance));
+        }
+    }
+    const char *copy = text.failed ? NULL : arena_copy(p->arena, text.data, text.bytes);
+    struct value value = copy != NULL ? value_text(copy, text.bytes) : value_null();
+    buf_fini(&text);
+    return value;
+}
+
+static enum errcode fill_collection(struct portal *p, struct collection *c, struct err *err)
+{
+    struct err why;
+    struct shard_figures figures = {.state = "dropped"};
+    bool is_open = collection_enter(c, &why) == ERR_OK;
+    if (is_open) {
+        shard_figures(c->shard, &figures);
+        collection_leave(c);
+    } else {
+        figures.state = why.code == ERR_NOT_READY ? "opening" : "broken";
+    }
+    struct value values[] = {
+        value_cstr(c->schema.name),     is_open ? value_of_count(figures.rows) : value_null(),
+        value_int(c->schema.n_columns), vectors_of(p, &c->schema),
+        value_cstr(figures.state),      is_open ? value_null() : value_cstr(why.message),
+    };
+    return portal_emit(p, values, err);
+}
+
+static enum errcode fill_collections(struct portal *p, struct err *err)
+{
+    return for_each_collection(p, fill_collection, err);
+}
+
+static enum errcode fill_shard(struct portal *p, struct collection *c, struct err *err)
+{
+    struct err why;
+    struct shard_figures f;
+    if (collection_enter(c, &why) != ERR_OK) {
+        return ERR_OK; /* SHOW COLLECTIONS tells of it. */
+    }
+    shard_figures(c->shard, &f);
+    collection_leave(c);
+    struct value values[] = {
+        value_cstr(c->schema.name),
+        value_of_count(c->group),
+        value_cstr(f.state),
+        value_of_count(f.rows),
+        value_of_count(f.applied),
+        value_of_count(f.flushed),
+        value_of_count(f.unflushed_rows),
+        value_of_count(f.unflushed_bytes),
+        value_of_count(f.index_lag),
+        value_of_count(f.index_rows),
+        value_of_count(f.checkpoint_lag),
+        value_of_count(f.vector_bytes),
+        value_of_count(f.graph_bytes),
+        value_of_count(f.file_bytes),
+        value_cstr(f.log.role),
+        value_of_count(f.log.term),
+        value_of_count(f.log.first),
+        value_of_count(f.log.last),
+        value_of_count(f.log.commit),
+    };
+    return portal_emit(p, values, err);
+}
+
+static enum errcode fill_shards(struct portal *p, struct err *err)
+{
+    return for_each_collection(p, fill_shard, err);
+}
+
+static enum errcode fill_calibrated(struct portal *p, struct collection *c, struct err *err)
+{
+    struct err why;
+    enum errcode code = ERR_OK;
+    if (collection_enter(c, &why) != ERR_OK) {
+        return ERR_OK;
+    }
+    for (uint32_t i = 0; i < c->schema.n_columns && code == ERR_OK; i++) {
+        struct shard_recall r;
+        if (c->schema.columns[i].type != TYPE_VECTOR) {
+            continue;
+        }
+        bool is_measured = shard_recall(c->shard, i, &r) && r.wall_us != 0;
+        struct value at = value_int(is_measured ? r.wall_us : 0);
+        at.type = TYPE_TIMESTAMP;
+        struct value none = value_null();
+        struct value values[] = {
+            value_cstr(c->schema.name),
+            value_cstr(c->schema.columns[i].name),
+            is_measured ? value_of_count(r.samples) : none,
+            is_measured ? value_int(r.ef_for_90) : none,
+            is_measured ? value_int(r.ef_for_95) : none,
+            is_measured ? value_int(r.ef_for_99) : none,
+            is_measured ? value_float(r.measured) : none,
+            is_measured ? at : none,
+        };
+        code = portal_emit(p, values, err);
+    }
+    collection_leave(c);
+    return code;
+}
+
+static enum errcode fill_calibration(struct portal *p, struct err *err)
+{
+    return for_each_collection(p, fill_calibrated, err);
+}
+
+/* ---- sessions ---- */
+
+static enum errcode fill_session(struct portal *p, struct query_session *s, struct err *err)
+{
+    struct value since = value_int(s->since_wall_us);
+    since.type = TYPE_TIMESTAMP;
+    mutex_lock(&s->lock);
+    bool is_running = s->running != NULL;
+    double ms = is_running ? (double)(clock_micros() - s->statement_us) / 1000 : 0;
+    struct value values[] = {
+        value_of_count(s->id),
+        value_cstr(s->facts.user),
+        value_cstr(s->facts.application),
+        value_cstr(s->facts.peer),
+        value_cstr(is_running ? "running" : "idle"),
+        value_text(s->statement, s->statement_bytes),
+        is_running ? value_float(ms) : value_null(),
+        value_of_count(s->statements),
+        value_of_count(s->facts.output_bytes),
+        since,
+    };
+    enum errcode code = portal_emit(p, values, err);
+    mutex_unlock(&s->lock);
+    return code;
+}
+
+static enum errcode fill_sessions(struct portal *p, struct err *err)
+{
+    enum errcode code = ERR_OK;
+    mutex_lock(&p->db->lock);
+    for (struct query_session *s = p->db->sessions; s != NULL && code == ERR_OK; s = s->next) {
+        code = fill_session(p, s, err);
+    }
+    mutex_unlock(&p->db->lock);
+    return code;
+}
+
+/* ---- metrics ---- */
+
+static enum errcode fill_metric(struct portal *p, enum metric_id id, struct err *err)
+{
+    static const char *const kinds[] = {[METRIC_IS_COUNTER] = "counter",
+                                        [METRIC_IS_GAUGE] = "gauge",
+                                        [METRIC_IS_HISTOGRAM] = "histogram"};
+    const struct metric_row *row = metric_row(id);
+    bool is_histogram = row->kind == METRIC_IS_HISTOGRAM;
+    struct value values[] = {
+        value_cstr(row->name),
+        value_cstr(kinds[row->kind]),
+        value_cstr(row->unit),
+        value_float((double)metric_value(id)),
+        is_histogram ? value_float((double)metric_quantile_us(id, 0.5) / 1e6) : value_null(),
+        is_histogram ? value_float((double)metric_quantile_us(id, 0.99) / 1e6) : value_null(),
+        value_cstr(row->text),
+    };
+    return portal_emit(p, values, err);
+}
+
+static enum errcode fill_memory(struct portal *p, enum mem_category category, struct err *err)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "memory_%s", mem_category_name(category));
+    struct value values[] = {
+        value_cstr(name),
+        value_cstr("gauge"),
+        value_cstr("bytes"),
+        value_float((double)mem_category_bytes(category)),
+        value_null(),
+        value_null(),
+        value_cstr(mem_category_text(category)),
+    };
+    return portal_emit(p, values, err);
+}
+
+static enum errcode fill_metrics(struct portal *p, struct err *err)
+{
+    enum errcode code = ERR_OK;
+    for (int i = 0; i < METRIC_COUNT && code == ERR_OK; i++) {
+        code = fill_metric(p, (enum metric_id)i, err);
+    }
+    for (int i = 0; i < MEM_COUNT && code == ERR_OK; i++) {
+        code = fill_memory(p, (enum mem_category)i, err);
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct value values[] = {
+        value_cstr("memory_resident"),
+        value_cstr("gauge"),
+        value_cstr("bytes"),
+        value_float((double)mem_resident_bytes()),
+        value_null(),
+        value_null(),
+        value_cstr("resident memory of the whole process"),
+    };
+    return portal_emit(p, values, err);
+}
+
+/* ---- policies, views ---- */
+
+static enum errcode fill_policies(struct portal *p, struct err *err)
+{
+    enum errcode code = ERR_OK;
+    for (int i = 0; i < POLICY_COUNT && code == ERR_OK; i++) {
+        const struct policy_row *row = policy_row((enum policy_id)i);
+        char scopes[64];
+        int n = 0;
+        for (int level = LEVEL_FILE; level < LEVEL_COUNT; level++) {
+            if ((row->scopes >> level & 1) != 0) {
+                n += snprintf(scopes + n, sizeof(scopes) - (size_t)n, "%s%s", n > 0 ? ", " : "",
+                              policy_level_name((enum policy_level)level));
+            }
+        }
+        struct value values[] = {
+            value_cstr(row->name),
+            value_cstr(row->plane),
+            value_cstr(row->default_text),
+            value_text(scopes, (size_t)n),
+            value_cstr(row->apply == APPLY_NOW ? "now" : "at start"),
+            value_cstr(row->improves),
+            value_cstr(row->costs),
+            value_cstr(row->signal),
+            value_cstr(row->undo),
+            value_cstr(row->text),
+        };
+        code = portal_emit(p, values, err);
+    }
+    return code;
+}
+
+static enum errcode fill_views(struct portal *p, struct err *err)
+{
+    enum errcode code = ERR_OK;
+    for (size_t i = 0; i < COUNT_OF(views) && code == ERR_OK; i++) {
+        struct value values[] = {value_cstr(views[i].name), value_cstr(views[i].text)};
+        code = portal_emit(p, values, err);
+    }
+    return code;
+}

@@ -1,0 +1,321 @@
+/* What query_fixture.h says. */
+#include "query_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum {
+    WAIT_US_MAX = 30000000,
+    ROWS_BYTES_MAX = 256 << 20,
+};
+
+/* ---- the sink ---- */
+
+static void take_row(void *arg, const struct value *values, size_t n)
+{
+    struct client *c = arg;
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0) {
+            buf_u8(&c->rows, '|');
+        }
+        value_format(&c->rows, &values[i]);
+    }
+    buf_u8(&c->rows, '\n');
+    c->n_rows++;
+}
+
+static bool sink_is_full(void *arg)
+{
+    struct client *c = arg;
+    return c->full_after != 0 && c->n_rows >= c->full_after;
+}
+
+static void take_copy(void *arg, const void *data, size_t bytes)
+{
+    buf_bytes(&((struct client *)arg)->copy, data, bytes);
+}
+
+static void take_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
+{
+    (void)arg;
+    (void)done;
+    (void)total;
+    assert_non_null(phase);
+}
+
+static void take_notice(void *arg, const struct err *notice)
+{
+    struct client *c = arg;
+    snprintf(c->notice, sizeof(c->notice), "%s", notice->message);
+}
+
+static void take_status(void *arg, const char *name, const char *value)
+{
+    struct client *c = arg;
+    snprintf(c->status, sizeof(c->status), "%s=%s", name, value);
+}
+
+static void take_wake(void *arg)
+{
+    struct client *c = arg;
+    mutex_lock(&c->lock);
+    c->wakes++;
+    condition_signal(&c->woken);
+    mutex_unlock(&c->lock);
+}
+
+static void wait_for_wake(struct client *c)
+{
+    uint64_t deadline = clock_micros() + WAIT_US_MAX;
+    mutex_lock(&c->lock);
+    while (c->wakes == 0) {
+        assert_true(condition_wait_until(&c->woken, &c->lock, deadline));
+    }
+    c->wakes--;
+    mutex_unlock(&c->lock);
+    c->n_wait++;
+}
+
+/* ---- running ---- */
+
+struct copy_input {
+    const uint8_t *data;
+    size_t bytes, piece;
+};
+
+static void feed(struct client *c, struct portal *portal, struct copy_input *input)
+{
+    bool is_full = false;
+    while (input->bytes > 0 && !is_full) {
+        size_t n = input->bytes < input->piece ? input->bytes : input->piece;
+        if (portal_copy_data(portal, input->data, n, &is_full, &c->err) != ERR_OK) {
+            return;
+        }
+        input->data += n;
+        input->bytes -= n;
+    }
+    if (is_full) {
+        wait_for_wake(c);
+    } else {
+        portal_copy_done(portal);
+    }
+}
+
+static enum errcode drive(struct client *c, struct portal *portal, struct copy_input *input)
+{
+    bool told_copy_out = false;
+    for (;;) {
+        switch (portal_run(portal, 0, &c->err)) {
+        case PORTAL_DONE:
+            snprintf(c->tag, sizeof(c->tag), "%s", portal_tag(portal));
+            c->changed = portal_rows(portal);
+            return ERR_OK;
+        case PORTAL_FAILED:
+            assert_int_not_equal(c->err.code, ERR_OK);
+            return c->err.code;
+        case PORTAL_WAIT:
+            wait_for_wake(c);
+            break;
+        case PORTAL_FULL:
+            c->n_full++;
+            c->full_after = c->n_rows + 10;
+            break;
+        case PORTAL_COPY_IN:
+            assert_non_null(input);
+            feed(c, portal, input);
+            break;
+        case PORTAL_COPY_OUT:
+            assert_false(told_copy_out);
+            told_copy_out = true;
+            break;
+        case PORTAL_SUSPENDED:
+            fail_msg("no row limit was given");
+        }
+    }
+}
+
+static void client_reset(struct client *c)
+{
+    buf_reset(&c->rows);
+    buf_reset(&c->copy);
+    c->n_rows = 0;
+    c->n_full = c->n_wait = 0;
+    c->notice[0] = c->status[0] = c->tag[0] = 0;
+    err_clear(&c->err);
+}
+
+static enum errcode run_prepared(struct client *c, struct prepared *prepared,
+                                 const struct value *values, size_t n, struct copy_input *input)
+{
+    struct portal_sink sink = {.row = take_row,
+                               .is_full = sink_is_full,
+                               .copy_data = take_copy,
+                               .progress = take_progress,
+                               .notice = take_notice,
+                               .status = take_status,
+                               .wake = take_wake,
+                               .arg = c};
+    struct portal *portal;
+    enum errcode code = portal_new(c->session, prepared, values, n, &sink, &portal, &c->err);
+    if (code == ERR_OK) {
+        code = drive(c, portal, input);
+        portal_free(portal);
+    }
+    return code;
+}
+
+static enum errcode run_input(struct client *c, const char *text, const struct value *values,
+                              size_t n, struct copy_input *input)
+{
+    size_t bytes = strlen(text);
+    client_reset(c);
+    while (bytes > 0) {
+        struct prepared *prepared;
+        size_t rest;
+        enum errcode code =
+            prepared_new(c->session, text, bytes, NULL, 0, &prepared, &rest, &c->err);
+        if (code == ERR_OK && prepared != NULL) {
+            code = run_prepared(c, prepared, values, n, input);
+        }
+        prepared_free(prepared);
+        if (code != ERR_OK || prepared == NULL) {
+            return code;
+        }
+        text += rest;
+        bytes -= rest;
+    }
+    return ERR_OK;
+}
+
+enum errcode run(struct client *c, const char *text)
+{
+    return run_input(c, text, NULL, 0, NULL);
+}
+
+enum errcode run_with(struct client *c, const char *text, const struct value *values, size_t n)
+{
+    return run_input(c, text, values, n, NULL);
+}
+
+enum errcode run_copy(struct client *c, const char *text, const void *data, size_t bytes,
+                      size_t piece)
+{
+    struct copy_input input = {.data = data, .bytes = bytes, .piece = piece};
+    return run_input(c, text, NULL, 0, &input);
+}
+
+const char *rows_text(struct client *c)
+{
+    buf_u8(&c->rows, 0);
+    c->rows.bytes--;
+    return (const char *)c->rows.data;
+}
+
+void expect_rows_at(struct client *c, const char *text, const char *rows, const char *file,
+                    int line)
+{
+    expect_error_at(c, text, ERR_OK, file, line);
+    if (strcmp(rows_text(c), rows) != 0) {
+        print_error("%s\ngave\n%s\nnot\n%s", text, rows_text(c), rows);
+        _fail(file, line);
+    }
+}
+
+void expect_error_at(struct client *c, const char *text, enum errcode code, const char *file,
+                     int line)
+{
+    enum errcode got = run(c, text);
+    if (got != code) {
+        print_error("%s\ngave %s: %s (%s) at %u, not %s\n", text, err_name(got), c->err.message,
+                    c->err.hint, c->err.position, err_name(code));
+        _fail(file, line);
+    }
+}
+
+/* ---- the database ---- */
+
+void client_init(struct client *c, struct database *db, uint64_t id)
+{
+    *c = (struct client){0};
+    mutex_init(&c->lock);
+    condition_init(&c->woken);
+    buf_init(&c->rows, MEM_GENERAL, ROWS_BYTES_MAX);
+    buf_init(&c->copy, MEM_GENERAL, ROWS_BYTES_MAX);
+    c->session = session_new(db, id, &c->err);
+    assert_non_null(c->session);
+}
+
+void client_fini(struct client *c)
+{
+    session_free(c->session);
+    buf_fini(&c->rows);
+    buf_fini(&c->copy);
+    condition_fini(&c->woken);
+    mutex_fini(&c->lock);
+}
+
+static void open_database(struct fixture *f)
+{
+    char log[128];
+    struct err err;
+    snprintf(log, sizeof(log), "%s/log", f->directory);
+    struct repl_config repl = {
+        .directory = log, .node = 1, .map_bytes = 1 << 30, .in_memory_max = 256 << 20};
+    if (repl_open(&repl, &f->repl, &err) != ERR_OK) {
+        fail_msg("repl_open: %s", err.message);
+    }
+    struct database_config config = {.directory = f->directory,
+                                     .repl = f->repl,
+                                     .file_policies = &f->policies,
+                                     .work_threads = 2};
+    if (database_open(&config, &f->db, &err) != ERR_OK) {
+        fail_msg("database_open: %s", err.message);
+    }
+    client_init(&f->client, f->db, 1);
+}
+
+static void close_database(struct fixture *f)
+{
+    client_fini(&f->client);
+    database_close(f->db);
+    repl_close(f->repl);
+}
+
+void fixture_reopen(struct fixture *f)
+{
+    close_database(f);
+    open_database(f);
+}
+
+int fixture_setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    struct err err;
+    struct value map_size = value_cstr("1GiB");
+    assert_non_null(f);
+    index_choose_kernel(NULL);
+    log_set_level(LOG_WARNING);
+    assert_int_equal(policy_assign_name(&f->policies, "map_size", LEVEL_FILE, &map_size, &err),
+                     ERR_OK);
+    snprintf(f->directory, sizeof(f->directory), "/tmp/vectrond-test-XXXXXX");
+    assert_non_null(mkdtemp(f->directory));
+    open_database(f);
+    *state = f;
+    return 0;
+}
+
+int fixture_teardown(void **state)
+{
+    struct fixture *f = *state;
+    char command[128];
+    close_database(f);
+    snprintf(command, sizeof(command), "rm -rf '%s'", f->directory);
+    assert_int_equal(system(command), 0);
+    free(f);
+    return 0;
+}

@@ -1,0 +1,60 @@
+/* A database in a directory of its own, and a client that runs statements in it.
+ *
+ * run() drives a portal as the server does: it waits for wake where portal_run says so, and renders
+ * each row as text, cells separated by "|" and rows by newlines. */
+#ifndef VECTRON_QUERY_FIXTURE_H
+#define VECTRON_QUERY_FIXTURE_H
+
+#include "query/query.h"
+
+struct client {
+    struct query_session *session;
+    struct mutex lock;
+    struct condition woken;
+    unsigned wakes;
+    struct buf rows; /* Text of the rows given. */
+    struct buf copy; /* Bytes of COPY out. */
+    size_t n_rows;
+    size_t full_after; /* The sink is full once after so many rows; 0 = never. */
+    unsigned n_full, n_wait;
+    char notice[ERR_MESSAGE_BYTES];
+    char status[128];
+    char tag[64];
+    uint64_t changed;
+    struct err err;
+};
+
+struct fixture {
+    char directory[64];
+    struct repl *repl;
+    struct database *db;
+    struct policy_set policies;
+    struct client client;
+};
+
+int fixture_setup(void **state);
+int fixture_teardown(void **state);
+/* Closes the database and opens it again. */
+void fixture_reopen(struct fixture *f);
+
+void client_init(struct client *c, struct database *db, uint64_t id);
+void client_fini(struct client *c);
+
+/* Runs all statements of the text.  Returns the error's code; what came lies in the client. */
+enum errcode run(struct client *c, const char *text);
+/* Runs one statement with parameters. */
+enum errcode run_with(struct client *c, const char *text, const struct value *values, size_t n);
+/* Runs COPY ... FROM STDIN with these data, cut into pieces of @piece bytes. */
+enum errcode run_copy(struct client *c, const char *text, const void *data, size_t bytes,
+                      size_t piece);
+/* Runs and compares the rows. */
+#define expect_rows(c, text, rows) expect_rows_at((c), (text), (rows), __FILE__, __LINE__)
+void expect_rows_at(struct client *c, const char *text, const char *rows, const char *file,
+                    int line);
+#define expect_error(c, text, code) expect_error_at((c), (text), (code), __FILE__, __LINE__)
+void expect_error_at(struct client *c, const char *text, enum errcode code, const char *file,
+                     int line);
+#define expect_ok(c, text) expect_error_at((c), (text), ERR_OK, __FILE__, __LINE__)
+const char *rows_text(struct client *c);
+
+#endif
