@@ -31,7 +31,7 @@ static void encode_create(struct buf *b, const struct pd_command *command)
 static enum errcode run_create(struct run *run, struct err *err)
 {
     /* A schema is too large for the stack of a thread that we did not start. */
-    struct schema *schema = mem_alloc(MEM_CATALOG, sizeof *schema);
+    struct schema *schema = mem_alloc(MEM_CATALOG, sizeof(*schema));
     if (schema == NULL) {
         return err_no_memory(err);
     }

@@ -15,7 +15,7 @@ static struct held_collection *held_of(const struct map_collection *c)
 
 struct version *version_new(uint64_t epoch, size_t n)
 {
-    struct version *v = mem_zalloc(MEM_CATALOG, sizeof *v + n * sizeof v->held[0]);
+    struct version *v = mem_zalloc(MEM_CATALOG, sizeof(*v) + n * sizeof(v->held[0]));
     if (v != NULL) {
         v->map.epoch = epoch;
         v->map.collections = v->held;
@@ -50,7 +50,7 @@ void version_release(struct version *v)
 
 bool version_add(struct version *v, const struct schema *schema, uint64_t group)
 {
-    struct held_collection *held = mem_alloc(MEM_CATALOG, sizeof *held);
+    struct held_collection *held = mem_alloc(MEM_CATALOG, sizeof(*held));
     if (held == NULL) {
         return false;
     }

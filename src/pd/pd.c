@@ -174,7 +174,7 @@ static void free_pd(struct pd *pd)
 
 enum errcode pd_open(const struct pd_config *config, struct pd **out, struct err *err)
 {
-    struct pd *pd = mem_zalloc(MEM_CATALOG, sizeof *pd);
+    struct pd *pd = mem_zalloc(MEM_CATALOG, sizeof(*pd));
     if (pd == NULL) {
         return err_no_memory(err);
     }
@@ -182,9 +182,9 @@ enum errcode pd_open(const struct pd_config *config, struct pd **out, struct err
     pd->config = *config;
     pd->is_replaying = true;
     err_clear(&pd->refused);
-    if (strlen(config->directory) + sizeof "/map.new" > sizeof pd->directory) {
+    if (strlen(config->directory) + sizeof("/map.new") > sizeof(pd->directory)) {
         err_set(err, ERR_BAD_CONFIG, "the map's directory has a name longer than %zu bytes",
-                sizeof pd->directory - sizeof "/map.new");
+                sizeof(pd->directory) - sizeof("/map.new"));
         goto fail;
     }
     strcpy(pd->directory, config->directory);

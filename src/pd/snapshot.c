@@ -90,8 +90,8 @@ enum errcode snapshot_write(const char *directory, const struct version *version
 {
     char path[PATH_BYTES];
     char path_new[PATH_BYTES];
-    snprintf(path, sizeof path, "%s/map", directory);
-    snprintf(path_new, sizeof path_new, "%s/map.new", directory);
+    snprintf(path, sizeof(path), "%s/map", directory);
+    snprintf(path_new, sizeof(path_new), "%s/map.new", directory);
     struct buf b;
     buf_init(&b, MEM_CATALOG, SNAPSHOT_BYTES_MAX);
     encode(&b, version, applied);
@@ -134,7 +134,7 @@ static enum errcode damaged(const char *path, const char *what, struct err *err)
 static enum errcode decode_collections(struct reader *r, struct version *v, uint32_t n,
                                        const char *path, struct err *err)
 {
-    struct schema *schema = mem_alloc(MEM_CATALOG, sizeof *schema);
+    struct schema *schema = mem_alloc(MEM_CATALOG, sizeof(*schema));
     if (schema == NULL) {
         return err_no_memory(err);
     }
@@ -229,7 +229,7 @@ enum errcode snapshot_read(const char *directory, struct version **version, uint
                            struct err *err)
 {
     char path[PATH_BYTES];
-    snprintf(path, sizeof path, "%s/map", directory);
+    snprintf(path, sizeof(path), "%s/map", directory);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
         *applied = 0;

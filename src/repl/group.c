@@ -127,7 +127,7 @@ static enum errcode step(struct repl_group *g, struct raft_event *event, const c
 enum errcode group_bootstrap(struct repl_group *g, struct err *err)
 {
     char address[24];
-    snprintf(address, sizeof address, "%llu", (unsigned long long)g->repl->config.node);
+    snprintf(address, sizeof(address), "%llu", (unsigned long long)g->repl->config.node);
     struct raft_configuration conf;
     struct raft_buffer bytes = {NULL, 0};
     raft_configuration_init(&conf);
@@ -172,7 +172,7 @@ static enum errcode load_entries(const struct repl_group *g, uint64_t cut_index,
         }
         if (loaded->n == loaded->n_max) {
             size_t n_max = loaded->n_max == 0 ? 64 : loaded->n_max * 2;
-            void *more = mem_realloc(MEM_LOG, loaded->entries, n_max * sizeof *loaded->entries);
+            void *more = mem_realloc(MEM_LOG, loaded->entries, n_max * sizeof(*loaded->entries));
             if (more == NULL) {
                 return err_no_memory(err);
             }
@@ -230,8 +230,8 @@ static enum errcode start_raft(struct repl_group *g, const struct log_state *sta
 static enum errcode init_raft(struct repl_group *g, struct err *err) REQUIRES(log_thread)
 {
     char address[24];
-    snprintf(address, sizeof address, "%llu", (unsigned long long)g->repl->config.node);
-    memset(&g->raft, 0, sizeof g->raft);
+    snprintf(address, sizeof(address), "%llu", (unsigned long long)g->repl->config.node);
+    memset(&g->raft, 0, sizeof(g->raft));
     int rc = raft_init(&g->raft, NULL, NULL, g->repl->config.node, address);
     if (rc != 0) {
         return fail_raft(g, rc, "make Raft", err);
@@ -327,7 +327,7 @@ enum errcode group_submit(struct repl_group *g, struct err *err)
     struct repl *r = g->repl;
     if (g->fresh.n > r->n_raft_entries_max) {
         size_t n_max = g->fresh.n * 2;
-        void *more = mem_realloc(MEM_LOG, r->raft_entries, n_max * sizeof *r->raft_entries);
+        void *more = mem_realloc(MEM_LOG, r->raft_entries, n_max * sizeof(*r->raft_entries));
         if (more == NULL) {
             return err_no_memory(err);
         }

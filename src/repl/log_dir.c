@@ -20,7 +20,7 @@ enum {
 enum errcode log_dir_lock(const char *directory, int *fd, struct err *err)
 {
     char path[PATH_BYTES + 16];
-    snprintf(path, sizeof path, "%s/lock", directory);
+    snprintf(path, sizeof(path), "%s/lock", directory);
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (*fd < 0) {
         return err_set_errno(err, ERR_IO, errno, "could not open \"%s\"", path);
@@ -30,14 +30,14 @@ enum errcode log_dir_lock(const char *directory, int *fd, struct err *err)
         if (errno != EWOULDBLOCK) {
             return err_set_errno(err, ERR_IO, errno, "could not lock \"%s\"", path);
         }
-        ssize_t n = pread(*fd, pid, sizeof pid - 1, 0);
+        ssize_t n = pread(*fd, pid, sizeof(pid) - 1, 0);
         pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
         err_set(err, ERR_LOCKED, "the log \"%s\" is in use by process %s", directory,
                 pid[0] != '\0' ? pid : "(unknown)");
         err_hint(err, "stop that server, or give this one another data directory");
         return ERR_LOCKED;
     }
-    int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    int n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
     if (ftruncate(*fd, 0) != 0 || pwrite(*fd, pid, (size_t)n, 0) != n) {
         /* The lock holds all the same; only its message will be poorer. */
         log_line(LOG_WARNING, "could not write the lock file path=%s", path);

@@ -186,7 +186,7 @@ static enum errcode open_env(struct log_store *s, const char *path, struct err *
 static enum errcode create_env(struct log_store *s, struct err *err)
 {
     char path[PATH_BYTES + 16];
-    snprintf(path, sizeof path, "%s/log.mdb.new", s->directory);
+    snprintf(path, sizeof(path), "%s/log.mdb.new", s->directory);
     if (unlink(path) != 0 && errno != ENOENT) {
         return err_set_errno(err, ERR_IO, errno, "could not remove \"%s\"", path);
     }
@@ -199,7 +199,7 @@ static enum errcode create_env(struct log_store *s, struct err *err)
     le_put_u64(format + MAGIC_BYTES + 4, s->node);
     le_put_u32(format + FORMAT_BYTES - 4, crc32c(0, format, FORMAT_BYTES - 4));
     MDB_val key = {6, "format"};
-    MDB_val value = {sizeof format, format};
+    MDB_val value = {sizeof(format), format};
     MDB_txn *txn = NULL;
     MDB_dbi dbi = 0;
     int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
@@ -303,7 +303,7 @@ static enum errcode open_tables(struct log_store *s, struct err *err)
 enum errcode log_store_open(const struct repl_config *config, struct log_store **out,
                             struct err *err)
 {
-    struct log_store *s = mem_zalloc(MEM_LOG, sizeof *s);
+    struct log_store *s = mem_zalloc(MEM_LOG, sizeof(*s));
     if (s == NULL) {
         return err_no_memory(err);
     }
@@ -311,13 +311,13 @@ enum errcode log_store_open(const struct repl_config *config, struct log_store *
     s->node = config->node;
     s->map_bytes = config->map_bytes;
     s->reserve_bytes = config->disk_reserve_bytes;
-    if (strlen(config->directory) >= sizeof s->directory) {
+    if (strlen(config->directory) >= sizeof(s->directory)) {
         err_set(err, ERR_BAD_CONFIG, "the log's directory has a name longer than %d bytes",
                 PATH_BYTES - 1);
         goto fail;
     }
     strcpy(s->directory, config->directory);
-    snprintf(s->path, sizeof s->path, "%s/log.mdb", s->directory);
+    snprintf(s->path, sizeof(s->path), "%s/log.mdb", s->directory);
     if (mkdir(s->directory, 0755) != 0 && errno != EEXIST) {
         err_set_errno(err, ERR_IO, errno, "could not make \"%s\"", s->directory);
         goto fail;
@@ -396,7 +396,7 @@ enum errcode log_store_put(struct log_store *s, uint64_t group, const struct log
     }
     uint8_t key_bytes[ENTRY_KEY_BYTES];
     entry_key(key_bytes, group, record->index);
-    MDB_val key = {sizeof key_bytes, key_bytes};
+    MDB_val key = {sizeof(key_bytes), key_bytes};
     MDB_val value = {ENTRY_HEAD_BYTES + record->bytes, NULL};
     int rc = mdb_put(s->txn, s->entries, &key, &value, MDB_RESERVE);
     if (rc != 0) {
@@ -423,7 +423,7 @@ enum errcode log_store_put_state(struct log_store *s, uint64_t group, const stru
     }
     uint8_t key_bytes[8];
     put_be64(key_bytes, group);
-    MDB_val key = {sizeof key_bytes, key_bytes};
+    MDB_val key = {sizeof(key_bytes), key_bytes};
     MDB_val value = {STATE_FIXED_BYTES + state->conf_bytes, NULL};
     int rc = mdb_put(s->txn, s->groups, &key, &value, MDB_RESERVE);
     if (rc != 0) {
@@ -461,7 +461,7 @@ enum errcode log_store_remove(struct log_store *s, uint64_t group, uint64_t inde
     while (*n_removed < n_max) {
         uint8_t key_bytes[ENTRY_KEY_BYTES];
         entry_key(key_bytes, group, 0);
-        MDB_val key = {sizeof key_bytes, key_bytes};
+        MDB_val key = {sizeof(key_bytes), key_bytes};
         MDB_val value;
         rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
         if (rc != 0 || key.mv_size != ENTRY_KEY_BYTES || get_be64(key.mv_data) != group ||
@@ -485,7 +485,7 @@ enum errcode log_store_remove_state(struct log_store *s, uint64_t group, struct 
     }
     uint8_t key_bytes[8];
     put_be64(key_bytes, group);
-    MDB_val key = {sizeof key_bytes, key_bytes};
+    MDB_val key = {sizeof(key_bytes), key_bytes};
     int rc = mdb_del(s->txn, s->groups, &key, NULL);
     return rc == 0 || rc == MDB_NOTFOUND ? ERR_OK : fail_lmdb(s, rc, "write", err);
 }
@@ -633,7 +633,7 @@ enum errcode log_store_next_group(struct log_store *s, uint64_t *group, struct l
     *found = false;
     uint8_t key_bytes[8];
     put_be64(key_bytes, *group);
-    MDB_val key = {sizeof key_bytes, key_bytes};
+    MDB_val key = {sizeof(key_bytes), key_bytes};
     MDB_val value;
     MDB_cursor *cursor;
     int rc = mdb_cursor_open(s->txn, s->groups, &cursor);
@@ -647,7 +647,7 @@ enum errcode log_store_next_group(struct log_store *s, uint64_t *group, struct l
     if (rc != 0) {
         return fail_lmdb(s, rc, "read", err);
     }
-    if (key.mv_size != sizeof key_bytes) {
+    if (key.mv_size != sizeof(key_bytes)) {
         return err_set(err, ERR_CORRUPT, "a group of the log \"%s\" has a damaged key", s->path);
     }
     *group = get_be64(key.mv_data);
@@ -711,7 +711,7 @@ enum errcode log_store_seek(struct log_store *s, uint64_t group, uint64_t index,
     s->cursor_group = group;
     uint8_t key_bytes[ENTRY_KEY_BYTES];
     entry_key(key_bytes, group, index);
-    MDB_val key = {sizeof key_bytes, key_bytes};
+    MDB_val key = {sizeof(key_bytes), key_bytes};
     return move_cursor(s, &key, MDB_SET_RANGE, out, found, err);
 }
 
@@ -728,7 +728,7 @@ enum errcode log_store_term(struct log_store *s, uint64_t group, uint64_t index,
 {
     uint8_t key_bytes[ENTRY_KEY_BYTES];
     entry_key(key_bytes, group, index);
-    MDB_val key = {sizeof key_bytes, key_bytes};
+    MDB_val key = {sizeof(key_bytes), key_bytes};
     MDB_val value;
     if (s->txn == NULL && ensure_writing(s, err) != ERR_OK) {
         return err->code;

@@ -98,7 +98,7 @@ static void take_waiting(struct repl *r, struct turn *t) REQUIRES(r->lock)
 static bool collect(struct repl *r, struct turn *t) REQUIRES(log_thread)
 {
     bool is_background = has_background(r);
-    memset(t, 0, sizeof *t);
+    memset(t, 0, sizeof(*t));
     mutex_lock(&r->lock);
     while (r->waiting == NULL && r->opening == NULL && r->dooming == NULL && !has_replay_room(r)) {
         if (r->is_stopping) {

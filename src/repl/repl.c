@@ -57,7 +57,7 @@ void entry_list_join(struct entry_list *to, struct entry_list *from)
 
 struct entry *entry_new(struct repl_write *write, uint8_t *data, size_t bytes)
 {
-    struct entry *entry = mem_zalloc(MEM_LOG, sizeof *entry);
+    struct entry *entry = mem_zalloc(MEM_LOG, sizeof(*entry));
     if (entry != NULL) {
         entry->write = write;
         entry->data = data;
@@ -188,7 +188,7 @@ static bool add_id(struct repl *r, uint64_t id) REQUIRES(r->lock)
     }
     if (r->n_ids == r->n_ids_max) {
         size_t n_max = r->n_ids_max == 0 ? 16 : r->n_ids_max * 2;
-        uint64_t *more = mem_realloc(MEM_LOG, r->ids, n_max * sizeof *more);
+        uint64_t *more = mem_realloc(MEM_LOG, r->ids, n_max * sizeof(*more));
         if (more == NULL) {
             return false;
         }
@@ -256,7 +256,7 @@ static enum errcode list_groups(struct repl *r, struct err *err) REQUIRES(r->loc
     while ((code = log_store_next_group(r->store, &group, &state, &found, err)) == ERR_OK &&
            found) {
         struct doomed *d = NULL;
-        if (state.is_doomed && (d = mem_zalloc(MEM_LOG, sizeof *d)) != NULL) {
+        if (state.is_doomed && (d = mem_zalloc(MEM_LOG, sizeof(*d))) != NULL) {
             *d = (struct doomed){.next = r->doomed, .group = group, .is_marked = true};
             r->doomed = d;
         }
@@ -303,7 +303,7 @@ enum errcode repl_open(const struct repl_config *config, struct repl **out, stru
 {
     CHECK(config->node > 0);
     raft_heap_set(&heap);
-    struct repl *r = mem_zalloc(MEM_LOG, sizeof *r);
+    struct repl *r = mem_zalloc(MEM_LOG, sizeof(*r));
     if (r == NULL) {
         return err_no_memory(err);
     }
@@ -324,7 +324,7 @@ enum errcode repl_open(const struct repl_config *config, struct repl **out, stru
     if (code != ERR_OK) {
         goto fail;
     }
-    r->batch = mem_alloc(MEM_LOG, APPLY_ENTRIES_MAX * sizeof *r->batch);
+    r->batch = mem_alloc(MEM_LOG, APPLY_ENTRIES_MAX * sizeof(*r->batch));
     if (r->batch == NULL) {
         err_no_memory(err);
         goto fail;
@@ -370,7 +370,7 @@ enum errcode repl_groups(struct repl *r, uint64_t **ids, size_t *n, struct err *
 enum errcode repl_group_open(struct repl *r, const struct repl_group_config *config,
                              struct repl_group **out, struct err *err)
 {
-    struct repl_group *g = mem_zalloc(MEM_LOG, sizeof *g);
+    struct repl_group *g = mem_zalloc(MEM_LOG, sizeof(*g));
     if (g == NULL) {
         return err_no_memory(err);
     }
@@ -431,7 +431,7 @@ void repl_group_close(struct repl_group *g)
 enum errcode repl_group_destroy(struct repl *r, uint64_t id, struct err *err)
 {
     struct doom_request request = {.is_answered = false};
-    struct doomed *d = mem_zalloc(MEM_LOG, sizeof *d);
+    struct doomed *d = mem_zalloc(MEM_LOG, sizeof(*d));
     if (d == NULL) {
         return err_no_memory(err);
     }

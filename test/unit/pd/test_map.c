@@ -75,14 +75,14 @@ static void close_all(struct fixture *f)
 
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof *f);
+    struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
     const char *parent = getenv("TMPDIR");
-    snprintf(f->directory, sizeof f->directory, "%s/vectrond-pd-XXXXXX",
+    snprintf(f->directory, sizeof(f->directory), "%s/vectrond-pd-XXXXXX",
              parent != NULL ? parent : "/tmp");
     assert_non_null(mkdtemp(f->directory));
-    snprintf(f->log_directory, sizeof f->log_directory, "%s/log", f->directory);
-    snprintf(f->map_directory, sizeof f->map_directory, "%s/pd", f->directory);
+    snprintf(f->log_directory, sizeof(f->log_directory), "%s/log", f->directory);
+    snprintf(f->map_directory, sizeof(f->map_directory), "%s/pd", f->directory);
     open_all(f);
     *state = f;
     return 0;
@@ -156,8 +156,8 @@ static enum errcode create(struct pd *pd, const char *name, bool is_conditional,
                            struct err *err)
 {
     static struct schema schema;
-    memset(&schema, 0, sizeof schema);
-    snprintf(schema.name, sizeof schema.name, "%s", name);
+    memset(&schema, 0, sizeof(schema));
+    snprintf(schema.name, sizeof(schema.name), "%s", name);
     schema.n_columns = 2;
     strcpy(schema.columns[0].name, "id");
     schema.columns[0].type = TYPE_TEXT;
@@ -244,9 +244,9 @@ static void an_unknown_name_gets_the_nearest_one_for_a_hint(void **state)
     struct fixture *f = *state;
     struct err err;
     uint64_t rows;
-    char name[16];
+    char name[32];
     for (int i = 0; i < 150; i++) {
-        snprintf(name, sizeof name, "filler_%03d", i);
+        snprintf(name, sizeof(name), "filler_%03d", i);
         create_ok(f->pd, name);
     }
     create_ok(f->pd, "words");
@@ -321,12 +321,12 @@ static void collections_are_sorted_by_name(void **state)
 static void the_map_survives_restarts(void **state)
 {
     struct fixture *f = *state;
-    char name[16];
+    char name[32];
     uint64_t ids[200];
     uint64_t groups[200];
     uint64_t id;
     for (int i = 0; i < 200; i++) {
-        snprintf(name, sizeof name, "c%03d", i);
+        snprintf(name, sizeof(name), "c%03d", i);
         create_ok(f->pd, name);
         groups[i] = group_of(f->pd, name, &ids[i]);
         if (i % 61 == 60) {
@@ -338,7 +338,7 @@ static void the_map_survives_restarts(void **state)
     close_all(f);
     open_all(f);
     for (int i = 0; i < 200; i++) {
-        snprintf(name, sizeof name, "c%03d", i);
+        snprintf(name, sizeof(name), "c%03d", i);
         assert_int_equal(group_of(f->pd, name, &id), groups[i]);
         assert_int_equal(id, ids[i]);
     }
@@ -356,7 +356,7 @@ static void without_a_snapshot_the_log_gives_the_same_map(void **state)
     create_ok(f->pd, "a");
     uint64_t group = group_of(f->pd, "a", &id);
     close_all(f);
-    snprintf(path, sizeof path, "%s/map", f->map_directory);
+    snprintf(path, sizeof(path), "%s/map", f->map_directory);
     assert_int_equal(unlink(path), 0);
     open_all(f);
     assert_int_equal(group_of(f->pd, "a", &again), group);
@@ -376,7 +376,7 @@ static void a_damaged_newer_or_foreign_map_is_refused(void **state)
     struct fixture *f = *state;
     struct err err;
     char path[320];
-    snprintf(path, sizeof path, "%s/map", f->map_directory);
+    snprintf(path, sizeof(path), "%s/map", f->map_directory);
     create_ok(f->pd, "words");
     close_all(f);
     change_byte(path, 50, 0xee);
@@ -395,14 +395,14 @@ static void a_damaged_newer_or_foreign_map_is_refused(void **state)
 static void a_failed_snapshot_loses_nothing(void **state)
 {
     struct fixture *f = *state;
-    char name[16];
+    char name[32];
     uint64_t id;
     if (!fault_is_built()) {
         skip();
     }
     fault_arm(FAULT_CATALOG_WRITE, 1, 1000000);
     for (int i = 0; i < 150; i++) {
-        snprintf(name, sizeof name, "c%03d", i);
+        snprintf(name, sizeof(name), "c%03d", i);
         create_ok(f->pd, name);
     }
     close_all(f);

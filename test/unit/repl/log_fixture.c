@@ -10,7 +10,7 @@
 
 void owner_init(struct owner *o)
 {
-    memset(o, 0, sizeof *o);
+    memset(o, 0, sizeof(*o));
     mutex_init(&o->lock);
     condition_init(&o->wake);
 }
@@ -48,8 +48,8 @@ void owner_apply(void *arg, const struct repl_entry *entries, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (o->n == o->n_max) {
             o->n_max = o->n_max == 0 ? 1024 : o->n_max * 2;
-            o->values = realloc(o->values, o->n_max * sizeof *o->values);
-            o->indexes = realloc(o->indexes, o->n_max * sizeof *o->indexes);
+            o->values = realloc(o->values, o->n_max * sizeof(*o->values));
+            o->indexes = realloc(o->indexes, o->n_max * sizeof(*o->indexes));
             assert_true(o->values != NULL && o->indexes != NULL);
         }
         assert_true(entries[i].bytes >= 8);
@@ -120,7 +120,7 @@ static void waited_done(struct repl_write *write, uint64_t index, const struct e
 enum errcode start_write(struct repl_group *group, struct waited *w, uint64_t value, size_t bytes,
                          enum repl_stage stage, struct err *err)
 {
-    memset(w, 0, sizeof *w);
+    memset(w, 0, sizeof(*w));
     uint8_t *data = mem_zalloc(MEM_LOG, bytes);
     if (data == NULL) {
         return err_no_memory(err);
@@ -164,7 +164,7 @@ char *make_directory(void)
 {
     const char *parent = getenv("TMPDIR");
     char path[512];
-    snprintf(path, sizeof path, "%s/vectrond-repl-XXXXXX", parent != NULL ? parent : "/tmp");
+    snprintf(path, sizeof(path), "%s/vectrond-repl-XXXXXX", parent != NULL ? parent : "/tmp");
     assert_non_null(mkdtemp(path));
     return strdup(path);
 }
@@ -185,7 +185,7 @@ void remove_directory(char *path)
 
 int log_set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof *f);
+    struct fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
     f->directory = make_directory();
     f->repl = open_log(f->directory);
