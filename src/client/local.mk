@@ -43,3 +43,13 @@ src/client/shell/keywords.c: src/parser/keywords.def src/client/shell/keywords.a
 	    $(srcdir)/src/parser/keywords.def > $@.tmp && mv $@.tmp $@
 EXTRA_DIST += src/client/shell/keywords.awk
 CLEANFILES += src/client/shell/keywords.c
+
+# vbench.
+bin_PROGRAMS += src/client/vbench
+BENCH_SOURCES = \
+    src/client/bench/bench_int.h src/client/bench/data.c src/client/bench/histogram.c \
+    src/client/bench/load.c src/client/bench/recall.c src/client/bench/report.c \
+    src/client/bench/run.c src/base/thread.c
+src_client_vbench_SOURCES = src/client/bench/main.c $(BENCH_SOURCES)
+src_client_vbench_CFLAGS = $(AM_CFLAGS) -DMEM_PLAIN
+src_client_vbench_LDADD = $(CLIENT_LIBS)

@@ -227,14 +227,15 @@ static void take_copy(vc_conn *conn, const struct wire_frame *frame, struct read
         return;
     }
     bool is_in = frame->type == WIRE_COPY_IN;
+    if (is_in && conn->head->ends_at_ready && conn->head->kind == COMMAND_EXECUTE) {
+        conn->head->owes_sync = true; /* The server overlooks one that comes amid the data. */
+    }
     vc_result_free(conn->building);
     conn->building = NULL;
     vc_result *result = result_new(is_in ? VC_COPY_IN : VC_COPY_OUT);
     if (result != NULL) {
         result->copy_format = format;
         buf_reset(&conn->copy_rows);
-        struct reader parameters;
-        reader_init(&parameters, types, n);
         result->n_parameters = n;
         result->parameters = arena_copy(result->arena, types, n);
     }

@@ -190,17 +190,20 @@ static void add_keywords(struct context *x)
     }
 }
 
-/* The texts of column @name of what @vql gives, as identifiers. */
-static void add_from_server(struct context *x, const char *vql, const char *name)
+/* The names that @vql gives, of rows whose kind is @kind where they have one. */
+static void add_from_server(struct context *x, const char *vql, const char *kind)
 {
     if (vc_status(x->shell->conn) != VC_CONN_OK) {
         return;
     }
     vc_result *result = vc_exec(x->shell->conn, vql);
-    int column = vc_result_state(result) == VC_ROWS ? vc_column_number(result, name) : -1;
-    for (size_t row = 0; column >= 0 && row < vc_rows(result); row++) {
-        const char *text = vc_text(result, row, (size_t)column);
-        if (begins_with(text, x->word)) {
+    int name_column = vc_result_state(result) == VC_ROWS ? vc_column_number(result, "name") : -1;
+    int kind_column = vc_column_number(result, "kind");
+    for (size_t row = 0; name_column >= 0 && row < vc_rows(result); row++) {
+        const char *text = vc_text(result, row, (size_t)name_column);
+        bool is_kind = kind == NULL || kind_column < 0 ||
+                       strcmp(vc_text(result, row, (size_t)kind_column), kind) == 0;
+        if (is_kind && begins_with(text, x->word)) {
             add(x->out, text);
         }
     }
@@ -209,7 +212,7 @@ static void add_from_server(struct context *x, const char *vql, const char *name
 
 static void add_collections(struct context *x)
 {
-    add_from_server(x, "SHOW COLLECTIONS", "name");
+    add_from_server(x, "SHOW COLLECTIONS", NULL);
 }
 
 static void add_columns(struct context *x)
@@ -223,16 +226,13 @@ static void add_columns(struct context *x)
 
 static void add_policies(struct context *x)
 {
-    add_from_server(x, "SHOW ALL", "name");
+    add_from_server(x, "SHOW ALL", NULL);
 }
 
 static void add_views(struct context *x)
 {
-    static const char *const views[] = {"all",    "collections", "metrics",
-                                        "recall", "sessions",    "shards"};
-    for (size_t i = 0; i < COUNT_OF(views); i++) {
-        add_keyword(x, views[i]);
-    }
+    add_from_server(x, "SHOW VIEWS", NULL);
+    add_keyword(x, "all");
 }
 
 static void add_statements(struct context *x)
