@@ -190,9 +190,12 @@ static void refuse_waiting(struct shard *shard)
 static void leave_log_and_host(struct shard *shard)
 {
     atomic_store(&shard->is_closing, true);
-    repl_group_close(atomic_load(&shard->group));
+    /* The flusher still makes room for what is being applied, but cuts the log no more. */
+    mutex_lock(&shard->flush);
+    struct repl_group *group = atomic_exchange(&shard->group, NULL);
+    mutex_unlock(&shard->flush);
+    repl_group_close(group);
     host_remove(shard->host, shard);
-    atomic_store(&shard->group, NULL);
     refuse_waiting(shard);
 }
 
@@ -356,6 +359,7 @@ void shard_figures(struct shard *shard, struct shard_figures *out)
     out->unflushed_rows = generation_versions(shard->active) +
                           (shard->flushing == NULL ? 0 : generation_versions(shard->flushing));
     mutex_unlock(&shard->publish);
+    mutex_lock(&shard->apply); /* Nothing is staged meanwhile. */
     for (size_t i = 0; i < shard->n_vectors; i++) {
         struct index_figures figures;
         index_figures(shard->vectors[i].index, &figures);
@@ -363,6 +367,7 @@ void shard_figures(struct shard *shard, struct shard_figures *out)
         out->vector_bytes += figures.vector_bytes;
         out->graph_bytes += figures.graph_bytes;
     }
+    mutex_unlock(&shard->apply);
     out->index_lag = vectors_lag(shard);
     out->checkpoint_lag = checkpoint_lag(shard);
     out->file_bytes = store_file_bytes(shard->store);
