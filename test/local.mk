@@ -20,6 +20,7 @@ include test/unit/pd/local.mk
 include test/unit/query/local.mk
 include test/unit/server/local.mk
 include test/unit/client/local.mk
+include test/fuzz/local.mk
 else
 # Tests that cannot be built are a failure, not a silence.
 check-local:

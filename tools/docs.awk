@@ -5,7 +5,7 @@
 #
 # A page holds, in the comments of its own language, a line with "BEGIN GENERATED <part>" and one
 # with "END GENERATED"; what stands between them is replaced.  The parts: messages types errors
-# policies policies-man policies-conf metrics memory faults keywords shard-commands pd-commands.
+# policies policies-man policies-conf metrics memory faults keywords shard-commands pd-commands views.
 
 # ---- the tables ----
 
@@ -329,6 +329,20 @@ function write_commands(macro,    i) {
     }
 }
 
+# A view's columns are one argument: COLUMN("name", TYPE) COLUMN(...) ...
+function write_views(    i, columns, parts) {
+    for (i = 1; i <= n_rows["VIEW"]; i++) {
+        printf "%s## SHOW %s\n\n%s\n\n| column | type |\n|---|---|\n", i == 1 ? "" : "\n",
+            toupper(row["VIEW", i, 1]), row["VIEW", i, 2]
+        columns = row["VIEW", i, 3]
+        while (match(columns, /COLUMN\("[a-z_0-9]+", [A-Z]+\)/)) {
+            split(substr(columns, RSTART + 8, RLENGTH - 9), parts, /", /)
+            printf "| %s | %s |\n", parts[1], parts[2]
+            columns = substr(columns, RSTART + RLENGTH)
+        }
+    }
+}
+
 # The keywords of one kind, in lines of at most 96 columns.
 function write_keywords_of(reserved,    i, line, word) {
     for (i = 1; i <= n_rows["KEYWORD"]; i++) {
@@ -363,6 +377,7 @@ function write_part(part) {
     else if (part == "memory") write_memory()
     else if (part == "faults") write_faults()
     else if (part == "keywords") write_keywords()
+    else if (part == "views") write_views()
     else if (part == "shard-commands") write_commands("SHARD_COMMAND")
     else if (part == "pd-commands") write_commands("PD_COMMAND")
     else {

@@ -32,6 +32,13 @@ function rule(macro, name, second,    lower) {
     } else if (macro == "TYPE") {
         needs("doc", name)
         needs("test", "TYPE_" name)
+    } else if (macro == "VIEW") {
+        needs("doc", toupper(name))
+        needs("test", "set:" name " set:" toupper(name))
+    } else if (macro == "HELP") { # A statement: its first word will do.
+        sub(/ .*/, "", name)
+        needs("doc", name)
+        needs("test", name)
     } else if (macro == "SHARD_COMMAND") {
         needs("doc", name)
         needs("test", "SHARD_" name)

@@ -104,8 +104,9 @@ static bool check_name_bytes(struct parse *p, size_t bytes)
     if (bytes <= NAME_BYTES_MAX) {
         return true;
     }
-    parse_fail(p, ERR_NAME_TOO_LONG, p->token_begin + 1, "name \"%.20s...\" is too long",
-               p->text + p->token_begin + (p->text[p->token_begin] == '"'));
+    size_t shown_at = p->token_begin + (p->text[p->token_begin] == '"');
+    parse_fail(p, ERR_NAME_TOO_LONG, p->token_begin + 1, "name \"%.*s...\" is too long",
+               (int)parse_shown_bytes(p, shown_at, p->at), p->text + shown_at);
     err_hint(p->err, "a name has at most %d bytes", NAME_BYTES_MAX);
     return false;
 }
@@ -206,7 +207,7 @@ static int read_word(struct parse *p, struct token *out)
         out->bytes = k->bytes;
         return k->token == TK_NOT ? not_or_not_before(p) : k->token;
     }
-    if (!check_name_bytes(p, bytes) || !check_encoding(p, begin, p->at)) {
+    if (!check_encoding(p, begin, p->at) || !check_name_bytes(p, bytes)) {
         return TOKEN_FAILED;
     }
     char *folded = parse_alloc(p, bytes + 1);

@@ -250,9 +250,11 @@ int lexer_number(struct parse *p, struct token *out)
     CHECK(n.bytes > 0);
     p->at += n.bytes;
     char next = p->at < p->bytes ? p->text[p->at] : ' ';
-    if (is_name_part(next) || next == '.') {
-        p->at++;
-        return parse_fail_syntax(p); /* 12abc, 1.2.3 */
+    if (is_name_part(next) || next == '.') { /* 12abc, 1.2.3 */
+        while (p->at < p->bytes && (is_name_part(p->text[p->at]) || p->text[p->at] == '.')) {
+            p->at++;
+        }
+        return parse_fail_syntax(p);
     }
     if (!n.is_integer) {
         return read_float(p, &n, out);

@@ -41,20 +41,29 @@ int parse_fail_memory(struct parse *p)
     return TOKEN_FAILED;
 }
 
+size_t parse_shown_bytes(const struct parse *p, size_t from, size_t to)
+{
+    if (to - from <= TOKEN_SHOWN_BYTES) {
+        return to - from;
+    }
+    size_t bytes = TOKEN_SHOWN_BYTES;
+    while (bytes > 1 && ((unsigned char)p->text[from + bytes] & 0xc0) == 0x80) {
+        bytes--;
+    }
+    return bytes;
+}
+
 int parse_fail_syntax(struct parse *p)
 {
     size_t position = p->token_begin + 1;
     if (p->token_begin == p->bytes || p->text[p->token_begin] == ';') {
         return parse_fail(p, ERR_SYNTAX, position, "syntax error at the end of the statement");
     }
-    size_t bytes = p->at - p->token_begin;
-    bool is_cut = bytes > TOKEN_SHOWN_BYTES;
     const char *text = p->text + p->token_begin;
-    if (is_cut) { /* At the begin of a character. */
-        bytes = TOKEN_SHOWN_BYTES;
-        while (bytes > 1 && ((unsigned char)text[bytes] & 0xc0) == 0x80) {
-            bytes--;
-        }
+    size_t bytes = parse_shown_bytes(p, p->token_begin, p->at);
+    bool is_cut = bytes < p->at - p->token_begin;
+    if (!utf8_is_valid(text, bytes)) {
+        return parse_fail(p, ERR_BAD_ENCODING, position, "the statement is not valid UTF-8");
     }
     if (bytes == 1 && ((unsigned char)*text < ' ' || *text == 0x7f)) {
         return parse_fail(p, ERR_SYNTAX, position, "syntax error at byte 0x%02x",

@@ -82,6 +82,8 @@ const char *token_name(int token);
 int parse_fail(struct parse *p, enum errcode code, size_t position, const char *format, ...)
     PRINTF_LIKE(4, 5);
 int parse_fail_memory(struct parse *p);
+/* How many bytes of the text [from, to) a message shows: it is cut between two characters. */
+size_t parse_shown_bytes(const struct parse *p, size_t from, size_t to);
 /* 'syntax error at or near' the token read last. */
 int parse_fail_syntax(struct parse *p);
 /* The token read last is a number that does not fit @type. */

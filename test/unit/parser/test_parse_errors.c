@@ -135,8 +135,8 @@ static const struct {
     /* Tokens. */
     {"SELECT 'abc", 8, "unterminated text literal", ""},
     {"SELECT /* a /* b */", 8, "unterminated /* comment", ""},
-    {"SELECT 12abc", 8, S "\"12a\"", ""},
-    {"SELECT 1.2.3", 8, S "\"1.2.\"", ""},
+    {"SELECT 12abc", 8, S "\"12abc\"", ""},
+    {"SELECT 1.2.3", 8, S "\"1.2.3\"", ""},
     {"SELECT 1e", 8, S "\"1e\"", ""},
     {"SELECT $", 8, S "\"$\"", ""},
     {"SELECT $x", 8, S "\"$\"", ""},
@@ -221,6 +221,7 @@ static const struct {
     {"SELECT 'a\xff'", ERR_BAD_ENCODING, 9, "the statement is not valid UTF-8"},
     {"SELECT \"a\xc3\"", ERR_BAD_ENCODING, 9, "the statement is not valid UTF-8"},
     {"SELECT a\xc3", ERR_BAD_ENCODING, 8, "the statement is not valid UTF-8"},
+    {"SELECT 1\xff", ERR_BAD_ENCODING, 8, "the statement is not valid UTF-8"},
     {"SELECT 1 /* \xff */", ERR_BAD_ENCODING, 10, "the statement is not valid UTF-8"},
     {"-- \xff\nSELECT 1", ERR_BAD_ENCODING, 1, "the statement is not valid UTF-8"},
     {"SELECT a NOT /* \xff */ IN (1)", ERR_BAD_ENCODING, 14, "the statement is not valid UTF-8"},

@@ -1,0 +1,124 @@
+/* Any bytes as an index checkpoint, with its checksums mended: it is refused, or loaded into an
+ * index that can be searched, changed and saved again. */
+#include "fuzz.h"
+
+#include <string.h>
+
+#include "index/index.h"
+#include "index_seed.h"
+
+enum {
+    PREFIX_BYTES = 16,
+    FEED_MAX = 4096
+};
+
+struct stream {
+    uint8_t *data;
+    size_t bytes, at;
+};
+
+static enum errcode read_stream(void *arg, void *data, size_t bytes, struct err *err)
+{
+    struct stream *s = arg;
+    if (bytes > s->bytes - s->at) {
+        return err_set(err, ERR_CORRUPT, "the stream ends too early");
+    }
+    memcpy(data, s->data + s->at, bytes);
+    s->at += bytes;
+    return ERR_OK;
+}
+
+static enum errcode write_nothing(void *arg, const void *data, size_t bytes, struct err *err)
+{
+    (void)arg;
+    (void)data;
+    (void)bytes;
+    (void)err;
+    return ERR_OK;
+}
+
+/* Walks the stream as index/save.c draws it; what is behind the first odd length stays as it is. */
+static void mend_checksums(struct stream *s)
+{
+    if (s->bytes < PREFIX_BYTES) {
+        return;
+    }
+    uint32_t crc = crc32c(0, s->data, PREFIX_BYTES - sizeof(crc));
+    le_put_u32(s->data + PREFIX_BYTES - sizeof(crc), crc);
+    for (size_t at = PREFIX_BYTES; at + 2 * sizeof(crc) <= s->bytes;) {
+        size_t part_bytes = sizeof(uint32_t) + le_get_u32(s->data + at);
+        if (part_bytes + sizeof(crc) > s->bytes - at) {
+            return;
+        }
+        crc = crc32c(crc, s->data + at, part_bytes);
+        le_put_u32(s->data + at + part_bytes, crc);
+        at += part_bytes + sizeof(crc);
+    }
+}
+
+static void vector_of_row(uint64_t row, float *out)
+{
+    for (uint32_t i = 0; i < INDEX_SEED_DIM; i++) {
+        out[i] = (float)(hash_u64(row * INDEX_SEED_DIM + i) >> 44) + 1;
+    }
+}
+
+/* What must hold of an index that was loaded. */
+static void use_index(struct index *index)
+{
+    struct err err = {0};
+    float query[INDEX_SEED_DIM];
+    vector_of_row(3, query);
+    struct index_hit hits[8];
+    for (int plan = INDEX_WALK; plan <= INDEX_EXACT; plan++) {
+        struct index_search search = {
+            .query = query, .k = 8, .ef = 16, .plan = (enum index_plan)plan};
+        struct index_work work = {0};
+        size_t n = 0;
+        CHECK(index_search(index, &search, hits, &n, &work, &err) == ERR_OK);
+        CHECK(n <= COUNT_OF(hits));
+    }
+    uint64_t sequence = index_sequence(index);
+    for (uint64_t row = 0; row < 8 && sequence < UINT64_MAX; row++) {
+        CHECK(index_stage_delete(index, ++sequence, row, &err) == ERR_OK);
+    }
+    size_t n_done = 0;
+    CHECK(index_advance(index, SIZE_MAX, NULL, &n_done, &err) == ERR_OK);
+    (void)index_digest(index);
+    CHECK(index_save(index, write_nothing, NULL, &err) == ERR_OK);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+    static bool is_chosen;
+    if (!is_chosen) {
+        CHECK(index_choose_kernel(NULL));
+        is_chosen = true;
+    }
+    if (bytes == 0) {
+        return 0;
+    }
+    struct stream s = {.data = mem_alloc(MEM_GENERAL, bytes), .bytes = bytes - 1};
+    CHECK(s.data != NULL);
+    memcpy(s.data, data + 1, bytes - 1);
+    mend_checksums(&s);
+    struct index_config config = index_seed_config(data[0] & 1 ? INDEX_FLAT : INDEX_HNSW);
+    struct err err = {0};
+    struct index *index = index_new(&config, &err);
+    CHECK(index != NULL);
+    enum errcode code = index_load(index, read_stream, &s, &err);
+    float vector[INDEX_SEED_DIM];
+    for (uint64_t row = 0; code == ERR_OK && row < FEED_MAX; row++) {
+        vector_of_row(row, vector);
+        code = index_load_wants(index, row) ? index_load_vector(index, row, vector, &err) : ERR_OK;
+    }
+    if (code == ERR_OK) {
+        code = index_load_end(index, &err);
+    }
+    if (code == ERR_OK) {
+        use_index(index);
+    }
+    index_free(index);
+    mem_free(MEM_GENERAL, s.data);
+    return 0;
+}
