@@ -98,7 +98,7 @@ struct list *list_add_column(struct parse *p, struct list *list, struct column_d
 /* ---- columns of CREATE COLLECTION ---- */
 
 static const char types_hint[] =
-    "types are BOOL, INT, FLOAT, TEXT, UUID, TIMESTAMP, JSON and VECTOR(n)";
+    "Types are BOOL, INT, FLOAT, TEXT, UUID, TIMESTAMP, JSON and VECTOR(n).";
 
 static bool read_dim(struct parse *p, struct column_def *column, const struct token *dim)
 {
@@ -111,7 +111,7 @@ static bool read_dim(struct parse *p, struct column_def *column, const struct to
         parse_fail(p, ERR_NUMBER_OUT_OF_RANGE, dim->position,
                    "dimension %.*s of column \"%s\" is out of range", (int)dim->bytes, text,
                    column->name.text);
-        err_hint(p->err, "a vector has 1 to %d dimensions", VECTOR_DIM_MAX);
+        err_hint(p->err, "A vector has 1 to %d dimensions.", VECTOR_DIM_MAX);
         return false;
     }
     column->dim = (uint32_t)n;
@@ -137,7 +137,7 @@ struct column_def *column_new(struct parse *p, struct token name, struct token t
     if (is_vector && dim == NULL) {
         parse_fail(p, ERR_SYNTAX, type.position, "column \"%s\" lacks its dimension",
                    column->name.text);
-        err_hint(p->err, "write VECTOR(n)");
+        err_hint(p->err, "Write VECTOR(n).");
         return NULL;
     }
     if (!is_vector && dim != NULL) {
@@ -162,7 +162,7 @@ struct column_def *column_metric(struct parse *p, struct column_def *column, str
     }
     parse_fail(p, ERR_SYNTAX, metric.position, "metric \"%s\" does not exist",
                (const char *)metric.data);
-    err_hint(p->err, "metrics are L2, COSINE and DOT");
+    err_hint(p->err, "Metrics are L2, COSINE and DOT.");
     return NULL;
 }
 
@@ -315,20 +315,13 @@ struct stmt *stmt_delete(struct stmt *s, struct expr *where, const struct list *
     return s;
 }
 
-struct stmt *stmt_select(struct parse *p, struct stmt *s, const struct list *targets,
-                         const struct list *order_by)
+struct stmt *stmt_select(struct stmt *s, const struct list *targets, const struct list *order_by)
 {
     if (s == NULL) {
         return NULL;
     }
     s->select.targets = targets->items;
     s->select.n_targets = targets->n;
-    for (size_t i = 0; s->select.collection.text == NULL && i < targets->n; i++) {
-        if (s->select.targets[i].is_star) {
-            parse_fail(p, ERR_SYNTAX, s->position, "SELECT * needs FROM");
-            return NULL;
-        }
-    }
     if (order_by != NULL) {
         s->select.order_by = order_by->items;
         s->select.n_order_by = order_by->n;
@@ -376,7 +369,7 @@ static bool explain_option(struct parse *p, struct stmt_explain *explain, const 
     bool is_bool = o->value->kind == EXPR_LITERAL && v->type == TYPE_BOOL;
     if (!is_analyze && strcmp(o->name.text, "format") != 0) {
         parse_fail(p, ERR_SYNTAX, o->name.position, "EXPLAIN has no option \"%s\"", o->name.text);
-        err_hint(p->err, "its options are FORMAT and ANALYZE");
+        err_hint(p->err, "Its options are FORMAT and ANALYZE.");
         return false;
     }
     if (is_analyze && (is_bool || strcmp(text, "on") == 0 || strcmp(text, "off") == 0)) {
@@ -387,8 +380,8 @@ static bool explain_option(struct parse *p, struct stmt_explain *explain, const 
         parse_fail(p, ERR_SYNTAX, o->value->position, "bad value of EXPLAIN's option \"%s\"",
                    o->name.text);
         err_hint(p->err, "%s",
-                 is_analyze ? "write ANALYZE, ANALYZE ON or ANALYZE OFF"
-                            : "formats are TEXT and JSON");
+                 is_analyze ? "Write ANALYZE, ANALYZE ON or ANALYZE OFF."
+                            : "Formats are TEXT and JSON.");
         return false;
     }
     return true;

@@ -168,7 +168,7 @@ delete(A) ::= DELETE(T) FROM NAME(N) where(E) with(W). {
 /* ---- queries ---- */
 
 select(A) ::= SELECT(T) targets(L) from(N) where(E) order_by(O) limits(M) with(W). {
-    A = stmt_select(p, stmt_new(p, STMT_SELECT, T, N), L, O);
+    A = stmt_select(stmt_new(p, STMT_SELECT, T, N), L, O);
     stmt_filter(A, E, M, W);
 }
 

@@ -107,7 +107,7 @@ static bool check_name_bytes(struct parse *p, size_t bytes)
     size_t shown_at = p->token_begin + (p->text[p->token_begin] == '"');
     parse_fail(p, ERR_NAME_TOO_LONG, p->token_begin + 1, "name \"%.*s...\" is too long",
                (int)parse_shown_bytes(p, shown_at, p->at), p->text + shown_at);
-    err_hint(p->err, "a name has at most %d bytes", NAME_BYTES_MAX);
+    err_hint(p->err, "A name has at most %d bytes.", NAME_BYTES_MAX);
     return false;
 }
 
@@ -243,7 +243,7 @@ static int read_parameter(struct parse *p, struct token *out)
         parse_fail(p, ERR_NUMBER_OUT_OF_RANGE, out->position, "parameter %.*s is out of range",
                    (int)(p->at - p->token_begin > 32 ? 32 : p->at - p->token_begin),
                    p->text + p->token_begin);
-        err_hint(p->err, "parameters are $1 to $%d", VQL_PARAMETERS_MAX);
+        err_hint(p->err, "Parameters are $1 to $%d.", VQL_PARAMETERS_MAX);
         return TOKEN_FAILED;
     }
     out->bytes = number;

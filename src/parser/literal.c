@@ -161,7 +161,7 @@ static int fail_element(struct parse *p)
     }
     p->at += p->at == begin;
     parse_fail_syntax(p);
-    err_hint(p->err, "a vector literal is a list of finite numbers: [0.1, -2, 3e-4]");
+    err_hint(p->err, "A vector literal is a list of finite numbers: [0.1, -2, 3e-4].");
     return TOKEN_FAILED;
 }
 

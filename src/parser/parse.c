@@ -95,11 +95,11 @@ static void hint_list(struct parse *p, const int *expected, size_t n)
         show_expected(names[i], sizeof(names[i]), name);
     }
     if (n == 1) {
-        err_hint(p->err, "expected %s", names[0]);
+        err_hint(p->err, "Expected %s.", names[0]);
     } else if (n == 2) {
-        err_hint(p->err, "expected %s or %s", names[0], names[1]);
+        err_hint(p->err, "Expected %s or %s.", names[0], names[1]);
     } else if (n == 3) {
-        err_hint(p->err, "expected %s, %s or %s", names[0], names[1], names[2]);
+        err_hint(p->err, "Expected %s, %s or %s.", names[0], names[1], names[2]);
     }
 }
 
@@ -120,7 +120,7 @@ static bool hint_nearest(struct parse *p, const char *word, const int *expected,
     }
     char shown[EXPECTED_BYTES];
     show_expected(shown, sizeof(shown), nearest);
-    err_hint(p->err, "did you mean %s?", shown);
+    err_hint(p->err, "Perhaps you meant %s.", shown);
     return true;
 }
 
@@ -149,11 +149,11 @@ void parse_fail_expected(struct parse *p, const int *expected, size_t n)
     bool needs_name = is_expected(TK_NAME, expected, n) && !is_expected(TK_AS, expected, n);
     bool is_keyword = keyword_find(word, strlen(word)) != NULL;
     if (needs_name && parser_keyword_is_reserved(word)) {
-        err_hint(p->err, "%s is a reserved word: to use it as a name, write it in double quotes",
+        err_hint(p->err, "%s is a reserved word. To use it as a name, write it in double quotes.",
                  word);
     } else if (word[0] == '\0' || is_keyword || !hint_nearest(p, word, expected, n)) {
         if (is_expected(TK_LIMIT, expected, n) && !is_expected(TOKEN_END, expected, n)) {
-            err_hint(p->err, "a SEARCH needs LIMIT");
+            err_hint(p->err, "A SEARCH needs LIMIT.");
         } else {
             hint_list(p, expected, n);
         }

@@ -179,8 +179,7 @@ void stmt_on_conflict(struct stmt *s, enum on_conflict on_conflict);
 struct stmt *stmt_update(struct stmt *s, const struct list *set, struct expr *where,
                          const struct list *with);
 struct stmt *stmt_delete(struct stmt *s, struct expr *where, const struct list *with);
-struct stmt *stmt_select(struct parse *p, struct stmt *s, const struct list *targets,
-                         const struct list *order_by);
+struct stmt *stmt_select(struct stmt *s, const struct list *targets, const struct list *order_by);
 struct stmt *stmt_search(struct stmt *s, const struct list *targets, const struct list *queries,
                          struct token in_column);
 void stmt_filter(struct stmt *s, struct expr *where, struct limits limits, const struct list *with);

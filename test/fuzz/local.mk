@@ -1,5 +1,6 @@
 # Fuzz targets.  With --enable-fuzz they are linked with libFuzzer, and `make fuzz-short` runs each
 # for FUZZ_SECONDS; without it, replay.c feeds them the inputs that once broke them.
+.PHONY: fuzz-short
 FUZZ_SECONDS = 10
 EXTRA_DIST += test/fuzz/run test/fuzz/found
 FUZZ_COMMON = test/fuzz/fuzz.h
@@ -27,7 +28,6 @@ test_fuzz_fuzz_index_SOURCES = $(FUZZ_INDEX)
 test_fuzz_fuzz_index_LDADD = $(INDEX_LIBS)
 test_fuzz_fuzz_index_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 
-.PHONY: fuzz-short
 fuzz-short: $(noinst_PROGRAMS)
 	$(AM_V_at)$(top_srcdir)/test/fuzz/run --build . --seconds $(FUZZ_SECONDS)
 else
@@ -44,7 +44,6 @@ test_fuzz_replay_row_LDADD = $(SHARD_LIBS)
 test_fuzz_replay_index_SOURCES = $(FUZZ_INDEX) test/fuzz/replay.c
 test_fuzz_replay_index_LDADD = $(INDEX_LIBS)
 
-.PHONY: fuzz-short
 fuzz-short:
 	@echo "make fuzz-short needs a build by clang with --enable-fuzz"; exit 1
 endif
