@@ -267,13 +267,6 @@ struct stmt *stmt_insert(struct parse *p, struct stmt *s, const struct list *col
     if (columns != NULL) {
         s->insert.columns = columns->items;
         s->insert.n_columns = columns->n;
-        if (columns->n != s->insert.row_items) {
-            struct expr **items = row_lists[0]->items;
-            parse_fail(p, ERR_SYNTAX, items[0]->position,
-                       "INSERT names %zu columns but gives %zu values", columns->n,
-                       s->insert.row_items);
-            return NULL;
-        }
     }
     s->insert.rows = parse_alloc(p, rows->n * sizeof(*s->insert.rows));
     if (s->insert.rows == NULL) {
