@@ -504,7 +504,8 @@ static void on_stall(evutil_socket_t fd, short what, void *arg)
     } else if (output_left_us == 0) {
         end(c, ERR_IDLE, 0, "does not read its answers");
     } else if (input_left_us == 0) {
-        end(c, ERR_IDLE, 0, "is silent in the middle of a message");
+        c->events->silent(c->arg);
+        CHECK(c->state != OPEN);
     } else if (left_us != UINT64_MAX) {
         set_delay(&c->stall, left_us);
     }

@@ -328,14 +328,25 @@ bool wire_read_parameters(struct reader *r, const uint8_t **types, uint16_t *n)
     return reader_done(r);
 }
 
-void wire_write_columns(struct buf *b, const struct wire_column *columns, uint16_t n)
+size_t wire_begin_columns(struct buf *b, uint16_t n)
 {
     size_t begun_at = wire_begin(b, WIRE_ROW_DESCRIPTION);
     buf_u16(b, n);
+    return begun_at;
+}
+
+void wire_write_column(struct buf *b, const struct wire_column *column)
+{
+    write_str(b, column->name);
+    buf_u8(b, column->type);
+    buf_u32(b, column->dim);
+}
+
+void wire_write_columns(struct buf *b, const struct wire_column *columns, uint16_t n)
+{
+    size_t begun_at = wire_begin_columns(b, n);
     for (uint16_t i = 0; i < n; i++) {
-        write_str(b, columns[i].name);
-        buf_u8(b, columns[i].type);
-        buf_u32(b, columns[i].dim);
+        wire_write_column(b, &columns[i]);
     }
     wire_end(b, begun_at);
 }

@@ -146,6 +146,9 @@ struct wire_column {
     uint32_t dim;
 };
 void wire_write_columns(struct buf *b, const struct wire_column *columns, uint16_t n);
+/* The same piece by piece: n columns between begin and wire_end. */
+size_t wire_begin_columns(struct buf *b, uint16_t n);
+void wire_write_column(struct buf *b, const struct wire_column *column);
 bool wire_read_column_count(struct reader *r, uint16_t *n);
 bool wire_read_column(struct reader *r, struct wire_column *m);
 /* ROW: u16 n, n values. */

@@ -1,2 +1,14 @@
-# bin_PROGRAMS += src/server/vectrond comes with main.c.
-SERVER_LIBS = $(QUERY_LIBS)
+# The server without its main function, so that its tests can link it.
+noinst_LIBRARIES += src/server/libserver.a
+src_server_libserver_a_SOURCES = \
+    src/server/config.c \
+    src/server/directory.c \
+    src/server/mode.c \
+    src/server/mode_standalone.c \
+    src/server/names.c \
+    src/server/options.c \
+    src/server/server.c \
+    src/server/server.h src/server/server_int.h \
+    src/server/session.c \
+    src/server/statement.c
+SERVER_LIBS = src/server/libserver.a $(QUERY_LIBS)

@@ -1,0 +1,178 @@
+/* The data directory: who may use it, and what format it has.
+ *
+ *   DIR/vectrond.pid  locked (flock) while a server lives, and holds its process id for people. The
+ *                     kernel drops the lock with the process, so a dead one's never refuses a
+ * start. DIR/VERSION       "vectrond data 1\n".  Written last into a new directory, so that a start
+ * that was cut short leaves a directory that the next start still takes for new.
+ *
+ * A directory that holds other files and no VERSION is somebody else's, and is left alone. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/server_int.h"
+
+static const char lock_name[] = "vectrond.pid";
+static const char version_name[] = "VERSION";
+static const char version_new_name[] = "VERSION.new";
+static const char version_format[] = "vectrond data %d\n";
+
+/* ---- the lock ---- */
+
+static enum errcode refuse_locked(struct directory *d, const char *path, struct err *err)
+{
+    char text[32] = "";
+    ssize_t n = pread(d->lock_fd, text, sizeof text - 1, 0);
+    long pid = n > 0 ? strtol(text, NULL, 10) : 0;
+    if (pid > 0) {
+        err_set(err, ERR_LOCKED, "data directory %s is in use by process %ld", path, pid);
+    } else {
+        err_set(err, ERR_LOCKED, "data directory %s is in use by another process", path);
+    }
+    err_hint(err, "stop that server, or give this one a directory of its own with --data");
+    return ERR_LOCKED;
+}
+
+static enum errcode take_lock(struct directory *d, const char *path, struct err *err)
+{
+    d->lock_fd = openat(d->fd, lock_name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (d->lock_fd == -1) {
+        return err_set_errno(err, ERR_IO, errno, "cannot open %s/%s", path, lock_name);
+    }
+    if (flock(d->lock_fd, LOCK_EX | LOCK_NB) == -1) {
+        if (errno == EWOULDBLOCK) {
+            return refuse_locked(d, path, err);
+        }
+        return err_set_errno(err, ERR_IO, errno, "cannot lock %s/%s", path, lock_name);
+    }
+    char text[32];
+    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(d->lock_fd, 0) == -1 || pwrite(d->lock_fd, text, (size_t)n, 0) != n) {
+        return err_set_errno(err, ERR_IO, errno, "cannot write %s/%s", path, lock_name);
+    }
+    return ERR_OK;
+}
+
+/* ---- the format ---- */
+
+/* Nothing in it but what a start that was cut short may leave. */
+static enum errcode check_empty(struct directory *d, const char *path, struct err *err)
+{
+    static const char *const ours[] = {".", "..", lock_name, version_new_name, "lost+found"};
+    int fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = fd == -1 ? NULL : fdopendir(fd);
+    if (stream == NULL) {
+        err_set_errno(err, ERR_IO, errno, "cannot list %s", path);
+        if (fd != -1) {
+            close(fd);
+        }
+        return err->code;
+    }
+    enum errcode code = ERR_OK;
+    struct dirent *entry;
+    while (code == ERR_OK && (entry = readdir(stream)) != NULL) {
+        bool is_ours = false;
+        for (size_t i = 0; i < COUNT_OF(ours); i++) {
+            is_ours = is_ours || strcmp(entry->d_name, ours[i]) == 0;
+        }
+        if (!is_ours) {
+            code = err_set(err, ERR_FORMAT_UNSUPPORTED,
+                           "%s is not a data directory: it holds %s and no %s", path, entry->d_name,
+                           version_name);
+            err_hint(err, "give --data a directory that is empty or not there yet");
+        }
+    }
+    closedir(stream);
+    return code;
+}
+
+static enum errcode write_version(struct directory *d, const char *path, struct err *err)
+{
+    int fd = openat(d->fd, version_new_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd == -1) {
+        return err_set_errno(err, ERR_IO, errno, "cannot create %s/%s", path, version_new_name);
+    }
+    bool is_written = dprintf(fd, version_format, DIRECTORY_FORMAT) > 0 && fsync(fd) == 0;
+    int errnum = errno;
+    close(fd);
+    if (!is_written) {
+        return err_set_errno(err, ERR_IO, errnum, "cannot write %s/%s", path, version_new_name);
+    }
+    if (renameat(d->fd, version_new_name, d->fd, version_name) == -1 || fsync(d->fd) == -1) {
+        return err_set_errno(err, ERR_IO, errno, "cannot publish %s/%s", path, version_name);
+    }
+    return ERR_OK;
+}
+
+static enum errcode check_version(struct directory *d, const char *path, struct err *err)
+{
+    int fd = openat(d->fd, version_name, O_RDONLY | O_CLOEXEC);
+    if (fd == -1 && errno == ENOENT) {
+        enum errcode code = check_empty(d, path, err);
+        return code != ERR_OK ? code : write_version(d, path, err);
+    }
+    char text[64] = "", wanted[64];
+    ssize_t n = fd == -1 ? -1 : read(fd, text, sizeof text - 1);
+    int errnum = errno;
+    if (fd != -1) {
+        close(fd);
+    }
+    if (n == -1) {
+        return err_set_errno(err, ERR_IO, errnum, "cannot read %s/%s", path, version_name);
+    }
+    snprintf(wanted, sizeof wanted, version_format, DIRECTORY_FORMAT);
+    if (strcmp(text, wanted) == 0) {
+        return ERR_OK;
+    }
+    int format = 0;
+    if (sscanf(text, "vectrond data %d", &format) == 1) {
+        err_set(err, ERR_FORMAT_UNSUPPORTED, "%s has format %d, and this server reads format %d",
+                path, format, DIRECTORY_FORMAT);
+        err_hint(err, "start the server's version that wrote it, and move the data by COPY");
+        return ERR_FORMAT_UNSUPPORTED;
+    }
+    err_set(err, ERR_FORMAT_UNSUPPORTED, "%s/%s is not of a data directory of vectrond", path,
+            version_name);
+    err_hint(err, "give --data a directory that is empty or not there yet");
+    return ERR_FORMAT_UNSUPPORTED;
+}
+
+/* ---- opening and closing ---- */
+
+enum errcode directory_open(struct directory *d, const char *path, struct err *err)
+{
+    *d = (struct directory){.fd = -1, .lock_fd = -1};
+    if (mkdir(path, 0700) == -1 && errno != EEXIST) {
+        return err_set_errno(err, ERR_IO, errno, "cannot make the data directory %s", path);
+    }
+    d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (d->fd == -1) {
+        return err_set_errno(err, ERR_IO, errno, "cannot open the data directory %s", path);
+    }
+    enum errcode code = take_lock(d, path, err);
+    if (code == ERR_OK) {
+        code = check_version(d, path, err);
+    }
+    if (code != ERR_OK) {
+        directory_close(d);
+    }
+    return code;
+}
+
+void directory_close(struct directory *d)
+{
+    if (d->lock_fd != -1) {
+        close(d->lock_fd);
+    }
+    if (d->fd != -1) {
+        close(d->fd);
+    }
+    *d = (struct directory){.fd = -1, .lock_fd = -1};
+}

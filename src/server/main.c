@@ -1,0 +1,46 @@
+/* vectrond: reads its options and its configuration, then serves or prints. */
+#include <stdio.h>
+
+#include "server/server.h"
+
+static void print(const struct buf *b)
+{
+    fwrite(b->data, 1, b->bytes, stdout);
+}
+
+static int complain(const struct err *err)
+{
+    fprintf(stderr, "vectrond: %s\n", err->message);
+    if (err->hint[0] != '\0') {
+        fprintf(stderr, "hint: %s\n", err->hint);
+    }
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    struct err err;
+    struct server_options options;
+    struct config config;
+    if (options_read(&options, argc, argv, &err) != ERR_OK) {
+        return complain(&err);
+    }
+    struct buf b;
+    buf_init(&b, MEM_GENERAL, 1 << 20);
+    int status = 0;
+    if (options.is_help) {
+        options_help(&b);
+        print(&b);
+    } else if (options.is_version) {
+        printf("vectrond %s\n", VECTROND_VERSION);
+    } else if (config_load(&options, &config, &err) != ERR_OK) {
+        status = complain(&err);
+    } else if (options.is_check) {
+        config_print(&b, &config, &options);
+        print(&b);
+    } else if (server_run(&options, &config, &err) != 0) {
+        status = complain(&err);
+    }
+    buf_fini(&b);
+    return status;
+}

@@ -1,0 +1,504 @@
+/* One process: its threads, what it listens on, and how it ends.
+ *
+ *   main thread        signals, listeners, the HTTP page; hands accepted sockets round
+ *   network threads    a loop each, with the sessions that were given to it
+ *   (of the mode)      log, apply, work, background
+ *
+ *   SIGTERM, SIGINT    the listeners close; sessions that do nothing are told 57P01 and closed;
+ *                      running statements have DRAIN_US to end, then they are canceled, and
+ *                      CUT_US later every connection is closed.  A second signal cancels at once.
+ *                      Then the mode stops: flush, checkpoints.  A signal during that ends the
+ *                      process on the spot, which loses nothing that was acknowledged.
+ *   SIGHUP             the configuration is read again
+ *
+ * Other threads are spoken to by posts alone. */
+#include "server/server.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "server/server_int.h"
+
+enum {
+    DRAIN_US = 10000000,
+    CUT_US = 1000000,
+    HANDSHAKES_MAX = 10000, /* Connections that are not admitted yet; more wait in the kernel. */
+    ACCEPT_RETRY_US = 50000,
+    NET_THREADS_MAX = 64,
+};
+
+/* One network thread as the main thread sees it. */
+struct served {
+    struct net_thread net;
+    struct server *server;
+    struct loop_post drain, cancel, close; /* To the thread, once each. */
+    struct loop_post drained;              /* Back, once. */
+    bool is_drained_told;                  /* On the thread. */
+};
+
+struct server {
+    const struct server_options *options;
+    const struct mode *mode;
+    struct directory directory;
+    struct node node;
+    /* The one in force, and the one before it, which others may be reading a little longer. */
+    struct config configs[2];
+    unsigned config_at;
+
+    struct session_host host;
+    struct loop *loop;
+    struct listener *listener, *local_listener;
+    struct http *http;
+    struct timer *accept_timer, *drain_timer;
+    struct served served[NET_THREADS_MAX];
+    unsigned n_served, next_served, n_drained;
+    bool is_draining, is_canceled;
+};
+
+static const struct config *config_now(const struct server *server)
+{
+    return &server->configs[server->config_at];
+}
+
+static struct policy_view view_of(const struct config *config)
+{
+    return (struct policy_view){.levels = {[LEVEL_FILE] = &config->policies}};
+}
+
+/* ---- network threads ---- */
+
+static void run_net_thread(void *arg)
+{
+    struct served *served = arg;
+    loop_run(served->net.loop);
+}
+
+static void drain_net_thread(void *arg)
+{
+    sessions_drain(arg);
+}
+
+static void cancel_net_thread(void *arg)
+{
+    sessions_cancel(arg);
+}
+
+static void close_net_thread(void *arg)
+{
+    sessions_close(arg);
+}
+
+static void count_drained(void *arg)
+{
+    struct server *server = arg;
+    if (++server->n_drained == server->n_served) {
+        loop_stop(server->loop);
+    }
+}
+
+/* On the network thread: it has no session any more. */
+static void tell_drained(void *arg)
+{
+    struct served *served = arg;
+    if (!served->is_drained_told) {
+        served->is_drained_told = true;
+        loop_post(served->server->loop, &served->drained);
+    }
+}
+
+static struct session_limits limits_of(const struct config *config)
+{
+    struct policy_view view = view_of(config);
+    return (struct session_limits){
+        .frame_bytes_max = (size_t)policy_int(&view, POLICY_frame_max),
+        .output_bytes_max = (size_t)policy_int(&view, POLICY_output_max),
+        .timeout_us = (uint64_t)policy_int(&view, POLICY_client_timeout),
+    };
+}
+
+static enum errcode start_net_thread(struct server *server, struct err *err)
+{
+    struct served *served = &server->served[server->n_served];
+    *served = (struct served){.server = server};
+    served->net.host = &server->host;
+    served->net.limits = limits_of(config_now(server));
+    served->net.drained = tell_drained;
+    served->net.arg = served;
+    served->drain = (struct loop_post){.fn = drain_net_thread, .arg = &served->net};
+    served->cancel = (struct loop_post){.fn = cancel_net_thread, .arg = &served->net};
+    served->close = (struct loop_post){.fn = close_net_thread, .arg = &served->net};
+    served->drained = (struct loop_post){.fn = count_drained, .arg = server};
+    served->net.loop = loop_new(err);
+    if (served->net.loop == NULL) {
+        return err->code;
+    }
+    if (thread_start(&served->net.thread, "net", run_net_thread, served, err) != ERR_OK) {
+        loop_free(served->net.loop);
+        return err->code;
+    }
+    server->n_served++;
+    return ERR_OK;
+}
+
+static enum errcode start_net_threads(struct server *server, struct err *err)
+{
+    struct policy_view view = view_of(config_now(server));
+    struct policy_value value = policy_get(&view, POLICY_net_threads, NULL);
+    unsigned n = value.is_auto ? thread_cores() : (unsigned)value.integer;
+    n = n < NET_THREADS_MAX ? n : NET_THREADS_MAX;
+    while (server->n_served < n) {
+        if (start_net_thread(server, err) != ERR_OK) {
+            return err->code;
+        }
+    }
+    return ERR_OK;
+}
+
+static void stop_net_threads(struct server *server)
+{
+    for (unsigned i = 0; i < server->n_served; i++) {
+        struct net_thread *net = &server->served[i].net;
+        loop_stop(net->loop);
+        thread_join(&net->thread);
+        CHECK(net->sessions == NULL);
+        loop_free(net->loop);
+    }
+    server->n_served = 0;
+}
+
+/* ---- accepting ---- */
+
+static bool has_room(const struct server *server)
+{
+    unsigned admitted_max = atomic_load(&server->host.n_admitted_max);
+    return atomic_load(&server->host.n_connections) < admitted_max + HANDSHAKES_MAX;
+}
+
+static void pause_listeners(struct server *server, bool is_paused)
+{
+    if (server->listener != NULL) {
+        listener_pause(server->listener, is_paused);
+    }
+    if (server->local_listener != NULL) {
+        listener_pause(server->local_listener, is_paused);
+    }
+}
+
+static void retry_accept(void *arg)
+{
+    struct server *server = arg;
+    if (has_room(server)) {
+        pause_listeners(server, false);
+    } else {
+        timer_set(server->accept_timer, ACCEPT_RETRY_US);
+    }
+}
+
+static void accepted(void *arg, int fd, const char *peer)
+{
+    struct server *server = arg;
+    (void)peer;
+    struct served *served = &server->served[server->next_served];
+    server->next_served = (server->next_served + 1) % server->n_served;
+    session_accept(&served->net, fd);
+    if (!has_room(server)) {
+        log_line(LOG_WARNING, "listeners wait for start-ups connections=%u",
+                 atomic_load(&server->host.n_connections));
+        pause_listeners(server, true);
+        timer_set(server->accept_timer, ACCEPT_RETRY_US);
+    }
+}
+
+static int serve_page(void *arg, const char *path, struct buf *body, const char **content_type)
+{
+    const struct server *server = arg;
+    if (strcmp(path, "/metrics") == 0) {
+        *content_type = "text/plain; version=0.0.4; charset=utf-8";
+        metric_export(body);
+        return 200;
+    }
+    if (strcmp(path, "/health") == 0) {
+        buf_printf(body, server->is_draining ? "stopping\n" : "ok\n");
+        return server->is_draining ? 503 : 200;
+    }
+    buf_printf(body, "There are /metrics and /health.\n");
+    return 404;
+}
+
+/* Text policies that are empty switch off what they name. */
+static enum errcode open_listeners(struct server *server, struct err *err)
+{
+    struct policy_view view = view_of(config_now(server));
+    struct policy_value address = policy_get(&view, POLICY_listen, NULL);
+    struct policy_value path = policy_get(&view, POLICY_socket, NULL);
+    struct policy_value admin = policy_get(&view, POLICY_admin_listen, NULL);
+    if (address.text[0] == '\0' && path.text[0] == '\0') {
+        err_set(err, ERR_BAD_CONFIG, "neither listen nor socket is set: nobody could connect");
+        err_policy(err, "listen");
+        return ERR_BAD_CONFIG;
+    }
+    if (address.text[0] != '\0') {
+        server->listener = listener_new(server->loop, address.text, false, accepted, server, err);
+        if (server->listener == NULL) {
+            return err->code;
+        }
+    }
+    if (path.text[0] != '\0') {
+        server->local_listener = listener_new(server->loop, path.text, true, accepted, server, err);
+        if (server->local_listener == NULL) {
+            return err->code;
+        }
+    }
+    if (admin.text[0] != '\0') {
+        server->http = http_new(server->loop, admin.text, serve_page, server, err);
+        if (server->http == NULL) {
+            err_prefix(err, "admin_listen: ");
+            return err->code;
+        }
+    }
+    return ERR_OK;
+}
+
+static void close_listeners(struct server *server)
+{
+    listener_free(server->listener);
+    listener_free(server->local_listener);
+    server->listener = server->local_listener = NULL;
+}
+
+/* ---- the configuration ---- */
+
+static void apply_config(struct server *server)
+{
+    struct policy_view view = view_of(config_now(server));
+    log_set_level((enum log_level)policy_int(&view, POLICY_log_level));
+    atomic_store(&server->host.n_admitted_max, (unsigned)policy_int(&view, POLICY_max_connections));
+}
+
+/* Limits on their way to a network thread. */
+struct limits_post {
+    struct loop_post post;
+    struct net_thread *net;
+    struct session_limits limits;
+};
+
+static void take_limits(void *arg)
+{
+    struct limits_post *p = arg;
+    sessions_limit(p->net, &p->limits);
+    mem_free(MEM_SESSION, p);
+}
+
+static void post_limits(struct server *server)
+{
+    for (unsigned i = 0; i < server->n_served; i++) {
+        struct limits_post *p = mem_zalloc(MEM_SESSION, sizeof *p);
+        if (p == NULL) {
+            log_line(LOG_ERROR, "no memory to tell the sessions of their new limits");
+            return;
+        }
+        p->net = &server->served[i].net;
+        p->limits = limits_of(config_now(server));
+        p->post = (struct loop_post){.fn = take_limits, .arg = p};
+        loop_post(p->net->loop, &p->post);
+    }
+}
+
+static void log_change(enum policy_id id, const struct config *old, const struct config *new)
+{
+    struct policy_view old_view = view_of(old), new_view = view_of(new);
+    struct policy_value old_value = policy_get(&old_view, id, NULL);
+    struct policy_value new_value = policy_get(&new_view, id, NULL);
+    struct buf a, b;
+    buf_init(&a, MEM_GENERAL, 1024);
+    buf_init(&b, MEM_GENERAL, 1024);
+    policy_format(&a, id, &old_value);
+    policy_format(&b, id, &new_value);
+    bool is_same = a.bytes == b.bytes && memcmp(a.data, b.data, a.bytes) == 0;
+    if (!is_same && !a.failed && !b.failed) {
+        bool is_now = policy_row(id)->apply == APPLY_NOW;
+        log_line(is_now ? LOG_INFO : LOG_WARNING, "%s policy=%s old=%.*s new=%.*s",
+                 is_now ? "configuration changed" : "configuration change needs a restart",
+                 policy_row(id)->name, (int)a.bytes, (const char *)a.data, (int)b.bytes,
+                 (const char *)b.data);
+    }
+    buf_fini(&a);
+    buf_fini(&b);
+}
+
+static void reload(struct server *server)
+{
+    struct err err;
+    unsigned next = 1 - server->config_at;
+    if (config_load(server->options, &server->configs[next], &err) != ERR_OK) {
+        log_err(LOG_ERROR, &err, "configuration refused, the old one stays");
+        return;
+    }
+    for (int id = 0; id < POLICY_COUNT; id++) {
+        if ((policy_row((enum policy_id)id)->scopes & SCOPE_FILE) != 0) {
+            log_change((enum policy_id)id, config_now(server), &server->configs[next]);
+        }
+    }
+    server->config_at = next;
+    apply_config(server);
+    post_limits(server);
+    server->mode->reload(&server->node, &config_now(server)->policies);
+    log_line(LOG_INFO, "configuration read again");
+}
+
+/* ---- signals and the end ---- */
+
+static void cut(void *arg)
+{
+    struct server *server = arg;
+    if (!server->is_canceled) {
+        log_line(LOG_WARNING, "running statements are canceled");
+        server->is_canceled = true;
+        for (unsigned i = 0; i < server->n_served; i++) {
+            loop_post(server->served[i].net.loop, &server->served[i].cancel);
+        }
+        timer_set(server->drain_timer, CUT_US);
+        return;
+    }
+    log_line(LOG_WARNING, "open connections are closed");
+    for (unsigned i = 0; i < server->n_served; i++) {
+        loop_post(server->served[i].net.loop, &server->served[i].close);
+    }
+}
+
+static void drain(struct server *server)
+{
+    server->is_draining = true;
+    timer_clear(server->accept_timer);
+    close_listeners(server);
+    for (unsigned i = 0; i < server->n_served; i++) {
+        loop_post(server->served[i].net.loop, &server->served[i].drain);
+    }
+    timer_set(server->drain_timer, DRAIN_US);
+}
+
+static void on_signal(int number, void *arg)
+{
+    struct server *server = arg;
+    if (number == SIGHUP) {
+        if (!server->is_draining) {
+            reload(server);
+        }
+        return;
+    }
+    log_line(LOG_INFO, "shutting down signal=%d", number);
+    if (!server->is_draining) {
+        drain(server);
+    } else if (!server->is_canceled) {
+        cut(server);
+    }
+}
+
+/* ---- the whole ---- */
+
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+            log_line(LOG_WARNING, "the limit of open files could not be raised");
+        }
+    }
+}
+
+static enum errcode open_loop(struct server *server, struct err *err)
+{
+    server->loop = loop_new(err);
+    if (server->loop == NULL) {
+        return err->code;
+    }
+    server->accept_timer = timer_new(server->loop, retry_accept, server);
+    server->drain_timer = timer_new(server->loop, cut, server);
+    if (server->accept_timer == NULL || server->drain_timer == NULL) {
+        return err_no_memory(err);
+    }
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < COUNT_OF(signals); i++) {
+        if (!loop_on_signal(server->loop, signals[i], on_signal, server)) {
+            return err_no_memory(err);
+        }
+    }
+    return ERR_OK;
+}
+
+static void close_loop(struct server *server)
+{
+    close_listeners(server);
+    http_free(server->http);
+    timer_free(server->accept_timer);
+    timer_free(server->drain_timer);
+    loop_free(server->loop);
+}
+
+static void log_ready(const struct server *server)
+{
+    log_line(LOG_INFO, "ready address=%s socket=%s admin=%s mode=%s data=%s version=%s pid=%ld",
+             server->listener == NULL ? "none" : listener_address(server->listener),
+             server->local_listener == NULL ? "none" : listener_address(server->local_listener),
+             server->http == NULL ? "none" : http_address(server->http), server->mode->name,
+             server->options->data, VECTROND_VERSION, (long)getpid());
+}
+
+static enum errcode serve(struct server *server, struct err *err)
+{
+    enum errcode code = open_loop(server, err);
+    if (code == ERR_OK) {
+        code = start_net_threads(server, err);
+    }
+    if (code == ERR_OK) {
+        code = open_listeners(server, err);
+    }
+    if (code == ERR_OK) {
+        log_ready(server);
+        loop_run(server->loop);
+    }
+    stop_net_threads(server);
+    close_loop(server);
+    return code;
+}
+
+static enum errcode run(struct server *server, struct err *err)
+{
+    server->mode = mode_find(server->options->mode, err);
+    if (server->mode == NULL ||
+        directory_open(&server->directory, server->options->data, err) != ERR_OK) {
+        return err->code;
+    }
+    enum errcode code = server->mode->start(&server->node, server->options->data,
+                                            &config_now(server)->policies, err);
+    if (code == ERR_OK) {
+        server->host.db = server->node.db;
+        code = serve(server, err);
+        server->mode->stop(&server->node);
+    }
+    directory_close(&server->directory);
+    return code;
+}
+
+int server_run(const struct server_options *options, const struct config *config, struct err *err)
+{
+    struct server *server = mem_zalloc(MEM_GENERAL, sizeof *server);
+    if (server == NULL) {
+        err_no_memory(err);
+        return 1;
+    }
+    server->options = options;
+    server->configs[0] = *config;
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptors();
+    apply_config(server);
+    enum errcode code = run(server, err);
+    mem_free(MEM_GENERAL, server);
+    if (code == ERR_OK) {
+        log_line(LOG_INFO, "stopped");
+    }
+    return code == ERR_OK ? 0 : 1;
+}

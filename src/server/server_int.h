@@ -1,0 +1,180 @@
+/* What the files of server share: modes, the data directory, sessions and their threads. */
+#ifndef VECTRON_SERVER_INT_H
+#define VECTRON_SERVER_INT_H
+
+#include <stdatomic.h>
+
+#include "net/net.h"
+#include "net/wire.h"
+#include "query/query.h"
+#include "server/server.h"
+
+/* ---- modes: mode.c, mode_*.c ---- */
+
+/* What a mode has started. */
+struct node {
+    struct repl *repl;
+    struct database *db;
+};
+
+struct mode {
+    const char *name, *text;
+    enum errcode (*start)(struct node *node, const char *directory,
+                          const struct policy_set *policies, struct err *err);
+    void (*reload)(struct node *node, const struct policy_set *policies);
+    void (*stop)(struct node *node); /* Flushes, writes checkpoints. */
+};
+extern const struct mode mode_standalone;
+const struct mode *mode_find(const char *name, struct err *err);
+
+/* ---- the data directory: directory.c ---- */
+
+enum {
+    DIRECTORY_FORMAT = 1
+};
+
+struct directory {
+    int fd, lock_fd;
+};
+/* Makes it where it is missing.  Errors: LOCKED, FORMAT_UNSUPPORTED, IO, DISK_FULL. */
+enum errcode directory_open(struct directory *directory, const char *path,
+                            struct err *err) WARN_UNUSED;
+void directory_close(struct directory *directory);
+
+/* ---- what all sessions share ---- */
+
+struct session_host {
+    struct database *db;
+    atomic_uint n_admitted;     /* Sessions past their start-up. */
+    atomic_uint n_admitted_max; /* max_connections */
+    atomic_uint n_connections;  /* Accepted and not yet gone, admitted or not. */
+    atomic_uint_fast64_t last_id;
+};
+
+/* What a SIGHUP may change under a running connection. */
+struct session_limits {
+    size_t frame_bytes_max, output_bytes_max;
+    uint64_t timeout_us;
+};
+
+/* One network loop and the sessions that live on it.  Its thread only, but for what is posted. */
+struct net_thread {
+    struct loop *loop;
+    struct thread thread;
+    struct session_host *host;
+    struct session_limits limits;
+    struct session *sessions;
+    bool is_draining;
+    /* Told on this loop's thread when the last session has gone while it drains. */
+    void (*drained)(void *arg);
+    void *arg;
+};
+
+/* ---- named statements and portals of a session: names.c ---- */
+
+struct named {
+    uint64_t hash;
+    char name[NAME_BYTES_MAX + 1];
+    uint8_t name_bytes;
+    void *thing; /* A prepared statement or a portal; NULL: one of an empty text. */
+};
+
+struct names {
+    struct named *items;
+    size_t n, capacity, n_max;
+    const char *what; /* "prepared statement", "portal" */
+};
+void names_init(struct names *names, const char *what, size_t n_max);
+void names_fini(struct names *names); /* The things must have been freed. */
+/* NULL where there is none.  Borrowed until the next change of @names. */
+struct named *names_find(const struct names *names, struct wire_str name);
+/* The name must be free.  Errors: TOO_MANY_ITEMS, NAME_TOO_LONG, OUT_OF_MEMORY. */
+enum errcode names_add(struct names *names, struct wire_str name, void *thing,
+                       struct err *err) WARN_UNUSED;
+void names_remove(struct names *names, struct named *named);
+
+/* ---- sessions ---- */
+
+/* What a running statement, or one that takes COPY data, is held up by. */
+enum session_wait {
+    WAIT_NOTHING,
+    WAIT_WAKE, /* The portal's wake. */
+    WAIT_ROOM, /* The connection's drained. */
+};
+
+/* One client; see session.c for its states.  Belongs to its network thread. */
+struct session {
+    struct net_thread *net;
+    struct session *next, *prev; /* Of net->sessions. */
+    int fd;                      /* Until there is a conn. */
+    struct conn *conn;
+    struct loop_post post; /* First the arrival on the thread, then wakes. */
+    atomic_bool is_wake_posted;
+    struct timer *startup_timer;
+    uint64_t id;
+    uint8_t state;
+    enum session_wait wait;
+    bool is_admitted;
+    bool wants_progress;
+    bool is_closed; /* Gone but for a wake that is on its way. */
+
+    struct query_session *query; /* From the start-up on. */
+    struct session_facts facts;
+    struct names statements, portals;
+    struct portal_sink sink;
+    struct arena *arena; /* Until the next message. */
+
+    /* The statement that runs. */
+    struct portal *portal;
+    uint64_t row_limit; /* 0: none. */
+    uint64_t n_given;   /* Rows, for the limit. */
+    bool is_simple;     /* It came by QUERY. */
+    bool is_copy_in;    /* COPY_IN was sent. */
+    bool is_copy_out;   /* COPY_OUT was sent. */
+    bool is_sink_failed;
+    struct err sink_err;
+    /* What is left of a QUERY's text; in @rest where it had to be kept. */
+    struct wire_str text;
+    size_t text_at;      /* Of it in the whole QUERY. */
+    size_t statement_at; /* Of the statement that runs. */
+    bool has_statement;  /* The text held one. */
+    struct buf rest;
+};
+
+enum session_state {
+    SESSION_STARTING,
+    SESSION_IDLE,
+    SESSION_RUNNING,
+    SESSION_COPY_IN,
+    SESSION_SKIPPING,
+    SESSION_CLOSING,
+    SESSION_STATES
+};
+void session_move(struct session *s, enum session_state to, const char *why);
+
+/* Sends @err and closes: for faults of the connection, not of a statement. */
+void session_fatal(struct session *s, const struct err *err);
+/* The same for bytes that are not the protocol; counted. */
+void session_violation(struct session *s, const char *what);
+/* READY, and what is waiting leaves. */
+void session_ready(struct session *s);
+
+/* One message of an idle session, and of one that takes COPY data: statement.c. */
+void statement_init(struct session *s, void (*wake)(void *arg));
+void statement_message(struct session *s, uint8_t type, struct reader *r);
+void statement_copy_message(struct session *s, uint8_t type, const uint8_t *payload, size_t bytes);
+void statement_resume(struct session *s, enum session_wait ended);
+void statement_abandon(struct session *s); /* Frees all portals and statements. */
+
+/* Takes @fd, whatever happens; it is served on @net's thread.  Any thread. */
+void session_accept(struct net_thread *net, int fd);
+/* The rest on @net's thread. */
+void sessions_limit(struct net_thread *net, const struct session_limits *limits);
+/* Sessions that do nothing are told and closed; those that run go on until READY. */
+void sessions_drain(struct net_thread *net);
+/* Running statements are canceled. */
+void sessions_cancel(struct net_thread *net);
+/* All are closed at once. */
+void sessions_close(struct net_thread *net);
+
+#endif

@@ -1,0 +1,515 @@
+/* Sessions: one client from its start-up to its end.
+ *
+ *    STARTING --- STARTUP ---> IDLE <----- READY, or the end of an EXECUTE ------+
+ *                               | ^                                             |
+ *                  a statement  | | SYNC            data is wanted              |
+ *                               v |              +------------------> COPY_IN   |
+ *                            RUNNING ------------+ <------------------ its end  |
+ *                               | +----------------------------------------------+
+ *                an error in    v
+ *            the extended    SKIPPING     everything but SYNC is thrown away
+ *              protocol
+ *
+ *    any ---> CLOSING   the goodbye is on its way out, nothing more is handled
+ *
+ * A session lives on one network thread.  While a statement waits (RUNNING) its connection is
+ * paused, so that further frames stay queued in order; the portal's wake is a post to the thread's
+ * loop.  A wake may be under way when the connection ends: the struct then stays until it arrives.
+ *
+ * No callback of the connection frees the session but closed(), which the connection calls last. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/server_int.h"
+
+enum {
+    ARENA_BYTES_MAX = 1 << 30
+}; /* The frame's bound is tighter. */
+
+static const char *const state_names[] = {"starting", "idle",     "running",
+                                          "copy in",  "skipping", "closing"};
+_Static_assert(COUNT_OF(state_names) == SESSION_STATES, "a name a state");
+
+static const struct state_edge edges[] = {
+    {SESSION_STARTING, SESSION_IDLE},    {SESSION_STARTING, SESSION_CLOSING},
+    {SESSION_IDLE, SESSION_RUNNING},     {SESSION_IDLE, SESSION_SKIPPING},
+    {SESSION_IDLE, SESSION_CLOSING},     {SESSION_RUNNING, SESSION_IDLE},
+    {SESSION_RUNNING, SESSION_COPY_IN},  {SESSION_RUNNING, SESSION_SKIPPING},
+    {SESSION_RUNNING, SESSION_CLOSING},  {SESSION_COPY_IN, SESSION_RUNNING},
+    {SESSION_COPY_IN, SESSION_IDLE},     {SESSION_COPY_IN, SESSION_SKIPPING},
+    {SESSION_COPY_IN, SESSION_CLOSING},  {SESSION_SKIPPING, SESSION_IDLE},
+    {SESSION_SKIPPING, SESSION_CLOSING},
+};
+
+static const struct state_machine machine = {
+    .name = "session",
+    .names = state_names,
+    .n_states = COUNT_OF(state_names),
+    .edges = edges,
+    .n_edges = COUNT_OF(edges),
+};
+
+void session_move(struct session *s, enum session_state to, const char *why)
+{
+    state_move(&machine, &s->state, (uint8_t)to, s->id, why);
+}
+
+/* ---- the end ---- */
+
+static void leave_thread(struct session *s)
+{
+    struct net_thread *net = s->net;
+    if (s->prev != NULL) {
+        s->prev->next = s->next;
+    } else {
+        net->sessions = s->next;
+    }
+    if (s->next != NULL) {
+        s->next->prev = s->prev;
+    }
+    atomic_fetch_sub(&net->host->n_connections, 1);
+    if (net->is_draining && net->sessions == NULL) {
+        net->drained(net->arg);
+    }
+}
+
+static void session_dispose(struct session *s)
+{
+    buf_fini(&s->rest);
+    names_fini(&s->statements);
+    names_fini(&s->portals);
+    arena_free(s->arena);
+    mem_free(MEM_SESSION, s);
+}
+
+/* Outside of the connection's turns only. */
+static void session_close(struct session *s)
+{
+    statement_abandon(s);
+    session_free(s->query);
+    s->query = NULL;
+    timer_free(s->startup_timer);
+    conn_free(s->conn);
+    if (s->is_admitted) {
+        atomic_fetch_sub(&s->net->host->n_admitted, 1);
+        metric_add(METRIC_connections, -1);
+    }
+    s->is_closed = true;
+    leave_thread(s);
+    if (!atomic_load(&s->is_wake_posted)) {
+        session_dispose(s);
+    }
+}
+
+void session_fatal(struct session *s, const struct err *err)
+{
+    wire_write_error(conn_output(s->conn), WIRE_ERROR, "FATAL", err);
+    session_move(s, SESSION_CLOSING, "fatal error");
+    conn_pause(s->conn, false);
+    conn_finish(s->conn);
+}
+
+void session_violation(struct session *s, const char *what)
+{
+    struct err err;
+    err_set(&err, ERR_PROTOCOL_VIOLATION, "protocol violation: %s", what);
+    err_hint(&err, "doc/protocol.md describes the messages");
+    metric_add(METRIC_protocol_errors, 1);
+    log_err(LOG_INFO, &err, "session refused peer=%s", conn_peer(s->conn));
+    session_fatal(s, &err);
+}
+
+static void say_shutting_down(struct session *s)
+{
+    struct err err;
+    err_set(&err, ERR_SHUTTING_DOWN, "the server is shutting down");
+    session_fatal(s, &err);
+}
+
+void session_ready(struct session *s)
+{
+    wire_write_empty(conn_output(s->conn), WIRE_READY);
+    conn_flush(s->conn);
+    if (s->net->is_draining) {
+        say_shutting_down(s);
+    }
+}
+
+/* ---- starting ---- */
+
+static enum errcode admit(struct session *s, struct err *err)
+{
+    struct session_host *host = s->net->host;
+    unsigned n_max = atomic_load(&host->n_admitted_max);
+    if (atomic_fetch_add(&host->n_admitted, 1) >= n_max) {
+        atomic_fetch_sub(&host->n_admitted, 1);
+        metric_add(METRIC_connections_refused, 1);
+        err_set(err, ERR_TOO_MANY_CONNECTIONS, "%u sessions are open already", n_max);
+        err_hint(err, "close sessions, or raise max_connections");
+        err_policy(err, "max_connections");
+        return ERR_TOO_MANY_CONNECTIONS;
+    }
+    s->is_admitted = true;
+    metric_add(METRIC_connections, 1);
+    return ERR_OK;
+}
+
+static bool is_named(struct wire_str s, const char *name)
+{
+    return s.bytes == strlen(name) && memcmp(s.data, name, s.bytes) == 0;
+}
+
+static enum errcode take_text(char to[NAME_BYTES_MAX + 1], const struct wire_option *option,
+                              struct err *err)
+{
+    if (option->value.bytes > NAME_BYTES_MAX ||
+        !utf8_is_valid(option->value.data, option->value.bytes)) {
+        return err_set(err, ERR_NAME_TOO_LONG, "option \"%.*s\" is not UTF-8 of at most %d bytes",
+                       (int)option->name.bytes, option->name.data, NAME_BYTES_MAX);
+    }
+    memcpy(to, option->value.data, option->value.bytes);
+    to[option->value.bytes] = '\0';
+    return ERR_OK;
+}
+
+static enum errcode take_option(struct session *s, const struct wire_option *option,
+                                struct err *err)
+{
+    if (is_named(option->name, "user")) {
+        return take_text(s->facts.user, option, err);
+    }
+    if (is_named(option->name, "application_name")) {
+        return take_text(s->facts.application, option, err);
+    }
+    if (is_named(option->name, "progress")) {
+        s->wants_progress = is_named(option->value, "on");
+        if (!s->wants_progress && !is_named(option->value, "off")) {
+            return err_set(err, ERR_BAD_PARAMETER, "option \"progress\" is neither on nor off");
+        }
+        return ERR_OK;
+    }
+    char name[NAME_BYTES_MAX + 1];
+    snprintf(name, sizeof name, "%.*s", (int)option->name.bytes, option->name.data);
+    struct value value = value_text(option->value.data, option->value.bytes);
+    return policy_assign_name(session_policies(s->query), name, LEVEL_SESSION, &value, err);
+}
+
+static enum errcode start_query_session(struct session *s, const struct wire_startup *m,
+                                        struct err *err)
+{
+    s->query = session_new(s->net->host->db, s->id, err);
+    if (s->query == NULL) {
+        return err->code;
+    }
+    for (uint16_t i = 0; i < m->n_options; i++) {
+        if (take_option(s, &m->options[i], err) != ERR_OK) {
+            return err->code;
+        }
+    }
+    snprintf(s->facts.peer, sizeof s->facts.peer, "%s", conn_peer(s->conn));
+    session_describe(s->query, &s->facts);
+    return ERR_OK;
+}
+
+static void welcome(struct session *s)
+{
+    struct wire_key key = {.session = s->id};
+    random_secret(&key.secret, sizeof key.secret);
+    session_set_secret(s->query, key.secret);
+    struct buf *b = conn_output(s->conn);
+    wire_write_auth(b, 0);
+    wire_write_status(b, "server_version", VECTROND_VERSION);
+    wire_write_key(b, WIRE_SESSION_KEY, &key);
+    timer_free(s->startup_timer);
+    s->startup_timer = NULL;
+    conn_set_frame_max(s->conn, s->net->limits.frame_bytes_max);
+    session_move(s, SESSION_IDLE, "started");
+    session_ready(s);
+}
+
+static void startup(struct session *s, struct reader *r)
+{
+    struct wire_startup m;
+    struct err err;
+    if (!wire_read_startup(r, &m)) {
+        session_violation(s, "malformed STARTUP");
+        return;
+    }
+    if (m.major != WIRE_VERSION_MAJOR) {
+        err_set(&err, ERR_VERSION_UNSUPPORTED, "protocol version %u.%u is not supported", m.major,
+                m.minor);
+        err_hint(&err, "this server speaks version %d.%d", WIRE_VERSION_MAJOR, WIRE_VERSION_MINOR);
+        session_fatal(s, &err);
+        return;
+    }
+    if (admit(s, &err) != ERR_OK || start_query_session(s, &m, &err) != ERR_OK) {
+        session_fatal(s, &err);
+        return;
+    }
+    welcome(s);
+}
+
+static void starting_message(struct session *s, uint8_t type, struct reader *r)
+{
+    struct wire_key key;
+    if (type == WIRE_STARTUP) {
+        startup(s, r);
+    } else if (type == WIRE_CANCEL && wire_read_key(r, WIRE_CANCEL, &key)) {
+        bool fits = database_cancel(s->net->host->db, key.session, key.secret);
+        log_line(LOG_DEBUG, "cancel request session=%llu fits=%d", (unsigned long long)key.session,
+                 fits);
+        session_move(s, SESSION_CLOSING, "cancel request");
+        conn_finish(s->conn);
+    } else {
+        session_violation(s, "the first message is neither STARTUP nor CANCEL");
+    }
+}
+
+/* ---- the connection's events ---- */
+
+/* COPY data that is still under way after its statement failed is thrown away. */
+static bool is_copy_leftover(uint8_t type)
+{
+    return type == WIRE_COPY_DATA || type == WIRE_COPY_DONE || type == WIRE_COPY_FAIL;
+}
+
+static void on_frame(void *arg, uint8_t type, const uint8_t *payload, size_t bytes)
+{
+    struct session *s = arg;
+    struct reader r;
+    reader_init(&r, payload, bytes);
+    if (type == WIRE_TERMINATE && s->state != SESSION_STARTING) {
+        session_move(s, SESSION_CLOSING, "terminated by the client");
+        conn_finish(s->conn);
+        return;
+    }
+    switch ((enum session_state)s->state) {
+    case SESSION_STARTING:
+        starting_message(s, type, &r);
+        break;
+    case SESSION_IDLE:
+        if (!is_copy_leftover(type)) {
+            statement_message(s, type, &r);
+        }
+        break;
+    case SESSION_COPY_IN:
+        statement_copy_message(s, type, payload, bytes);
+        break;
+    case SESSION_SKIPPING:
+        if (type == WIRE_SYNC) {
+            session_move(s, SESSION_IDLE, "sync");
+            session_ready(s);
+        }
+        break;
+    case SESSION_RUNNING:
+    case SESSION_CLOSING:
+    case SESSION_STATES:
+        CHECK(false); /* Its connection is paused, or finished: no frame comes. */
+    }
+}
+
+static void on_drained(void *arg)
+{
+    struct session *s = arg;
+    if (s->facts.output_bytes != 0) {
+        s->facts.output_bytes = 0;
+        session_describe(s->query, &s->facts);
+    }
+    statement_resume(s, WAIT_ROOM);
+}
+
+static void on_closed(void *arg, const struct err *why)
+{
+    struct session *s = arg;
+    if (why->code != ERR_OK) {
+        log_err(LOG_INFO, why, "connection lost session=%llu", (unsigned long long)s->id);
+    }
+    session_close(s);
+}
+
+static void on_too_large(void *arg, uint8_t type, uint64_t bytes)
+{
+    struct session *s = arg;
+    struct err err;
+    metric_add(METRIC_protocol_errors, 1);
+    if (s->state == SESSION_STARTING) {
+        err_set(&err, ERR_PROTOCOL_VIOLATION,
+                "protocol violation: the first message claims %llu bytes",
+                (unsigned long long)bytes);
+    } else {
+        const struct wire_row *row = wire_find(type);
+        err_set(&err, ERR_FRAME_TOO_LARGE, "message %s of %llu bytes is over frame_max = %zu bytes",
+                row == NULL ? "of unknown type" : row->name, (unsigned long long)bytes,
+                s->net->limits.frame_bytes_max);
+        err_hint(&err, "send less at once, or raise frame_max");
+        err_policy(&err, "frame_max");
+    }
+    session_fatal(s, &err);
+}
+
+static void on_silent(void *arg)
+{
+    struct session *s = arg;
+    struct err err;
+    err_set(&err, ERR_IDLE, "the rest of a message did not come within %llu ms",
+            (unsigned long long)(s->net->limits.timeout_us / 1000));
+    err_policy(&err, "client_timeout");
+    session_fatal(s, &err);
+}
+
+static void on_startup_late(void *arg)
+{
+    struct session *s = arg;
+    if (s->state == SESSION_STARTING) {
+        struct err err;
+        err_set(&err, ERR_IDLE, "no start-up came within %llu ms",
+                (unsigned long long)(s->net->limits.timeout_us / 1000));
+        err_policy(&err, "client_timeout");
+        session_fatal(s, &err);
+    }
+}
+
+static const struct conn_events conn_events = {
+    .frame = on_frame,
+    .drained = on_drained,
+    .closed = on_closed,
+    .too_large = on_too_large,
+    .silent = on_silent,
+};
+
+/* ---- the beginning ---- */
+
+/* The portal's wake, on whatever thread.  One is under way at most: a second, of a portal that took
+ * the place of a freed one, rides along with the first. */
+static void wake(void *arg)
+{
+    struct session *s = arg;
+    if (!atomic_exchange(&s->is_wake_posted, true)) {
+        loop_post(s->net->loop, &s->post);
+    }
+}
+
+static void on_wake(void *arg)
+{
+    struct session *s = arg;
+    atomic_store(&s->is_wake_posted, false);
+    if (s->is_closed) {
+        session_dispose(s);
+    } else {
+        statement_resume(s, WAIT_WAKE);
+    }
+}
+
+static void apply_limits(struct session *s)
+{
+    const struct session_limits *limits = &s->net->limits;
+    if (s->state != SESSION_STARTING) {
+        conn_set_frame_max(s->conn, limits->frame_bytes_max);
+    }
+    conn_set_output_max(s->conn, limits->output_bytes_max);
+    conn_set_timeout(s->conn, limits->timeout_us);
+}
+
+/* First act on its own thread. */
+static void on_arrival(void *arg)
+{
+    struct session *s = arg;
+    struct err err;
+    s->post.fn = on_wake;
+    s->arena = arena_new(MEM_SESSION, ARENA_BYTES_MAX);
+    s->startup_timer = timer_new(s->net->loop, on_startup_late, s);
+    if (s->arena != NULL && s->startup_timer != NULL) {
+        s->conn = conn_new(s->net->loop, s->fd, &conn_events, s, &err);
+    }
+    s->next = s->net->sessions;
+    if (s->next != NULL) {
+        s->next->prev = s;
+    }
+    s->net->sessions = s;
+    if (s->conn == NULL || s->net->is_draining) {
+        if (s->conn == NULL) {
+            close(s->fd);
+        }
+        session_close(s);
+        return;
+    }
+    apply_limits(s);
+    timer_set(s->startup_timer, s->net->limits.timeout_us);
+}
+
+void session_accept(struct net_thread *net, int fd)
+{
+    struct session *s = mem_zalloc(MEM_SESSION, sizeof *s);
+    if (s == NULL) {
+        close(fd);
+        return;
+    }
+    atomic_fetch_add(&net->host->n_connections, 1);
+    metric_add(METRIC_connections_accepted, 1);
+    s->net = net;
+    s->fd = fd;
+    s->id = atomic_fetch_add(&net->host->last_id, 1) + 1;
+    s->state = SESSION_STARTING;
+    statement_init(s, wake);
+    atomic_init(&s->is_wake_posted, false);
+    s->post = (struct loop_post){.fn = on_arrival, .arg = s};
+    loop_post(net->loop, &s->post);
+}
+
+/* ---- all sessions of a thread ---- */
+
+void sessions_limit(struct net_thread *net, const struct session_limits *limits)
+{
+    net->limits = *limits;
+    for (struct session *s = net->sessions; s != NULL; s = s->next) {
+        apply_limits(s);
+    }
+}
+
+/* A session that is told while nothing else waits to be sent needs no lingering: all that its
+ * client sent was read. */
+static void drain(struct session *s)
+{
+    if (s->state == SESSION_RUNNING || s->state == SESSION_COPY_IN || s->state == SESSION_CLOSING) {
+        return;
+    }
+    struct err err;
+    err_set(&err, ERR_SHUTTING_DOWN, "the server is shutting down");
+    wire_write_error(conn_output(s->conn), WIRE_ERROR, "FATAL", &err);
+    conn_flush(s->conn);
+    session_move(s, SESSION_CLOSING, "drained");
+    if (conn_output_bytes(s->conn) == 0) {
+        session_close(s);
+    } else {
+        conn_finish(s->conn);
+    }
+}
+
+void sessions_drain(struct net_thread *net)
+{
+    net->is_draining = true;
+    if (net->sessions == NULL) {
+        net->drained(net->arg);
+    }
+    for (struct session *s = net->sessions, *next; s != NULL; s = next) {
+        next = s->next;
+        drain(s);
+    }
+}
+
+void sessions_cancel(struct net_thread *net)
+{
+    for (struct session *s = net->sessions; s != NULL; s = s->next) {
+        if (s->query != NULL) {
+            session_cancel(s->query);
+        }
+    }
+}
+
+void sessions_close(struct net_thread *net)
+{
+    while (net->sessions != NULL) {
+        session_close(net->sessions);
+    }
+}

@@ -1,0 +1,729 @@
+/* Statements of a session: the messages that make and run them, and where their results go.
+ *
+ *   QUERY    simple_next: prepare, portal, run, next statement ... READY
+ *   PARSE    names a prepared statement;  BIND names a portal
+ *   EXECUTE  run
+ *
+ *   run      portal_run again and again, until it is done (COMMAND_COMPLETE), suspended, has failed
+ *            (ERROR), or must wait: for the portal's wake, for room in the output, for COPY data.
+ *            Then the connection is paused and statement_resume goes on where run stopped.
+ *
+ * A portal leaves the session when it is done or has failed; a suspended one stays under its name.
+ */
+#include <string.h>
+
+#include "server/server_int.h"
+
+enum {
+    STATEMENTS_MAX = 1000,
+    PORTALS_MAX = 100,
+    FLUSH_AT_BYTES = 64 << 10,  /* Rows leave in pieces of about this. */
+    REST_KEPT_BYTES = 16 << 10, /* A larger text's memory is given back. */
+};
+
+/* ---- where results go ---- */
+
+/* Takes back a frame that did not fit, so that the statement can fail and the connection live. */
+static void take_back(struct session *s, size_t begun_at)
+{
+    struct buf *b = conn_output(s->conn);
+    if (b->failed) {
+        b->bytes = begun_at;
+        b->failed = false;
+        s->is_sink_failed = true;
+        err_set(&s->sink_err, ERR_OUT_OF_MEMORY, "a row of the result is too long to be sent");
+        err_hint(&s->sink_err, "ask for fewer or shorter columns, or raise output_max");
+        err_policy(&s->sink_err, "output_max");
+    }
+}
+
+static void flush_pieces(struct session *s)
+{
+    if (conn_output_bytes(s->conn) >= FLUSH_AT_BYTES) {
+        conn_flush(s->conn);
+    }
+}
+
+static void sink_row(void *arg, const struct value *values, size_t n)
+{
+    struct session *s = arg;
+    CHECK(n <= UINT16_MAX);
+    size_t begun_at = conn_output(s->conn)->bytes;
+    wire_write_row(conn_output(s->conn), values, (uint16_t)n);
+    take_back(s, begun_at);
+    s->n_given++;
+    flush_pieces(s);
+}
+
+static void sink_copy_data(void *arg, const void *data, size_t bytes)
+{
+    struct session *s = arg;
+    struct buf *b = conn_output(s->conn);
+    size_t begun_at = wire_begin(b, WIRE_COPY_DATA);
+    buf_bytes(b, data, bytes);
+    wire_end(b, begun_at);
+    take_back(s, begun_at);
+    flush_pieces(s);
+}
+
+static bool sink_is_full(void *arg)
+{
+    struct session *s = arg;
+    return s->is_sink_failed || conn_is_over(s->conn);
+}
+
+static void sink_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
+{
+    struct session *s = arg;
+    if (s->wants_progress) {
+        wire_write_progress(conn_output(s->conn), phase, done, total);
+        conn_flush(s->conn);
+    }
+}
+
+static void sink_notice(void *arg, const struct err *notice)
+{
+    struct session *s = arg;
+    wire_write_error(conn_output(s->conn), WIRE_NOTICE, "NOTICE", notice);
+}
+
+static void sink_status(void *arg, const char *name, const char *value)
+{
+    struct session *s = arg;
+    wire_write_status(conn_output(s->conn), name, value);
+}
+
+void statement_init(struct session *s, void (*wake)(void *arg))
+{
+    s->sink = (struct portal_sink){
+        .row = sink_row,
+        .is_full = sink_is_full,
+        .copy_data = sink_copy_data,
+        .progress = sink_progress,
+        .notice = sink_notice,
+        .status = sink_status,
+        .wake = wake,
+        .arg = s,
+    };
+    names_init(&s->statements, "prepared statement", STATEMENTS_MAX);
+    names_init(&s->portals, "portal", PORTALS_MAX);
+    buf_init(&s->rest, MEM_SESSION, SIZE_MAX);
+}
+
+/* ---- the end of a statement ---- */
+
+/* Frees the portal that ran, and its name where it has one. */
+static void drop_portal(struct session *s)
+{
+    for (size_t i = 0; !s->is_simple && i < s->portals.n; i++) {
+        if (s->portals.items[i].thing == s->portal) {
+            names_remove(&s->portals, &s->portals.items[i]);
+            break;
+        }
+    }
+    portal_free(s->portal);
+    s->portal = NULL;
+}
+
+/* The QUERY is over, well or not. */
+static void simple_leave(struct session *s, const char *why)
+{
+    s->is_simple = false;
+    if (s->rest.capacity_bytes > REST_KEPT_BYTES) {
+        buf_fini(&s->rest);
+        buf_init(&s->rest, MEM_SESSION, SIZE_MAX);
+    }
+    conn_pause(s->conn, false);
+    session_move(s, SESSION_IDLE, why);
+    session_ready(s);
+}
+
+static void fail(struct session *s, struct err *err)
+{
+    if (s->portal != NULL) {
+        drop_portal(s);
+    }
+    if (s->is_simple && err->position > 0) {
+        err->position += (uint32_t)s->statement_at;
+    }
+    wire_write_error(conn_output(s->conn), WIRE_ERROR, "ERROR", err);
+    if (s->is_simple) {
+        simple_leave(s, "failed");
+    } else {
+        conn_pause(s->conn, false);
+        session_move(s, SESSION_SKIPPING, "failed");
+    }
+}
+
+/* ---- running ---- */
+
+static void hold(struct session *s, enum session_wait wait)
+{
+    s->wait = wait;
+    conn_pause(s->conn, true);
+    if (wait == WAIT_ROOM) {
+        s->facts.output_bytes = conn_output_bytes(s->conn);
+        session_describe(s->query, &s->facts);
+        conn_flush(s->conn);
+    }
+}
+
+static void announce_copy(struct session *s, enum wire_type type)
+{
+    const uint8_t *types;
+    size_t n;
+    enum copy_format format = portal_copy_format(s->portal, &types, &n);
+    CHECK(n <= UINT16_MAX);
+    wire_write_copy(conn_output(s->conn), type, (uint8_t)format, types, (uint16_t)n);
+}
+
+static void take_copy_data(struct session *s)
+{
+    if (!s->is_copy_in) {
+        s->is_copy_in = true;
+        announce_copy(s, WIRE_COPY_IN);
+    }
+    session_move(s, SESSION_COPY_IN, "wants data");
+    conn_pause(s->conn, false);
+    conn_flush(s->conn);
+}
+
+/* portal_run, but for what this side knows better. */
+static enum portal_status run_once(struct session *s, struct err *err)
+{
+    if (s->row_limit != 0 && s->n_given >= s->row_limit) {
+        return PORTAL_SUSPENDED;
+    }
+    uint64_t left = s->row_limit == 0 ? 0 : s->row_limit - s->n_given;
+    enum portal_status status = portal_run(s->portal, left, err);
+    if (s->is_sink_failed) {
+        s->is_sink_failed = false;
+        *err = s->sink_err;
+        return PORTAL_FAILED;
+    }
+    return status;
+}
+
+/* True where the statement has ended or is suspended; else it waits or has failed, and the session
+ * knows. */
+static bool run(struct session *s)
+{
+    for (;;) {
+        struct err err;
+        switch (run_once(s, &err)) {
+        case PORTAL_DONE:
+            if (s->is_copy_out) {
+                wire_write_empty(conn_output(s->conn), WIRE_COPY_DONE);
+            }
+            wire_write_complete(conn_output(s->conn), portal_tag(s->portal),
+                                portal_rows(s->portal));
+            drop_portal(s);
+            return true;
+        case PORTAL_SUSPENDED:
+            wire_write_empty(conn_output(s->conn), WIRE_PORTAL_SUSPENDED);
+            s->portal = NULL;
+            return true;
+        case PORTAL_COPY_OUT:
+            s->is_copy_out = true;
+            announce_copy(s, WIRE_COPY_OUT);
+            break;
+        case PORTAL_FULL:
+            hold(s, WAIT_ROOM);
+            return false;
+        case PORTAL_WAIT:
+            hold(s, WAIT_WAKE);
+            return false;
+        case PORTAL_COPY_IN:
+            take_copy_data(s);
+            return false;
+        case PORTAL_FAILED:
+            fail(s, &err);
+            return false;
+        }
+    }
+}
+
+static void begin(struct session *s, struct portal *portal, uint32_t row_limit)
+{
+    s->portal = portal;
+    s->row_limit = row_limit;
+    s->n_given = 0;
+    s->is_copy_in = s->is_copy_out = false;
+}
+
+/* ---- simple query ---- */
+
+static void write_columns(struct session *s, size_t n, const struct result_column *columns)
+{
+    if (n == 0) {
+        wire_write_empty(conn_output(s->conn), WIRE_NO_DATA);
+        return;
+    }
+    CHECK(n <= UINT16_MAX);
+    struct buf *b = conn_output(s->conn);
+    size_t begun_at = wire_begin_columns(b, (uint16_t)n);
+    for (size_t i = 0; i < n; i++) {
+        struct wire_column column = {
+            .name = {.data = columns[i].name, .bytes = (uint32_t)strlen(columns[i].name)},
+            .type = (uint8_t)columns[i].type,
+            .dim = columns[i].dim,
+        };
+        wire_write_column(b, &column);
+    }
+    wire_end(b, begun_at);
+}
+
+/* The text's next statement as a portal; NULL with code ERR_OK where there is none. */
+static enum errcode simple_portal(struct session *s, struct portal **out, struct err *err)
+{
+    struct prepared *prepared = NULL;
+    size_t rest = 0;
+    *out = NULL;
+    s->statement_at = s->text_at;
+    enum errcode code =
+        prepared_new(s->query, s->text.data, s->text.bytes, NULL, 0, &prepared, &rest, err);
+    if (code != ERR_OK || prepared == NULL) {
+        return code;
+    }
+    CHECK(rest <= s->text.bytes);
+    s->text.data += rest;
+    s->text.bytes -= (uint32_t)rest;
+    s->text_at += rest;
+    s->has_statement = true;
+    code = portal_new(s->query, prepared, NULL, 0, &s->sink, out, err);
+    prepared_free(prepared);
+    return code;
+}
+
+/* Keeps what is left of a text that ends with the frame it came in. */
+static void keep_rest(struct session *s)
+{
+    if (s->rest.bytes == 0 && s->text.bytes > 0) {
+        buf_bytes(&s->rest, s->text.data, s->text.bytes);
+        s->text.data = (const char *)s->rest.data;
+    }
+}
+
+static void simple_end(struct session *s)
+{
+    if (!s->has_statement) {
+        wire_write_empty(conn_output(s->conn), WIRE_EMPTY_QUERY);
+    }
+    simple_leave(s, "query done");
+}
+
+/* Statements of the text, until one has to wait or none is left. */
+static void simple_next(struct session *s)
+{
+    for (;;) {
+        struct err err;
+        struct portal *portal;
+        if (simple_portal(s, &portal, &err) != ERR_OK) {
+            fail(s, &err);
+            return;
+        }
+        if (portal == NULL) {
+            simple_end(s);
+            return;
+        }
+        const struct result_column *columns;
+        size_t n = portal_columns(portal, &columns);
+        if (n > 0) {
+            write_columns(s, n, columns);
+        }
+        begin(s, portal, 0);
+        if (!run(s)) {
+            return;
+        }
+    }
+}
+
+static void on_query(struct session *s, struct reader *r)
+{
+    if (!wire_read_text(r, &s->text)) {
+        session_violation(s, "malformed QUERY");
+        return;
+    }
+    s->is_simple = true;
+    s->has_statement = false;
+    s->text_at = 0;
+    buf_reset(&s->rest);
+    session_move(s, SESSION_RUNNING, "query");
+    simple_next(s);
+    if (s->is_simple) { /* It waits, and the text is the frame's. */
+        keep_rest(s);
+        if (s->rest.failed) {
+            struct err err;
+            err_no_memory(&err);
+            session_fatal(s, &err);
+        }
+    }
+}
+
+/* ---- extended query: statements ---- */
+
+static void refuse(struct session *s, struct err *err)
+{
+    wire_write_error(conn_output(s->conn), WIRE_ERROR, "ERROR", err);
+    session_move(s, SESSION_SKIPPING, "refused");
+}
+
+static void free_statement(struct session *s, struct named *named)
+{
+    prepared_free(named->thing);
+    names_remove(&s->statements, named);
+}
+
+/* Nothing but blanks and comments may follow the statement. */
+static enum errcode check_rest(struct session *s, const char *text, size_t bytes, struct err *err)
+{
+    size_t rest;
+    struct prepared *second = NULL;
+    while (bytes > 0 && (*text == ' ' || *text == '\n' || *text == '\t' || *text == '\r')) {
+        text++;
+        bytes--;
+    }
+    if (bytes == 0) {
+        return ERR_OK;
+    }
+    enum errcode code = prepared_new(s->query, text, bytes, NULL, 0, &second, &rest, err);
+    if (code == ERR_OK && second == NULL) {
+        return ERR_OK;
+    }
+    prepared_free(second);
+    err_set(err, ERR_SYNTAX, "a prepared statement cannot hold more than one statement");
+    err_hint(err, "send several statements in one QUERY message");
+    return ERR_SYNTAX;
+}
+
+static enum errcode parse_statement(struct session *s, const struct wire_parse_message *m,
+                                    struct err *err)
+{
+    struct named *old = names_find(&s->statements, m->name);
+    if (old != NULL && m->name.bytes > 0) {
+        err_set(err, ERR_DUPLICATE_STATEMENT, "prepared statement \"%s\" exists already",
+                old->name);
+        err_hint(err, "close it first");
+        return ERR_DUPLICATE_STATEMENT;
+    }
+    if (old != NULL) {
+        free_statement(s, old);
+    }
+    struct prepared *prepared = NULL;
+    size_t rest = 0;
+    enum errcode code = prepared_new(s->query, m->text.data, m->text.bytes, m->types, m->n_types,
+                                     &prepared, &rest, err);
+    if (code == ERR_OK && prepared != NULL) {
+        code = check_rest(s, m->text.data + rest, m->text.bytes - rest, err);
+    }
+    if (code == ERR_OK) {
+        code = names_add(&s->statements, m->name, prepared, err);
+    }
+    if (code != ERR_OK) {
+        prepared_free(prepared);
+    }
+    return code;
+}
+
+static void on_parse(struct session *s, struct reader *r)
+{
+    struct wire_parse_message m;
+    struct err err;
+    if (!wire_read_parse(r, &m)) {
+        session_violation(s, "malformed PARSE");
+    } else if (parse_statement(s, &m, &err) != ERR_OK) {
+        refuse(s, &err);
+    } else {
+        wire_write_empty(conn_output(s->conn), WIRE_PARSE_COMPLETE);
+    }
+}
+
+static struct named *find_statement(struct session *s, struct wire_str name, struct err *err)
+{
+    struct named *named = names_find(&s->statements, name);
+    if (named == NULL) {
+        err_set(err, ERR_UNKNOWN_STATEMENT, "prepared statement \"%.*s\" does not exist",
+                (int)(name.bytes < NAME_BYTES_MAX ? name.bytes : NAME_BYTES_MAX), name.data);
+    }
+    return named;
+}
+
+/* ---- extended query: portals ---- */
+
+static struct named *find_portal(struct session *s, struct wire_str name, struct err *err)
+{
+    struct named *named = names_find(&s->portals, name);
+    if (named == NULL) {
+        err_set(err, ERR_UNKNOWN_PORTAL, "portal \"%.*s\" does not exist",
+                (int)(name.bytes < NAME_BYTES_MAX ? name.bytes : NAME_BYTES_MAX), name.data);
+        err_hint(err, "a portal ends when all of it was executed; bind the statement again");
+    }
+    return named;
+}
+
+static void free_portal(struct session *s, struct named *named)
+{
+    portal_free(named->thing);
+    names_remove(&s->portals, named);
+}
+
+static enum errcode bind_portal(struct session *s, const struct wire_bind *m,
+                                const struct value *values, struct err *err)
+{
+    struct named *statement = find_statement(s, m->statement, err);
+    if (statement == NULL) {
+        return err->code;
+    }
+    struct named *old = names_find(&s->portals, m->portal);
+    if (old != NULL && m->portal.bytes > 0) {
+        err_set(err, ERR_DUPLICATE_PORTAL, "portal \"%s\" exists already", old->name);
+        err_hint(err, "close it first");
+        return ERR_DUPLICATE_PORTAL;
+    }
+    if (old != NULL) {
+        free_portal(s, old);
+    }
+    struct portal *portal = NULL;
+    if (statement->thing == NULL && m->n_values > 0) {
+        return err_set(err, ERR_UNKNOWN_PARAMETER,
+                       "the statement has no parameters, and %u values "
+                       "were given",
+                       m->n_values);
+    }
+    if (statement->thing != NULL && portal_new(s->query, statement->thing, values, m->n_values,
+                                               &s->sink, &portal, err) != ERR_OK) {
+        return err->code;
+    }
+    if (names_add(&s->portals, m->portal, portal, err) != ERR_OK) {
+        portal_free(portal);
+        return err->code;
+    }
+    return ERR_OK;
+}
+
+static void on_bind(struct session *s, struct reader *r)
+{
+    struct wire_bind m;
+    struct err err;
+    if (!wire_read_bind(r, &m)) {
+        session_violation(s, "malformed BIND");
+        return;
+    }
+    arena_reset(s->arena);
+    struct value *values = arena_array(s->arena, m.n_values, sizeof *values);
+    for (uint16_t i = 0; values != NULL && i < m.n_values; i++) {
+        values[i] = value_read(r, s->arena);
+    }
+    if (arena_failed(s->arena)) {
+        err_no_memory(&err);
+        refuse(s, &err);
+    } else if (!reader_done(r)) {
+        session_violation(s, "malformed BIND");
+    } else if (bind_portal(s, &m, values, &err) != ERR_OK) {
+        refuse(s, &err);
+    } else {
+        wire_write_empty(conn_output(s->conn), WIRE_BIND_COMPLETE);
+    }
+}
+
+static void describe_statement(struct session *s, const struct prepared *prepared)
+{
+    const uint8_t *types = NULL;
+    const struct result_column *columns = NULL;
+    size_t n_types = prepared == NULL ? 0 : prepared_parameters(prepared, &types);
+    size_t n_columns = prepared == NULL ? 0 : prepared_columns(prepared, &columns);
+    CHECK(n_types <= UINT16_MAX);
+    wire_write_parameters(conn_output(s->conn), types, (uint16_t)n_types);
+    write_columns(s, n_columns, columns);
+}
+
+static void on_describe(struct session *s, struct reader *r)
+{
+    char kind;
+    struct wire_str name;
+    struct err err;
+    if (!wire_read_named(r, &kind, &name)) {
+        session_violation(s, "malformed DESCRIBE");
+        return;
+    }
+    bool is_statement = kind == WIRE_KIND_STATEMENT;
+    struct named *named = is_statement ? find_statement(s, name, &err) : find_portal(s, name, &err);
+    if (named == NULL) {
+        refuse(s, &err);
+    } else if (is_statement) {
+        describe_statement(s, named->thing);
+    } else {
+        const struct result_column *columns = NULL;
+        size_t n = named->thing == NULL ? 0 : portal_columns(named->thing, &columns);
+        write_columns(s, n, columns);
+    }
+}
+
+/* The end of an EXECUTE that did not fail: the next message may come. */
+static void execute_end(struct session *s)
+{
+    conn_pause(s->conn, false);
+    session_move(s, SESSION_IDLE, "executed");
+}
+
+static void on_execute(struct session *s, struct reader *r)
+{
+    struct wire_str name;
+    uint32_t row_limit;
+    struct err err;
+    if (!wire_read_execute(r, &name, &row_limit)) {
+        session_violation(s, "malformed EXECUTE");
+        return;
+    }
+    struct named *named = find_portal(s, name, &err);
+    if (named == NULL) {
+        refuse(s, &err);
+    } else if (named->thing == NULL) {
+        wire_write_empty(conn_output(s->conn), WIRE_EMPTY_QUERY);
+        free_portal(s, named);
+    } else {
+        session_move(s, SESSION_RUNNING, "execute");
+        begin(s, named->thing, row_limit);
+        if (run(s)) {
+            execute_end(s);
+        }
+    }
+}
+
+static void on_close(struct session *s, struct reader *r)
+{
+    char kind;
+    struct wire_str name;
+    if (!wire_read_named(r, &kind, &name)) {
+        session_violation(s, "malformed CLOSE");
+        return;
+    }
+    struct named *named = kind == WIRE_KIND_STATEMENT ? names_find(&s->statements, name)
+                                                      : names_find(&s->portals, name);
+    if (named != NULL && kind == WIRE_KIND_STATEMENT) {
+        free_statement(s, named);
+    } else if (named != NULL) {
+        free_portal(s, named);
+    }
+    wire_write_empty(conn_output(s->conn), WIRE_CLOSE_COMPLETE);
+}
+
+/* ---- messages ---- */
+
+void statement_message(struct session *s, uint8_t type, struct reader *r)
+{
+    switch (type) {
+    case WIRE_QUERY:
+        on_query(s, r);
+        break;
+    case WIRE_PARSE:
+        on_parse(s, r);
+        break;
+    case WIRE_BIND:
+        on_bind(s, r);
+        break;
+    case WIRE_DESCRIBE:
+        on_describe(s, r);
+        break;
+    case WIRE_EXECUTE:
+        on_execute(s, r);
+        break;
+    case WIRE_CLOSE:
+        on_close(s, r);
+        break;
+    case WIRE_FLUSH:
+        conn_flush(s->conn);
+        break;
+    case WIRE_SYNC:
+        session_ready(s);
+        break;
+    default:
+        session_violation(s, "a message of a type that is not expected here");
+        break;
+    }
+}
+
+/* ---- COPY in ---- */
+
+/* The portal runs on: to its end, to more data, or to a wait. */
+static void go_on(struct session *s)
+{
+    if (!run(s)) {
+        return;
+    }
+    if (s->is_simple) {
+        simple_next(s);
+    } else {
+        execute_end(s);
+    }
+}
+
+static void copy_data(struct session *s, const uint8_t *payload, size_t bytes)
+{
+    struct err err;
+    bool is_full = false;
+    if (portal_copy_data(s->portal, payload, bytes, &is_full, &err) != ERR_OK) {
+        fail(s, &err);
+    } else if (is_full) {
+        hold(s, WAIT_WAKE);
+    }
+}
+
+void statement_copy_message(struct session *s, uint8_t type, const uint8_t *payload, size_t bytes)
+{
+    struct reader r;
+    struct wire_str reason;
+    reader_init(&r, payload, bytes);
+    switch (type) {
+    case WIRE_COPY_DATA:
+        copy_data(s, payload, bytes);
+        break;
+    case WIRE_COPY_DONE:
+        portal_copy_done(s->portal);
+        session_move(s, SESSION_RUNNING, "all data has come");
+        go_on(s);
+        break;
+    case WIRE_COPY_FAIL:
+        if (!wire_read_text(&r, &reason)) {
+            session_violation(s, "malformed COPY_FAIL");
+            break;
+        }
+        portal_copy_fail(s->portal, reason.data, reason.bytes);
+        session_move(s, SESSION_RUNNING, "the client gave up");
+        go_on(s);
+        break;
+    case WIRE_FLUSH:
+    case WIRE_SYNC:
+        break; /* Sent behind the EXECUTE by a client that did not know that it is a COPY. */
+    default:
+        session_violation(s, "a message of a type that is not expected while COPY data is taken");
+        break;
+    }
+}
+
+void statement_resume(struct session *s, enum session_wait ended)
+{
+    if (s->wait != ended || s->wait == WAIT_NOTHING) {
+        return;
+    }
+    s->wait = WAIT_NOTHING;
+    if (s->state == SESSION_COPY_IN) {
+        conn_pause(s->conn, false);
+    } else if (s->state == SESSION_RUNNING) {
+        go_on(s);
+    }
+}
+
+void statement_abandon(struct session *s)
+{
+    if (s->is_simple && s->portal != NULL) {
+        portal_free(s->portal);
+    }
+    s->portal = NULL;
+    while (s->portals.n > 0) {
+        free_portal(s, &s->portals.items[s->portals.n - 1]);
+    }
+    while (s->statements.n > 0) {
+        free_statement(s, &s->statements.items[s->statements.n - 1]);
+    }
+}

@@ -1,0 +1,433 @@
+#include "fake_query.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/wire.h"
+
+enum {
+    PIECE_BYTES = 1000,
+    BIG_BYTES = 100 << 20
+};
+
+struct query_session {
+    uint64_t id, secret;
+    struct policy_set policies;
+    bool is_canceled;
+    struct query_session *next;
+};
+
+struct prepared {
+    char verb[16];
+    unsigned n;
+    struct result_column column;
+    size_t n_columns;
+};
+
+struct portal {
+    struct prepared prepared; /* A copy: portals outlive their statements. */
+    struct query_session *session;
+    struct portal_sink sink;
+    struct value parameter;
+    float vector[16];
+    unsigned given;
+    uint64_t rows;
+    bool is_begun, is_ended, is_failed;
+};
+
+static struct mutex lock = {PTHREAD_MUTEX_INITIALIZER};
+static struct condition changed = {PTHREAD_COND_INITIALIZER};
+static struct query_session *sessions;
+static struct portal *waiting;
+static unsigned live, cancels;
+static uint64_t output_bytes_max;
+
+static void count(int n)
+{
+    mutex_lock(&lock);
+    live += (unsigned)n;
+    mutex_unlock(&lock);
+}
+
+unsigned fake_live(void)
+{
+    mutex_lock(&lock);
+    unsigned n = live;
+    mutex_unlock(&lock);
+    return n;
+}
+
+unsigned fake_cancels(void)
+{
+    mutex_lock(&lock);
+    unsigned n = cancels;
+    mutex_unlock(&lock);
+    return n;
+}
+
+uint64_t fake_output_bytes(void)
+{
+    mutex_lock(&lock);
+    uint64_t n = output_bytes_max;
+    mutex_unlock(&lock);
+    return n;
+}
+
+void fake_wake(void)
+{
+    mutex_lock(&lock);
+    while (waiting == NULL) {
+        condition_wait(&changed, &lock);
+    }
+    struct portal *portal = waiting;
+    waiting = NULL;
+    portal->sink.wake(portal->sink.arg);
+    mutex_unlock(&lock);
+}
+
+static void park(struct portal *portal)
+{
+    mutex_lock(&lock);
+    waiting = portal;
+    condition_broadcast(&changed);
+    mutex_unlock(&lock);
+}
+
+/* ---- sessions ---- */
+
+struct query_session *session_new(struct database *db, uint64_t id, struct err *err)
+{
+    (void)db;
+    (void)err;
+    struct query_session *session = calloc(1, sizeof *session);
+    CHECK(session != NULL);
+    session->id = id;
+    mutex_lock(&lock);
+    session->next = sessions;
+    sessions = session;
+    mutex_unlock(&lock);
+    count(1);
+    return session;
+}
+
+void session_free(struct query_session *session)
+{
+    if (session == NULL) {
+        return;
+    }
+    mutex_lock(&lock);
+    struct query_session **at = &sessions;
+    while (*at != session) {
+        at = &(*at)->next;
+    }
+    *at = session->next;
+    mutex_unlock(&lock);
+    free(session);
+    count(-1);
+}
+
+static void cancel(struct query_session *session)
+{
+    session->is_canceled = true;
+    if (waiting != NULL && waiting->session == session) {
+        struct portal *portal = waiting;
+        waiting = NULL;
+        portal->sink.wake(portal->sink.arg);
+    }
+}
+
+void session_cancel(struct query_session *session)
+{
+    mutex_lock(&lock);
+    cancel(session);
+    mutex_unlock(&lock);
+}
+
+bool database_cancel(struct database *db, uint64_t id, uint64_t secret)
+{
+    (void)db;
+    bool fits = false;
+    mutex_lock(&lock);
+    for (struct query_session *s = sessions; s != NULL && !fits; s = s->next) {
+        fits = s->id == id && s->secret == secret;
+        if (fits) {
+            cancels++;
+            cancel(s);
+        }
+    }
+    mutex_unlock(&lock);
+    return fits;
+}
+
+struct policy_set *session_policies(struct query_session *session)
+{
+    return &session->policies;
+}
+
+void session_describe(struct query_session *session, const struct session_facts *facts)
+{
+    (void)session;
+    mutex_lock(&lock);
+    if (facts->output_bytes > output_bytes_max) {
+        output_bytes_max = facts->output_bytes;
+    }
+    mutex_unlock(&lock);
+}
+
+void session_set_secret(struct query_session *session, uint64_t secret)
+{
+    mutex_lock(&lock);
+    session->secret = secret;
+    mutex_unlock(&lock);
+}
+
+/* ---- statements ---- */
+
+enum errcode prepared_new(struct query_session *session, const char *text, size_t bytes,
+                          const uint8_t *types, size_t n_types, struct prepared **out, size_t *rest,
+                          struct err *err)
+{
+    (void)session;
+    (void)types;
+    (void)n_types;
+    const char *semicolon = memchr(text, ';', bytes);
+    size_t n = semicolon == NULL ? bytes : (size_t)(semicolon - text);
+    char line[64] = "";
+    memcpy(line, text, n < sizeof line ? n : sizeof line - 1);
+    *rest = semicolon == NULL ? bytes : n + 1;
+    *out = NULL;
+    struct prepared p = {.n = 1};
+    if (sscanf(line, " %15s %u", p.verb, &p.n) < 1) {
+        return ERR_OK;
+    }
+    if (strcmp(p.verb, "refuse") == 0) {
+        err_set(err, ERR_SYNTAX, "refused");
+        err->position = (uint32_t)strspn(line, " ") + 1;
+        return ERR_SYNTAX;
+    }
+    bool gives_rows =
+        strcmp(p.verb, "rows") == 0 || strcmp(p.verb, "param") == 0 || strcmp(p.verb, "big") == 0;
+    p.n_columns = gives_rows ? 1 : 0;
+    p.column = (struct result_column){.name = "n", .type = TYPE_INT};
+    *out = malloc(sizeof p);
+    CHECK(*out != NULL);
+    **out = p;
+    count(1);
+    return ERR_OK;
+}
+
+void prepared_free(struct prepared *prepared)
+{
+    if (prepared != NULL) {
+        free(prepared);
+        count(-1);
+    }
+}
+
+size_t prepared_parameters(const struct prepared *prepared, const uint8_t **types)
+{
+    static const uint8_t one[] = {TYPE_VECTOR};
+    *types = one;
+    return strcmp(prepared->verb, "param") == 0 ? 1 : 0;
+}
+
+size_t prepared_columns(const struct prepared *prepared, const struct result_column **columns)
+{
+    *columns = &prepared->column;
+    return prepared->n_columns;
+}
+
+/* ---- portals ---- */
+
+enum errcode portal_new(struct query_session *session, struct prepared *prepared,
+                        const struct value *parameters, size_t n, const struct portal_sink *sink,
+                        struct portal **out, struct err *err)
+{
+    const uint8_t *types;
+    if (n != prepared_parameters(prepared, &types)) {
+        return err_set(err, ERR_UNKNOWN_PARAMETER, "wrong number of parameters");
+    }
+    struct portal *portal = calloc(1, sizeof *portal);
+    CHECK(portal != NULL);
+    portal->prepared = *prepared;
+    portal->session = session;
+    portal->sink = *sink;
+    session->is_canceled = false;
+    if (n == 1) {
+        CHECK(parameters[0].type == TYPE_VECTOR && parameters[0].vector.dim <= 16);
+        memcpy(portal->vector, parameters[0].vector.data, parameters[0].vector.dim * sizeof(float));
+        portal->parameter = value_vector(portal->vector, parameters[0].vector.dim);
+    }
+    *out = portal;
+    count(1);
+    return ERR_OK;
+}
+
+void portal_free(struct portal *portal)
+{
+    if (portal == NULL) {
+        return;
+    }
+    mutex_lock(&lock);
+    if (waiting == portal) {
+        waiting = NULL;
+    }
+    mutex_unlock(&lock);
+    free(portal);
+    count(-1);
+}
+
+size_t portal_columns(const struct portal *portal, const struct result_column **columns)
+{
+    return prepared_columns(&portal->prepared, columns);
+}
+
+static enum portal_status run_rows(struct portal *p, uint64_t row_limit)
+{
+    for (uint64_t given = 0; p->given < p->prepared.n; given++) {
+        if (row_limit != 0 && given == row_limit) {
+            return PORTAL_SUSPENDED;
+        }
+        if (p->sink.is_full(p->sink.arg)) {
+            return PORTAL_FULL;
+        }
+        struct value value = value_int(p->given++);
+        p->sink.row(p->sink.arg, &value, 1);
+        p->rows++;
+    }
+    return PORTAL_DONE;
+}
+
+static enum portal_status run_copy_out(struct portal *p)
+{
+    static const uint8_t piece[PIECE_BYTES];
+    if (!p->is_begun) {
+        p->is_begun = true;
+        return PORTAL_COPY_OUT;
+    }
+    for (; p->given < p->prepared.n; p->given++) {
+        if (p->sink.is_full(p->sink.arg)) {
+            return PORTAL_FULL;
+        }
+        p->sink.copy_data(p->sink.arg, piece, sizeof piece);
+    }
+    return PORTAL_DONE;
+}
+
+static enum portal_status run_big(struct portal *p)
+{
+    char *text = calloc(1, BIG_BYTES);
+    CHECK(text != NULL);
+    struct value value = value_text(text, BIG_BYTES);
+    p->sink.row(p->sink.arg, &value, 1);
+    free(text);
+    return PORTAL_DONE;
+}
+
+static enum portal_status run_wait(struct portal *p, struct err *err)
+{
+    mutex_lock(&lock);
+    bool is_canceled = p->session->is_canceled;
+    mutex_unlock(&lock);
+    if (is_canceled) {
+        err_set(err, ERR_CANCELED, "canceled");
+        return PORTAL_FAILED;
+    }
+    if (!p->is_begun) {
+        p->is_begun = true;
+        park(p);
+        return PORTAL_WAIT;
+    }
+    return PORTAL_DONE;
+}
+
+static enum portal_status run_remarks(struct portal *p)
+{
+    struct err notice;
+    err_set(&notice, ERR_BAD_PARAMETER, "a remark");
+    p->sink.notice(p->sink.arg, &notice);
+    p->sink.status(p->sink.arg, "recall", "0.98");
+    p->sink.progress(p->sink.arg, "thinking", 1, 2);
+    return PORTAL_DONE;
+}
+
+enum portal_status portal_run(struct portal *p, uint64_t row_limit, struct err *err)
+{
+    const char *verb = p->prepared.verb;
+    if (strcmp(verb, "rows") == 0) {
+        return run_rows(p, row_limit);
+    }
+    if (strcmp(verb, "param") == 0) {
+        p->sink.row(p->sink.arg, &p->parameter, 1);
+        return PORTAL_DONE;
+    }
+    if (strcmp(verb, "big") == 0) {
+        return run_big(p);
+    }
+    if (strcmp(verb, "wait") == 0) {
+        return run_wait(p, err);
+    }
+    if (strcmp(verb, "copyout") == 0) {
+        return run_copy_out(p);
+    }
+    if (strcmp(verb, "remarks") == 0) {
+        return run_remarks(p);
+    }
+    if (strncmp(verb, "copy", 4) == 0 && !p->is_ended && !p->is_failed) {
+        return PORTAL_COPY_IN;
+    }
+    if (strcmp(verb, "fail") == 0 || p->is_failed) {
+        err_set(err, ERR_DUPLICATE_KEY, "failed");
+        err->position = 3;
+        return PORTAL_FAILED;
+    }
+    p->rows = p->is_ended ? p->rows : 1;
+    return PORTAL_DONE;
+}
+
+const char *portal_tag(const struct portal *portal)
+{
+    return portal->prepared.verb;
+}
+
+uint64_t portal_rows(const struct portal *portal)
+{
+    return portal->rows;
+}
+
+enum copy_format portal_copy_format(const struct portal *portal, const uint8_t **types, size_t *n)
+{
+    (void)portal;
+    static const uint8_t all[] = {TYPE_TEXT, TYPE_VECTOR};
+    *types = all;
+    *n = COUNT_OF(all);
+    return COPY_CSV;
+}
+
+enum errcode portal_copy_data(struct portal *p, const void *data, size_t bytes, bool *is_full,
+                              struct err *err)
+{
+    (void)data;
+    if (strcmp(p->prepared.verb, "copybad") == 0) {
+        return err_set(err, ERR_BAD_COPY_DATA, "line 1 is bad");
+    }
+    p->rows += bytes;
+    *is_full = strcmp(p->prepared.verb, "copyfull") == 0;
+    if (*is_full) {
+        park(p);
+    }
+    return ERR_OK;
+}
+
+void portal_copy_done(struct portal *portal)
+{
+    portal->is_ended = true;
+}
+
+void portal_copy_fail(struct portal *portal, const char *reason, size_t bytes)
+{
+    (void)reason;
+    (void)bytes;
+    portal->is_failed = true;
+}
