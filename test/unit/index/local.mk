@@ -2,10 +2,12 @@
 INDEX_FIXTURE = test/unit/index/fixture.c test/unit/index/fixture.h
 INDEX_TEST_LIBS = $(INDEX_LIBS) $(CMOCKA_LIBS)
 INDEX_TESTS = \
+    test/unit/index/test_faults \
     test/unit/index/test_graph \
     test/unit/index/test_kernel \
     test/unit/index/test_recall \
-    test/unit/index/test_save
+    test/unit/index/test_save \
+    test/unit/index/test_threads
 check_PROGRAMS += $(INDEX_TESTS)
 TESTS += $(INDEX_TESTS)
 test_unit_index_test_graph_SOURCES = test/unit/index/test_graph.c $(INDEX_FIXTURE)
@@ -20,3 +22,9 @@ test_unit_index_test_recall_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_save_SOURCES = test/unit/index/test_save.c $(INDEX_FIXTURE)
 test_unit_index_test_save_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_save_LDADD = $(INDEX_TEST_LIBS)
+test_unit_index_test_faults_SOURCES = test/unit/index/test_faults.c $(INDEX_FIXTURE)
+test_unit_index_test_faults_CFLAGS = $(TEST_CFLAGS)
+test_unit_index_test_faults_LDADD = $(INDEX_TEST_LIBS)
+test_unit_index_test_threads_SOURCES = test/unit/index/test_threads.c $(INDEX_FIXTURE)
+test_unit_index_test_threads_CFLAGS = $(TEST_CFLAGS)
+test_unit_index_test_threads_LDADD = $(INDEX_TEST_LIBS)
