@@ -20,9 +20,10 @@ include test/unit/pd/local.mk
 include test/unit/query/local.mk
 include test/unit/server/local.mk
 include test/unit/client/local.mk
-include test/fuzz/local.mk
 else
 # Tests that cannot be built are a failure, not a silence.
 check-local:
 	@echo "cmocka is missing: run tools/deps and configure again"; exit 1
 endif
+
+include test/fuzz/local.mk
