@@ -26,17 +26,20 @@ CLIENT_LIBS = src/client/libclient.la
 
 # vsql.  What it completes is made from the parser's table, which it may not see.
 bin_PROGRAMS += src/client/vsql
-SHELL_SOURCES = \
+noinst_LTLIBRARIES += src/client/libshell.la
+src_client_libshell_la_SOURCES = \
     src/client/shell/bar.c src/client/shell/command.c src/client/shell/complete.c \
     src/client/shell/copy.c src/client/shell/copy_plan.c src/client/shell/edit.c \
     src/client/shell/help.c src/client/shell/help.def src/client/shell/interrupt.c \
     src/client/shell/pager.c src/client/shell/print.c src/client/shell/report.c \
-    src/client/shell/scan.c src/client/shell/shell_int.h src/client/shell/source.c \
-    src/client/shell/statement.c src/client/shell/text.c src/client/shell/vars.c
-src_client_vsql_SOURCES = src/client/shell/main.c $(SHELL_SOURCES)
-nodist_src_client_vsql_SOURCES = src/client/shell/keywords.c
-src_client_vsql_CFLAGS = $(AM_CFLAGS) $(EDIT_CFLAGS)
-src_client_vsql_LDADD = $(CLIENT_LIBS) $(EDIT_LIBS)
+    src/client/shell/scan.c src/client/shell/shell.c src/client/shell/shell_int.h \
+    src/client/shell/source.c src/client/shell/statement.c src/client/shell/text.c \
+    src/client/shell/vars.c
+nodist_src_client_libshell_la_SOURCES = src/client/shell/keywords.c
+src_client_libshell_la_CFLAGS = $(AM_CFLAGS) $(EDIT_CFLAGS) -DMEM_PLAIN
+SHELL_LIBS = src/client/libshell.la $(CLIENT_LIBS) $(EDIT_LIBS)
+src_client_vsql_SOURCES = src/client/shell/main.c
+src_client_vsql_LDADD = $(SHELL_LIBS)
 
 src/client/shell/keywords.c: src/parser/keywords.def src/client/shell/keywords.awk
 	$(AM_V_GEN)mkdir -p $(@D) && $(AWK) -f $(srcdir)/src/client/shell/keywords.awk \
@@ -46,10 +49,12 @@ CLEANFILES += src/client/shell/keywords.c
 
 # vbench.
 bin_PROGRAMS += src/client/vbench
-BENCH_SOURCES = \
+noinst_LTLIBRARIES += src/client/libbench.la
+src_client_libbench_la_SOURCES = \
     src/client/bench/bench_int.h src/client/bench/data.c src/client/bench/histogram.c \
-    src/client/bench/load.c src/client/bench/recall.c src/client/bench/report.c \
-    src/client/bench/run.c src/base/thread.c
-src_client_vbench_SOURCES = src/client/bench/main.c $(BENCH_SOURCES)
-src_client_vbench_CFLAGS = $(AM_CFLAGS) -DMEM_PLAIN
-src_client_vbench_LDADD = $(CLIENT_LIBS)
+    src/client/bench/recall.c src/client/bench/report.c src/base/thread.c
+src_client_libbench_la_CFLAGS = $(AM_CFLAGS) -DMEM_PLAIN
+BENCH_LIBS = src/client/libbench.la $(CLIENT_LIBS)
+src_client_vbench_SOURCES = \
+    src/client/bench/load.c src/client/bench/main.c src/client/bench/run.c
+src_client_vbench_LDADD = $(BENCH_LIBS)

@@ -81,10 +81,7 @@ void pipeline_next(vc_conn *conn)
     if (conn->head != NULL) { /* A broken connection has emptied the queue. */
         command_pop(conn);
     }
-    enum phase next = conn->head == NULL ? PHASE_IDLE : PHASE_BUSY;
-    if (conn->phase != next) {
-        phase_move(conn, next);
-    }
+    phase_move(conn, conn->head == NULL ? PHASE_IDLE : PHASE_BUSY);
 }
 
 bool vc_enter_pipeline(vc_conn *conn)

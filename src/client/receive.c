@@ -273,7 +273,7 @@ static void take_ready(vc_conn *conn)
     struct command *head = conn->head;
     if (head->kind == COMMAND_SYNC) {
         conn->is_aborted = false;
-        receive_give(conn, result_new(VC_PIPELINE_SYNC), PHASE_BUSY);
+        receive_give(conn, result_new(VC_PIPELINE_SYNC), PHASE_IDLE); /* No NULL behind it. */
     } else if (head->ends_at_ready && !head->owes_sync) {
         phase_move(conn, PHASE_END);
     } else {
@@ -394,7 +394,6 @@ static vc_result *take_result(vc_conn *conn)
         conn_error(conn, "%s", vc_result_error(result));
     }
     if (result->state == VC_PIPELINE_SYNC) {
-        phase_move(conn, PHASE_BUSY);
         pipeline_next(conn);
     } else {
         phase_move(conn, conn->after_result);

@@ -189,6 +189,8 @@ static bool scan_plain(struct scanner *s, const struct variable *vars, enum scan
         s->comments = 1;
         s->state = SCAN_COMMENT;
         put(s, 2);
+    } else if (strncmp(s->at, "::", 2) == 0) {
+        put(s, 2);
     } else if (c == ':' && put_variable(s, vars)) {
         return false;
     } else {

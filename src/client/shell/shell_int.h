@@ -1,6 +1,6 @@
 /* What the files of vsql share.
  *
- *   main.c       options, connecting, exit codes
+ *   main.c       options and exit codes;  shell.c: connecting, complaints
  *   source.c     where text comes from (terminal, file, -c), line by line; the main loop
  *   scan.c       lines -> statements and backslash commands
  *   statement.c  a statement -> the server -> results; Ctrl-C cancels it

@@ -1,12 +1,24 @@
 # Unit tests of src/client: test_NAME.c, added to check_PROGRAMS and TESTS.
-CLIENT_TESTS = test/unit/client/test_conninfo test/unit/client/test_exec
+CLIENT_TESTS = test/unit/client/test_bench test/unit/client/test_conninfo \
+    test/unit/client/test_exec test/unit/client/test_pipeline test/unit/client/test_shell
 check_PROGRAMS += $(CLIENT_TESTS)
 TESTS += $(CLIENT_TESTS)
+
+FAKE_SERVER = test/unit/client/fake_server.c test/unit/client/fake_server.h src/base/thread.c
 
 test_unit_client_test_conninfo_CFLAGS = $(TEST_CFLAGS)
 test_unit_client_test_conninfo_LDADD = $(CLIENT_LIBS) $(CMOCKA_LIBS)
 
-FAKE_SERVER = test/unit/client/fake_server.c test/unit/client/fake_server.h src/base/thread.c
 test_unit_client_test_exec_SOURCES = test/unit/client/test_exec.c $(FAKE_SERVER)
 test_unit_client_test_exec_CFLAGS = $(TEST_CFLAGS)
 test_unit_client_test_exec_LDADD = $(CLIENT_LIBS) $(CMOCKA_LIBS)
+
+test_unit_client_test_pipeline_SOURCES = test/unit/client/test_pipeline.c $(FAKE_SERVER)
+test_unit_client_test_pipeline_CFLAGS = $(TEST_CFLAGS)
+test_unit_client_test_pipeline_LDADD = $(CLIENT_LIBS) $(CMOCKA_LIBS)
+
+test_unit_client_test_shell_CFLAGS = $(TEST_CFLAGS)
+test_unit_client_test_shell_LDADD = $(SHELL_LIBS) $(CMOCKA_LIBS)
+
+test_unit_client_test_bench_CFLAGS = $(TEST_CFLAGS)
+test_unit_client_test_bench_LDADD = $(BENCH_LIBS) $(CMOCKA_LIBS)

@@ -1,0 +1,76 @@
+/* What all parts of the shell use: its complaints, and its connection. */
+#include "client/shell/shell_int.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+bool shell_complain(struct shell *shell, const char *format, ...)
+{
+    fflush(shell->out);
+    if (shell->source != NULL && shell->source->name != NULL) {
+        fprintf(stderr, "vsql:%s:%llu: ", shell->source->name,
+                (unsigned long long)shell->source->line);
+    } else {
+        fputs("vsql: ", stderr);
+    }
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    putc('\n', stderr);
+    return false;
+}
+
+bool shell_stops_on_error(const struct shell *shell)
+{
+    const char *value = vars_get(shell->vars, "ON_ERROR_STOP");
+    bool on = false;
+    return value != NULL && (!text_is_on(value, &on) || on);
+}
+
+/* ---- the connection ---- */
+
+static void on_notice(void *arg, const vc_result *notice)
+{
+    struct shell *shell = arg;
+    if (!shell->set.is_quiet) {
+        report_result(shell, notice, "");
+    }
+}
+
+static void on_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
+{
+    struct shell *shell = arg;
+    if (shell->bar == NULL) {
+        shell->bar = bar_new(phase, "", total);
+    }
+    bar_phase(shell->bar, phase, done, total);
+}
+
+/* What to do about a server that is not there. */
+static void hint_at_server(const vc_conn *conn)
+{
+    const char *message = vc_error_message(conn);
+    if (strstr(message, strerror(ECONNREFUSED)) != NULL ||
+        strstr(message, strerror(ENOENT)) != NULL) {
+        fputs("HINT:  No server listens there. Start one with: vectrond --data ./data\n"
+              "       or say where it is with -h HOST -p PORT.\n",
+              stderr);
+    }
+}
+
+bool shell_connect(struct shell *shell)
+{
+    shell->conn = vc_connect(shell->conninfo);
+    if (vc_status(shell->conn) != VC_CONN_OK) {
+        shell_complain(shell, "%s", vc_error_message(shell->conn));
+        if (shell->conn != NULL) {
+            hint_at_server(shell->conn);
+        }
+        return false;
+    }
+    vc_on_notice(shell->conn, on_notice, shell);
+    vc_on_progress(shell->conn, on_progress, shell);
+    return true;
+}
