@@ -5,11 +5,11 @@
 #include "query/query_int.h"
 
 struct alarms {
-    struct mutex lock;
-    struct condition changed;
-    struct alarm *first GUARDED_BY(lock);
-    bool is_stopping GUARDED_BY(lock);
     struct thread thread;
+    struct mutex lock; /* What follows. */
+    struct condition changed;
+    struct alarm *first;
+    bool is_stopping;
 };
 
 static void unlink_alarm(struct alarms *alarms, struct alarm *alarm) REQUIRES(alarms->lock)

@@ -124,20 +124,21 @@ enum errcode database_open(const struct database_config *config, struct database
     return ERR_OK;
 }
 
-static bool has_sessions(struct database *db)
+/* Canceled statements whose write is still in the log, or whose step is on the pool, end soon. */
+static void wait_for_abandoned(struct database *db)
 {
     mutex_lock(&db->lock);
-    bool has = db->sessions != NULL;
+    CHECK(db->sessions == NULL);
+    while (db->n_abandoned > 0) {
+        condition_wait(&db->changed, &db->lock);
+    }
     mutex_unlock(&db->lock);
-    return has;
 }
 
 void database_close(struct database *db)
 {
-    /* The owner has freed its sessions; canceled statements on the pool may hold one a little
-     * longer, and end soon. */
+    wait_for_abandoned(db);
     pool_free(db->pool);
-    CHECK(!has_sessions(db));
     if (db->catalog != NULL) {
         catalog_stop(db->catalog);
     }

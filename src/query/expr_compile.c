@@ -638,8 +638,7 @@ static enum errcode emit_any(struct compiler *c, const struct expr *e, enum valu
     case EXPR_CALL:
         return emit_call(c, e, type, err);
     }
-    CHECK(!"an expression of no kind");
-    return ERR_INTERNAL;
+    CHECK_NEVER("an expression of no kind");
 }
 
 /* Leaves one value on the stack, of type *type: @want where one is wanted (or NULL). */

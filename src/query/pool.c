@@ -11,12 +11,12 @@ enum {
 };
 
 struct pool {
-    struct mutex lock;
-    struct condition work;
-    struct job *first, **last GUARDED_BY(lock);
-    bool is_stopping GUARDED_BY(lock);
     unsigned n_threads;
     struct thread threads[POOL_THREADS_MAX];
+    struct mutex lock; /* What follows. */
+    struct condition work;
+    struct job *first, **last;
+    bool is_stopping;
 };
 
 static struct job *pool_take(struct pool *pool)

@@ -1,0 +1,296 @@
+/* Expressions: types, three-valued logic, arithmetic, texts and JSON, without a database. */
+#include "query/query_int.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum {
+    PARAMETERS_MAX = 4,
+    STACK_MAX = 64,
+};
+
+/* One statement "SELECT expr" in the scope of a small schema, and what its row holds. */
+struct expr_test {
+    struct arena *arena;
+    struct schema schema;
+    uint8_t types[PARAMETERS_MAX];
+    struct value parameters[PARAMETERS_MAX];
+    struct value columns[COLUMNS_MAX];
+    struct err err;
+};
+
+static void add_column(struct expr_test *t, const char *name, enum value_type type,
+                       struct value value)
+{
+    struct column *column = &t->schema.columns[t->schema.n_columns];
+    snprintf(column->name, sizeof(column->name), "%s", name);
+    column->type = type;
+    t->columns[t->schema.n_columns++] = value;
+}
+
+static int setup(void **state)
+{
+    struct expr_test *t = mem_zalloc(MEM_GENERAL, sizeof(*t));
+    assert_non_null(t);
+    t->arena = arena_new(MEM_GENERAL, 64 << 20);
+    snprintf(t->schema.name, sizeof(t->schema.name), "t");
+    struct value json = value_cstr("{\"n\": 5, \"s\": \"a\\u00e9\\n\", \"b\": true, \"z\": null, "
+                                   "\"l\": [10, 20], \"o\": {\"p\": \"q\"}}");
+    json.type = TYPE_JSON;
+    struct value at = value_int(0);
+    at.type = TYPE_TIMESTAMP;
+    add_column(t, "id", TYPE_INT, value_int(7));
+    add_column(t, "name", TYPE_TEXT, value_cstr("Vector"));
+    add_column(t, "price", TYPE_FLOAT, value_float(2.5));
+    add_column(t, "ok", TYPE_BOOL, value_bool(true));
+    add_column(t, "gone", TYPE_INT, value_null());
+    add_column(t, "extra", TYPE_JSON, json);
+    add_column(t, "seen", TYPE_TIMESTAMP, at);
+    *state = t;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct expr_test *t = *state;
+    arena_free(t->arena);
+    mem_free(MEM_GENERAL, t);
+    return 0;
+}
+
+static enum errcode evaluate(struct expr_test *t, const char *expr, struct value *out)
+{
+    char text[512];
+    size_t rest;
+    struct stmt *stmt;
+    snprintf(text, sizeof(text), "SELECT %s FROM t", expr);
+    char *copy = arena_strndup(t->arena, text, strlen(text));
+    assert_int_equal(parse(copy, strlen(copy), t->arena, &stmt, &rest, &t->err), ERR_OK);
+    struct expr_scope scope = {
+        .arena = t->arena, .schema = &t->schema, .types = t->types, .n_types = PARAMETERS_MAX};
+    const struct program *program;
+    enum errcode code =
+        program_compile(&scope, stmt->select.targets[0].expr, TYPE_NULL, &program, &t->err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    struct value stack[STACK_MAX];
+    struct value_set sets[4];
+    struct evaluator evaluator = {.parameters = t->parameters,
+                                  .columns = t->columns,
+                                  .stack = stack,
+                                  .sets = sets,
+                                  .arena = t->arena};
+    assert_true(scope.stack_max <= STACK_MAX);
+    for (struct set_plan *set = scope.sets; set != NULL; set = set->next) {
+        struct value *items = arena_array(t->arena, set->n_items, sizeof(*items));
+        for (size_t i = 0; i < set->n_items; i++) {
+            assert_int_equal(program_run(set->items[i], &evaluator, &items[i], &t->err), ERR_OK);
+        }
+        value_set_build(&sets[set->number], items, set->n_items);
+    }
+    return program_run(program, &evaluator, out, &t->err);
+}
+
+#define gives(t, expr, text) gives_at((t), (expr), (text), __LINE__)
+static void gives_at(struct expr_test *t, const char *expr, const char *text, int line)
+{
+    struct value value;
+    struct buf shown;
+    buf_init(&shown, MEM_GENERAL, 1 << 20);
+    if (evaluate(t, expr, &value) != ERR_OK) {
+        print_error("%s: %s\n", expr, t->err.message);
+        _fail(__FILE__, line);
+    }
+    value_format(&shown, &value);
+    buf_u8(&shown, 0);
+    const char *got = value.type == TYPE_NULL ? "NULL" : (const char *)shown.data;
+    if (strcmp(got, text) != 0) {
+        print_error("%s gave %s, not %s\n", expr, got, text);
+        _fail(__FILE__, line);
+    }
+    buf_fini(&shown);
+}
+
+#define fails(t, expr, code, position) fails_at((t), (expr), (code), (position), __LINE__)
+static void fails_at(struct expr_test *t, const char *expr, enum errcode code, uint32_t position,
+                     int line)
+{
+    struct value value;
+    err_clear(&t->err);
+    enum errcode got = evaluate(t, expr, &value);
+    /* "SELECT " stands before it. */
+    if (got != code || t->err.position != position + 7) {
+        print_error("%s gave %s (%s) at %d\n", expr, err_name(got), t->err.message,
+                    (int)t->err.position - 7);
+        _fail(__FILE__, line);
+    }
+}
+
+static void null_is_unknown_in_logic(void **state)
+{
+    struct expr_test *t = *state;
+    gives(t, "gone = 1 AND ok", "NULL");
+    gives(t, "gone = 1 AND NOT ok", "false");
+    gives(t, "gone = 1 OR ok", "true");
+    gives(t, "gone = 1 OR NOT ok", "NULL");
+    gives(t, "NOT (gone = 1)", "NULL");
+    gives(t, "NULL AND FALSE", "false");
+    gives(t, "FALSE AND NULL", "false");
+    gives(t, "NULL OR TRUE", "true");
+    gives(t, "NULL = NULL", "NULL");
+    gives(t, "gone IS NULL", "true");
+    gives(t, "gone IS NOT NULL", "false");
+    gives(t, "id + gone", "NULL");
+    gives(t, "gone BETWEEN 1 AND 2", "NULL");
+    gives(t, "7 BETWEEN 8 AND gone", "false");
+    gives(t, "7 NOT BETWEEN 8 AND gone", "true");
+}
+
+static void in_knows_null(void **state)
+{
+    struct expr_test *t = *state;
+    gives(t, "id IN (1, 7, 9)", "true");
+    gives(t, "id IN (1, 9)", "false");
+    gives(t, "id IN (1, NULL)", "NULL");
+    gives(t, "id IN (7, NULL)", "true");
+    gives(t, "id NOT IN (1, NULL)", "NULL");
+    gives(t, "id NOT IN (1, 2)", "true");
+    gives(t, "gone IN (1, 2)", "NULL");
+    gives(t, "7.0 IN (id, gone)", "true");
+    gives(t, "8 IN (id, gone)", "NULL");
+    gives(t, "id IN (6.5, 7.0)", "true");
+    gives(t, "name IN ('x', 'Vector')", "true");
+}
+
+static void numbers_widen_and_overflow_is_an_error(void **state)
+{
+    struct expr_test *t = *state;
+    gives(t, "id / 2", "3");
+    gives(t, "-id % 4", "-3");
+    gives(t, "id / 2.0", "3.5");
+    gives(t, "id + price", "9.5");
+    gives(t, "2 * 3 + 4", "10");
+    gives(t, "id = 7.0", "true");
+    gives(t, "price > 2", "true");
+    gives(t, "9223372036854775807 % -1", "0");
+    fails(t, "9223372036854775807 + 1", ERR_NUMBER_OUT_OF_RANGE, 21);
+    fails(t, "-9223372036854775807 - 2", ERR_NUMBER_OUT_OF_RANGE, 22);
+    fails(t, "4611686018427387904 * 2", ERR_NUMBER_OUT_OF_RANGE, 21);
+    fails(t, "4611686018427387904 * -3", ERR_NUMBER_OUT_OF_RANGE, 21);
+    fails(t, "1e300 * 1e300", ERR_NUMBER_OUT_OF_RANGE, 7);
+    fails(t, "id / 0", ERR_DIVISION_BY_ZERO, 4);
+    fails(t, "price / 0", ERR_DIVISION_BY_ZERO, 7);
+    fails(t, "id % 0", ERR_DIVISION_BY_ZERO, 4);
+}
+
+static void int_multiplication_is_right_at_every_edge(void **state)
+{
+    struct expr_test *t = *state;
+    gives(t, "3037000499 * 3037000499", "9223372030926249001");
+    gives(t, "-3037000499 * 3037000499", "-9223372030926249001");
+    gives(t, "4611686018427387904 * -2", "-9223372036854775808");
+    gives(t, "0 * -9223372036854775807", "0");
+    fails(t, "(-9223372036854775807 - 1) / -1", ERR_NUMBER_OUT_OF_RANGE, 28);
+    fails(t, "(-9223372036854775807 - 1) * -1", ERR_NUMBER_OUT_OF_RANGE, 28);
+    fails(t, "-(-9223372036854775807 - 1)", ERR_NUMBER_OUT_OF_RANGE, 1);
+}
+
+static void like_matches_characters_not_bytes(void **state)
+{
+    struct expr_test *t = *state;
+    gives(t, "name LIKE 'V%r'", "true");
+    gives(t, "name LIKE 'v%'", "false");
+    gives(t, "name NOT LIKE '%x%'", "true");
+    gives(t, "'héllo' LIKE 'h_llo'", "true");
+    gives(t, "'a%b' LIKE 'a\\%b'", "true");
+    gives(t, "'axb' LIKE 'a\\%b'", "false");
+    gives(t, "'' LIKE '%'", "true");
+    gives(t, "'' LIKE ''", "true");
+    gives(t, "'abc' LIKE '%%%c'", "true");
+    gives(t, "'aXbXc' LIKE '%X_'", "true");
+    gives(t, "gone IS NULL AND NULL LIKE 'x'", "NULL");
+    /* A pattern that makes a naive matcher take exponential time. */
+    gives(t, "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' LIKE '%a%a%a%a%a%a%a%a%a%a%b'", "false");
+}
+
+static void json_members_are_taken_and_compared(void **state)
+{
+    struct expr_test *t = *state;
+    gives(t, "extra -> 'n'", "5");
+    gives(t, "extra ->> 's'", "aé\n");
+    gives(t, "extra -> 's'", "\"a\\u00e9\\n\"");
+    gives(t, "extra ->> 'none'", "NULL");
+    gives(t, "extra ->> 'z'", "NULL");
+    gives(t, "extra -> 'l' -> 1", "20");
+    gives(t, "extra -> 'o' ->> 'p'", "q");
+    gives(t, "extra -> 'n' > 4", "true");
+    gives(t, "extra -> 'n' = 5.0", "true");
+    gives(t, "extra -> 's' > 4", "NULL");
+    gives(t, "extra -> 'b' = TRUE", "true");
+    gives(t, "extra ->> 'n' = '5'", "true");
+    fails(t, "extra = extra", ERR_TYPE_MISMATCH, 7);
+    fails(t, "extra ->> 'n' > 4", ERR_TYPE_MISMATCH, 15);
+}
+
+static void texts_become_what_stands_beside_them(void **state)
+{
+    struct expr_test *t = *state;
+    gives(t, "seen = '1970-01-01 00:00:00Z'", "true");
+    gives(t, "seen < '2026-01-31 12:00:00Z'", "true");
+    gives(t, "id = '7'", "true");
+    gives(t, "'2' + id", "9");
+    gives(t, "name || '!'", "Vector!");
+    fails(t, "seen = 'soon'", ERR_BAD_DATETIME, 8);
+    fails(t, "id = name", ERR_TYPE_MISMATCH, 4);
+    fails(t, "name + 1", ERR_TYPE_MISMATCH, 6);
+    fails(t, "ok + 1", ERR_TYPE_MISMATCH, 4);
+    fails(t, "id AND ok", ERR_TYPE_MISMATCH, 1);
+    fails(t, "id || 'x'", ERR_TYPE_MISMATCH, 1);
+    fails(t, "price % 2", ERR_TYPE_MISMATCH, 7);
+    fails(t, "upper(name)", ERR_UNKNOWN_FUNCTION, 1);
+    fails(t, "count(*)", ERR_FEATURE_UNSUPPORTED, 1);
+}
+
+static void unknown_columns_come_with_the_nearest_name(void **state)
+{
+    struct expr_test *t = *state;
+    fails(t, "1 + prise", ERR_UNKNOWN_COLUMN, 5);
+    assert_non_null(strstr(t->err.hint, "\"price\""));
+    assert_string_equal(t->err.column, "prise");
+    fails(t, "distance", ERR_UNKNOWN_COLUMN, 1);
+}
+
+static void parameters_take_the_first_type_that_their_context_gives(void **state)
+{
+    struct expr_test *t = *state;
+    t->parameters[0] = value_int(3);
+    t->parameters[1] = value_float(0.5);
+    gives(t, "id + $1", "10");
+    assert_int_equal(t->types[0], TYPE_INT);
+    gives(t, "price * $2 + $1", "4.25");
+    assert_int_equal(t->types[1], TYPE_FLOAT);
+    gives(t, "$1 IN (1, 3)", "true");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(null_is_unknown_in_logic, setup, teardown),
+        cmocka_unit_test_setup_teardown(in_knows_null, setup, teardown),
+        cmocka_unit_test_setup_teardown(numbers_widen_and_overflow_is_an_error, setup, teardown),
+        cmocka_unit_test_setup_teardown(int_multiplication_is_right_at_every_edge, setup, teardown),
+        cmocka_unit_test_setup_teardown(like_matches_characters_not_bytes, setup, teardown),
+        cmocka_unit_test_setup_teardown(json_members_are_taken_and_compared, setup, teardown),
+        cmocka_unit_test_setup_teardown(texts_become_what_stands_beside_them, setup, teardown),
+        cmocka_unit_test_setup_teardown(unknown_columns_come_with_the_nearest_name, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(parameters_take_the_first_type_that_their_context_gives,
+                                        setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
