@@ -146,7 +146,7 @@ enum errcode config_parse(const char *file, const char *text, size_t bytes, stru
         const char *newline = memchr(text, '\n', (size_t)(end - text));
         struct line l = {.at = text, .end = newline == NULL ? end : newline};
         if (parse_line(l, ++number, out, err) != ERR_OK) {
-            err_prefix(err, "%s:%u: ", file, number);
+            err_prefix(err, "%s:%u", file, number);
             return err->code;
         }
         text = newline == NULL ? end : newline + 1;
@@ -197,7 +197,7 @@ static enum errcode assign_option(struct config *config, const char *text, struc
     memcpy(name, text, n);
     name[n] = '\0';
     if (assign(config, name, equals + 1, ORIGIN_SET, 0, err) != ERR_OK) {
-        err_prefix(err, "--set %s: ", name);
+        err_prefix(err, "--set %s", name);
         return err->code;
     }
     return ERR_OK;
@@ -225,7 +225,7 @@ enum errcode config_load(const struct server_options *options, struct config *ou
     }
     if (options->listen != NULL &&
         assign(out, "listen", options->listen, ORIGIN_LISTEN, 0, err) != ERR_OK) {
-        err_prefix(err, "--listen: ");
+        err_prefix(err, "--listen");
         return err->code;
     }
     return ERR_OK;

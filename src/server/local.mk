@@ -12,3 +12,6 @@ src_server_libserver_a_SOURCES = \
     src/server/session.c \
     src/server/statement.c
 SERVER_LIBS = src/server/libserver.a $(QUERY_LIBS)
+bin_PROGRAMS += src/server/vectrond
+src_server_vectrond_SOURCES = src/server/main.c
+src_server_vectrond_LDADD = $(SERVER_LIBS)

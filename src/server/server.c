@@ -254,7 +254,7 @@ static enum errcode open_listeners(struct server *server, struct err *err)
     if (admin.text[0] != '\0') {
         server->http = http_new(server->loop, admin.text, serve_page, server, err);
         if (server->http == NULL) {
-            err_prefix(err, "admin_listen: ");
+            err_prefix(err, "admin_listen");
             return err->code;
         }
     }

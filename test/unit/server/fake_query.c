@@ -1,3 +1,4 @@
+/* The fake query folder; fake_query.h says what its statements do. */
 #include "fake_query.h"
 
 #include <stdio.h>
