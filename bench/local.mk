@@ -1,2 +1,28 @@
 # What bench/ adds to the build.
 EXTRA_DIST += bench/data/make-words100 bench/data/make-sample bench/data/words.js bench/data/truth.c
+
+# The index against hnswlib: make bench-index [BENCH_WORDS=DIRECTORY].  Both sides are compiled with
+# BENCH_FLAGS; ROWS, QUERIES and REPEATS make a shorter run.
+BENCH_FLAGS = -O3 -march=native
+BENCH_WORDS = $(abs_top_builddir)/data
+BENCH_INDEX_SOURCES = bench/index_vs_hnswlib.c bench/peer.h bench/peer_hnswlib.cc
+EXTRA_DIST += $(BENCH_INDEX_SOURCES)
+.PHONY: bench-index
+if HAVE_HNSWLIB
+EXTRA_PROGRAMS = bench/index_vs_hnswlib
+bench_index_vs_hnswlib_SOURCES = $(BENCH_INDEX_SOURCES) $(src_index_libindex_a_SOURCES)
+# A CFLAGS of its own makes objects of its own: the library keeps the flags of the build.
+bench_index_vs_hnswlib_CFLAGS = $(AM_CFLAGS)
+bench_index_vs_hnswlib_CXXFLAGS = -std=c++17 -Wall -Wextra $(MODE_CFLAGS)
+bench_index_vs_hnswlib_LDADD = $(BASE_LIBS)
+CLEANFILES += bench/index_vs_hnswlib$(EXEEXT)
+bench-index:
+	$(top_srcdir)/bench/data/make-words100 $(BENCH_WORDS)
+	$(MAKE) $(AM_MAKEFLAGS) CFLAGS="$(BENCH_FLAGS)" CXXFLAGS="$(BENCH_FLAGS)" bench/index_vs_hnswlib
+	bench/index_vs_hnswlib $(BENCH_WORDS)/words100-base.fbin $(BENCH_WORDS)/words100-query.fbin \
+	    $(BENCH_WORDS)/words100-truth.ibin $(ROWS) $(QUERIES) $(REPEATS)
+else
+bench-index:
+	@echo "bench-index needs a C++ compiler and libhnswlib-dev: run tools/deps and configure again" >&2
+	@false
+endif
