@@ -187,7 +187,7 @@ enum errcode pd_open(const struct pd_config *config, struct pd **out, struct err
                 sizeof(pd->directory) - sizeof("/map.new"));
         goto fail;
     }
-    strcpy(pd->directory, config->directory);
+    snprintf(pd->directory, sizeof(pd->directory), "%s", config->directory);
     if (mkdir(pd->directory, 0755) != 0 && errno != EEXIST) {
         err_set_errno(err, ERR_IO, errno, "could not make \"%s\"", pd->directory);
         goto fail;

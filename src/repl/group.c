@@ -165,10 +165,10 @@ static enum errcode load_entries(const struct repl_group *g, uint64_t cut_index,
     bool found;
     enum errcode code = log_store_seek(store, g->config.id, cut_index + 1, &record, &found, err);
     for (; code == ERR_OK && found; code = log_store_next(store, &record, &found, err)) {
-        if (record.index != cut_index + 1 + loaded->n || record.term == 0) {
+        unsigned long long index = cut_index + 1 + loaded->n;
+        if (record.index != index || record.term == 0) {
             return err_set(err, ERR_CORRUPT, "group %llu of the log has no entry %llu",
-                           (unsigned long long)g->config.id,
-                           (unsigned long long)(cut_index + 1 + loaded->n));
+                           (unsigned long long)g->config.id, index);
         }
         if (loaded->n == loaded->n_max) {
             size_t n_max = loaded->n_max == 0 ? 64 : loaded->n_max * 2;

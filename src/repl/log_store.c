@@ -316,7 +316,7 @@ enum errcode log_store_open(const struct repl_config *config, struct log_store *
                 PATH_BYTES - 1);
         goto fail;
     }
-    strcpy(s->directory, config->directory);
+    snprintf(s->directory, sizeof(s->directory), "%s", config->directory);
     snprintf(s->path, sizeof(s->path), "%s/log.mdb", s->directory);
     if (mkdir(s->directory, 0755) != 0 && errno != EEXIST) {
         err_set_errno(err, ERR_IO, errno, "could not make \"%s\"", s->directory);

@@ -319,6 +319,7 @@ static void drop_group(struct repl *r, struct repl_group *gone) REQUIRES(log_thr
 {
     struct repl_group **at = &r->groups;
     while (*at != gone) {
+        CHECK(*at != NULL);
         at = &(*at)->next;
     }
     *at = gone->next;

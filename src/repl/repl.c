@@ -357,9 +357,9 @@ enum errcode repl_groups(struct repl *r, uint64_t **ids, size_t *n, struct err *
 {
     mutex_lock(&r->lock);
     *n = r->n_ids;
-    *ids = mem_alloc(MEM_LOG, (r->n_ids + 1) * sizeof **ids);
+    *ids = mem_alloc(MEM_LOG, (r->n_ids + 1) * sizeof(**ids));
     if (*ids != NULL && r->n_ids > 0) {
-        memcpy(*ids, r->ids, r->n_ids * sizeof **ids);
+        memcpy(*ids, r->ids, r->n_ids * sizeof(**ids));
     }
     mutex_unlock(&r->lock);
     return *ids != NULL ? ERR_OK : err_no_memory(err);

@@ -271,8 +271,8 @@ enum {
     CUT_ENTRIES_MAX = 1024, /* Removed by one turn. */
 };
 
-void log_thread_run(void *repl);
-void apply_thread_run(void *repl);
+void log_thread_run(void *arg); /* The struct repl. */
+void apply_thread_run(void *arg);
 
 /* The group has something for the log thread. */
 void group_wait(struct repl *repl, struct repl_group *group) REQUIRES(repl->lock);

@@ -223,6 +223,7 @@ static void collections_are_created_found_and_dropped(void **state)
     uint64_t rows;
     uint64_t id;
     assert_int_equal(f->n_changed, 1); /* The empty map. */
+    assert_true(mem_category_bytes(MEM_CATALOG) > 0);
     create_ok(f->pd, "words");
     create_ok(f->pd, "docs");
     assert_int_equal(f->n_changed, 3);

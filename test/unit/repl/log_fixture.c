@@ -1,5 +1,5 @@
+/* The fixture of the log's tests: see log_fixture.h. */
 #define _XOPEN_SOURCE 700 /* nftw, mkdtemp */
-/* See log_fixture.h. */
 #include "log_fixture.h"
 
 #include <ftw.h>

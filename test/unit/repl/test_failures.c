@@ -31,6 +31,7 @@ static void check_failing_commit(struct fixture *f, enum fault_point point, enum
     struct err err;
     owner_forget(&f->owner);
     struct repl_group *group = open_group(f->repl, &f->owner, 1000 + nth, 0);
+    int64_t failures = metric_value(METRIC_log_failures);
     fault_arm(point, nth, 1);
     for (uint64_t v = 1; v <= N; v += TOGETHER) {
         for (uint64_t i = 0; i < TOGETHER; i++) {
@@ -45,6 +46,7 @@ static void check_failing_commit(struct fixture *f, enum fault_point point, enum
         }
     }
     assert_true(n_failed > 0 && n_failed < N);
+    assert_int_equal(metric_value(METRIC_log_failures), failures + 1);
     for (int pass = 0; pass < 2; pass++) {
         repl_group_close(group);
         uint64_t last = 0;

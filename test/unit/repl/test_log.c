@@ -173,6 +173,8 @@ static void groups_share_the_syncs_and_nothing_else(void **state)
         open_group(f->repl, &owners[g], 100 + g, 0);
     }
     int64_t commits = metric_value(METRIC_log_commits);
+    int64_t syncs = metric_value(METRIC_log_commit);
+    int64_t entries = metric_value(METRIC_log_entries);
     for (size_t i = 0; i < N; i++) {
         for (size_t g = 0; g < GROUPS; g++) {
             assert_int_equal(
@@ -187,6 +189,8 @@ static void groups_share_the_syncs_and_nothing_else(void **state)
     }
     commits = metric_value(METRIC_log_commits) - commits;
     assert_true(commits < GROUPS * N / 4);
+    assert_int_equal(metric_value(METRIC_log_entries) - entries, GROUPS * N);
+    assert_int_equal(metric_value(METRIC_log_commit) - syncs, commits);
     uint64_t *ids;
     size_t n_ids;
     assert_int_equal(repl_groups(f->repl, &ids, &n_ids, &err), ERR_OK);
