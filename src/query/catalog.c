@@ -48,7 +48,7 @@ enum errcode collection_enter(struct collection *c, struct err *err)
         err_hint(err, "Try again in a moment.");
     } else {
         *err = c->why;
-        err_prefix(err, "collection \"%s\" could not be opened: ", c->schema.name);
+        err_prefix(err, "collection \"%s\" could not be opened", c->schema.name);
     }
     err_collection(err, c->schema.name);
     collection_leave(c);

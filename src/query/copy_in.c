@@ -118,7 +118,7 @@ static void fail(struct portal *p, struct copy_in *in, const struct err *err, co
 {
     if (in->err.code == ERR_OK) {
         in->err = *err;
-        err_prefix(&in->err, "COPY %s, %s: ", p->plan->schema->name, place);
+        err_prefix(&in->err, "COPY %s, %s", p->plan->schema->name, place);
     }
 }
 
@@ -241,16 +241,11 @@ enum errcode portal_copy_data(struct portal *p, const void *data, size_t bytes, 
             fail_here(p, in, (portal_no_memory(p, err), err));
         }
     }
-    bool must_wait = !pump(p, in);
-    if (in->err.code != ERR_OK) {
-        must_wait = true;
-        portal_event(p); /* Only portal_run can tell of the failure. */
-    }
-    while (must_wait && !*is_full) {
+    while (!*is_full && (!pump(p, in) || in->err.code != ERR_OK)) {
         *is_full = portal_park(p);
-        if (!*is_full && in->err.code == ERR_OK) {
-            must_wait = !pump(p, in);
-        }
+    }
+    if (in->err.code != ERR_OK) {
+        portal_event(p); /* Only portal_run can tell of the failure. */
     }
     return ERR_OK;
 }

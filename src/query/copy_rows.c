@@ -74,7 +74,7 @@ static const struct column *column_of(const struct row_decoder *d, size_t i)
 
 static enum decoded bad_column(const struct row_decoder *d, size_t i, struct err *err)
 {
-    err_prefix(err, "column \"%s\": ", column_of(d, i)->name);
+    err_prefix(err, "column \"%s\"", column_of(d, i)->name);
     err_column(err, column_of(d, i)->name);
     return DECODED_BAD;
 }

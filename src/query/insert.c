@@ -18,7 +18,7 @@ static enum errcode analyze_cell(struct analysis *a, const struct expr *e, uint3
     enum errcode code = analyze_constant(a, e, c->type, out, err);
     if (code != ERR_OK) {
         if (code == ERR_TYPE_MISMATCH) {
-            err_prefix(err, "column \"%s\": ", c->name);
+            err_prefix(err, "column \"%s\"", c->name);
             err_column(err, c->name);
         }
         return code;
@@ -134,7 +134,7 @@ static enum errcode add_row(struct portal *p, struct shard_command *command, siz
     }
     enum errcode code = shard_command_add(command, plan->op, values, plan->mask.bits, 0, err);
     if (code != ERR_OK && plan->n_rows > 1) {
-        err_prefix(err, "row %zu: ", row + 1);
+        err_prefix(err, "row %zu", row + 1);
     }
     return code;
 }

@@ -310,7 +310,7 @@ static enum errcode copy_parameters(struct portal *p, const struct value *given,
         enum errcode code =
             value_coerce(&given[i], (enum value_type)plan->types[i], p->arena, &value, err);
         if (code != ERR_OK) {
-            err_prefix(err, "parameter $%zu: ", i + 1);
+            err_prefix(err, "parameter $%zu", i + 1);
             return code;
         }
         if (!value_copy(&parameters[i], &value, p->arena)) {

@@ -1,0 +1,280 @@
+/* SEARCH with WHERE: the way that is chosen, and that LIMIT rows come however rare matches are. */
+#include "query_fixture.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum {
+    N_ROWS = 4000,
+    DIM = 8,
+};
+
+static float vectors[N_ROWS][DIM];
+
+/* Row i: key i, part = i % 100, and a vector that has nothing to do with either. */
+static struct client *setup_rows(void **state)
+{
+    struct client *c = &((struct fixture *)*state)->client;
+    struct buf data;
+    uint64_t random = 42;
+    expect_ok(c, "CREATE COLLECTION v (id INT PRIMARY KEY, part INT, e VECTOR(8) METRIC L2)");
+    buf_init(&data, MEM_GENERAL, 64 << 20);
+    for (int i = 0; i < N_ROWS; i++) {
+        buf_u16(&data, 3);
+        struct value values[3] = {value_int(i), value_int(i % 100)};
+        for (int j = 0; j < DIM; j++) {
+            vectors[i][j] = (float)(random_next(&random) % 10000) / 10000;
+        }
+        values[2] = value_vector(vectors[i], DIM);
+        for (size_t j = 0; j < COUNT_OF(values); j++) {
+            value_write(&data, &values[j]);
+        }
+    }
+    assert_int_equal(run_copy(c, "COPY v FROM STDIN (FORMAT binary)", data.data, data.bytes, 10000),
+                     ERR_OK);
+    assert_int_equal(c->changed, N_ROWS);
+    buf_fini(&data);
+    return c;
+}
+
+static const float query[DIM] = {0.5F, 0.5F, 0.5F, 0.5F, 0.5F, 0.5F, 0.5F, 0.5F};
+static const char query_text[] = "[0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]";
+
+struct truth {
+    float distance;
+    int id;
+};
+
+static int compare_truth(const void *a, const void *b)
+{
+    const struct truth *x = a, *y = b;
+    return x->distance != y->distance ? (x->distance < y->distance ? -1 : 1) : x->id - y->id;
+}
+
+/* The ids that are right, one a line. */
+static void find_truth(int part_below, size_t limit, struct buf *out)
+{
+    static struct truth all[N_ROWS];
+    size_t n = 0;
+    for (int i = 0; i < N_ROWS; i++) {
+        if (i % 100 < part_below) {
+            all[n++] = (struct truth){
+                .id = i, .distance = index_distance(DISTANCE_L2, query, vectors[i], DIM)};
+        }
+    }
+    qsort(all, n, sizeof(all[0]), compare_truth);
+    buf_reset(out);
+    for (size_t i = 0; i < limit && i < n; i++) {
+        buf_printf(out, "%d\n", all[i].id);
+    }
+    buf_u8(out, 0);
+}
+
+static size_t count_common(const char *a, const char *b)
+{
+    size_t n = 0;
+    for (const char *line = a; *line != 0; line = strchr(line, '\n') + 1) {
+        char wanted[32];
+        size_t bytes = (size_t)(strchr(line, '\n') - line) + 1;
+        snprintf(wanted, sizeof(wanted), "\n%.*s", (int)bytes, line);
+        n += strncmp(b, wanted + 1, bytes) == 0 || strstr(b, wanted) != NULL ? 1 : 0;
+    }
+    return n;
+}
+
+static void a_filtered_search_returns_limit_rows_whenever_that_many_match(void **state)
+{
+    struct client *c = setup_rows(state);
+    struct buf truth;
+    buf_init(&truth, MEM_GENERAL, 1 << 20);
+    static const int parts[] = {100, 50, 10, 2, 1};
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        char text[256];
+        snprintf(text, sizeof(text), "SEARCH id FROM v NEAR %s WHERE part < %d LIMIT 30",
+                 query_text, parts[i]);
+        expect_ok(c, text);
+        assert_int_equal(c->n_rows, 30);
+        find_truth(parts[i], 30, &truth);
+        assert_true(count_common(rows_text(c), (const char *)truth.data) >= 28);
+    }
+    buf_fini(&truth);
+}
+
+static void fewer_matches_than_limit_all_come_and_exactly(void **state)
+{
+    struct client *c = setup_rows(state);
+    struct buf truth;
+    char text[256];
+    buf_init(&truth, MEM_GENERAL, 1 << 20);
+    snprintf(text, sizeof(text), "SEARCH id FROM v NEAR %s WHERE part < 1 LIMIT 100", query_text);
+    find_truth(1, 100, &truth);
+    expect_rows(c, text, (const char *)truth.data);
+    assert_int_equal(c->n_rows, 40);
+    snprintf(text, sizeof(text), "SEARCH id FROM v NEAR %s WHERE part > 500 LIMIT 5", query_text);
+    expect_rows(c, text, "");
+    buf_fini(&truth);
+}
+
+static void exact_search_equals_the_truth_with_and_without_where(void **state)
+{
+    struct client *c = setup_rows(state);
+    struct buf truth;
+    char text[256];
+    buf_init(&truth, MEM_GENERAL, 1 << 20);
+    snprintf(text, sizeof(text), "SEARCH id FROM v NEAR %s LIMIT 200 WITH (exact = on)",
+             query_text);
+    find_truth(100, 200, &truth);
+    expect_rows(c, text, (const char *)truth.data);
+    snprintf(text, sizeof(text),
+             "SEARCH id FROM v NEAR %s WHERE part < 30 LIMIT 200 WITH (exact = on)", query_text);
+    find_truth(30, 200, &truth);
+    expect_rows(c, text, (const char *)truth.data);
+    buf_fini(&truth);
+}
+
+static void expect_plan(struct client *c, const char *where, const char *plan)
+{
+    char text[512], wanted[64];
+    snprintf(text, sizeof(text), "EXPLAIN ANALYZE SEARCH id FROM v NEAR %s %s", query_text, where);
+    snprintf(wanted, sizeof(wanted), "Plan: %s\n", plan);
+    expect_ok(c, text);
+    if (strstr(rows_text(c), wanted) == NULL) {
+        fail_msg("%s: not %s but\n%s", where, plan, rows_text(c));
+    }
+}
+
+static void explain_names_the_way_that_was_chosen(void **state)
+{
+    struct client *c = setup_rows(state);
+    expect_plan(c, "LIMIT 10", "walk");
+    expect_plan(c, "WHERE part < 90 LIMIT 10 WITH (ef = 20)", "filtered walk");
+    expect_plan(c, "WHERE part = 1 LIMIT 10", "exact over the matches");
+    expect_plan(c, "WHERE id IN (1, 2, 3) LIMIT 10", "exact over the matches");
+    expect_plan(c, "LIMIT 10 WITH (exact = on)", "exact scan");
+    assert_non_null(strstr(rows_text(c), "Distances: 4000\n"));
+    assert_non_null(strstr(rows_text(c), "  exact: on (statement)\n"));
+    assert_non_null(strstr(rows_text(c), "  recall: 0.95 (built-in)\n"));
+    assert_non_null(strstr(rows_text(c), "Rows given: 10\n"));
+}
+
+static void explain_as_json_is_json(void **state)
+{
+    struct client *c = setup_rows(state);
+    char text[256];
+    snprintf(text, sizeof(text),
+             "EXPLAIN (FORMAT JSON) SEARCH id FROM v NEAR %s WHERE part < 50 AND id <> 3 LIMIT 5",
+             query_text);
+    expect_ok(c, text);
+    assert_int_equal(c->n_rows, 1);
+    const char *json = rows_text(c);
+    assert_true(json_is_valid(json, strlen(json) - 1));
+    assert_non_null(strstr(json, "\"recall\": {\"value\": \"0.95\", \"origin\": \"built-in\"}"));
+}
+
+static void an_ef_that_is_set_is_used_and_shown(void **state)
+{
+    struct client *c = setup_rows(state);
+    char text[256];
+    snprintf(text, sizeof(text), "SET ef = 77; EXPLAIN SEARCH id FROM v NEAR %s LIMIT 5",
+             query_text);
+    expect_ok(c, text);
+    assert_non_null(strstr(rows_text(c), "ef: 77\nef from: the policy ef\n"));
+}
+
+static void equal_distances_come_in_the_order_of_their_keys(void **state)
+{
+    struct client *c = &((struct fixture *)*state)->client;
+    expect_ok(c, "CREATE COLLECTION t (id TEXT PRIMARY KEY, e VECTOR(2) METRIC L2)");
+    expect_ok(c,
+              "INSERT INTO t VALUES ('z', [1, 0]), ('m', [0, 1]), ('a', [-1, 0]), ('n', [5, 5])");
+    expect_rows(c, "SEARCH id, distance FROM t NEAR [0, 0] LIMIT 3", "a|1\nm|1\nz|1\n");
+    expect_rows(c, "SEARCH id FROM t NEAR [0, 0] LIMIT 3 WITH (exact = on)", "a\nm\nz\n");
+}
+
+static void rows_without_a_vector_are_not_found_and_do_not_count(void **state)
+{
+    struct client *c = &((struct fixture *)*state)->client;
+    expect_ok(c, "CREATE COLLECTION t (id INT PRIMARY KEY, e VECTOR(2) METRIC L2)");
+    expect_ok(c, "INSERT INTO t VALUES (1, [1, 0]), (2, NULL), (3, [3, 0])");
+    expect_rows(c, "SEARCH id FROM t NEAR [0, 0] LIMIT 10", "1\n3\n");
+    expect_rows(c, "SEARCH id FROM t NEAR [0, 0] WHERE id > 0 LIMIT 10", "1\n3\n");
+    expect_error(c, "SEARCH id FROM t NEAR KEY 2 LIMIT 1", ERR_UNKNOWN_KEY);
+    expect_error(c, "SEARCH id FROM t NEAR KEY 9 LIMIT 1", ERR_UNKNOWN_KEY);
+    assert_non_null(strstr(c->err.message, "\"9\""));
+}
+
+static void flat_collections_scan_exactly(void **state)
+{
+    struct client *c = &((struct fixture *)*state)->client;
+    expect_ok(c, "CREATE COLLECTION f (id INT PRIMARY KEY, e VECTOR(2)) WITH (index = flat)");
+    expect_ok(c, "INSERT INTO f VALUES (1, [1, 0]), (2, [2, 0])");
+    expect_ok(c, "EXPLAIN SEARCH id FROM f NEAR [0, 0] LIMIT 1");
+    assert_non_null(strstr(rows_text(c), "Plan: exact scan\n"));
+    expect_rows(c, "SEARCH id FROM f NEAR [0, 0] LIMIT 1", "1\n");
+}
+
+/* ---- rows that change while they are searched ---- */
+
+struct churn {
+    struct fixture *fixture;
+    _Atomic bool is_stopping;
+};
+
+static void churn_thread(void *arg)
+{
+    struct churn *churn = arg;
+    struct client c;
+    client_init(&c, churn->fixture->db, 2);
+    for (int i = 0; !churn->is_stopping; i++) {
+        char text[128];
+        snprintf(text, sizeof(text), "UPDATE v SET part = part WHERE id = %d", i % N_ROWS);
+        expect_ok(&c, text);
+    }
+    client_fini(&c);
+}
+
+static void searches_keep_their_row_count_while_every_row_is_rewritten(void **state)
+{
+    struct client *c = setup_rows(state);
+    struct churn churn = {.fixture = *state};
+    struct thread thread;
+    struct err err;
+    char text[256];
+    assert_int_equal(thread_start(&thread, "churn", churn_thread, &churn, &err), ERR_OK);
+    for (int i = 0; i < 60; i++) {
+        snprintf(text, sizeof(text), "SEARCH id, part FROM v NEAR %s LIMIT 50", query_text);
+        expect_ok(c, text);
+        assert_int_equal(c->n_rows, 50);
+        snprintf(text, sizeof(text), "SEARCH id FROM v NEAR %s WHERE part < 90 LIMIT 50",
+                 query_text);
+        expect_ok(c, text);
+        assert_int_equal(c->n_rows, 50);
+    }
+    churn.is_stopping = true;
+    thread_join(&thread);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_filtered_search_returns_limit_rows_whenever_that_many_match),
+        TEST(fewer_matches_than_limit_all_come_and_exactly),
+        TEST(exact_search_equals_the_truth_with_and_without_where),
+        TEST(explain_names_the_way_that_was_chosen),
+        TEST(explain_as_json_is_json),
+        TEST(an_ef_that_is_set_is_used_and_shown),
+        TEST(equal_distances_come_in_the_order_of_their_keys),
+        TEST(rows_without_a_vector_are_not_found_and_do_not_count),
+        TEST(flat_collections_scan_exactly),
+        TEST(searches_keep_their_row_count_while_every_row_is_rewritten),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
