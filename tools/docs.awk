@@ -5,7 +5,8 @@
 #
 # A page holds, in the comments of its own language, a line with "BEGIN GENERATED <part>" and one
 # with "END GENERATED"; what stands between them is replaced.  The parts: messages types errors
-# policies policies-man policies-conf metrics memory faults keywords shard-commands pd-commands views.
+# policies policies-man policies-conf metrics memory faults keywords shard-commands pd-commands
+# views.
 
 # ---- the tables ----
 
