@@ -3,7 +3,9 @@ SHARD_TEST_LIBS = $(SHARD_LIBS) $(CMOCKA_LIBS)
 SHARD_FIXTURE = test/unit/shard/fixture.c test/unit/shard/fixture.h
 shard_tests = \
     test/unit/shard/test_codecs \
+    test/unit/shard/test_faults \
     test/unit/shard/test_recovery \
+    test/unit/shard/test_search \
     test/unit/shard/test_views \
     test/unit/shard/test_writes
 check_PROGRAMS += $(shard_tests)
@@ -11,12 +13,18 @@ TESTS += $(shard_tests)
 test_unit_shard_test_codecs_SOURCES = test/unit/shard/test_codecs.c
 test_unit_shard_test_codecs_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_codecs_LDADD = $(SHARD_TEST_LIBS)
+test_unit_shard_test_faults_SOURCES = test/unit/shard/test_faults.c $(SHARD_FIXTURE)
+test_unit_shard_test_faults_CFLAGS = $(TEST_CFLAGS)
+test_unit_shard_test_faults_LDADD = $(SHARD_TEST_LIBS)
+test_unit_shard_test_recovery_SOURCES = test/unit/shard/test_recovery.c $(SHARD_FIXTURE)
+test_unit_shard_test_recovery_CFLAGS = $(TEST_CFLAGS)
+test_unit_shard_test_recovery_LDADD = $(SHARD_TEST_LIBS)
+test_unit_shard_test_search_SOURCES = test/unit/shard/test_search.c $(SHARD_FIXTURE)
+test_unit_shard_test_search_CFLAGS = $(TEST_CFLAGS)
+test_unit_shard_test_search_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_views_SOURCES = test/unit/shard/test_views.c $(SHARD_FIXTURE)
 test_unit_shard_test_views_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_views_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_writes_SOURCES = test/unit/shard/test_writes.c $(SHARD_FIXTURE)
 test_unit_shard_test_writes_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_writes_LDADD = $(SHARD_TEST_LIBS)
-test_unit_shard_test_recovery_SOURCES = test/unit/shard/test_recovery.c $(SHARD_FIXTURE)
-test_unit_shard_test_recovery_CFLAGS = $(TEST_CFLAGS)
-test_unit_shard_test_recovery_LDADD = $(SHARD_TEST_LIBS)

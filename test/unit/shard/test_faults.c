@@ -1,0 +1,299 @@
+/* The disk fills up, a write fails, memory runs out, the process dies half way: an error with a
+ * code, reads go on, writes come back, nothing that was acknowledged is lost. */
+#include "fixture.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shard/shard_int.h"
+
+enum { FOR_EVER = 1 << 30 };
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    fixture_init(f);
+    fixture_policy(f, "flush_interval", "20ms");
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    fixture_fini(f);
+    free(f);
+    return 0;
+}
+
+static void need_faults(void)
+{
+    if (!fault_is_built()) {
+        skip();
+    }
+}
+
+static void wait_for_state(struct fixture *f, const char *state)
+{
+    struct shard_figures figures;
+    uint64_t deadline_us = clock_micros() + 20000000;
+    do {
+        assert_true(clock_micros() < deadline_us);
+        clock_sleep_micros(1000);
+        shard_figures(f->shard, &figures);
+    } while (strcmp(figures.state, state) != 0);
+}
+
+static void reads_go_on_and_writes_come_back_after_a_full_disk(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    char title[60000];
+    need_faults();
+    fixture_policy(f, "unflushed_max", "1MiB");
+    fixture_start(f);
+    insert_rows(f, 1, 11, 10);
+    fault_arm(FAULT_SHARD_FLUSH_FULL, 1, FOR_EVER);
+    memset(title, 'x', sizeof(title) - 1);
+    title[sizeof(title) - 1] = '\0';
+    uint64_t i = 100;
+    enum errcode code = ERR_OK;
+    for (; i < 200 && code == ERR_OK; i++) {
+        code = write_row(f, SHARD_INSERT, i, i, title, 1, &err);
+        if (i == 100) {
+            wait_for_state(f, "disk full");
+        }
+    }
+    assert_int_equal(code, ERR_DISK_FULL);
+    assert_true(i > 110); /* Until unflushed_max is reached they are taken. */
+    assert_true(err.hint[0] != '\0');
+    float distance;
+    assert_true(nearest(f, 5, &distance) > 0);
+    uint64_t rows = count_rows(f);
+    assert_int_equal(rows, 10 + i - 1 - 100);
+    fault_disarm_all();
+    wait_for_state(f, "serving");
+    uint64_t deadline_us = clock_micros() + 10000000;
+    do {
+        assert_true(clock_micros() < deadline_us);
+        code = write_row(f, SHARD_INSERT, 300, 300, "after", 1, &err);
+    } while (code == ERR_DISK_FULL);
+    assert_int_equal(code, ERR_OK);
+    fixture_stop(f);
+    fixture_start(f);
+    assert_int_equal(count_rows(f), rows + 1);
+}
+
+static void a_failed_flush_is_tried_again_and_loses_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    need_faults();
+    fixture_policy(f, "flush_interval", "1h");
+    fixture_start(f);
+    for (uint64_t round = 0; round < 4; round++) {
+        insert_rows(f, 1 + round * 10, 11 + round * 10, 3);
+        fault_arm(FAULT_SHARD_FLUSH, 1, 1);
+        assert_int_equal(shard_flush(f->shard, &err), ERR_IO);
+        assert_int_equal(count_rows(f), 10 + round * 10);
+        insert_rows(f, 1001 + round * 10, 1003 + round * 10, 3);
+        assert_int_equal(delete_row(f, 1001 + round * 10, &err), ERR_OK);
+        assert_int_equal(delete_row(f, 1002 + round * 10, &err), ERR_OK);
+        assert_int_equal(shard_flush(f->shard, &err), ERR_OK); /* The one that had failed. */
+        assert_int_equal(shard_flush(f->shard, &err), ERR_OK);
+        assert_int_equal(count_rows(f), 10 + round * 10);
+    }
+    uint64_t content = content_hash(f);
+    fixture_stop(f);
+    fixture_start(f);
+    assert_int_equal(content_hash(f), content);
+}
+
+static void a_checkpoint_that_fails_leaves_the_old_one_in_force(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    static const enum fault_point points[] = {FAULT_CHECKPOINT_WRITE, FAULT_CHECKPOINT_RENAME,
+                                              FAULT_SHARD_FLUSH};
+    need_faults();
+    fixture_policy(f, "flush_interval", "1h");
+    for (size_t i = 0; i < COUNT_OF(points); i++) {
+        fixture_start(f);
+        insert_rows(f, 1 + 100 * i, 101 + 100 * i, 10);
+        wait_until_linked(f);
+        fault_arm(points[i], 1, FOR_EVER);
+        assert_int_equal(shard_checkpoint(f->shard, NULL, NULL, &err), ERR_IO);
+        fixture_stop(f); /* Cannot write one either. */
+        fault_disarm_all();
+        fixture_start(f);
+        assert_int_equal(metric_value(METRIC_index_rebuilds), 0);
+        assert_int_equal(count_rows(f), 100 * (i + 1));
+        wait_until_linked(f);
+        assert_int_equal(shard_checkpoint(f->shard, NULL, NULL, &err), ERR_OK);
+        fixture_stop(f);
+    }
+}
+
+/* Writes until it dies; tells the parent of each row that was acknowledged. */
+static uint64_t write_until_dead(struct fixture *f, enum fault_point point, uint64_t first)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        fixture_start(f);
+        fault_arm(point, 2, 1);
+        for (uint64_t i = first;; i++) {
+            struct err err = {0};
+            if (write_row(f, SHARD_INSERT, i, i, "t", (int64_t)i, &err) != ERR_OK ||
+                write(ends[1], &i, sizeof(i)) != (ssize_t)sizeof(i)) {
+                _exit(1);
+            }
+            if (i % 16 == 0 && point == FAULT_CRASH_IN_CHECKPOINT &&
+                shard_checkpoint(f->shard, NULL, NULL, &err) != ERR_OK) {
+                _exit(2);
+            }
+        }
+    }
+    (void)close(ends[1]);
+    uint64_t last = first - 1;
+    uint64_t i;
+    while (read(ends[0], &i, sizeof(i)) == (ssize_t)sizeof(i)) {
+        last = i;
+    }
+    (void)close(ends[0]);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    return last;
+}
+
+static void a_crash_at_any_point_loses_no_acknowledged_row(void **state)
+{
+    struct fixture *f = *state;
+    static const enum fault_point points[] = {FAULT_CRASH_AFTER_LOG, FAULT_CRASH_BEFORE_FLUSH,
+                                              FAULT_CRASH_AFTER_FLUSH, FAULT_CRASH_IN_CHECKPOINT};
+    uint64_t first = 1;
+    need_faults();
+    for (size_t n = 0; n < 3 * COUNT_OF(points); n++) {
+        uint64_t last = write_until_dead(f, points[n % COUNT_OF(points)], first);
+        fixture_start(f);
+        for (uint64_t i = 1; i <= last; i++) {
+            struct seen seen;
+            float distance;
+            assert_true(see_row(f, i, &seen));
+            assert_int_equal(nearest(f, i, &distance), seen.number);
+        }
+        /* One more may have been durable without being acknowledged. */
+        uint64_t rows = count_rows(f);
+        assert_true(rows == last || rows == last + 1);
+        assert_int_equal(metric_value(METRIC_index_rebuilds), 0);
+        first = rows + 1;
+        fixture_stop(f);
+    }
+}
+
+/* ---- the n-th allocation ---- */
+
+/* Every kind of work once.  What fails must say that memory ran out. */
+static void do_everything(struct fixture *f)
+{
+    static const uint64_t all[4] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    struct err err = {0};
+    float vector[DIM];
+    make_vector(7, vector);
+    struct value values[N_COLUMNS] = {value_cstr("new"), value_vector(vector, DIM),
+                                      value_cstr("t"), value_int(1)};
+    struct shard_command *command = shard_command_new(&f->schema, &err);
+    enum errcode code = command == NULL ? err.code : ERR_OK;
+    if (code == ERR_OK) {
+        code = shard_command_add(command, SHARD_UPSERT, values, all, 0, &err);
+        if (code == ERR_OK) {
+            code = send_command(f, command, ACK_VISIBLE, NULL, &err);
+        } else {
+            shard_command_free(command);
+        }
+    }
+    assert_true(code == ERR_OK || code == ERR_OUT_OF_MEMORY);
+    struct shard_view *view;
+    code = shard_view_open(f->shard, &view, &err);
+    assert_true(code == ERR_OK || code == ERR_OUT_OF_MEMORY);
+    if (code == ERR_OK) {
+        shard_view_close(view);
+    }
+    code = shard_flush(f->shard, &err);
+    assert_true(code == ERR_OK || code == ERR_OUT_OF_MEMORY);
+    code = shard_checkpoint(f->shard, NULL, NULL, &err);
+    assert_true(code == ERR_OK || code == ERR_OUT_OF_MEMORY);
+}
+
+static void the_nth_allocation_fails_with_an_error_and_harms_nothing(void **state)
+{
+    struct fixture *f = *state;
+    need_faults();
+    fixture_policy(f, "flush_interval", "1h");
+    fixture_start(f);
+    insert_rows(f, 1, 51, 10);
+    log_set_level(LOG_ERROR + 1);
+    for (uint64_t nth = 1; nth <= 120; nth++) {
+        fault_arm(FAULT_MALLOC, nth, 1);
+        do_everything(f);
+        fault_disarm_all();
+        struct err err = {0};
+        assert_int_equal(shard_flush(f->shard, &err), ERR_OK);
+        assert_true(count_rows(f) >= 50 && count_rows(f) <= 51);
+    }
+    log_set_level(LOG_INFO);
+    fixture_stop(f);
+    fixture_start(f);
+    assert_int_equal(count_rows(f), 51);
+}
+
+static void opening_fails_cleanly_at_the_nth_allocation(void **state)
+{
+    struct fixture *f = *state;
+    need_faults();
+    fixture_start(f);
+    insert_rows(f, 1, 51, 10);
+    fixture_stop(f);
+    log_set_level(LOG_ERROR + 1);
+    bool is_open = false;
+    for (uint64_t nth = 1; nth < 2000 && !is_open; nth++) {
+        struct err err = {0};
+        fault_arm(FAULT_MALLOC, nth, 1);
+        enum errcode code = fixture_try_start(f, &err);
+        is_open = fault_calls(FAULT_MALLOC) < nth;
+        fault_disarm_all();
+        assert_true(code == ERR_OK || code == ERR_OUT_OF_MEMORY);
+        if (code == ERR_OK) {
+            assert_int_equal(count_rows(f), 50);
+            fixture_stop(f);
+        }
+    }
+    log_set_level(LOG_INFO);
+    assert_true(is_open);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(reads_go_on_and_writes_come_back_after_a_full_disk, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_failed_flush_is_tried_again_and_loses_nothing, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_checkpoint_that_fails_leaves_the_old_one_in_force, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_crash_at_any_point_loses_no_acknowledged_row, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            the_nth_allocation_fails_with_an_error_and_harms_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(opening_fails_cleanly_at_the_nth_allocation, set_up,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

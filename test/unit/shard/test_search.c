@@ -1,0 +1,247 @@
+/* Searches through the shard: recall, what they do when the graph is behind, calibration. */
+#include "fixture.h"
+
+#include <stdlib.h>
+
+#include "shard/shard_int.h"
+
+enum {
+    ROWS = 3000,
+    QUERIES = 100,
+    K = 10,
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    fixture_init(f);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    fixture_fini(f);
+    free(f);
+    return 0;
+}
+
+static enum errcode search(struct fixture *f, const float *query, struct shard_search *s,
+                           struct index_hit hits[K], size_t *n, struct err *err)
+{
+    struct index_work work = {0};
+    s->column = EMBEDDING;
+    s->index.query = query;
+    s->index.k = K;
+    return shard_search(f->shard, s, hits, n, &work, err);
+}
+
+static double measure_recall(struct fixture *f, size_t ef)
+{
+    size_t n_found = 0;
+    for (uint64_t q = 0; q < QUERIES; q++) {
+        float query[DIM];
+        struct index_hit exact[K];
+        struct index_hit walked[K];
+        size_t n_exact;
+        size_t n_walked;
+        struct err err = {0};
+        struct shard_search s = {.index = {.plan = INDEX_EXACT}, .index_lag_max = ROWS};
+        make_vector(1000000 + q, query);
+        assert_int_equal(search(f, query, &s, exact, &n_exact, &err), ERR_OK);
+        s.index.plan = INDEX_WALK;
+        s.index.ef = ef;
+        assert_int_equal(search(f, query, &s, walked, &n_walked, &err), ERR_OK);
+        assert_int_equal(n_exact, K);
+        assert_int_equal(n_walked, K);
+        for (size_t i = 0; i < K; i++) {
+            for (size_t j = 0; j < K; j++) {
+                n_found += exact[i].row == walked[j].row;
+            }
+        }
+    }
+    return (double)n_found / (QUERIES * K);
+}
+
+static void a_walk_reaches_its_recall_floor_before_and_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    fixture_start(f);
+    insert_rows(f, 1, ROWS + 1, 100);
+    for (uint64_t i = 1; i < ROWS; i += 5) {
+        assert_int_equal(delete_row(f, i, &err), ERR_OK);
+    }
+    wait_until_linked(f);
+    double before = measure_recall(f, 64);
+    assert_true(before >= 0.95);
+    fixture_stop(f);
+    fixture_start(f);
+    assert_true(measure_recall(f, 64) == before);
+}
+
+/* Nobody links while the lock is held, so the graph stays behind. */
+static void hold_graph_back(struct fixture *f) NO_THREAD_ANALYSIS
+{
+    fixture_policy(f, "index_mode", "async");
+    mutex_lock(&f->shard->vectors[0].advance);
+    insert_rows(f, 1, 101, 10);
+}
+
+static void let_graph_go(struct fixture *f) NO_THREAD_ANALYSIS
+{
+    mutex_unlock(&f->shard->vectors[0].advance);
+}
+
+static void a_row_is_found_as_soon_as_it_is_acknowledged_though_the_graph_is_behind(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    hold_graph_back(f);
+    for (uint64_t i = 1; i <= 100; i++) {
+        struct seen seen;
+        float distance;
+        assert_true(see_row(f, i, &seen));
+        assert_int_equal(nearest(f, i, &distance), seen.number);
+    }
+    struct shard_figures figures;
+    shard_figures(f->shard, &figures);
+    assert_int_equal(figures.index_lag, 100);
+    let_graph_go(f);
+}
+
+static void on_lag_is_obeyed_beyond_index_lag(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    struct index_hit hits[K];
+    size_t n;
+    float query[DIM];
+    make_vector(1, query);
+    fixture_start(f);
+    hold_graph_back(f);
+    struct shard_search s = {.index = {.plan = INDEX_WALK, .ef = 50}, .index_lag_max = 99};
+    s.on_lag = ON_LAG_FAIL;
+    assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_INDEX_LAG);
+    assert_non_null(strstr(err.message, "100 rows"));
+    s.index_lag_max = 100;
+    assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_OK);
+    s.index_lag_max = 99;
+    s.on_lag = ON_LAG_SCAN;
+    assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_OK);
+    assert_int_equal(n, K);
+    s.on_lag = ON_LAG_WAIT;
+    s.deadline_us = clock_micros() + 30000;
+    assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_TIMEOUT);
+    let_graph_go(f);
+    s.index_lag_max = 0;
+    s.deadline_us = clock_micros() + 60000000;
+    assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_OK);
+    assert_int_equal(n, K);
+}
+
+static bool always(void *arg)
+{
+    (void)arg;
+    return true;
+}
+
+static void a_search_that_waits_for_the_graph_can_be_canceled(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    struct index_hit hits[K];
+    size_t n;
+    float query[DIM];
+    make_vector(1, query);
+    fixture_start(f);
+    hold_graph_back(f);
+    struct shard_search s = {.index = {.plan = INDEX_WALK, .ef = 50, .is_canceled = always},
+                             .on_lag = ON_LAG_WAIT};
+    assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_CANCELED);
+    let_graph_go(f);
+}
+
+static void an_ack_of_indexed_waits_for_the_graph(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    fixture_policy(f, "index_mode", "async");
+    fixture_start(f);
+    for (uint64_t i = 1; i <= 50; i++) {
+        struct shard_command *command = new_command(f);
+        add_row(command, SHARD_INSERT, i, i, "t", 1);
+        assert_int_equal(send_command(f, command, ACK_INDEXED, NULL, &err), ERR_OK);
+        assert_int_equal(index_pending(f->shard->vectors[0].index), 0);
+    }
+}
+
+static void calibration_finds_an_ef_for_each_recall(void **state)
+{
+    struct fixture *f = *state;
+    bool is_measured;
+    struct shard_recall recall;
+    fixture_start(f);
+    assert_false(shard_recall(f->shard, EMBEDDING, &recall));
+    size_t cautious = shard_ef_for(f->shard, EMBEDDING, 0.95, 10, &is_measured);
+    assert_false(is_measured);
+    insert_rows(f, 1, ROWS + 1, 500);
+    wait_until_linked(f);
+    uint64_t deadline_us = clock_micros() + 60000000;
+    while (!shard_recall(f->shard, EMBEDDING, &recall)) {
+        assert_true(clock_micros() < deadline_us);
+        clock_sleep_micros(10000);
+    }
+    size_t ef_90 = shard_ef_for(f->shard, EMBEDDING, 0.90, 10, &is_measured);
+    assert_true(is_measured);
+    size_t ef_99 = shard_ef_for(f->shard, EMBEDDING, 0.99, 10, &is_measured);
+    assert_true(ef_90 >= 10 && ef_90 <= ef_99);
+    assert_true(shard_ef_for(f->shard, EMBEDDING, 0.95, 10, &is_measured) <= cautious);
+    assert_true(shard_ef_for(f->shard, EMBEDDING, 0.90, 500, &is_measured) >= 500);
+    assert_true(shard_ef_for(f->shard, EMBEDDING, 0.90, 1, &is_measured) >= 1);
+    /* What was promised is held on queries that it has not seen. */
+    assert_true(measure_recall(f, ef_90) >= 0.90);
+    assert_true(measure_recall(f, ef_99) >= 0.985);
+    assert_true(recall.samples > 0);
+    assert_true(recall.measured >= 0.94);
+    assert_true(recall.wall_us > 0);
+}
+
+static void a_flat_collection_is_searched_exactly_and_needs_no_checkpoint(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    struct value flat = value_cstr("flat");
+    assert_int_equal(policy_assign(&f->schema.policies, POLICY_index, LEVEL_COLLECTION, &flat, &err),
+                     ERR_OK);
+    fixture_start(f);
+    insert_rows(f, 1, 501, 50);
+    assert_int_equal(delete_row(f, 7, &err), ERR_OK);
+    assert_true(measure_recall(f, K) == 1);
+    fixture_stop(f);
+    fixture_start(f);
+    assert_true(measure_recall(f, K) == 1);
+    assert_int_equal(metric_value(METRIC_index_rebuilds), 0);
+    assert_int_equal(index_count(f->shard->vectors[0].index), 499);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_walk_reaches_its_recall_floor_before_and_after_a_restart,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_row_is_found_as_soon_as_it_is_acknowledged_though_the_graph_is_behind, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(on_lag_is_obeyed_beyond_index_lag, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_search_that_waits_for_the_graph_can_be_canceled, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_ack_of_indexed_waits_for_the_graph, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(calibration_finds_an_ef_for_each_recall, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_flat_collection_is_searched_exactly_and_needs_no_checkpoint, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
