@@ -147,12 +147,28 @@ struct candidate heap_pop(struct pool *heap, const struct slots *slots)
 static _Thread_local struct scratch *of_this_thread;
 static _Atomic unsigned n_threads;
 
+/* For threads that end without index_thread_exit, as those of other folders do. */
+static pthread_key_t at_thread_end;
+static pthread_once_t at_thread_end_once = PTHREAD_ONCE_INIT;
+
+static void free_at_thread_end(void *scratch)
+{
+    CHECK(scratch == of_this_thread);
+    index_thread_exit();
+}
+
+static void make_key(void)
+{
+    CHECK(pthread_key_create(&at_thread_end, free_at_thread_end) == 0);
+}
+
 struct scratch *scratch_get(struct err *err)
 {
     if (of_this_thread == NULL) {
         struct scratch *s = mem_zalloc(MEM_SEARCH, sizeof(*s));
         uint32_t *touched = mem_alloc(MEM_SEARCH, (TOUCHED_MAX + 1) * sizeof(*touched));
-        if (s == NULL || touched == NULL) {
+        (void)pthread_once(&at_thread_end_once, make_key);
+        if (s == NULL || touched == NULL || pthread_setspecific(at_thread_end, s) != 0) {
             mem_free(MEM_SEARCH, s);
             mem_free(MEM_SEARCH, touched);
             err_no_memory(err);
@@ -178,6 +194,7 @@ void index_thread_exit(void)
         pool_fini(&s->frontier);
         mem_free(MEM_SEARCH, s);
         of_this_thread = NULL;
+        (void)pthread_setspecific(at_thread_end, NULL);
     }
 }
 
