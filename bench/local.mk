@@ -1,5 +1,6 @@
 # What bench/ adds to the build.
 EXTRA_DIST += bench/data/make-words100 bench/data/make-sample bench/data/words.js bench/data/truth.c
+EXTRA_PROGRAMS =
 
 # The index against hnswlib: make bench-index [BENCH_WORDS=DIRECTORY].  Both sides are compiled with
 # BENCH_FLAGS; ROWS, QUERIES and REPEATS make a shorter run.
@@ -9,7 +10,7 @@ BENCH_INDEX_SOURCES = bench/index_vs_hnswlib.c bench/peer.h bench/peer_hnswlib.c
 EXTRA_DIST += $(BENCH_INDEX_SOURCES)
 .PHONY: bench-index
 if HAVE_HNSWLIB
-EXTRA_PROGRAMS = bench/index_vs_hnswlib
+EXTRA_PROGRAMS += bench/index_vs_hnswlib
 bench_index_vs_hnswlib_SOURCES = $(BENCH_INDEX_SOURCES) $(src_index_libindex_a_SOURCES)
 # A CFLAGS of its own makes objects of its own: the library keeps the flags of the build.
 bench_index_vs_hnswlib_CFLAGS = $(AM_CFLAGS)
@@ -26,3 +27,9 @@ bench-index:
 	@echo "bench-index needs a C++ compiler and libhnswlib-dev: run tools/deps and configure again" >&2
 	@false
 endif
+
+# make bench/shard: one shard alone.
+EXTRA_PROGRAMS += bench/shard
+bench_shard_SOURCES = bench/shard.c
+bench_shard_LDADD = $(SHARD_LIBS)
+CLEANFILES += bench/shard$(EXEEXT)
