@@ -92,6 +92,9 @@ struct index_search {
     bool (*matches)(void *arg, uint64_t row);
     void *matches_arg;
     size_t filter_visits_max; /* 0 = no bound. */
+    /* Rows at the very place of the query are passed over: neither returned nor walked through, as
+     * if they had not been inserted.  So a stored vector serves as a query from elsewhere. */
+    bool passes_itself_over;
     /* Polled every few thousand distances: true ends the search with CANCELED. */
     bool (*is_canceled)(void *arg);
     void *canceled_arg;

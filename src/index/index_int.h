@@ -362,6 +362,8 @@ struct walk {
     struct index_work *work;
     uint64_t polled_at; /* work->distances at the last question whether to cancel. */
     size_t n_visited;
+    bool passes_over; /* Rows with this key are not seen. */
+    float key_passed_over;
 };
 
 struct walk walk_start(const struct index *index, struct scratch *scratch, const float *query,
@@ -385,6 +387,21 @@ static inline void walk_keys(struct walk *w, const uint32_t *slots, size_t n, fl
 {
     w->index->keys(&w->space, w->query, slots, n, keys);
     w->work->distances += n;
+}
+/* Takes out what the walk does not see; how many are left. */
+static inline size_t walk_pass_over(const struct walk *w, uint32_t *slots, float *keys, size_t n)
+{
+    if (!w->passes_over) {
+        return n;
+    }
+    size_t n_left = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (keys[i] < w->key_passed_over || keys[i] > w->key_passed_over) {
+            slots[n_left] = slots[i];
+            keys[n_left++] = keys[i];
+        }
+    }
+    return n_left;
 }
 
 /* ---- building (select.c, link.c, unlink.c) ---- */

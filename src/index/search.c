@@ -20,7 +20,8 @@ static void batch_flush(struct walk *w, struct batch *batch, struct pool *neares
 {
     float keys[BATCH];
     walk_keys(w, batch->slots, batch->n, keys);
-    for (size_t i = 0; i < batch->n; i++) {
+    size_t n = walk_pass_over(w, batch->slots, keys, batch->n);
+    for (size_t i = 0; i < n; i++) {
         struct candidate c = {.key = keys[i], .slot = batch->slots[i]};
         if (pool_wants(nearest, c.key) && walk_may_return(w, c.slot)) {
             pool_add(nearest, &w->index->slots, c);

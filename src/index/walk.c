@@ -11,7 +11,7 @@
 struct walk walk_start(const struct index *index, struct scratch *scratch, const float *query,
                        const struct index_search *search, struct index_work *work)
 {
-    return (struct walk){
+    struct walk w = {
         .index = index,
         .space = space_of(index),
         .scratch = scratch,
@@ -19,7 +19,15 @@ struct walk walk_start(const struct index *index, struct scratch *scratch, const
         .search = search,
         .work = work,
         .polled_at = work->distances,
+        .passes_over = search != NULL && search->passes_itself_over,
     };
+    if (w.passes_over) {
+        /* Equal pairs have equal keys, so this is the key of every row at the query's place. */
+        uint32_t first = 0;
+        struct space itself = {.vectors = query, .stride = w.space.stride, .dim = w.space.dim};
+        index->keys(&itself, query, &first, 1, &w.key_passed_over);
+    }
+    return w;
 }
 
 struct candidate walk_candidate(struct walk *w, uint32_t slot)
@@ -61,6 +69,7 @@ struct candidate walk_descend(struct walk *w, struct candidate at, unsigned from
             float keys[LINKS_MAX];
             size_t n = links_copy(slots, at.slot, layer, links);
             walk_keys(w, links, n, keys);
+            n = walk_pass_over(w, links, keys, n);
             w->work->hops++;
             is_nearer = false;
             for (size_t i = 0; i < n; i++) {
@@ -137,6 +146,7 @@ enum errcode walk_layer(struct walk *w, unsigned layer, const struct candidate *
             prefetch_links(slots, near->items[at + 1].slot & ~EXPANDED, layer);
         }
         walk_keys(w, links, n, keys);
+        n = walk_pass_over(w, links, keys, n);
         size_t next = at + 1;
         for (size_t i = 0; i < n; i++) {
             if (pool_wants(near, keys[i])) {
@@ -198,6 +208,7 @@ enum errcode walk_matching(struct walk *w, struct candidate start, size_t n_want
         float keys[LINKS_MAX];
         size_t n = gather(w, c.slot, 0, links);
         walk_keys(w, links, n, keys);
+        n = walk_pass_over(w, links, keys, n);
         for (size_t i = 0; i < n; i++) {
             if (!take_note(w, (struct candidate){.key = keys[i], .slot = links[i]})) {
                 return err_no_memory(err);
