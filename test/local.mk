@@ -26,4 +26,5 @@ check-local:
 	@echo "cmocka is missing: run tools/deps and configure again"; exit 1
 endif
 
+include test/crash/local.mk
 include test/fuzz/local.mk
