@@ -58,3 +58,4 @@ BENCH_LIBS = src/client/libbench.la $(CLIENT_LIBS)
 src_client_vbench_SOURCES = \
     src/client/bench/load.c src/client/bench/main.c src/client/bench/run.c
 src_client_vbench_LDADD = $(BENCH_LIBS)
+dist_man_MANS += doc/man/vsql.1 doc/man/vbench.1 doc/man/libvclient.3

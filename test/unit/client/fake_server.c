@@ -107,6 +107,15 @@ struct wire_frame fake_expect(struct fake *fake, enum wire_type type)
     return frame;
 }
 
+struct wire_frame fake_expect_any(struct fake *fake)
+{
+    struct wire_frame frame = {.type = WIRE_TERMINATE};
+    if (!next_frame(fake, &frame)) {
+        frame.type = WIRE_TERMINATE;
+    }
+    return frame;
+}
+
 void fake_expect_end(struct fake *fake)
 {
     struct wire_frame frame;

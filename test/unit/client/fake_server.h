@@ -18,8 +18,9 @@ const char *fake_conninfo(const struct fake *fake);
 void fake_accept(struct fake *fake); /* The next connection; closes the last one. */
 void fake_greet(struct fake *fake);  /* accept, STARTUP, AUTH SESSION_KEY READY */
 struct wire_frame fake_expect(struct fake *fake, enum wire_type type);
-void fake_expect_end(struct fake *fake); /* TERMINATE or the end of the stream. */
-struct buf *fake_out(struct fake *fake); /* Frames to be sent are appended here. */
+struct wire_frame fake_expect_any(struct fake *fake); /* TERMINATE at the end of the stream. */
+void fake_expect_end(struct fake *fake);              /* TERMINATE or the end of the stream. */
+struct buf *fake_out(struct fake *fake);              /* Frames to be sent are appended here. */
 void fake_send(struct fake *fake);
 void fake_send_error(struct fake *fake, enum errcode code, const char *message);
 void fake_send_ready(struct fake *fake);

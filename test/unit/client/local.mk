@@ -1,6 +1,7 @@
 # Unit tests of src/client: test_NAME.c, added to check_PROGRAMS and TESTS.
 CLIENT_TESTS = test/unit/client/test_bench test/unit/client/test_conninfo \
-    test/unit/client/test_exec test/unit/client/test_pipeline test/unit/client/test_shell
+    test/unit/client/test_exec test/unit/client/test_pipeline test/unit/client/test_shell \
+    test/unit/client/test_vsql
 check_PROGRAMS += $(CLIENT_TESTS)
 TESTS += $(CLIENT_TESTS)
 
@@ -22,3 +23,8 @@ test_unit_client_test_shell_LDADD = $(SHELL_LIBS) $(CMOCKA_LIBS)
 
 test_unit_client_test_bench_CFLAGS = $(TEST_CFLAGS)
 test_unit_client_test_bench_LDADD = $(BENCH_LIBS) $(CMOCKA_LIBS)
+
+# Runs src/client/vsql of the build.
+test_unit_client_test_vsql_SOURCES = test/unit/client/test_vsql.c $(FAKE_SERVER)
+test_unit_client_test_vsql_CFLAGS = $(TEST_CFLAGS)
+test_unit_client_test_vsql_LDADD = $(CLIENT_LIBS) $(CMOCKA_LIBS)

@@ -1,0 +1,178 @@
+/* The program vsql as a script meets it: output, exit codes, COPY, against a scripted server. */
+#include "client/vclient.h"
+
+#include "fake_server.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* The text of a QUERY names what is to be answered. */
+static bool is_asked(const struct wire_frame *query, const char *word)
+{
+    struct reader r;
+    struct wire_str text;
+    reader_init(&r, query->payload, query->payload_bytes);
+    return wire_read_text(&r, &text) && text.bytes >= strlen(word) &&
+           memcmp(text.data, word, strlen(word)) == 0;
+}
+
+static void answer_rows(struct fake *fake)
+{
+    static const float vector[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    struct wire_column columns[] = {
+        {{"id", 2}, TYPE_INT, 0}, {{"name", 4}, TYPE_TEXT, 0}, {{"v", 1}, TYPE_VECTOR, 8}};
+    struct value first[] = {value_int(7), value_cstr("a,\"b\""), value_vector(vector, 8)};
+    struct value second[] = {value_int(10), value_null(), value_null()};
+    wire_write_columns(fake_out(fake), columns, 3);
+    wire_write_row(fake_out(fake), first, 3);
+    wire_write_row(fake_out(fake), second, 3);
+    wire_write_complete(fake_out(fake), "SELECT", 2);
+}
+
+static void answer_copy(struct fake *fake)
+{
+    static const uint8_t types[] = {TYPE_TEXT, TYPE_VECTOR};
+    uint64_t bytes = 0;
+    wire_write_copy(fake_out(fake), WIRE_COPY_IN, 1, types, 2);
+    fake_send(fake);
+    struct wire_frame frame;
+    while ((frame = fake_expect_any(fake)).type == WIRE_COPY_DATA) {
+        bytes += frame.payload_bytes;
+    }
+    CHECK(frame.type == WIRE_COPY_DONE);
+    wire_write_complete(fake_out(fake), "COPY", bytes);
+}
+
+static void answering_script(struct fake *fake)
+{
+    fake_greet(fake);
+    for (;;) {
+        struct wire_frame frame = fake_expect_any(fake);
+        if (frame.type != WIRE_QUERY) {
+            CHECK(frame.type == WIRE_TERMINATE);
+            return;
+        }
+        if (is_asked(&frame, "rows")) {
+            answer_rows(fake);
+        } else if (is_asked(&frame, "copy") || is_asked(&frame, "COPY")) {
+            answer_copy(fake);
+        } else if (is_asked(&frame, "die")) {
+            return;
+        } else if (is_asked(&frame, "fail")) {
+            fake_send_error(fake, ERR_SYNTAX, "wrong");
+        } else {
+            wire_write_complete(fake_out(fake), "OK", 0);
+        }
+        fake_send_ready(fake);
+    }
+}
+
+/* Runs vsql with @arguments and @input; its output and exit code against what is expected. */
+static void assert_vsql(const char *arguments, const char *input, int code, const char *expected)
+{
+    struct fake *fake = fake_start(answering_script);
+    char path[] = "/tmp/test_vsql.XXXXXX", command[2048], out[4096];
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, input, strlen(input)), strlen(input));
+    close(fd);
+    snprintf(command, sizeof(command), "src/client/vsql -X -d '%s' %s <%s 2>&1",
+             fake_conninfo(fake), arguments, path);
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    size_t n = fread(out, 1, sizeof(out) - 1, pipe);
+    out[n] = '\0';
+    int status = pclose(pipe);
+    unlink(path);
+    fake_stop(fake);
+    if (strcmp(out, expected) != 0 || !WIFEXITED(status) || WEXITSTATUS(status) != code) {
+        fail_msg("%s\nexit %d, not %d\n%s\nnot\n%s", command, WEXITSTATUS(status), code, out,
+                 expected);
+    }
+}
+
+static void rows_are_shown_in_each_format(void **state)
+{
+    (void)state;
+    assert_vsql("-c rows", "", 0,
+                " id | name  |       v        \n"
+                "----+-------+----------------\n"
+                "  7 | a,\"b\" | [1, 2, 3, … 8]\n"
+                " 10 |       | \n"
+                "(2 rows)\n\n");
+    assert_vsql("-At -c rows", "", 0, "7|a,\"b\"|[1,2,3,4,5,6,7,8]\n10||\n");
+    assert_vsql("-A -F ';' -c rows", "", 0,
+                "id;name;v\n7;a,\"b\";[1,2,3,4,5,6,7,8]\n10;;\n(2 rows)\n");
+    assert_vsql("--csv -c rows", "", 0,
+                "id,name,v\n7,\"a,\"\"b\"\"\",\"[1,2,3,4,5,6,7,8]\"\n10,,\n");
+    assert_vsql("-x -c rows", "", 0,
+                "-[ RECORD 1 ]--------\n"
+                "id   | 7\n"
+                "name | a,\"b\"\n"
+                "v    | [1, 2, 3, … 8]\n"
+                "-[ RECORD 2 ]--------\n"
+                "id   | 10\n"
+                "name | \n"
+                "v    | \n\n");
+    assert_vsql("-c ok", "", 0, "OK\n");
+    assert_vsql("-q -c ok", "", 0, "");
+}
+
+#define WRONG "ERROR:  wrong\nLINE 1: fail\n          ^\nHINT:  a hint\n"
+
+static void exit_codes_say_what_went_wrong(void **state)
+{
+    (void)state;
+    assert_vsql("-c fail", "", 1, WRONG);
+    assert_vsql("", "fail; ok;", 0, WRONG "OK\n");
+    assert_vsql("-v ON_ERROR_STOP=1", "fail; ok;", 3, WRONG);
+    assert_vsql("-v ON_ERROR_STOP=1", "\\nonsense\nok;", 3,
+                "vsql: there is no command \\nonsense; \\? lists them\n");
+    assert_vsql("-f /no/such/file", "", 1, "vsql: /no/such/file: No such file or directory\n");
+    assert_vsql("", "die; ok;", 2,
+                "ERROR:  the server closed the connection unexpectedly\n"
+                "vsql: the connection to the server was lost\n");
+    int status = system("src/client/vsql -X -h 127.0.0.1 -p 1 -c ok >/dev/null 2>&1");
+    assert_int_equal(WEXITSTATUS(status), 2);
+    status = system("src/client/vsql --nonsense >/dev/null 2>&1");
+    assert_int_equal(WEXITSTATUS(status), 1);
+}
+
+static void a_script_may_hold_its_data(void **state)
+{
+    (void)state;
+    assert_vsql("", "copy t from stdin;\nabc\nde\n\\.\nok;\n", 0, "COPY 7\nOK\n");
+    assert_vsql("-c copy", "abcdef", 0, "COPY 6\n");
+    assert_vsql("", "\\copy t from '/no/such' (format csv)\nok;", 0,
+                "vsql: /no/such: No such file or directory\nOK\n");
+    assert_vsql("-v ON_ERROR_STOP=1 -f -", "\\copy t from '/no/such'\nok;", 3,
+                "vsql: /no/such: No such file or directory\n");
+}
+
+static void the_last_statement_needs_no_semicolon(void **state)
+{
+    (void)state;
+    assert_vsql("", "ok;\nok", 0, "OK\nOK\n");
+    assert_vsql("-a", "ok; ok\n;", 0, "ok; ok\nOK\n;\nOK\n");
+    assert_vsql("-v x=ok", ":x; \\echo :x 'y  z'\n\\q\nok;", 0, "OK\nok y  z\n");
+}
+
+int main(void)
+{
+    setenv("HOME", "/nonexistent", 1);
+    setenv("LC_ALL", "C.UTF-8", 1);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_shown_in_each_format),
+        cmocka_unit_test(exit_codes_say_what_went_wrong),
+        cmocka_unit_test(a_script_may_hold_its_data),
+        cmocka_unit_test(the_last_statement_needs_no_semicolon),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
