@@ -33,6 +33,12 @@ struct matrix {
     uint32_t *labels; /* Of .ibin */
 };
 
+struct task {
+    struct matrix base, query, truth;
+    uint32_t n_rows, n_queries;
+    int repeats;
+};
+
 /* The two programs that are measured. */
 struct side {
     const char *name;
@@ -180,19 +186,20 @@ static double recall_of(const uint64_t *found, size_t n_found, const uint32_t *t
     return n_wanted == 0 ? 1 : (double)n_hit / (double)n_wanted;
 }
 
-static void measure(struct side *side, size_t e, int repeat, const struct matrix *query,
-                    const struct matrix *truth, uint32_t n_queries, uint32_t n_rows)
+static void measure(struct side *side, size_t e, int repeat, const struct task *task)
 {
+    const struct matrix *query = &task->query, *truth = &task->truth;
     double recall = 0, seconds = 0;
-    for (uint32_t i = 0; i < n_queries; i++) {
+    for (uint32_t i = 0; i < task->n_queries; i++) {
         uint64_t found[K];
         double start = cpu_seconds();
         size_t n = side->search(side->index, query->floats + (size_t)i * query->dim, efs[e], found);
         seconds += cpu_seconds() - start;
-        recall += recall_of(found, n, truth->labels + (size_t)i * truth->dim, truth->dim, n_rows);
+        recall +=
+            recall_of(found, n, truth->labels + (size_t)i * truth->dim, truth->dim, task->n_rows);
     }
-    side->recall[e] = recall / n_queries;
-    side->seconds[e][repeat] = seconds / n_queries;
+    side->recall[e] = recall / task->n_queries;
+    side->seconds[e][repeat] = seconds / task->n_queries;
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -241,53 +248,67 @@ static void report(struct side *sides, int repeats)
            sides[1].bytes_a_vector, sides[0].bytes_a_vector / sides[1].bytes_a_vector);
 }
 
-int main(int argc, char **argv)
+/* 0 where it is not a number. */
+static uint32_t read_number(const char *text)
+{
+    char *end;
+    unsigned long x = strtoul(text, &end, 10);
+    return *end == '\0' && x <= INT32_MAX ? (uint32_t)x : 0;
+}
+
+static struct task read_task(int argc, char **argv)
 {
     if (argc < 4) {
         fail("wants BASE.fbin QUERY.fbin TRUTH.ibin [ROWS [QUERIES [REPEATS]]]", "usage");
     }
-    struct matrix base = read_matrix(argv[1]), query = read_matrix(argv[2]);
-    struct matrix truth = read_matrix(argv[3]);
-    uint32_t n_rows = argc > 4 ? (uint32_t)atoi(argv[4]) : base.n;
-    uint32_t n_queries = argc > 5 ? (uint32_t)atoi(argv[5]) : query.n;
-    int repeats = argc > 6 ? atoi(argv[6]) : 3;
-    if (n_rows > base.n || n_queries > query.n || n_queries > truth.n || n_rows == 0 ||
-        n_queries == 0 || repeats < 1 || repeats > REPEATS_MAX || base.dim != query.dim) {
+    struct task task = {
+        .base = read_matrix(argv[1]), .query = read_matrix(argv[2]), .truth = read_matrix(argv[3])};
+    task.n_rows = argc > 4 ? read_number(argv[4]) : task.base.n;
+    task.n_queries = argc > 5 ? read_number(argv[5]) : task.query.n;
+    task.repeats = argc > 6 ? (int)read_number(argv[6]) : 3;
+    if (task.n_rows == 0 || task.n_rows > task.base.n || task.n_queries == 0 ||
+        task.n_queries > task.query.n || task.n_queries > task.truth.n || task.repeats < 1 ||
+        task.repeats > REPEATS_MAX || task.base.dim != task.query.dim) {
         fail("is out of bounds", "ROWS, QUERIES or REPEATS");
     }
-    normalise(&base);
-    normalise(&query);
+    normalise(&task.base);
+    normalise(&task.query);
+    return task;
+}
+
+int main(int argc, char **argv)
+{
+    struct task task = read_task(argc, argv);
     CHECK(index_choose_kernel(NULL));
     struct err err;
     struct index_config config = {.kind = INDEX_HNSW,
                                   .distance = DISTANCE_COSINE,
-                                  .dim = base.dim,
+                                  .dim = task.base.dim,
                                   .m = M,
                                   .ef_construction = EF_CONSTRUCTION,
                                   .seed = 1};
-    size_t resident[2] = {0, 0}, before = mem_resident_bytes();
     struct side sides[2] = {{.name = "vectrond", .add = ours_add, .search = ours_search},
                             {.name = "hnswlib", .add = peer_add_all, .search = peer_search_10}};
+    size_t resident[2] = {0, 0}, before = mem_resident_bytes();
     sides[0].index = index_new(&config, &err);
     resident[0] = mem_resident_bytes() - before;
-    sides[1].index = peer_new(base.dim, n_rows, M, EF_CONSTRUCTION);
+    sides[1].index = peer_new(task.base.dim, task.n_rows, M, EF_CONSTRUCTION);
     if (sides[0].index == NULL || sides[1].index == NULL) {
         fail("memory ran out", "index");
     }
-    build(sides, resident, &base, n_rows);
+    build(sides, resident, &task.base, task.n_rows);
     for (int s = 0; s < 2; s++) {
-        sides[s].bytes_a_vector = (double)resident[s] / n_rows;
+        sides[s].bytes_a_vector = (double)resident[s] / task.n_rows;
     }
-    for (int repeat = 0; repeat < repeats; repeat++) {
+    for (int repeat = 0; repeat < task.repeats; repeat++) {
         for (size_t e = 0; e < N_EFS; e++) {
-            for (int s = 0; s < 2; s++) {
-                measure(&sides[s], e, repeat, &query, &truth, n_queries, n_rows);
-            }
+            measure(&sides[0], e, repeat, &task);
+            measure(&sides[1], e, repeat, &task);
         }
     }
-    printf("%u rows x %u, %u queries, kernel %s\n", n_rows, base.dim, n_queries,
+    printf("%u rows x %u, %u queries, kernel %s\n", task.n_rows, task.base.dim, task.n_queries,
            index_kernel_name());
-    report(sides, repeats);
+    report(sides, task.repeats);
     index_free(sides[0].index);
     peer_free(sides[1].index);
     index_thread_exit();

@@ -428,7 +428,7 @@ void edge_added(const struct index *index, unsigned layer, uint32_t from, uint32
 void edge_dropped(const struct index *index, unsigned layer, uint32_t from, uint32_t to);
 
 /* Links the rows of one chunk.  On failure nothing has changed. */
-enum errcode link_chunk(struct index *index, const uint32_t *chunk, size_t n,
+enum errcode link_chunk(struct index *index, const uint32_t *slots, size_t n,
                         const struct index_crew *crew, struct err *err) WARN_UNUSED;
 /* Takes a row out of all lists; the caller then retires the slot.  On failure nothing has changed.
  */

@@ -77,7 +77,7 @@ float distance_of_key(enum distance distance, float key)
 float index_distance(enum distance distance, const float *a, const float *b, uint32_t dim)
 {
     CHECK(dim > 0 && dim <= VECTOR_DIM_MAX);
-    float ready_a[VECTOR_DIM_MAX], ready_b[VECTOR_DIM_MAX], key;
+    float ready_a[VECTOR_DIM_MAX], ready_b[VECTOR_DIM_MAX], key = INFINITY;
     struct err err;
     if (vector_prepare(distance, dim, a, ready_a, &err) != ERR_OK ||
         vector_prepare(distance, dim, b, ready_b, &err) != ERR_OK) {

@@ -79,7 +79,7 @@ INLINE void group_keys(const float *const x[GROUP], const float *query, uint32_t
     }
 }
 
-INLINE void all_keys(const struct space *space, uint32_t dim, bool is_l2, const float *query,
+INLINE void all_keys(const struct space *space, bool is_l2, const float *query,
                      const uint32_t *slots, size_t n, float *keys)
 {
     const float *next[GROUP];
@@ -92,11 +92,11 @@ INLINE void all_keys(const struct space *space, uint32_t dim, bool is_l2, const 
             size_t ahead = at + GROUP + r;
             next[r] = space->vectors + slots[ahead < n ? ahead : n - 1] * space->stride;
             if (ahead < n) {
-                prefetch(next[r], dim);
+                prefetch(next[r], space->dim);
             }
         }
         float group[GROUP];
-        group_keys(x, query, dim, is_l2, group);
+        group_keys(x, query, space->dim, is_l2, group);
         for (size_t r = 0; r < GROUP && at + r < n; r++) {
             keys[at + r] = group[r];
         }
@@ -106,27 +106,35 @@ INLINE void all_keys(const struct space *space, uint32_t dim, bool is_l2, const 
 INLINE void by_dim(const struct space *space, bool is_l2, const float *query, const uint32_t *slots,
                    size_t n, float *keys)
 {
+    /* What is the same number in both lines is a constant to the compiler in the second. */
+    struct space fixed = *space;
     switch (space->dim) {
     case 96:
-        all_keys(space, 96, is_l2, query, slots, n, keys);
+        fixed.dim = 96;
+        all_keys(&fixed, is_l2, query, slots, n, keys);
         break;
     case 100:
-        all_keys(space, 100, is_l2, query, slots, n, keys);
+        fixed.dim = 100;
+        all_keys(&fixed, is_l2, query, slots, n, keys);
         break;
     case 128:
-        all_keys(space, 128, is_l2, query, slots, n, keys);
+        fixed.dim = 128;
+        all_keys(&fixed, is_l2, query, slots, n, keys);
         break;
     case 384:
-        all_keys(space, 384, is_l2, query, slots, n, keys);
+        fixed.dim = 384;
+        all_keys(&fixed, is_l2, query, slots, n, keys);
         break;
     case 512:
-        all_keys(space, 512, is_l2, query, slots, n, keys);
+        fixed.dim = 512;
+        all_keys(&fixed, is_l2, query, slots, n, keys);
         break;
     case 768:
-        all_keys(space, 768, is_l2, query, slots, n, keys);
+        fixed.dim = 768;
+        all_keys(&fixed, is_l2, query, slots, n, keys);
         break;
     default:
-        all_keys(space, space->dim, is_l2, query, slots, n, keys);
+        all_keys(space, is_l2, query, slots, n, keys);
         break;
     }
 }
