@@ -489,27 +489,26 @@ static size_t statement_memory(struct query_session *session)
     return bytes;
 }
 
-static enum errcode parse_own(struct plan *plan, const char *text, size_t bytes, struct stmt **stmt,
-                              size_t *rest, struct err *err)
+static enum errcode parse_own(struct plan *plan, const struct statement_text *text,
+                              struct stmt **stmt, size_t *rest, struct err *err)
 {
     size_t end, unused;
-    enum errcode code = first_statement(text, bytes, plan->arena, &end, err);
+    enum errcode code = first_statement(text->data, text->bytes, plan->arena, &end, err);
     if (code != ERR_OK) {
         return code;
     }
-    plan->text = arena_strndup(plan->arena, text, end);
+    plan->text = arena_strndup(plan->arena, text->data, end);
     plan->text_bytes = end;
     if (plan->text == NULL) {
         return err_no_memory(err);
     }
     code = parse(plan->text, end, plan->arena, stmt, &unused, err);
-    *rest = end < bytes ? end : unused;
+    *rest = end < text->bytes ? end : unused;
     return code;
 }
 
-enum errcode analyze(struct query_session *session, const char *text, size_t bytes,
-                     const uint8_t *types, size_t n_types, struct plan **out, size_t *rest,
-                     struct err *err)
+enum errcode analyze(struct query_session *session, const struct statement_text *text,
+                     struct plan **out, size_t *rest, struct err *err)
 {
     struct stmt *stmt = NULL;
     struct arena *arena = arena_new(MEM_SESSION, statement_memory(session));
@@ -521,7 +520,7 @@ enum errcode analyze(struct query_session *session, const char *text, size_t byt
     }
     atomic_init(&plan->refs, 1);
     plan->arena = arena;
-    enum errcode code = parse_own(plan, text, bytes, &stmt, rest, err);
+    enum errcode code = parse_own(plan, text, &stmt, rest, err);
     if (code != ERR_OK || stmt == NULL) {
         plan_release(plan);
         return code;
@@ -532,8 +531,8 @@ enum errcode analyze(struct query_session *session, const char *text, size_t byt
     if (a.scope.types == NULL) {
         code = err_no_memory(err);
     } else {
-        for (size_t i = 0; i < n_types && i < a.scope.n_types; i++) {
-            a.scope.types[i] = types[i] < TYPE_COUNT ? types[i] : 0;
+        for (size_t i = 0; i < text->n_types && i < a.scope.n_types; i++) {
+            a.scope.types[i] = text->types[i] < TYPE_COUNT ? text->types[i] : 0;
         }
         code = analyze_stmt(&a, stmt, err);
     }

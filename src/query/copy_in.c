@@ -208,12 +208,12 @@ static bool pump(struct portal *p, struct copy_in *in)
         if (command_is_full(in) && !flush(p, in)) {
             return false;
         }
-        size_t used = 0;
         arena_reset(p->row_arena);
-        enum decoded decoded =
-            row_decode(in->decoder, in->pending.data + in->decoded, in->pending.bytes - in->decoded,
-                       in->is_ended, &used, in->fields, &err);
-        in->decoded += used;
+        struct copy_input input = {.data = in->pending.data + in->decoded,
+                                   .bytes = in->pending.bytes - in->decoded,
+                                   .is_last = in->is_ended};
+        enum decoded decoded = row_decode(in->decoder, &input, in->fields, &err);
+        in->decoded += input.used;
         if (decoded == DECODED_MORE) {
             break;
         }

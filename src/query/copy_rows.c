@@ -111,15 +111,15 @@ static bool is_blank(const struct row_decoder *d)
            d->plan->n_columns > 1;
 }
 
-static enum decoded decode_csv(struct row_decoder *d, const uint8_t *data, size_t bytes,
-                               bool is_last, size_t *used, struct value *values, struct err *err)
+static enum decoded decode_csv(struct row_decoder *d, struct copy_input *in, struct value *values,
+                               struct err *err)
 {
-    for (*used = 0;;) {
+    for (;;) {
         size_t n;
         enum csv_result result =
-            csv_read(&d->csv, (const char *)data + *used, bytes - *used, &n, err);
-        *used += n;
-        if (result == CSV_MORE && is_last) {
+            csv_read(&d->csv, (const char *)in->data + in->used, in->bytes - in->used, &n, err);
+        in->used += n;
+        if (result == CSV_MORE && in->is_last) {
             result = csv_end(&d->csv, err);
             if (result == CSV_MORE) {
                 return DECODED_END;
@@ -216,31 +216,30 @@ static enum decoded fbin_end(const struct row_decoder *d, size_t bytes, struct e
     return DECODED_END;
 }
 
-static enum decoded decode_fbin(struct row_decoder *d, const uint8_t *data, size_t bytes,
-                                bool is_last, size_t *used, struct value *values, struct err *err)
+static enum decoded decode_fbin(struct row_decoder *d, struct copy_input *in, struct value *values,
+                                struct err *err)
 {
-    *used = 0;
-    if (!d->has_seen_header && bytes >= FBIN_HEADER_BYTES) {
-        if (fbin_header(d, data, err) == DECODED_BAD) {
+    if (!d->has_seen_header && in->bytes >= FBIN_HEADER_BYTES) {
+        if (fbin_header(d, in->data, err) == DECODED_BAD) {
             return DECODED_BAD;
         }
-        *used = FBIN_HEADER_BYTES;
+        in->used = FBIN_HEADER_BYTES;
     }
     uint32_t dim = column_of(d, d->plan->vector)->dim;
-    size_t vector_bytes = (size_t)dim * sizeof(float), left = bytes - *used;
+    size_t vector_bytes = (size_t)dim * sizeof(float), left = in->bytes - in->used;
     bool is_over = d->has_seen_header && d->row == d->n_rows && left > 0;
-    if (is_over || (is_last && (!d->has_seen_header || left < vector_bytes))) {
+    if (is_over || (in->is_last && (!d->has_seen_header || left < vector_bytes))) {
         return fbin_end(d, left, err);
     }
     if (!d->has_seen_header || left < vector_bytes || d->row == d->n_rows) {
         return DECODED_MORE;
     }
-    const float *vector = arena_copy(d->portal->row_arena, data + *used, vector_bytes);
+    const float *vector = arena_copy(d->portal->row_arena, in->data + in->used, vector_bytes);
     if (vector == NULL) {
         portal_no_memory(d->portal, err);
         return DECODED_BAD;
     }
-    *used += vector_bytes;
+    in->used += vector_bytes;
     values[d->plan->vector] = value_vector(vector, dim);
     struct value *key = &values[d->plan->key];
     return d->ids != NULL ? read_id(d, key, err) : count_id(d, key, err);
@@ -306,15 +305,14 @@ static size_t row_extent(const uint8_t *data, size_t bytes, size_t n_columns)
     return at;
 }
 
-static enum decoded decode_binary(struct row_decoder *d, const uint8_t *data, size_t bytes,
-                                  bool is_last, size_t *used, struct value *values, struct err *err)
+static enum decoded decode_binary(struct row_decoder *d, struct copy_input *in,
+                                  struct value *values, struct err *err)
 {
-    *used = 0;
-    if (bytes == 0) {
-        return is_last ? DECODED_END : DECODED_MORE;
+    if (in->bytes == 0) {
+        return in->is_last ? DECODED_END : DECODED_MORE;
     }
-    size_t extent = row_extent(data, bytes, d->plan->n_columns);
-    if (extent == 0 && !is_last) {
+    size_t extent = row_extent(in->data, in->bytes, d->plan->n_columns);
+    if (extent == 0 && !in->is_last) {
         return DECODED_MORE;
     }
     if (extent == 0 || extent == SIZE_MAX) {
@@ -324,7 +322,7 @@ static enum decoded decode_binary(struct row_decoder *d, const uint8_t *data, si
         return DECODED_BAD;
     }
     struct reader r;
-    reader_init(&r, data + 2, extent - 2);
+    reader_init(&r, in->data + 2, extent - 2);
     for (size_t i = 0; i < d->plan->n_columns; i++) {
         struct value value = value_read(&r, d->portal->row_arena);
         if (r.failed) {
@@ -336,17 +334,17 @@ static enum decoded decode_binary(struct row_decoder *d, const uint8_t *data, si
             return bad_column(d, i, err);
         }
     }
-    *used = extent;
+    in->used = extent;
     return DECODED_ROW;
 }
 
-enum decoded row_decode(struct row_decoder *d, const uint8_t *data, size_t bytes, bool is_last,
-                        size_t *used, struct value *values, struct err *err)
+enum decoded row_decode(struct row_decoder *d, struct copy_input *in, struct value *values,
+                        struct err *err)
 {
-    enum decoded result =
-        d->plan->format == COPY_CSV    ? decode_csv(d, data, bytes, is_last, used, values, err)
-        : d->plan->format == COPY_FBIN ? decode_fbin(d, data, bytes, is_last, used, values, err)
-                                       : decode_binary(d, data, bytes, is_last, used, values, err);
+    in->used = 0;
+    enum decoded result = d->plan->format == COPY_CSV    ? decode_csv(d, in, values, err)
+                          : d->plan->format == COPY_FBIN ? decode_fbin(d, in, values, err)
+                                                         : decode_binary(d, in, values, err);
     d->row += result == DECODED_ROW ? 1 : 0;
     return result;
 }

@@ -334,7 +334,7 @@ static size_t budget_of(struct query_session *session, const struct plan *plan)
 }
 
 enum errcode portal_new(struct query_session *session, struct prepared *prepared,
-                        const struct value *parameters, size_t n, const struct portal_sink *sink,
+                        const struct parameters *parameters, const struct portal_sink *sink,
                         struct portal **out, struct err *err)
 {
     struct plan *plan;
@@ -342,17 +342,17 @@ enum errcode portal_new(struct query_session *session, struct prepared *prepared
     if (code != ERR_OK) {
         return code;
     }
-    if (n != plan->n_types) {
+    if (parameters->n != plan->n_types) {
         return err_set(err, ERR_UNKNOWN_PARAMETER,
                        "the statement has %zu parameters, and %zu values were given", plan->n_types,
-                       n);
+                       parameters->n);
     }
     struct portal *p = new_portal(session, budget_of(session, plan));
     if (p == NULL) {
         return err_no_memory(err);
     }
     reset_portal(p, session, plan, sink);
-    code = copy_parameters(p, parameters, err);
+    code = copy_parameters(p, parameters->values, err);
     if (code != ERR_OK) {
         portal_free(p);
         return code;

@@ -25,28 +25,27 @@ void plan_release(struct plan *plan)
     }
 }
 
-enum errcode prepared_new(struct query_session *session, const char *text, size_t bytes,
-                          const uint8_t *types, size_t n_types, struct prepared **out, size_t *rest,
-                          struct err *err)
+enum errcode prepared_new(struct query_session *session, const struct statement_text *text,
+                          struct prepared **out, size_t *rest, struct err *err)
 {
     struct plan *plan;
     *out = NULL;
-    enum errcode code = analyze(session, text, bytes, types, n_types, &plan, rest, err);
+    enum errcode code = analyze(session, text, &plan, rest, err);
     if (code != ERR_OK || plan == NULL) {
         return code;
     }
     struct prepared *prepared = mem_zalloc(MEM_SESSION, sizeof(*prepared));
-    uint8_t *copy = mem_alloc(MEM_SESSION, n_types + 1);
+    uint8_t *copy = mem_alloc(MEM_SESSION, text->n_types + 1);
     if (prepared == NULL || copy == NULL) {
         mem_free(MEM_SESSION, prepared);
         mem_free(MEM_SESSION, copy);
         plan_release(plan);
         return err_no_memory(err);
     }
-    if (n_types > 0) {
-        memcpy(copy, types, n_types);
+    if (text->n_types > 0) {
+        memcpy(copy, text->types, text->n_types);
     }
-    *prepared = (struct prepared){.plan = plan, .types = copy, .n_types = n_types};
+    *prepared = (struct prepared){.plan = plan, .types = copy, .n_types = text->n_types};
     *out = prepared;
     return ERR_OK;
 }
@@ -78,8 +77,11 @@ enum errcode prepared_plan(struct query_session *session, struct prepared *prepa
     struct plan *plan = prepared->plan;
     if (plan->collection != NULL && atomic_load(&plan->collection->is_dropped)) {
         size_t rest;
-        enum errcode code = analyze(session, plan->text, plan->text_bytes, prepared->types,
-                                    prepared->n_types, &plan, &rest, err);
+        struct statement_text text = {.data = plan->text,
+                                      .bytes = plan->text_bytes,
+                                      .types = prepared->types,
+                                      .n_types = prepared->n_types};
+        enum errcode code = analyze(session, &text, &plan, &rest, err);
         if (code != ERR_OK) {
             return code;
         }

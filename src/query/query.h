@@ -60,13 +60,18 @@ bool database_cancel(struct database *db, uint64_t session, uint64_t secret);
 
 /* ---- statements ---- */
 
+struct statement_text {
+    const char *data;
+    size_t bytes;
+    const uint8_t *types; /* enum value_type of $1..; 0 = unknown; may be fewer than there are. */
+    size_t n_types;
+};
 /* Prepares the first statement of @text; *rest is where the next begins; *out is NULL where there
- * is none.  types[i] (enum value_type, 0 = unknown) for $1.. may be fewer than the statement has.
+ * is none.
  * A prepared statement that outlives a change of its collection is analyzed again when it is run.
  */
-enum errcode prepared_new(struct query_session *session, const char *text, size_t bytes,
-                          const uint8_t *types, size_t n_types, struct prepared **out, size_t *rest,
-                          struct err *err) WARN_UNUSED;
+enum errcode prepared_new(struct query_session *session, const struct statement_text *text,
+                          struct prepared **out, size_t *rest, struct err *err) WARN_UNUSED;
 void prepared_free(struct prepared *prepared); /* Portals of it may live on. */
 size_t prepared_parameters(const struct prepared *prepared, const uint8_t **types);
 
@@ -90,9 +95,13 @@ struct portal_sink {
     void *arg;
 };
 
+struct parameters {
+    const struct value *values;
+    size_t n;
+};
 /* Copies the parameters.  Errors: UNKNOWN_PARAMETER, TYPE_MISMATCH, OUT_OF_MEMORY. */
 enum errcode portal_new(struct query_session *session, struct prepared *prepared,
-                        const struct value *parameters, size_t n, const struct portal_sink *sink,
+                        const struct parameters *parameters, const struct portal_sink *sink,
                         struct portal **out, struct err *err) WARN_UNUSED;
 /* Frees it; one that runs is canceled and freed when its work has ended. */
 void portal_free(struct portal *portal);

@@ -469,9 +469,8 @@ struct analysis {
     struct expr_scope scope;
 };
 
-enum errcode analyze(struct query_session *session, const char *text, size_t bytes,
-                     const uint8_t *types, size_t n_types, struct plan **out, size_t *rest,
-                     struct err *err) WARN_UNUSED;
+enum errcode analyze(struct query_session *session, const struct statement_text *text,
+                     struct plan **out, size_t *rest, struct err *err) WARN_UNUSED;
 
 /* Helpers of the verbs' analyses; each error has its position. */
 enum errcode analyze_collection(struct analysis *a, const struct name *name,
@@ -706,9 +705,15 @@ enum decoded {
 };
 struct row_decoder *row_decoder_new(struct portal *portal, struct err *err);
 void row_decoder_free(struct row_decoder *decoder);
-/* One row from the front of @data.  @is_last: nothing comes behind it. */
-enum decoded row_decode(struct row_decoder *decoder, const uint8_t *data, size_t bytes,
-                        bool is_last, size_t *used, struct value *values, struct err *err);
+/* One row from the front of @data. */
+struct copy_input {
+    const uint8_t *data;
+    size_t bytes;
+    bool is_last; /* Nothing comes behind it. */
+    size_t used;  /* How far the decoder went; set by it. */
+};
+enum decoded row_decode(struct row_decoder *decoder, struct copy_input *input, struct value *values,
+                        struct err *err);
 /* Names the place in the input: "line 12" or "row 12". */
 void row_decoder_place(const struct row_decoder *decoder, char *text, size_t bytes);
 

@@ -280,8 +280,8 @@ static enum errcode simple_portal(struct session *s, struct portal **out, struct
     size_t rest = 0;
     *out = NULL;
     s->statement_at = s->text_at;
-    enum errcode code =
-        prepared_new(s->query, s->text.data, s->text.bytes, NULL, 0, &prepared, &rest, err);
+    struct statement_text text = {.data = s->text.data, .bytes = s->text.bytes};
+    enum errcode code = prepared_new(s->query, &text, &prepared, &rest, err);
     if (code != ERR_OK || prepared == NULL) {
         return code;
     }
@@ -290,7 +290,7 @@ static enum errcode simple_portal(struct session *s, struct portal **out, struct
     s->text.bytes -= (uint32_t)rest;
     s->text_at += rest;
     s->has_statement = true;
-    code = portal_new(s->query, prepared, NULL, 0, &s->sink, out, err);
+    code = portal_new(s->query, prepared, &(struct parameters){0}, &s->sink, out, err);
     prepared_free(prepared);
     return code;
 }
@@ -386,7 +386,8 @@ static enum errcode check_rest(struct session *s, const char *text, size_t bytes
     if (bytes == 0) {
         return ERR_OK;
     }
-    enum errcode code = prepared_new(s->query, text, bytes, NULL, 0, &second, &rest, err);
+    struct statement_text left = {.data = text, .bytes = bytes};
+    enum errcode code = prepared_new(s->query, &left, &second, &rest, err);
     if (code == ERR_OK && second == NULL) {
         return ERR_OK;
     }
@@ -411,8 +412,9 @@ static enum errcode parse_statement(struct session *s, const struct wire_parse_m
     }
     struct prepared *prepared = NULL;
     size_t rest = 0;
-    enum errcode code = prepared_new(s->query, m->text.data, m->text.bytes, m->types, m->n_types,
-                                     &prepared, &rest, err);
+    struct statement_text text = {
+        .data = m->text.data, .bytes = m->text.bytes, .types = m->types, .n_types = m->n_types};
+    enum errcode code = prepared_new(s->query, &text, &prepared, &rest, err);
     if (code == ERR_OK && prepared != NULL) {
         code = check_rest(s, m->text.data + rest, m->text.bytes - rest, err);
     }
@@ -490,8 +492,9 @@ static enum errcode bind_portal(struct session *s, const struct wire_bind *m,
                        "were given",
                        m->n_values);
     }
-    if (statement->thing != NULL && portal_new(s->query, statement->thing, values, m->n_values,
-                                               &s->sink, &portal, err) != ERR_OK) {
+    struct parameters parameters = {.values = values, .n = m->n_values};
+    if (statement->thing != NULL &&
+        portal_new(s->query, statement->thing, &parameters, &s->sink, &portal, err) != ERR_OK) {
         return err->code;
     }
     if (names_add(&s->portals, m->portal, portal, err) != ERR_OK) {

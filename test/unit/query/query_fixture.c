@@ -83,12 +83,12 @@ static void wait_for_wake(struct client *c)
 
 /* ---- running ---- */
 
-struct copy_input {
+struct input {
     const uint8_t *data;
     size_t bytes, piece;
 };
 
-static void feed(struct client *c, struct portal *portal, struct copy_input *input)
+static void feed(struct client *c, struct portal *portal, struct input *input)
 {
     bool is_full = false;
     while (input->bytes > 0 && !is_full) {
@@ -106,7 +106,7 @@ static void feed(struct client *c, struct portal *portal, struct copy_input *inp
     }
 }
 
-static enum errcode drive(struct client *c, struct portal *portal, struct copy_input *input)
+static enum errcode drive(struct client *c, struct portal *portal, struct input *input)
 {
     bool told_copy_out = false;
     for (;;) {
@@ -150,7 +150,7 @@ static void client_reset(struct client *c)
 }
 
 static enum errcode run_prepared(struct client *c, struct prepared *prepared,
-                                 const struct value *values, size_t n, struct copy_input *input)
+                                 const struct value *values, size_t n, struct input *input)
 {
     struct portal_sink sink = {.row = take_row,
                                .is_full = sink_is_full,
@@ -160,8 +160,9 @@ static enum errcode run_prepared(struct client *c, struct prepared *prepared,
                                .status = take_status,
                                .wake = take_wake,
                                .arg = c};
+    struct parameters parameters = {.values = values, .n = n};
     struct portal *portal;
-    enum errcode code = portal_new(c->session, prepared, values, n, &sink, &portal, &c->err);
+    enum errcode code = portal_new(c->session, prepared, &parameters, &sink, &portal, &c->err);
     if (code == ERR_OK) {
         code = drive(c, portal, input);
         portal_free(portal);
@@ -170,15 +171,15 @@ static enum errcode run_prepared(struct client *c, struct prepared *prepared,
 }
 
 static enum errcode run_input(struct client *c, const char *text, const struct value *values,
-                              size_t n, struct copy_input *input)
+                              size_t n, struct input *input)
 {
     size_t bytes = strlen(text);
     client_reset(c);
     while (bytes > 0) {
         struct prepared *prepared;
         size_t rest;
-        enum errcode code =
-            prepared_new(c->session, text, bytes, NULL, 0, &prepared, &rest, &c->err);
+        struct statement_text source = {.data = text, .bytes = bytes};
+        enum errcode code = prepared_new(c->session, &source, &prepared, &rest, &c->err);
         if (code == ERR_OK && prepared != NULL) {
             code = run_prepared(c, prepared, values, n, input);
         }
@@ -205,7 +206,7 @@ enum errcode run_with(struct client *c, const char *text, const struct value *va
 enum errcode run_copy(struct client *c, const char *text, const void *data, size_t bytes,
                       size_t piece)
 {
-    struct copy_input input = {.data = data, .bytes = bytes, .piece = piece};
+    struct input input = {.data = data, .bytes = bytes, .piece = piece};
     return run_input(c, text, NULL, 0, &input);
 }
 

@@ -185,13 +185,12 @@ void session_set_secret(struct query_session *session, uint64_t secret)
 
 /* ---- statements ---- */
 
-enum errcode prepared_new(struct query_session *session, const char *text, size_t bytes,
-                          const uint8_t *types, size_t n_types, struct prepared **out, size_t *rest,
-                          struct err *err)
+enum errcode prepared_new(struct query_session *session, const struct statement_text *source,
+                          struct prepared **out, size_t *rest, struct err *err)
 {
     (void)session;
-    (void)types;
-    (void)n_types;
+    const char *text = source->data;
+    size_t bytes = source->bytes;
     const char *semicolon = memchr(text, ';', bytes);
     size_t n = semicolon == NULL ? bytes : (size_t)(semicolon - text);
     char line[64] = "";
@@ -242,9 +241,11 @@ size_t prepared_columns(const struct prepared *prepared, const struct result_col
 /* ---- portals ---- */
 
 enum errcode portal_new(struct query_session *session, struct prepared *prepared,
-                        const struct value *parameters, size_t n, const struct portal_sink *sink,
+                        const struct parameters *given, const struct portal_sink *sink,
                         struct portal **out, struct err *err)
 {
+    const struct value *parameters = given->values;
+    size_t n = given->n;
     const uint8_t *types;
     if (n != prepared_parameters(prepared, &types)) {
         return err_set(err, ERR_UNKNOWN_PARAMETER, "wrong number of parameters");
