@@ -26,5 +26,6 @@ check-local:
 	@echo "cmocka is missing: run tools/deps and configure again"; exit 1
 endif
 
+include test/abuse/local.mk
 include test/crash/local.mk
 include test/fuzz/local.mk

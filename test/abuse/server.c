@@ -1,0 +1,121 @@
+/* Starts a server of its own on a free port, and watches it. */
+#include "abuse.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+unsigned server_port;
+
+static pid_t server;
+static struct thread log_thread;
+static char directory[64];
+
+/* The port of the line that says that it serves. */
+static bool find_port(FILE *log)
+{
+    char line[1024];
+    while (fgets(line, sizeof line, log) != NULL) {
+        const char *ready = strstr(line, " ready address=127.0.0.1:");
+        if (ready != NULL) {
+            return sscanf(ready, " ready address=127.0.0.1:%u", &server_port) == 1;
+        }
+        fputs(line, stdout);
+    }
+    return false;
+}
+
+/* A full pipe would stop the server at its next line.  Reports of a sanitizer are shown. */
+static void drain_log(void *arg)
+{
+    FILE *log = arg;
+    char line[1024];
+    while (fgets(line, sizeof line, log) != NULL) {
+        if (strstr(line, "Z info ") == NULL) {
+            fputs(line, stdout);
+        }
+    }
+    fclose(log);
+}
+
+static void become_server(const char *program, int log_fd)
+{
+    char timeout[64], frame[64], sessions[64];
+    snprintf(timeout, sizeof timeout, "client_timeout=%dms", CLIENT_TIMEOUT_MS);
+    snprintf(frame, sizeof frame, "frame_max=%d", FRAME_MAX);
+    snprintf(sessions, sizeof sessions, "max_connections=%d", SESSIONS_MAX);
+    dup2(log_fd, STDERR_FILENO);
+    /* What is freed and kept to find uses of it later is no growth of the server's. */
+    setenv("ASAN_OPTIONS", "quarantine_size_mb=8:thread_local_quarantine_size_kb=64", 0);
+    execl(program, program, "--data", directory, "--listen", "127.0.0.1:0", "--set",
+          "admin_listen=", "--set", timeout, "--set", frame, "--set", sessions, "--set",
+          "output_max=256KiB", "--set", "net_threads=2", (char *)NULL);
+    _exit(127);
+}
+
+bool server_start(const char *program)
+{
+    int log[2];
+    snprintf(directory, sizeof directory, "/tmp/vectrond-abuse-XXXXXX");
+    if (mkdtemp(directory) == NULL || pipe(log) == -1) {
+        return false;
+    }
+    server = fork();
+    if (server == 0) {
+        close(log[0]);
+        become_server(program, log[1]);
+    }
+    close(log[1]);
+    FILE *stream = fdopen(log[0], "r");
+    struct err err;
+    return server > 0 && stream != NULL && find_port(stream) &&
+           thread_start(&log_thread, "log", drain_log, stream, &err) == ERR_OK;
+}
+
+bool server_lives(void)
+{
+    return server > 0 && waitpid(server, NULL, WNOHANG) == 0;
+}
+
+int server_stop(void)
+{
+    int status = -1;
+    kill(server, SIGTERM);
+    for (int i = 0; i < 3000; i++) {
+        if (waitpid(server, &status, WNOHANG) == server) {
+            break;
+        }
+        status = -1;
+        clock_sleep_micros(10000);
+    }
+    if (status == -1) {
+        kill(server, SIGKILL);
+        waitpid(server, NULL, 0);
+    }
+    if (server_port != 0) {
+        thread_join(&log_thread); /* It ends with the server's end of the pipe. */
+    }
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", directory);
+    if (system(command) != 0) {
+        printf("    %s could not be removed\n", directory);
+    }
+    return status == -1 || !WIFEXITED(status) ? -1 : WEXITSTATUS(status);
+}
+
+size_t server_resident_bytes(void)
+{
+    char path[64], line[256];
+    size_t kib = 0;
+    snprintf(path, sizeof path, "/proc/%ld/status", (long)server);
+    FILE *f = fopen(path, "r");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        if (sscanf(line, "VmRSS: %zu", &kib) == 1) {
+            break;
+        }
+    }
+    if (f != NULL) {
+        fclose(f);
+    }
+    return kib << 10;
+}
