@@ -55,7 +55,7 @@ static enum errcode check_vectors(const struct index *index, float *ready, const
             vector_prepare(config->distance, config->dim, vectors + i * config->dim, ready, err);
         if (code != ERR_OK) {
             if (n > 1) {
-                err_prefix(err, "vector %zu of %zu: ", i + 1, n);
+                err_prefix(err, "vector %zu of %zu", i + 1, n);
             }
             return code;
         }

@@ -270,7 +270,7 @@ enum errcode shard_row_decode(const struct schema *schema, const struct shard_ro
     if (code == ERR_OK) {
         code = row_split(schema, body, slices, err);
         if (code != ERR_OK) {
-            err_prefix(err, "row %llu: ", (unsigned long long)row->number);
+            err_prefix(err, "row %llu", (unsigned long long)row->number);
         }
     }
     for (uint32_t i = 0; i < schema->n_columns && code == ERR_OK; i++) {

@@ -152,7 +152,7 @@ enum errcode shard_open(const struct shard_config *config, struct shard **out, s
         if (is_cared_for) {
             host_remove(shard->host, shard);
         }
-        err_prefix(err, "shard of \"%s\": ", shard->schema.name);
+        err_prefix(err, "shard of \"%s\"", shard->schema.name);
         shard_free(shard);
         return code;
     }
