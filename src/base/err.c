@@ -193,7 +193,7 @@ const char *err_nearest(const char *wanted, const char *const *names, size_t n_n
     }
     /* A slip of the fingers: at most one edit in three characters, and never more than three. */
     unsigned best = wanted_bytes >= 9 ? 4 : (unsigned)(wanted_bytes / 3) + 1;
-    best = wanted_bytes < 3 ? 2 : best + (wanted_bytes < 6);
+    best = wanted_bytes < 3 ? (unsigned)wanted_bytes : best + (wanted_bytes < 6);
     const char *nearest = NULL;
     for (size_t i = 0; i < n_names; i++) {
         size_t bytes = strlen(names[i]);

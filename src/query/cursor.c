@@ -47,12 +47,12 @@ enum errcode cursor_next(struct cursor *c, bool *found, struct err *err)
 {
     struct portal *p = c->portal;
     for (;;) {
-        if (++c->looked_at % POLL_ROWS == 0 && portal_poll(p, err) != ERR_OK) {
-            return err->code;
-        }
         enum errcode code = next_row(c, found, err);
         if (code != ERR_OK || !*found) {
             return code;
+        }
+        if (++c->looked_at % POLL_ROWS == 0 && portal_poll(p, err) != ERR_OK) {
+            return err->code;
         }
         arena_reset(p->row_arena);
         if (c->access->where == NULL) {

@@ -65,9 +65,11 @@ static enum errcode check_columns(const struct analysis *a, const struct stmt_in
     const struct insert_plan *plan = &a->plan->insert;
     const struct schema *schema = a->plan->schema;
     if (s->row_items != plan->n_columns) {
-        return err_at(err, s->n_columns > 0 ? s->columns[0].position : s->collection.position,
-                      ERR_SYNTAX, "INSERT names %zu columns, and its rows have %zu values",
-                      plan->n_columns, s->row_items);
+        err_at(err, s->n_columns > 0 ? s->columns[0].position : s->collection.position, ERR_SYNTAX,
+               "INSERT %s %zu columns, and its rows have %zu values",
+               s->n_columns > 0 ? "names" : "is into", plan->n_columns, s->row_items);
+        err_hint(err, "Name the columns that the rows have values for.");
+        return ERR_SYNTAX;
     }
     if (!mask_has(&plan->mask, 0)) {
         err_at(err, s->collection.position, ERR_NOT_NULL,

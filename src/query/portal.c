@@ -101,8 +101,8 @@ enum errcode portal_poll(struct portal *p, struct err *err)
         return err_set(err, ERR_CANCELED, "the statement was canceled");
     }
     if (p->deadline_us != 0 && clock_micros() >= p->deadline_us) {
-        err_set(err, ERR_TIMEOUT, "the statement ran longer than timeout = %llu ms",
-                (unsigned long long)(p->force.timeout_us / 1000));
+        err_set(err, ERR_TIMEOUT, "the statement ran longer than timeout = %g ms",
+                (double)p->force.timeout_us / 1000);
         err_hint(err, "Raise the policy timeout, or set it to 0 for no bound.");
         err_policy(err, "timeout");
         return ERR_TIMEOUT;

@@ -118,13 +118,14 @@ static enum errcode vector_of_key(struct portal *p, const struct value *key, uin
     struct shard_row row;
     bool found = false;
     *out = value_null();
+    if (key->type == TYPE_NULL) {
+        return err_at(err, position, ERR_UNKNOWN_KEY, "the key of the query is NULL");
+    }
     enum errcode code = shard_view_open(p->shard, &view, err);
     if (code != ERR_OK) {
         return code;
     }
-    if (key->type != TYPE_NULL) {
-        code = shard_view_get(view, key, &row, &found, err);
-    }
+    code = shard_view_get(view, key, &row, &found, err);
     if (code == ERR_OK && found) {
         struct column_mask mask = {0};
         mask_add(&mask, column);
@@ -489,7 +490,8 @@ static enum errcode fetch_rows(struct portal *p, struct search_state *s, size_t 
             code = shard_row_decode(p->plan->schema, &row, output->columns.bits,
                                     p->evaluator.columns, p->row_arena, err);
         }
-        p->evaluator.pseudo[PSEUDO_DISTANCE] = value_float((double)s->hits[i].distance);
+        /* Plus zero: a DOT of -0 is shown as 0. */
+        p->evaluator.pseudo[PSEUDO_DISTANCE] = value_float((double)s->hits[i].distance + 0.0);
         p->evaluator.pseudo[PSEUDO_QUERY] = value_int((int64_t)q + 1);
         if (code == ERR_OK) {
             code = portal_emit_output(p, err);

@@ -69,7 +69,15 @@ static enum errcode analyze_reset(struct analysis *a, const struct stmt *stmt, s
         a->plan->set.id = POLICY_COUNT;
         return ERR_OK;
     }
-    return analyze_policy_name(a, &stmt->reset.name, err);
+    enum errcode code = analyze_policy_name(a, &stmt->reset.name, err);
+    if (code == ERR_OK && (policy_row(a->plan->set.id)->scopes & SCOPE_SESSION) == 0) {
+        err_at(err, stmt->reset.name.position, ERR_POLICY_SCOPE,
+               "policy \"%s\" is none of the session's", stmt->reset.name.text);
+        err_hint(err, "SHOW POLICIES tells where each can be set.");
+        err_policy(err, stmt->reset.name.text);
+        return ERR_POLICY_SCOPE;
+    }
+    return code;
 }
 
 static enum step step_reset(struct portal *p, struct err *err)

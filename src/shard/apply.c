@@ -103,7 +103,7 @@ static enum errcode refuse(const struct plan *plan, struct slice key, enum errco
     key_decode(key, &value);
     value_format(&text, &value);
     int shown = text.bytes > KEY_SHOWN_BYTES_MAX ? KEY_SHOWN_BYTES_MAX : (int)text.bytes;
-    (void)err_set(err, code, "%s = '%.*s' in collection \"%s\": %s", schema->columns[0].name, shown,
+    (void)err_set(err, code, "%s \"%.*s\" of collection \"%s\" %s", schema->columns[0].name, shown,
                   text.data == NULL ? "" : (const char *)text.data, schema->name, what);
     buf_fini(&text);
     err_collection(err, schema->name);
@@ -186,7 +186,7 @@ static enum errcode plan_stamped(struct plan *plan, const struct command_row *ro
                                  struct err *err)
 {
     if (there == NULL || shard_row_stamp(there) != row->stamp) {
-        return refuse(plan, key, ERR_CONFLICT, "the row was changed by another statement", err);
+        return refuse(plan, key, ERR_CONFLICT, "was changed by another statement", err);
     }
     if (row->op == SHARD_REPLACE) {
         return plan_update(plan, row, key, after, there, err);
@@ -212,7 +212,7 @@ static enum errcode plan_op(struct plan *plan, const struct command_row *row, st
         break;
     case SHARD_INSERT:
         if (there != NULL) {
-            return refuse(plan, key, ERR_DUPLICATE_KEY, "the key exists", err);
+            return refuse(plan, key, ERR_DUPLICATE_KEY, "exists already", err);
         }
         break;
     case SHARD_INSERT_IGNORE:
@@ -237,9 +237,9 @@ static enum errcode plan_met(struct plan *plan, const struct command_row *row, s
         return ERR_OK;
     }
     if (row->op == SHARD_INSERT || row->op == SHARD_UPSERT) {
-        return refuse(plan, key, ERR_DUPLICATE_KEY, "the key occurs twice in one write", err);
+        return refuse(plan, key, ERR_DUPLICATE_KEY, "occurs twice in one write", err);
     }
-    return refuse(plan, key, ERR_CONFLICT, "the row is changed twice in one write", err);
+    return refuse(plan, key, ERR_CONFLICT, "is changed twice in one write", err);
 }
 
 static enum errcode plan_row(struct plan *plan, const struct command_row *row, struct err *err)

@@ -33,10 +33,7 @@ bool shell_stops_on_error(const struct shell *shell)
 
 static void on_notice(void *arg, const vc_result *notice)
 {
-    struct shell *shell = arg;
-    if (!shell->set.is_quiet) {
-        report_result(shell, notice, "");
-    }
+    report_result(arg, notice, "");
 }
 
 static void on_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
