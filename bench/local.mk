@@ -33,3 +33,9 @@ EXTRA_PROGRAMS += bench/shard
 bench_shard_SOURCES = bench/shard.c
 bench_shard_LDADD = $(SHARD_LIBS)
 CLEANFILES += bench/shard$(EXEEXT)
+
+# The server as a whole: make bench-server.
+EXTRA_DIST += bench/figures
+.PHONY: bench-server
+bench-server: all
+	$(top_srcdir)/bench/figures --build . --data $(BENCH_WORDS)
