@@ -58,6 +58,17 @@ bool io_send(vc_conn *conn)
     return true;
 }
 
+/* The frame at the front of the input. */
+static enum wire_status first_frame(const vc_conn *conn, struct wire_frame *frame, size_t *need)
+{
+    if (conn->in_at == conn->in.bytes) {
+        *need = 0; /* Perhaps there is not even memory for it yet. */
+        return WIRE_NEED_MORE;
+    }
+    return wire_parse(conn->in.data + conn->in_at, conn->in.bytes - conn->in_at,
+                      WIRE_FRAME_BYTES_MAX, frame, need);
+}
+
 /* Makes room in the input; what was understood is dropped first. */
 static uint8_t *input_room(vc_conn *conn, size_t *bytes)
 {
@@ -66,11 +77,9 @@ static uint8_t *input_room(vc_conn *conn, size_t *bytes)
         conn->in_at = 0;
     }
     struct wire_frame frame;
-    size_t have = conn->in.bytes - conn->in_at, need = 0;
+    size_t have = conn->in.bytes - conn->in_at, need;
     *bytes = CLIENT_READ_BYTES;
-    if (wire_parse(conn->in.data + conn->in_at, have, WIRE_FRAME_BYTES_MAX, &frame, &need) ==
-            WIRE_NEED_MORE &&
-        need > have && need - have > *bytes) {
+    if (first_frame(conn, &frame, &need) == WIRE_NEED_MORE && need > have + *bytes) {
         *bytes = need - have;
     }
     if (conn->in.capacity_bytes - conn->in.bytes < *bytes && conn->in_at > 0) {
@@ -134,28 +143,19 @@ void io_receive_some(vc_conn *conn)
 bool io_peek_frame(vc_conn *conn, struct wire_frame *out)
 {
     size_t need;
-    size_t have = conn->in.bytes - conn->in_at;
-    if (conn->in.data == NULL || have == 0) {
-        return false;
+    enum wire_status status = first_frame(conn, out, &need);
+    if (status == WIRE_TOO_LARGE) {
+        conn_broken(conn, "the server sent a message of %zu bytes; at most %d are understood", need,
+                    WIRE_FRAME_BYTES_MAX);
     }
-    switch (wire_parse(conn->in.data + conn->in_at, have, WIRE_FRAME_BYTES_MAX, out, &need)) {
-    case WIRE_FRAME:
-        return true;
-    case WIRE_NEED_MORE:
-        return false;
-    case WIRE_TOO_LARGE:
-        break;
-    }
-    return conn_broken(conn, "the server sent a message of %zu bytes; at most %d are understood",
-                       need, WIRE_FRAME_BYTES_MAX);
+    return status == WIRE_FRAME;
 }
 
 bool io_has_frame(const vc_conn *conn)
 {
     struct wire_frame frame;
-    size_t need, have = conn->in.bytes - conn->in_at;
-    return have > 0 && wire_parse(conn->in.data + conn->in_at, have, WIRE_FRAME_BYTES_MAX, &frame,
-                                  &need) == WIRE_FRAME;
+    size_t need;
+    return first_frame(conn, &frame, &need) == WIRE_FRAME;
 }
 
 bool io_next_frame(vc_conn *conn, struct wire_frame *out)

@@ -424,7 +424,7 @@ vc_result *vc_get_result(vc_conn *conn)
             io_receive_some(conn);
             break;
         case PHASE_COUNT:
-            CHECK(!"a phase");
+            CHECK(false); /* Not a phase. */
         }
     }
 }

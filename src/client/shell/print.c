@@ -32,8 +32,9 @@ static void add_cell(struct table *t, size_t cell, size_t column)
 {
     size_t begin = cell == 0 ? 0 : t->ends[cell - 1];
     t->ends[cell] = t->text.bytes;
-    t->widths[cell] =
-        t->text.failed ? 0 : text_width((const char *)t->text.data + begin, t->text.bytes - begin);
+    t->widths[cell] = t->text.failed || t->text.bytes == begin
+                          ? 0
+                          : text_width((const char *)t->text.data + begin, t->text.bytes - begin);
     if (t->widths[cell] > t->column_widths[column]) {
         t->column_widths[column] = t->widths[cell];
     }

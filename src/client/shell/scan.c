@@ -43,6 +43,9 @@ void scan_line(struct scanner *s, const char *line)
 
 bool scan_is_empty(const struct scanner *s)
 {
+    if (s->text.bytes == 0) {
+        return true;
+    }
     const char *at = (const char *)s->text.data, *end = at + s->text.bytes;
     while (at < end) {
         if (isspace((unsigned char)*at)) {

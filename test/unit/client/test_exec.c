@@ -5,10 +5,13 @@
 
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -643,6 +646,101 @@ static void a_cancel_carries_the_sessions_key(void **state)
     vc_cancel_free(cancel);
 }
 
+/* ---- memory ---- */
+
+/* A server of its own process, where no allocation fails.  Its conninfo goes to @conninfo. */
+static pid_t fork_server(fake_script *script, char *conninfo, size_t bytes)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct fake *fake = fake_start(script);
+        const char *text = fake_conninfo(fake);
+        CHECK(write(ends[1], text, strlen(text) + 1) > 0);
+        fake_stop(fake);
+        _exit(0);
+    }
+    close(ends[1]);
+    ssize_t n = read(ends[0], conninfo, bytes);
+    assert_true(n > 0);
+    close(ends[0]);
+    return pid;
+}
+
+/* It may still wait for a client that never came. */
+static void end_server(pid_t pid, const char *conninfo)
+{
+    char path[200];
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(sscanf(conninfo, "host=%199s", path), 1);
+    unlink(path);
+    *strrchr(path, '/') = '\0';
+    rmdir(path);
+}
+
+/* Whatever the client asks. */
+static void patient_script(struct fake *fake)
+{
+    fake_greet(fake);
+    struct wire_frame frame;
+    while ((frame = fake_expect_any(fake)).type != WIRE_TERMINATE) {
+        if (frame.type == WIRE_QUERY || frame.type == WIRE_EXECUTE) {
+            add_columns(fake);
+            add_row(fake, 1, "one");
+            wire_write_complete(fake_out(fake), "SELECT", 1);
+        }
+        if (frame.type == WIRE_QUERY || frame.type == WIRE_SYNC) {
+            fake_send_ready(fake);
+        }
+    }
+}
+
+/* True where all went well. */
+static bool run_session(const char *conninfo)
+{
+    vc_conn *conn = vc_connect(conninfo);
+    bool is_ok = vc_status(conn) == VC_CONN_OK;
+    float vector[] = {1, 2};
+    vc_value params[] = {vc_vector(vector, 2), vc_string("x")};
+    for (int i = 0; conn != NULL && i < 2; i++) {
+        vc_result *result =
+            i == 0 ? vc_exec(conn, "SELECT") : vc_exec_params(conn, "SELECT", params, 2);
+        is_ok = is_ok && vc_result_state(result) == VC_ROWS && vc_text(result, 0, 0)[0] == '1';
+        if (vc_result_state(result) == VC_ERROR) {
+            assert_true(strlen(vc_result_error(result)) > 0);
+            assert_true(strlen(vc_error_message(conn)) > 0);
+        }
+        vc_result_free(result);
+    }
+    vc_close(conn);
+    return is_ok;
+}
+
+static void any_allocation_may_fail(void **state)
+{
+    (void)state;
+    if (!fault_is_built()) {
+        skip();
+    }
+    bool is_ok = false;
+    uint64_t n = 1, calls = 0;
+    for (; !is_ok || calls >= n; n++) {
+        char conninfo[256];
+        pid_t pid = fork_server(patient_script, conninfo, sizeof(conninfo));
+        fault_arm(FAULT_MALLOC, n, 1);
+        is_ok = run_session(conninfo);
+        calls = fault_calls(FAULT_MALLOC);
+        fault_disarm_all();
+        assert_true(is_ok || calls >= n); /* Only where the fault was met. */
+        end_server(pid, conninfo);
+        assert_true(n < 1000);
+    }
+    assert_true(n > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -664,6 +762,7 @@ int main(void)
         cmocka_unit_test(the_last_words_of_a_server_are_its_error),
         cmocka_unit_test(an_answer_that_is_none_ends_the_connection),
         cmocka_unit_test(a_cancel_carries_the_sessions_key),
+        cmocka_unit_test(any_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
