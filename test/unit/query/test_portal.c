@@ -1,0 +1,361 @@
+/* Portals: results in pieces, the pool, cancel, timeouts, memory, and what is left behind. */
+#include "query_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum {
+    N_ROWS = 6000
+};
+
+static struct client *setup_rows(void **state)
+{
+    struct client *c = &((struct fixture *)*state)->client;
+    struct buf csv;
+    expect_ok(c, "CREATE COLLECTION n (id INT PRIMARY KEY, name TEXT, e VECTOR(2) METRIC L2)");
+    buf_init(&csv, MEM_GENERAL, 16 << 20);
+    for (int i = 0; i < N_ROWS; i++) {
+        buf_printf(&csv, "%d,name %d,\"[%d,0]\"\n", i, (i * 7919) % N_ROWS, i);
+    }
+    assert_int_equal(run_copy(c, "COPY n FROM STDIN", csv.data, csv.bytes, 65536), ERR_OK);
+    buf_fini(&csv);
+    return c;
+}
+
+static void large_results_come_whole_through_the_pool(void **state)
+{
+    struct client *c = setup_rows(state);
+    expect_ok(c, "SELECT id FROM n");
+    assert_int_equal(c->n_rows, N_ROWS);
+    assert_true(c->n_wait >= 1); /* The pool made them. */
+    assert_int_equal(c->changed, N_ROWS);
+}
+
+static void a_slow_reader_gets_every_row_once(void **state)
+{
+    struct client *c = setup_rows(state);
+    c->full_after = 10;
+    expect_ok(c, "SELECT id FROM n");
+    assert_int_equal(c->n_rows, N_ROWS);
+    assert_true(c->n_full > 100);
+    c->full_after = 0;
+}
+
+static void order_by_sorts_all_rows_or_keeps_the_first(void **state)
+{
+    struct client *c = setup_rows(state);
+    expect_rows(c, "SELECT id FROM n ORDER BY id DESC LIMIT 3", "5999\n5998\n5997\n");
+    expect_rows(c, "SELECT id FROM n ORDER BY id LIMIT 2 OFFSET 5000", "5000\n5001\n");
+    expect_rows(c, "SELECT id + 1 AS x FROM n WHERE id < 3 ORDER BY x DESC", "3\n2\n1\n");
+    expect_rows(c, "SELECT id, -id FROM n WHERE id < 3 ORDER BY 2", "2|-2\n1|-1\n0|0\n");
+    expect_ok(c, "UPDATE n SET name = NULL WHERE id = 10");
+    expect_rows(c, "SELECT id FROM n WHERE id IN (9, 10) ORDER BY name", "9\n10\n");
+    expect_rows(c, "SELECT id FROM n WHERE id IN (9, 10) ORDER BY name NULLS FIRST", "10\n9\n");
+    expect_ok(c, "SELECT id FROM n ORDER BY name");
+    assert_int_equal(c->n_rows, N_ROWS);
+    expect_rows(c, "SELECT id FROM n ORDER BY id LIMIT 0", "");
+}
+
+static void a_sort_over_statement_memory_is_refused_and_a_bounded_one_is_not(void **state)
+{
+    struct client *c = setup_rows(state);
+    expect_ok(c, "SET statement_memory = '256KiB'");
+    expect_error(c, "SELECT id, name FROM n ORDER BY name", ERR_OUT_OF_MEMORY);
+    assert_string_equal(c->err.policy, "statement_memory");
+    expect_ok(c, "SELECT id, name FROM n ORDER BY name LIMIT 100");
+    assert_int_equal(c->n_rows, 100);
+    expect_ok(c, "SELECT id, name FROM n"); /* In batches, it needs little. */
+    assert_int_equal(c->n_rows, N_ROWS);
+    expect_ok(c, "SELECT id FROM n ORDER BY name WITH (statement_memory = '64MiB')");
+}
+
+/* ---- portals by hand ---- */
+
+struct bare {
+    size_t n_rows;
+    _Atomic unsigned wakes;
+    bool is_full;
+};
+
+static void bare_row(void *arg, const struct value *values, size_t n)
+{
+    (void)values;
+    (void)n;
+    ((struct bare *)arg)->n_rows++;
+}
+
+static bool bare_is_full(void *arg)
+{
+    return ((struct bare *)arg)->is_full;
+}
+
+static void bare_wake(void *arg)
+{
+    ((struct bare *)arg)->wakes++;
+}
+
+static void bare_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
+{
+    (void)arg;
+    (void)phase;
+    (void)done;
+    (void)total;
+}
+
+static struct portal *open_portal(struct client *c, const char *text, struct bare *bare)
+{
+    struct portal_sink sink = {.row = bare_row,
+                               .is_full = bare_is_full,
+                               .wake = bare_wake,
+                               .progress = bare_progress,
+                               .arg = bare};
+    struct statement_text source = {.data = text, .bytes = strlen(text)};
+    struct prepared *prepared;
+    struct portal *portal;
+    size_t rest;
+    assert_int_equal(prepared_new(c->session, &source, &prepared, &rest, &c->err), ERR_OK);
+    assert_int_equal(
+        portal_new(c->session, prepared, &(struct parameters){0}, &sink, &portal, &c->err),
+        ERR_OK);
+    prepared_free(prepared); /* The portal lives on. */
+    return portal;
+}
+
+static void wait_for_wakes(struct bare *bare, unsigned n)
+{
+    uint64_t deadline = clock_micros() + 30000000;
+    while (bare->wakes < n) {
+        assert_true(clock_micros() < deadline);
+        clock_sleep_micros(100);
+    }
+}
+
+static void a_row_limit_suspends_and_goes_on(void **state)
+{
+    struct client *c = setup_rows(state);
+    struct bare bare = {0};
+    struct portal *portal = open_portal(c, "SELECT id FROM n WHERE id IN (1, 2, 3, 4, 5)", &bare);
+    assert_int_equal(portal_run(portal, 2, &c->err), PORTAL_SUSPENDED);
+    assert_int_equal(bare.n_rows, 2);
+    assert_int_equal(portal_run(portal, 2, &c->err), PORTAL_SUSPENDED);
+    assert_int_equal(portal_run(portal, 2, &c->err), PORTAL_DONE);
+    assert_int_equal(bare.n_rows, 5);
+    assert_int_equal(portal_rows(portal), 5);
+    portal_free(portal);
+}
+
+static void a_wait_is_ended_by_exactly_one_wake(void **state)
+{
+    struct client *c = setup_rows(state);
+    for (unsigned i = 0; i < 100; i++) {
+        struct bare bare = {0};
+        unsigned waits = 0;
+        struct portal *portal = open_portal(c, "UPDATE n SET name = 'x' WHERE id = 3", &bare);
+        enum portal_status status;
+        while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
+            wait_for_wakes(&bare, ++waits);
+        }
+        assert_int_equal(status, PORTAL_DONE);
+        portal_free(portal);
+        assert_int_equal(bare.wakes, waits);
+    }
+}
+
+static void cancel_ends_a_statement_on_the_pool(void **state)
+{
+    struct client *c = setup_rows(state);
+    struct bare bare = {.is_full = true};
+    struct portal *portal = open_portal(c, "SELECT id FROM n", &bare);
+    enum portal_status status;
+    unsigned waits = 0;
+    while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
+        wait_for_wakes(&bare, ++waits);
+    }
+    assert_int_equal(status, PORTAL_FULL);
+    session_cancel(c->session);
+    bare.is_full = false;
+    while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
+        wait_for_wakes(&bare, ++waits);
+    }
+    assert_int_equal(status, PORTAL_FAILED);
+    assert_int_equal(c->err.code, ERR_CANCELED);
+    portal_free(portal);
+    expect_rows(c, "SELECT 1", "1\n"); /* The next statement is not concerned. */
+}
+
+static void cancel_by_id_needs_the_secret(void **state)
+{
+    struct fixture *f = *state;
+    session_set_secret(f->client.session, 77);
+    assert_false(database_cancel(f->db, 1, 76));
+    assert_false(database_cancel(f->db, 2, 77));
+    assert_true(database_cancel(f->db, 1, 77));
+}
+
+static void a_timeout_ends_a_long_statement(void **state)
+{
+    struct client *c = setup_rows(state);
+    expect_error(c, "SELECT id FROM n ORDER BY name WITH (timeout = '1us')", ERR_TIMEOUT);
+    assert_string_equal(c->err.policy, "timeout");
+    expect_ok(c, "SET timeout = '1us'");
+    expect_error(c, "SELECT count(*) FROM n WHERE name LIKE '%x%'", ERR_TIMEOUT);
+    expect_ok(c, "SET timeout = '10s'");
+    expect_ok(c, "SELECT count(*) FROM n WHERE name LIKE '%x%'");
+}
+
+static void portals_that_are_freed_while_they_work_leave_nothing_behind(void **state)
+{
+    struct fixture *f = *state;
+    static struct bare bare;
+    setup_rows(state);
+    for (int i = 0; i < 20; i++) {
+        struct client other;
+        client_init(&other, f->db, 100);
+        static const char *const texts[] = {
+            "SELECT id FROM n ORDER BY name", "UPDATE n SET name = name || 'x' WHERE id < 10",
+            "INSERT INTO n (id) VALUES (100000) ON CONFLICT DO NOTHING", "CHECKPOINT",
+            "CREATE COLLECTION IF NOT EXISTS other (id INT PRIMARY KEY)"};
+        struct portal *portal = open_portal(&other, texts[i % 5], &bare);
+        assert_int_equal(portal_run(portal, 0, &other.err), PORTAL_WAIT);
+        portal_free(portal);
+        client_fini(&other);
+    }
+    fixture_reopen(f);
+    expect_rows(&f->client, "SELECT count(*) FROM n WHERE id < 6000", "6000\n");
+}
+
+static void a_collection_may_be_dropped_and_made_anew_under_a_prepared_statement(void **state)
+{
+    struct client *c = setup_rows(state);
+    struct portal_sink sink = {.row = bare_row, .is_full = bare_is_full, .wake = bare_wake};
+    static const char text[] = "SELECT * FROM n WHERE id = 1";
+    struct statement_text source = {.data = text, .bytes = strlen(text)};
+    const struct result_column *columns;
+    struct prepared *prepared;
+    struct portal *portal, *open;
+    struct bare bare = {0};
+    size_t rest;
+    sink.arg = &bare;
+    assert_int_equal(prepared_new(c->session, &source, &prepared, &rest, &c->err), ERR_OK);
+    assert_int_equal(
+        portal_new(c->session, prepared, &(struct parameters){0}, &sink, &open, &c->err), ERR_OK);
+    assert_int_equal(portal_columns(open, &columns), 3);
+    expect_ok(c, "DROP COLLECTION n; CREATE COLLECTION n (id INT PRIMARY KEY, z BOOL)");
+    expect_ok(c, "INSERT INTO n VALUES (1, true)");
+    /* What was begun before fails; what is begun now sees the new one. */
+    assert_int_equal(portal_run(open, 0, &c->err), PORTAL_FAILED);
+    assert_int_equal(c->err.code, ERR_UNKNOWN_COLLECTION);
+    portal_free(open);
+    assert_int_equal(
+        portal_new(c->session, prepared, &(struct parameters){0}, &sink, &portal, &c->err),
+        ERR_OK);
+    assert_int_equal(portal_columns(portal, &columns), 2);
+    assert_int_equal(portal_run(portal, 0, &c->err), PORTAL_DONE);
+    assert_int_equal(bare.n_rows, 1);
+    portal_free(portal);
+    expect_ok(c, "DROP COLLECTION n");
+    assert_int_equal(
+        portal_new(c->session, prepared, &(struct parameters){0}, &sink, &portal, &c->err),
+        ERR_UNKNOWN_COLLECTION);
+    prepared_free(prepared);
+}
+
+static void running_statements_of_a_dropped_collection_finish(void **state)
+{
+    struct client *c = setup_rows(state);
+    struct bare bare = {.is_full = true};
+    struct client other;
+    struct portal *portal;
+    enum portal_status status;
+    unsigned waits = 0;
+    client_init(&other, ((struct fixture *)*state)->db, 2);
+    portal = open_portal(c, "SELECT id FROM n", &bare);
+    while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
+        wait_for_wakes(&bare, ++waits);
+    }
+    assert_int_equal(status, PORTAL_FULL);
+    expect_ok(&other, "DROP COLLECTION n");
+    expect_error(&other, "SELECT id FROM n", ERR_UNKNOWN_COLLECTION);
+    bare.is_full = false;
+    while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
+        wait_for_wakes(&bare, ++waits);
+    }
+    assert_int_equal(status, PORTAL_DONE);
+    assert_int_equal(bare.n_rows, N_ROWS);
+    portal_free(portal);
+    client_fini(&other);
+}
+
+/* ---- writers side by side ---- */
+
+enum {
+    N_WRITERS = 4,
+    N_INCREMENTS = 50
+};
+
+struct writer {
+    struct fixture *fixture;
+    struct thread thread;
+    uint64_t id;
+    unsigned n_conflicts;
+};
+
+static void increment(void *arg)
+{
+    struct writer *w = arg;
+    struct client c;
+    client_init(&c, w->fixture->db, w->id);
+    for (int i = 0; i < N_INCREMENTS;) {
+        enum errcode code = run(&c, "UPDATE counters SET n = n + 1 WHERE id = 1");
+        assert_true(code == ERR_OK || code == ERR_CONFLICT);
+        w->n_conflicts += code == ERR_CONFLICT ? 1 : 0;
+        i += code == ERR_OK ? 1 : 0;
+    }
+    client_fini(&c);
+}
+
+static void no_increment_is_lost_between_writers(void **state)
+{
+    struct fixture *f = *state;
+    struct writer writers[N_WRITERS];
+    struct err err;
+    expect_ok(&f->client, "CREATE COLLECTION counters (id INT PRIMARY KEY, n INT)");
+    expect_ok(&f->client, "INSERT INTO counters VALUES (1, 0)");
+    for (size_t i = 0; i < N_WRITERS; i++) {
+        writers[i] = (struct writer){.fixture = f, .id = 10 + i};
+        assert_int_equal(thread_start(&writers[i].thread, "writer", increment, &writers[i], &err),
+                         ERR_OK);
+    }
+    for (size_t i = 0; i < N_WRITERS; i++) {
+        thread_join(&writers[i].thread);
+    }
+    char wanted[32];
+    snprintf(wanted, sizeof(wanted), "%d\n", N_WRITERS * N_INCREMENTS);
+    expect_rows(&f->client, "SELECT n FROM counters", wanted);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(large_results_come_whole_through_the_pool),
+        TEST(a_slow_reader_gets_every_row_once),
+        TEST(order_by_sorts_all_rows_or_keeps_the_first),
+        TEST(a_sort_over_statement_memory_is_refused_and_a_bounded_one_is_not),
+        TEST(a_row_limit_suspends_and_goes_on),
+        TEST(a_wait_is_ended_by_exactly_one_wake),
+        TEST(cancel_ends_a_statement_on_the_pool),
+        TEST(cancel_by_id_needs_the_secret),
+        TEST(a_timeout_ends_a_long_statement),
+        TEST(portals_that_are_freed_while_they_work_leave_nothing_behind),
+        TEST(a_collection_may_be_dropped_and_made_anew_under_a_prepared_statement),
+        TEST(running_statements_of_a_dropped_collection_finish),
+        TEST(no_increment_is_lost_between_writers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
