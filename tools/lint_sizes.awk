@@ -4,12 +4,13 @@
 #
 # With -v report=1 prints "lines parameters file:line function" of all instead.
 
+# The place for an error, which every fallible function takes, is not counted.
 # Commas that are not inside the parentheses of a function pointer.
 function n_parameters(signature,    i, c, depth, n) {
     if (signature ~ /^\( *(void)? *\)$/) {
         return 0
     }
-    n = 1
+    n = signature ~ /, *struct err \* *err\)$/ ? 0 : 1
     for (i = 1; i <= length(signature); i++) {
         c = substr(signature, i, 1)
         if (c == "(") {
