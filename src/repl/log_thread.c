@@ -189,6 +189,11 @@ static enum errcode reload(struct repl *r, struct repl_group *g, struct err *err
         g->replay_next = e->index + 1;
         entry_list_push(&committed, e);
     }
+    if (g->stored + 1 < g->replay_next) {
+        return err_set(err, ERR_CORRUPT,
+                       "group %llu of the log has lost what was synced after %llu",
+                       (unsigned long long)g->config.id, (unsigned long long)g->stored);
+    }
     g->replay_last = g->stored;
     while (g->replay_next <= g->replay_last) {
         struct entry_list read = {NULL, NULL, 0, 0};

@@ -26,6 +26,8 @@ enum {
     FILLER_MEBIBYTES = 32,
 };
 
+static const double RECALL_FLOOR = 0.95; /* As the policy recall has it by default. */
+
 struct test {
     const char *program;
     char root[PATH_BYTES];
@@ -34,7 +36,7 @@ struct test {
     char directory[PATH_BYTES + 64]; /* Of the test that runs. */
     struct server server;
     struct client clients[CLIENTS];
-    uint64_t n_lost, n_duplicated, n_wrong, n_torn;
+    uint64_t n_lost, n_duplicated, n_wrong, n_torn, n_searched, n_found;
     double ready_seconds_max;
     char why[1024];
 };
@@ -69,7 +71,7 @@ static void begin(struct test *t, const char *name, const char *parent)
         t->clients[i].random += t->random;
     }
     t->ready_seconds_max = 0;
-    t->n_lost = t->n_duplicated = t->n_wrong = t->n_torn = 0;
+    t->n_lost = t->n_duplicated = t->n_wrong = t->n_torn = t->n_searched = t->n_found = 0;
     t->why[0] = '\0';
 }
 
@@ -138,16 +140,32 @@ static bool check(struct test *t)
     t->n_duplicated += v.n_duplicated;
     t->n_wrong += v.n_wrong;
     t->n_torn += v.n_torn;
+    t->n_searched += v.n_searched;
+    t->n_found += v.n_found;
     return is_good || fail(t, "the rows are not what was acknowledged", v.first);
 }
 
 static void say(const struct test *t)
 {
     printf("# %llu statements acknowledged; rows lost %llu, duplicated %llu, wrong %llu; "
-           "statements torn %llu; slowest start %.2f s\n",
+           "statements torn %llu; the graph found %llu of %llu; slowest start %.2f s\n",
            (unsigned long long)acks(t), (unsigned long long)t->n_lost,
            (unsigned long long)t->n_duplicated, (unsigned long long)t->n_wrong,
-           (unsigned long long)t->n_torn, t->ready_seconds_max);
+           (unsigned long long)t->n_torn, (unsigned long long)t->n_found,
+           (unsigned long long)t->n_searched, t->ready_seconds_max);
+}
+
+/* The end of a test: what was seen, and whether the graph kept its floor of recall. */
+static bool conclude(struct test *t)
+{
+    say(t);
+    if (acks(t) == 0) {
+        return fail(t, "nothing was acknowledged", "");
+    }
+    if ((double)t->n_found < RECALL_FLOOR * (double)t->n_searched) {
+        return fail(t, "the graph finds too few of the rows", t->directory);
+    }
+    return true;
 }
 
 /* ---- tests ---- */
@@ -175,8 +193,7 @@ static bool acknowledged_rows_survive_kill_9(struct test *t)
             }
         }
     }
-    say(t);
-    return acks(t) > 0 || fail(t, "nothing was acknowledged", "");
+    return conclude(t);
 }
 
 /* Ends in order while clients write: their statements are done or refused, never half done. */
@@ -196,9 +213,7 @@ static bool a_shutdown_loses_nothing_and_leaves_with_0(struct test *t)
         snprintf(text, sizeof(text), "exit code %d", code);
         return fail(t, "SIGTERM did not end it well", text);
     }
-    bool is_good = start(t) && check(t);
-    say(t);
-    return is_good;
+    return start(t) && check(t) && conclude(t);
 }
 
 /* The n-th time that a certain place is passed, the process dies there. */
@@ -232,8 +247,7 @@ static bool dies_at(struct test *t, const char *name, const char *point, int nth
         }
         server_kill(&t->server);
     }
-    say(t);
-    return true;
+    return conclude(t);
 }
 
 static bool a_crash_behind_the_logs_sync_loses_nothing(struct test *t)
@@ -311,7 +325,7 @@ static bool live_through_full_disk(struct test *t, const char *filler)
         return fail(t, "writes did not resume", "");
     }
     server_kill(&t->server);
-    return start(t) && check(t);
+    return start(t) && check(t) && conclude(t);
 }
 
 /* 1: passed, 0: failed, -1: may not mount. */
@@ -329,7 +343,6 @@ static int a_full_disk_refuses_writes_and_no_reads(struct test *t)
     begin(t, "full", small);
     bool is_good = live_through_full_disk(t, filler);
     server_kill(&t->server);
-    say(t);
     if (!is_good) {
         char command[PATH_BYTES * 2];
         snprintf(command, sizeof(command), "tail -n 20 '%s.log' | sed 's/^/# /'", t->directory);

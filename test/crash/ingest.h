@@ -50,7 +50,8 @@ void client_join(struct client *c);
 struct verdict {
     uint64_t n_rows;
     uint64_t n_lost, n_duplicated, n_wrong, n_torn; /* n_torn: statements that happened in part. */
-    char first[256];                                /* The first fault, in words. */
+    uint64_t n_searched, n_found; /* Rows that the graph was asked for, and that it gave. */
+    char first[256];              /* The first fault, in words. */
 };
 
 vc_conn *connect_to(const char *address);
