@@ -116,7 +116,7 @@ enum errcode err_set_errno(struct err *e, enum errcode code, int errnum, const c
 enum errcode err_no_memory(struct err *e)
 {
     err_set(e, ERR_OUT_OF_MEMORY, "out of memory");
-    err_hint(e, "raise statement_memory, ask for less at once, or give the server more memory");
+    err_hint(e, "Raise statement_memory, ask for less at once, or give the server more memory.");
     return ERR_OUT_OF_MEMORY;
 }
 

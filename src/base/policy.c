@@ -145,43 +145,56 @@ static bool parse_policy_number(const struct policy_row *row, const char *text, 
 }
 
 /* What a value of the row's type looks like, for hints. */
-static void hint_form(struct err *err, const struct policy_row *row)
+static void format_bound(struct buf *b, enum policy_id id, double bound)
 {
+    struct policy_value value = {.integer = (int64_t)bound};
+    policy_format(b, id, &value);
+}
+
+static void hint_form(struct err *err, enum policy_id id)
+{
+    const struct policy_row *row = policy_row(id);
     struct buf b;
     buf_init(&b, MEM_GENERAL, ERR_FIELD_BYTES - 1);
     switch (row->type) {
     case POLICY_IS_BOOL:
-        buf_printf(&b, "write on or off");
+        buf_printf(&b, "Write on or off");
         break;
     case POLICY_IS_INT:
-        buf_printf(&b, "write a whole number from %.0f to %.0f", row->min, row->max);
+        buf_printf(&b, "Write a whole number from %.0f to %.0f", row->min, row->max);
         break;
     case POLICY_IS_FLOAT:
-        buf_printf(&b, "write a number from %g to %g", row->min, row->max);
+        buf_printf(&b, "Write a number from %g to %g", row->min, row->max);
         break;
     case POLICY_IS_DURATION:
-        buf_printf(&b, "write a time from %gms to %gms, with us, ms, s, min, h or d",
-                   row->min / 1e3, row->max / 1e3);
+        buf_printf(&b, "Write a time from ");
+        format_bound(&b, id, row->min);
+        buf_printf(&b, " to ");
+        format_bound(&b, id, row->max);
+        buf_printf(&b, ", with us, ms, s, min, h or d");
         break;
     case POLICY_IS_BYTES:
-        buf_printf(&b, "write a size from %.0f to %.0f bytes, with KiB, MiB or GiB", row->min,
-                   row->max);
+        buf_printf(&b, "Write a size from ");
+        format_bound(&b, id, row->min);
+        buf_printf(&b, " to ");
+        format_bound(&b, id, row->max);
+        buf_printf(&b, ", with KiB, MiB or GiB");
         break;
     case POLICY_IS_CHOICE:
-        buf_printf(&b, "write one of");
+        buf_printf(&b, "Write one of");
         for (int i = 0; i < POLICY_CHOICES_MAX && row->choices[i] != NULL; i++) {
             buf_printf(&b, "%s %s", i == 0 ? "" : ",", row->choices[i]);
         }
         break;
     case POLICY_IS_TEXT:
-        buf_printf(&b, "write a text of at most %d bytes", POLICY_TEXT_BYTES - 1);
+        buf_printf(&b, "Write a text of at most %d bytes", POLICY_TEXT_BYTES - 1);
         break;
     }
     if (strcmp(row->default_text, "auto") == 0) {
         buf_printf(&b, ", or auto");
     }
     if (!b.failed) {
-        err_hint(err, "%.*s", (int)b.bytes, (const char *)b.data);
+        err_hint(err, "%.*s.", (int)b.bytes, (const char *)b.data);
     }
     buf_fini(&b);
 }
@@ -241,7 +254,7 @@ static enum errcode refuse_scope(struct err *err, const struct policy_row *row,
     err_set(err, ERR_POLICY_SCOPE, "policy \"%s\" cannot be set at level %s", row->name,
             policy_level_name(level));
     if (!b.failed) {
-        err_hint(err, "set it %.*s", (int)b.bytes, (const char *)b.data);
+        err_hint(err, "Set it %.*s.", (int)b.bytes, (const char *)b.data);
     }
     buf_fini(&b);
     err_policy(err, row->name);
@@ -266,7 +279,7 @@ enum errcode policy_assign(struct policy_set *set, enum policy_id id, enum polic
     if (!is_good) {
         err_set(err, ERR_POLICY_BOUNDS, "policy \"%s\" cannot be \"%s\"", row->name,
                 b.failed ? "(too long)" : (const char *)b.data);
-        hint_form(err, row);
+        hint_form(err, id);
         err_policy(err, row->name);
     } else {
         set->values[id] = parsed;
@@ -284,9 +297,9 @@ enum errcode policy_assign_name(struct policy_set *set, const char *name, enum p
     if (id == POLICY_COUNT) {
         err_set(err, ERR_UNKNOWN_POLICY, "policy \"%s\" does not exist", name);
         if (nearest != NULL) {
-            err_hint(err, "perhaps you mean \"%s\"", nearest);
+            err_hint(err, "Perhaps you meant \"%s\".", nearest);
         } else {
-            err_hint(err, "SHOW ALL lists the policies");
+            err_hint(err, "SHOW ALL lists the policies.");
         }
         err_policy(err, name);
         return ERR_UNKNOWN_POLICY;
@@ -451,7 +464,7 @@ static enum errcode read_policy(struct reader *r, struct policy_set *set, struct
     if (id == POLICY_COUNT || !parse_policy(&rows[id], text, &value)) {
         err_set(err, ERR_FORMAT_UNSUPPORTED,
                 "policy \"%s\" = \"%s\" is stored and this server does not know it", name, text);
-        err_hint(err, "use the server's version that wrote it, or a newer one");
+        err_hint(err, "Use the server's version that wrote it, or a newer one.");
         return ERR_FORMAT_UNSUPPORTED;
     }
     set->values[id] = value;

@@ -346,7 +346,7 @@ static enum errcode parse_vector(const char *text, size_t bytes, struct arena *a
 {
     if (bytes < 3 || text[0] != '[' || text[bytes - 1] != ']') {
         refuse(err, ERR_BAD_TEXT_REPRESENTATION, TYPE_VECTOR, text, bytes);
-        err_hint(err, "write a vector as [0.1,-2,3e-4]");
+        err_hint(err, "Write a vector as [0.1,-2,3e-4].");
         return err->code;
     }
     size_t n = count_elements(text, bytes);
@@ -369,7 +369,7 @@ static enum errcode parse_vector(const char *text, size_t bytes, struct arena *a
         if (!is_number || *next != (i + 1 < n ? ',' : ']') || (i + 1 == n && next != end)) {
             err_set(err, ERR_BAD_TEXT_REPRESENTATION, "element %zu of a vector is not a number",
                     i + 1);
-            err_hint(err, "write a vector as [0.1,-2,3e-4]");
+            err_hint(err, "Write a vector as [0.1,-2,3e-4].");
             return err->code;
         }
         if (!isfinite(data[i])) {
@@ -442,7 +442,7 @@ enum errcode value_parse(enum value_type type, const char *text, size_t bytes, s
     if (code != ERR_OK) {
         refuse(err, code, type, text, bytes);
         if (code == ERR_BAD_DATETIME) {
-            err_hint(err, "write a timestamp as 2026-01-31 12:00:00Z");
+            err_hint(err, "Write a timestamp as 2026-01-31 12:00:00Z.");
         }
     }
     return code;

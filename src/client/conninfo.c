@@ -279,7 +279,7 @@ static enum errcode parse_uri(const char *text, struct conninfo *out, struct err
         if (*at != '\0' && *at != '?') {
             err_set(err, ERR_BAD_PARAMETER, "connection URI: \"%.64s\": a server has one database",
                     at);
-            err_hint(err, "Leave the path empty: vectron://host:7432/?key=value");
+            err_hint(err, "Leave the path empty, as in vectron://host:7432/?key=value.");
             return err->code;
         }
     }

@@ -80,7 +80,7 @@ static enum errcode address_split(const char *address, char host[ADDRESS_BYTES_M
     if (colon == NULL || !is_port(colon + 1) || is_ambiguous ||
         (size_t)(to - from) >= ADDRESS_BYTES_MAX) {
         err_set(err, ERR_BAD_CONFIG, "\"%.100s\" is not an address", address);
-        err_hint(err, "write HOST:PORT, [IPv6]:PORT or *:PORT");
+        err_hint(err, "Write HOST:PORT, [IPv6]:PORT or *:PORT.");
         return err->code;
     }
     memcpy(host, from, (size_t)(to - from));
@@ -145,7 +145,7 @@ static int tcp_socket(const char *address, char bound[ADDRESS_BYTES_MAX], struct
     }
     if (fd == -1) {
         err_set_errno(err, ERR_IO, errno, "cannot listen on %s", address);
-        err_hint(err, "another process may have the port; choose one with --listen HOST:PORT");
+        err_hint(err, "Another process may have the port; choose one with --listen HOST:PORT.");
     } else {
         struct sockaddr_storage name = {0};
         socklen_t bytes = sizeof name;

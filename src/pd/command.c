@@ -44,14 +44,14 @@ static enum errcode run_create(struct run *run, struct err *err)
     if (found && !run->is_conditional) {
         code = err_set(err, ERR_DUPLICATE_COLLECTION, "collection \"%s\" exists already",
                        schema->name);
-        err_hint(err, "choose another name, or write IF NOT EXISTS");
+        err_hint(err, "Choose another name, or write IF NOT EXISTS.");
         err_collection(err, schema->name);
     } else if (!found && run->version->map.n_collections == COLLECTIONS_MAX) {
         code = err_set(err, ERR_TOO_MANY_ITEMS,
                        "there are %d collections already, the most there "
                        "can be",
                        COLLECTIONS_MAX);
-        err_hint(err, "drop a collection first");
+        err_hint(err, "Drop a collection first.");
     } else if (!found) {
         *run->next = version_with(run->version, schema);
         code = *run->next != NULL ? ERR_OK : err_no_memory(err);
@@ -91,7 +91,7 @@ static enum errcode run_drop(struct run *run, struct err *err)
     (void)map_find(&run->version->map, name, &nearest);
     err_set(err, ERR_UNKNOWN_COLLECTION, "there is no collection \"%s\"", name);
     if (nearest != NULL) {
-        err_hint(err, "did you mean \"%s\"?", nearest);
+        err_hint(err, "Perhaps you meant \"%s\".", nearest);
     }
     err_collection(err, name);
     return ERR_UNKNOWN_COLLECTION;
@@ -152,6 +152,6 @@ enum errcode command_run(const uint8_t *data, size_t bytes, const struct version
             "the log of the map holds a command that this server does not know (form %u, number "
             "%u)",
             form, number);
-    err_hint(err, "run the version of vectrond that wrote it");
+    err_hint(err, "Run the version of vectrond that wrote it.");
     return ERR_FORMAT_UNSUPPORTED;
 }

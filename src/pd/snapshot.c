@@ -127,7 +127,7 @@ enum errcode snapshot_write(const char *directory, const struct version *version
 static enum errcode damaged(const char *path, const char *what, struct err *err)
 {
     err_set(err, ERR_CORRUPT, "the map \"%s\" is damaged: %s", path, what);
-    err_hint(err, "restore the data directory from a backup or a replica");
+    err_hint(err, "Restore the data directory from a backup or a replica.");
     return ERR_CORRUPT;
 }
 
@@ -167,7 +167,7 @@ static enum errcode decode(const uint8_t *data, size_t bytes, const char *path,
         err_set(err, ERR_FORMAT_UNSUPPORTED,
                 "the map \"%s\" has format %u, and this server reads format %d", path, format,
                 SNAPSHOT_VERSION);
-        err_hint(err, "run the version of vectrond that wrote it");
+        err_hint(err, "Run the version of vectrond that wrote it.");
         return ERR_FORMAT_UNSUPPORTED;
     }
     if (le_get_u64(data + MAGIC_BYTES + 8) != bytes - HEAD_BYTES) {

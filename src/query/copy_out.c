@@ -129,7 +129,7 @@ static enum errcode write_fbin(struct portal *p, struct copy_out *out, struct er
     if (vector->type != TYPE_VECTOR) {
         err_set(err, ERR_NOT_NULL, "row %" PRIu64 " has no vector in column \"%s\"",
                 out->n_rows + 1, p->plan->schema->columns[column].name);
-        err_hint(err, "fbin has a vector in each row; use csv.");
+        err_hint(err, "In fbin each row has a vector; use csv.");
         return ERR_NOT_NULL;
     }
     buf_floats(&out->chunk, vector->vector.data, vector->vector.dim);

@@ -34,7 +34,7 @@ enum errcode log_dir_lock(const char *directory, int *fd, struct err *err)
         pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
         err_set(err, ERR_LOCKED, "the log \"%s\" is in use by process %s", directory,
                 pid[0] != '\0' ? pid : "(unknown)");
-        err_hint(err, "stop that server, or give this one another data directory");
+        err_hint(err, "Stop that server, or give this one another data directory.");
         return ERR_LOCKED;
     }
     int n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
@@ -64,7 +64,7 @@ enum errcode log_dir_check_new(const char *directory, struct err *err)
             code = err_set(err, ERR_FORMAT_UNSUPPORTED,
                            "\"%s\" is not a log of vectrond: it holds \"%.80s\" and no log.mdb",
                            directory, d->d_name);
-            err_hint(err, "give an empty directory, or restore log.mdb from a backup");
+            err_hint(err, "Give an empty directory, or restore log.mdb from a backup.");
         }
     }
     closedir(dir);

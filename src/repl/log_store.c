@@ -76,7 +76,7 @@ bool log_store_has_room(const struct log_store *s, size_t bytes)
 enum errcode log_store_fail_full(const struct log_store *s, struct err *err)
 {
     err_set(err, ERR_DISK_FULL, "no space for the log in \"%s\"", s->directory);
-    err_hint(err, "free space on this file system; writes resume by themselves");
+    err_hint(err, "Free space on this file system; writes resume by themselves.");
     return ERR_DISK_FULL;
 }
 
@@ -95,11 +95,11 @@ static enum errcode fail_lmdb(const struct log_store *s, int rc, const char *wha
     case MDB_MAP_FULL:
         err_set(err, ERR_DISK_FULL, "the log \"%s\" has reached its largest size of %zu bytes",
                 s->path, s->map_bytes);
-        err_hint(err, "raise map_size and restart");
+        err_hint(err, "Raise map_size and restart.");
         return ERR_DISK_FULL;
     case MDB_INVALID:
         err_set(err, ERR_FORMAT_UNSUPPORTED, "\"%s\" is not a log of vectrond", s->path);
-        err_hint(err, "give an empty directory, or the one that vectrond made");
+        err_hint(err, "Give an empty directory, or the one that vectrond made.");
         return ERR_FORMAT_UNSUPPORTED;
     case MDB_VERSION_MISMATCH:
         return err_set(err, ERR_FORMAT_UNSUPPORTED, "\"%s\" was written by another version of LMDB",
@@ -246,7 +246,7 @@ static enum errcode check_format(const struct log_store *s, const MDB_val *value
         err_set(err, ERR_FORMAT_UNSUPPORTED,
                 "the log \"%s\" has format %u, and this server reads format %d", s->path, version,
                 LOG_FORMAT);
-        err_hint(err, "run the version of vectrond that wrote it");
+        err_hint(err, "Run the version of vectrond that wrote it.");
         return ERR_FORMAT_UNSUPPORTED;
     }
     if (value->mv_size != FORMAT_BYTES ||
@@ -360,7 +360,7 @@ size_t log_store_file_bytes(const struct log_store *s)
 static enum errcode fail_broken(const struct log_store *s, struct err *err)
 {
     err_set(err, ERR_IO, "the log \"%s\" is out of service after a failed write", s->path);
-    err_hint(err, "look for the first failure in the server's log; it tries again by itself");
+    err_hint(err, "Look for the first failure in the server's log; it tries again by itself.");
     return ERR_IO;
 }
 
@@ -665,7 +665,7 @@ static enum errcode decode_entry(const struct log_store *s, const MDB_val *key,
         (s->is_verified && le_get_u32(p + 4) != record_crc(key, p, value->mv_size))) {
         err_set(err, ERR_CORRUPT, "entry %llu of group %llu in the log \"%s\" is damaged",
                 (unsigned long long)out->index, group, s->path);
-        err_hint(err, "restore the data directory from a backup or a replica");
+        err_hint(err, "Restore the data directory from a backup or a replica.");
         return ERR_CORRUPT;
     }
     out->type = (enum raft_entry_type)p[1];

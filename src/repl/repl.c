@@ -489,7 +489,7 @@ static enum errcode refuse(struct repl *r, const struct repl_group *g, size_t by
     if (r->in_memory_bytes > 0 && r->in_memory_bytes + bytes > r->config.in_memory_max) {
         err_set(err, ERR_OVERLOADED, "%zu bytes of writes wait already, and %zu are allowed",
                 r->in_memory_bytes, r->config.in_memory_max);
-        err_hint(err, "try again in a moment, or write from fewer sessions");
+        err_hint(err, "Try again in a moment, or write from fewer sessions.");
         return ERR_OVERLOADED;
     }
     if (r->is_full) {
@@ -510,7 +510,7 @@ enum errcode repl_submit(struct repl_group *g, struct repl_write *write, void *d
         mem_free(MEM_LOG, data);
         err_set(err, ERR_STATEMENT_TOO_LONG, "a write of %zu bytes is longer than %d", bytes,
                 REPL_ENTRY_BYTES_MAX);
-        err_hint(err, "write fewer rows in one statement");
+        err_hint(err, "Write fewer rows in one statement.");
         return ERR_STATEMENT_TOO_LONG;
     }
     bool is_received = write->wait_for == REPL_RECEIVED;

@@ -124,14 +124,14 @@ static enum errcode parse_line(struct line l, unsigned number, struct config *co
     }
     if (!is_good || !at_end(&l)) {
         err_set(err, ERR_BAD_CONFIG, "not understood");
-        err_hint(err, "write name = value, with quotes around a value that is empty or holds #");
+        err_hint(err, "Write name = value, with quotes around a value that is empty or holds #.");
         return ERR_BAD_CONFIG;
     }
     enum policy_id id = policy_find(name, NULL);
     if (id != POLICY_COUNT && config->origins[id].origin == ORIGIN_FILE) {
         err_set(err, ERR_BAD_CONFIG, "\"%s\" is set in line %u already", name,
                 config->origins[id].line);
-        err_hint(err, "remove one of the two lines");
+        err_hint(err, "Remove one of the two lines.");
         return ERR_BAD_CONFIG;
     }
     return assign(config, name, value, ORIGIN_FILE, number, err);
@@ -191,7 +191,7 @@ static enum errcode assign_option(struct config *config, const char *text, struc
     char name[NAME_BYTES_MAX + 1];
     if (n == 0 || n > NAME_BYTES_MAX) {
         err_set(err, ERR_BAD_CONFIG, "--set %.100s: not understood", text);
-        err_hint(err, "write --set NAME=VALUE");
+        err_hint(err, "Write --set NAME=VALUE.");
         return ERR_BAD_CONFIG;
     }
     memcpy(name, text, n);

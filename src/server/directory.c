@@ -36,7 +36,7 @@ static enum errcode refuse_locked(struct directory *d, const char *path, struct 
     } else {
         err_set(err, ERR_LOCKED, "data directory %s is in use by another process", path);
     }
-    err_hint(err, "stop that server, or give this one a directory of its own with --data");
+    err_hint(err, "Stop that server, or give this one a directory of its own with --data.");
     return ERR_LOCKED;
 }
 
@@ -86,7 +86,7 @@ static enum errcode check_empty(struct directory *d, const char *path, struct er
             code = err_set(err, ERR_FORMAT_UNSUPPORTED,
                            "%s is not a data directory: it holds %s and no %s", path, entry->d_name,
                            version_name);
-            err_hint(err, "give --data a directory that is empty or not there yet");
+            err_hint(err, "Give --data a directory that is empty or not there yet.");
         }
     }
     closedir(stream);
@@ -135,12 +135,12 @@ static enum errcode check_version(struct directory *d, const char *path, struct 
     if (sscanf(text, "vectrond data %d", &format) == 1) {
         err_set(err, ERR_FORMAT_UNSUPPORTED, "%s has format %d, and this server reads format %d",
                 path, format, DIRECTORY_FORMAT);
-        err_hint(err, "start the server's version that wrote it, and move the data by COPY");
+        err_hint(err, "Start the server's version that wrote it, and move the data by COPY.");
         return ERR_FORMAT_UNSUPPORTED;
     }
     err_set(err, ERR_FORMAT_UNSUPPORTED, "%s/%s is not of a data directory of vectrond", path,
             version_name);
-    err_hint(err, "give --data a directory that is empty or not there yet");
+    err_hint(err, "Give --data a directory that is empty or not there yet.");
     return ERR_FORMAT_UNSUPPORTED;
 }
 

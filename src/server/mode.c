@@ -19,7 +19,7 @@ const struct mode *mode_find(const char *name, struct err *err)
     mode_names(&b);
     err_set(err, ERR_BAD_CONFIG, "unknown mode \"%s\"", name);
     if (!b.failed) {
-        err_hint(err, "--mode is one of: %.*s", (int)b.bytes, (const char *)b.data);
+        err_hint(err, "--mode is one of: %.*s.", (int)b.bytes, (const char *)b.data);
     }
     buf_fini(&b);
     return NULL;

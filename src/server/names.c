@@ -53,7 +53,7 @@ enum errcode names_add(struct names *names, struct wire_str name, void *thing, s
     }
     if (names->n == names->n_max) {
         err_set(err, ERR_TOO_MANY_ITEMS, "the session has %zu %ss already", names->n, names->what);
-        err_hint(err, "close those that are not needed any more");
+        err_hint(err, "Close those that are not needed any more.");
         return ERR_TOO_MANY_ITEMS;
     }
     if (names->n == names->capacity && !grow(names)) {

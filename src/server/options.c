@@ -90,16 +90,16 @@ static enum errcode refuse(const char *word, int status, struct err *err)
     }
     if (status == ':') {
         err_set(err, ERR_BAD_CONFIG, "option %s needs a value", word);
-        err_hint(err, "vectrond --help lists the options");
+        err_hint(err, "Run vectrond --help for the options.");
         return ERR_BAD_CONFIG;
     }
     err_set(err, ERR_BAD_CONFIG, "unknown option \"%s\"", word);
     const char *nearest =
         word[0] == '-' && word[1] == '-' ? err_nearest(word + 2, names, COUNT_OF(names)) : NULL;
     if (nearest != NULL) {
-        err_hint(err, "did you mean --%s?", nearest);
+        err_hint(err, "Perhaps you meant --%s.", nearest);
     } else {
-        err_hint(err, "vectrond --help lists the options");
+        err_hint(err, "Run vectrond --help for the options.");
     }
     return ERR_BAD_CONFIG;
 }

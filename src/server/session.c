@@ -114,7 +114,7 @@ void session_violation(struct session *s, const char *what)
 {
     struct err err;
     err_set(&err, ERR_PROTOCOL_VIOLATION, "protocol violation: %s", what);
-    err_hint(&err, "doc/protocol.md describes the messages");
+    err_hint(&err, "The messages are described in doc/protocol.md.");
     metric_add(METRIC_protocol_errors, 1);
     log_err(LOG_INFO, &err, "session refused peer=%s", conn_peer(s->conn));
     session_fatal(s, &err);
@@ -146,7 +146,7 @@ static enum errcode admit(struct session *s, struct err *err)
         atomic_fetch_sub(&host->n_admitted, 1);
         metric_add(METRIC_connections_refused, 1);
         err_set(err, ERR_TOO_MANY_CONNECTIONS, "%u sessions are open already", n_max);
-        err_hint(err, "close sessions, or raise max_connections");
+        err_hint(err, "Close sessions, or raise max_connections.");
         err_policy(err, "max_connections");
         return ERR_TOO_MANY_CONNECTIONS;
     }
@@ -239,7 +239,7 @@ static void startup(struct session *s, struct reader *r)
     if (m.major != WIRE_VERSION_MAJOR) {
         err_set(&err, ERR_VERSION_UNSUPPORTED, "protocol version %u.%u is not supported", m.major,
                 m.minor);
-        err_hint(&err, "this server speaks version %d.%d", WIRE_VERSION_MAJOR, WIRE_VERSION_MINOR);
+        err_hint(&err, "This server speaks version %d.%d.", WIRE_VERSION_MAJOR, WIRE_VERSION_MINOR);
         session_fatal(s, &err);
         return;
     }
@@ -342,7 +342,7 @@ static void on_too_large(void *arg, uint8_t type, uint64_t bytes)
         err_set(&err, ERR_FRAME_TOO_LARGE, "message %s of %llu bytes is over frame_max = %zu bytes",
                 row == NULL ? "of unknown type" : row->name, (unsigned long long)bytes,
                 s->net->limits.frame_bytes_max);
-        err_hint(&err, "send less at once, or raise frame_max");
+        err_hint(&err, "Send less at once, or raise frame_max.");
         err_policy(&err, "frame_max");
     }
     session_fatal(s, &err);

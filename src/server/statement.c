@@ -32,7 +32,7 @@ static void take_back(struct session *s, size_t begun_at)
         b->failed = false;
         s->is_sink_failed = true;
         err_set(&s->sink_err, ERR_OUT_OF_MEMORY, "a row of the result is too long to be sent");
-        err_hint(&s->sink_err, "ask for fewer or shorter columns, or raise output_max");
+        err_hint(&s->sink_err, "Ask for fewer or shorter columns, or raise output_max.");
         err_policy(&s->sink_err, "output_max");
     }
 }
@@ -393,7 +393,7 @@ static enum errcode check_rest(struct session *s, const char *text, size_t bytes
     }
     prepared_free(second);
     err_set(err, ERR_SYNTAX, "a prepared statement cannot hold more than one statement");
-    err_hint(err, "send several statements in one QUERY message");
+    err_hint(err, "Send several statements in one QUERY message.");
     return ERR_SYNTAX;
 }
 
@@ -404,7 +404,7 @@ static enum errcode parse_statement(struct session *s, const struct wire_parse_m
     if (old != NULL && m->name.bytes > 0) {
         err_set(err, ERR_DUPLICATE_STATEMENT, "prepared statement \"%s\" exists already",
                 old->name);
-        err_hint(err, "close it first");
+        err_hint(err, "Close it first.");
         return ERR_DUPLICATE_STATEMENT;
     }
     if (old != NULL) {
@@ -458,7 +458,7 @@ static struct named *find_portal(struct session *s, struct wire_str name, struct
     if (named == NULL) {
         err_set(err, ERR_UNKNOWN_PORTAL, "portal \"%.*s\" does not exist",
                 (int)(name.bytes < NAME_BYTES_MAX ? name.bytes : NAME_BYTES_MAX), name.data);
-        err_hint(err, "a portal ends when all of it was executed; bind the statement again");
+        err_hint(err, "A portal ends when all of it was executed; bind the statement again.");
     }
     return named;
 }
@@ -479,7 +479,7 @@ static enum errcode bind_portal(struct session *s, const struct wire_bind *m,
     struct named *old = names_find(&s->portals, m->portal);
     if (old != NULL && m->portal.bytes > 0) {
         err_set(err, ERR_DUPLICATE_PORTAL, "portal \"%s\" exists already", old->name);
-        err_hint(err, "close it first");
+        err_hint(err, "Close it first.");
         return ERR_DUPLICATE_PORTAL;
     }
     if (old != NULL) {

@@ -589,7 +589,7 @@ static enum errcode check_room(struct shard *shard, struct err *err)
                   shard->directory);
     err_collection(err, shard->schema.name);
     if (failed == ERR_DISK_FULL) {
-        err_hint(err, "free disk space; reads go on, and writes resume by themselves");
+        err_hint(err, "Free disk space; reads go on, and writes resume by themselves.");
     }
     return failed;
 }

@@ -102,7 +102,7 @@ static enum errcode check_vector(const struct column *column, const struct value
     if (column->distance == DISTANCE_COSINE && sum == 0) {
         (void)err_set(err, ERR_ZERO_VECTOR, "column \"%s\": a zero vector has no direction",
                       column->name);
-        err_hint(err, "leave the column null, or use METRIC L2 or DOT");
+        err_hint(err, "Leave the column null, or use METRIC L2 or DOT.");
         return ERR_ZERO_VECTOR;
     }
     return ERR_OK;
@@ -233,7 +233,7 @@ enum errcode shard_command_add(struct shard_command *command, enum shard_op op,
         }
         (void)err_set(err, ERR_STATEMENT_TOO_LONG, "one write of more than %d bytes",
                       REPL_ENTRY_BYTES_MAX);
-        err_hint(err, "write fewer rows at once");
+        err_hint(err, "Write fewer rows at once.");
         return ERR_STATEMENT_TOO_LONG;
     }
     command->n_rows++;

@@ -12,7 +12,7 @@ static enum errcode lag_error(const struct shard *shard, uint64_t lag, uint64_t 
     (void)err_set(err, ERR_INDEX_LAG,
                   "the index of \"%s\" is %llu rows behind, index_lag allows %llu",
                   shard->schema.name, (unsigned long long)lag, (unsigned long long)lag_max);
-    err_hint(err, "set on_lag to scan or wait, or raise index_lag");
+    err_hint(err, "Set on_lag to scan or wait, or raise index_lag.");
     err_collection(err, shard->schema.name);
     err_policy(err, "on_lag");
     return ERR_INDEX_LAG;

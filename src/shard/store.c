@@ -84,7 +84,7 @@ static enum errcode store_error(const struct store *store, int rc, const char *w
     case MDB_MAP_FULL:
         (void)err_set(err, ERR_DISK_FULL, "%s in \"%s\": the file has reached map_size", what,
                       store->directory);
-        err_hint(err, "raise map_size and restart");
+        err_hint(err, "Raise map_size and restart.");
         return ERR_DISK_FULL;
     case MDB_READERS_FULL:
         return err_set(err, ERR_OVERLOADED, "%s in \"%s\": %d views are open", what,
@@ -101,7 +101,7 @@ static enum errcode store_error(const struct store *store, int rc, const char *w
     case MDB_PANIC:
         (void)err_set(err, ERR_IO, "%s in \"%s\": an earlier write failed half way", what,
                       store->directory);
-        err_hint(err, "restart the server; nothing that was acknowledged is lost");
+        err_hint(err, "Restart the server; nothing that was acknowledged is lost.");
         return ERR_IO;
     default:
         if (rc == EIO && store_disk_free(store) < DISK_FULL_BYTES) {
@@ -158,7 +158,7 @@ static enum errcode meta_read(const struct store *store, const MDB_val *record,
         (void)err_set(err, ERR_FORMAT_UNSUPPORTED,
                       "\"%s\" has format version %u, this server reads %d", store->directory,
                       le_get_u32(p + 4), STORE_VERSION);
-        err_hint(err, "start the server that wrote it");
+        err_hint(err, "Start the server that wrote it.");
         return ERR_FORMAT_UNSUPPORTED;
     }
     if (record->mv_size != META_BYTES || le_get_u32(p) != crc32c(0, p + 4, META_BYTES - 4)) {
