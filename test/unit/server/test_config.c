@@ -68,7 +68,7 @@ static void errors_name_the_file_and_the_line(void **state)
         {"recall = 7\n", "f.conf:1", "0.5", ERR_POLICY_BOUNDS},
         {"recall = high\n", "f.conf:1", "number", ERR_POLICY_BOUNDS},
         {"m = 16\n", "f.conf:1", "CREATE COLLECTION", ERR_POLICY_SCOPE},
-        {"recall = 0.9\n\nrecall = 0.8\n", "f.conf:3", "remove", ERR_BAD_CONFIG},
+        {"recall = 0.9\n\nrecall = 0.8\n", "f.conf:3", "Remove", ERR_BAD_CONFIG},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct config config;
