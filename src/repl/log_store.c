@@ -490,6 +490,29 @@ enum errcode log_store_remove_state(struct log_store *s, uint64_t group, struct 
     return rc == 0 || rc == MDB_NOTFOUND ? ERR_OK : fail_lmdb(s, rc, "write", err);
 }
 
+/* Sets is_broken where LMDB could not write the header, which is when it refuses to go on. */
+static int commit(struct log_store *s, MDB_txn *txn)
+{
+    if (fault_hit(FAULT_LOG_HEADER_LOST)) {
+        mdb_txn_abort(txn);
+        s->is_broken = true;
+        return EIO;
+    }
+    int rc = mdb_txn_commit(txn);
+    if (rc == 0 && fault_hit(FAULT_LOG_HEADER_STANDS)) {
+        s->is_broken = true;
+        return EIO;
+    }
+    if (rc != 0) {
+        MDB_txn *probe = NULL;
+        s->is_broken = mdb_txn_begin(s->env, NULL, 0, &probe) == MDB_PANIC;
+        if (probe != NULL) {
+            mdb_txn_abort(probe);
+        }
+    }
+    return rc;
+}
+
 enum errcode log_store_commit(struct log_store *s, struct err *err)
 {
     CHECK(log_store_is_writing(s));
@@ -503,14 +526,8 @@ enum errcode log_store_commit(struct log_store *s, struct err *err)
                        : err_set_errno(err, ERR_IO, EIO, "could not sync \"%s\"", s->path);
     }
     uint64_t start_us = clock_micros();
-    int rc = mdb_txn_commit(txn);
+    int rc = commit(s, txn);
     if (rc != 0) {
-        /* LMDB refuses to go on exactly when it could not write the header. */
-        MDB_txn *probe = NULL;
-        s->is_broken = mdb_txn_begin(s->env, NULL, 0, &probe) == MDB_PANIC;
-        if (probe != NULL) {
-            mdb_txn_abort(probe);
-        }
         return fail_lmdb(s, rc, "sync", err);
     }
     metric_observe_us(METRIC_log_commit, clock_micros() - start_us);

@@ -83,6 +83,71 @@ static void a_full_disk_fails_writes_until_space_returns(void **state)
     check_failing_commit(*state, FAULT_LOG_COMMIT_FULL, ERR_DISK_FULL, 2);
 }
 
+/* The last write of a commit fails @n_failures times in a row, the first of them for a write. */
+static enum errcode write_with_broken_header(struct fixture *f, enum fault_point point,
+                                             uint64_t n_failures)
+{
+    struct err err;
+    struct repl_group *group = open_group(f->repl, &f->owner, 5, 0);
+    write_range(group, 1, 3);
+    fault_arm(point, 1, n_failures);
+    enum errcode code = write_one(group, 4, &err);
+    fault_disarm_all();
+    write_range(group, 5, 6);
+    repl_group_close(group);
+    log_reopen(f);
+    for (size_t i = 0; i < f->owner.n; i++) {
+        assert_true(i == 0 || f->owner.values[i] > f->owner.values[i - 1]);
+    }
+    size_t n_applied = f->owner.n;
+    owner_forget(&f->owner);
+    open_group(f->repl, &f->owner, 5, 0);
+    assert_int_equal(f->owner.n, n_applied); /* The log and what was applied agree. */
+    repl_group_close(f->owner.group);
+    return code;
+}
+
+static void a_commit_that_failed_and_stands_is_a_success(void **state)
+{
+    struct fixture *f = *state;
+    if (!fault_is_built()) {
+        skip();
+    }
+    assert_int_equal(write_with_broken_header(f, FAULT_LOG_HEADER_STANDS, 1), ERR_OK);
+    check_range(&f->owner, 1, 6);
+}
+
+static void a_commit_that_failed_and_is_lost_is_an_error(void **state)
+{
+    struct fixture *f = *state;
+    if (!fault_is_built()) {
+        skip();
+    }
+    assert_int_equal(write_with_broken_header(f, FAULT_LOG_HEADER_LOST, 1), ERR_IO);
+    assert_int_equal(f->owner.n, 5);
+}
+
+/* The second failure is that of the attempt to find out. */
+static void a_commit_that_nobody_can_judge_has_an_unknown_outcome(void **state)
+{
+    struct fixture *f = *state;
+    if (!fault_is_built()) {
+        skip();
+    }
+    assert_int_equal(write_with_broken_header(f, FAULT_LOG_HEADER_STANDS, 2), ERR_OUTCOME_UNKNOWN);
+    check_range(&f->owner, 1, 6);
+}
+
+static void an_unknown_outcome_may_be_a_lost_write(void **state)
+{
+    struct fixture *f = *state;
+    if (!fault_is_built()) {
+        skip();
+    }
+    assert_int_equal(write_with_broken_header(f, FAULT_LOG_HEADER_LOST, 2), ERR_OUTCOME_UNKNOWN);
+    assert_int_equal(f->owner.n, 5);
+}
+
 static void a_group_cannot_be_made_while_the_log_fails(void **state)
 {
     struct fixture *f = *state;
@@ -377,6 +442,10 @@ int main(void)
 #define LOG_TEST(name) cmocka_unit_test_setup_teardown(name, log_set_up, log_tear_down)
         LOG_TEST(a_failed_commit_fails_its_writes_and_no_others),
         LOG_TEST(a_full_disk_fails_writes_until_space_returns),
+        LOG_TEST(a_commit_that_failed_and_stands_is_a_success),
+        LOG_TEST(a_commit_that_failed_and_is_lost_is_an_error),
+        LOG_TEST(a_commit_that_nobody_can_judge_has_an_unknown_outcome),
+        LOG_TEST(an_unknown_outcome_may_be_a_lost_write),
         LOG_TEST(a_group_cannot_be_made_while_the_log_fails),
         LOG_TEST(a_cut_that_fails_is_tried_again),
         LOG_TEST(a_really_full_disk_is_told_and_left_behind),
