@@ -1,10 +1,11 @@
-# Whether each row of each .def table is documented and tested.
+# Whether each row of each .def table is used, documented and tested.
 #
 #   docs.awk -v list=1 TABLE.def ... >LIST
-#   awk -f lint_tables.awk LIST DOC ... TEST ...     (doc/... and test/... or regress/...)
+#   awk -f lint_tables.awk LIST SOURCE ... PAGE ... TEST ...
 #
-# A row is documented where a page in doc/ names it, and tested where a test or a regress file does,
-# in the form that the macro's rule below gives; a macro without a rule is a violation too.
+# A row is used where a file in src/ names it, documented where a page in doc/ (or HACKING.md) does,
+# and tested where a test or a regress file does, in the form that the macro's rule below gives; a
+# macro without a rule is a violation too.
 # Prints "file:line: what; what to do".
 
 # The words that count for a row: as a page writes them, and as a test does.
@@ -12,21 +13,26 @@ function rule(macro, name, second,    lower) {
     lower = tolower(name)
     known = 1
     if (macro == "ERROR_CODE") {
+        needs("src", "ERR_" name)
         needs("doc", second)
         needs("test", second " ERR_" name)
     } else if (macro == "POLICY") {
+        needs("src", "POLICY_" name)
         needs("doc", name)
         needs("test", "set:" name " POLICY_" name)
     } else if (macro == "MESSAGE") {
         needs("doc", name)
         needs("test", "WIRE_" name)
     } else if (macro == "METRIC_ROW") {
+        needs("src", "METRIC_" name)
         needs("doc", "vectrond_" name " vectrond_" name "_total vectrond_" name "_seconds")
         needs("test", name " METRIC_" name " vectrond_" name " vectrond_" name "_total")
     } else if (macro == "FAULT") {
+        needs("src", "FAULT_" name)
         needs("doc", name)
         needs("test", "FAULT_" name " " name " " lower)
     } else if (macro == "MEMORY") {
+        needs("src", "MEM_" name)
         needs("doc", lower)
         needs("test", "MEM_" name " MEM_COUNT")
     } else if (macro == "TYPE") {
@@ -56,6 +62,9 @@ function rule(macro, name, second,    lower) {
 
 # Any one of the words will do.
 function needs(where, words,    parts, n, i) {
+    if (where == "src") {
+        is_in_source[n_rows] = 1
+    }
     n = split(words, parts, " ")
     for (i = 1; i <= n; i++) {
         n_waiting[where, parts[i]]++
@@ -71,7 +80,7 @@ function found(where, word,    i) {
 }
 
 FNR == 1 {
-    where = FILENAME ~ /^doc\// ? "doc" : "test"
+    where = FILENAME ~ /^src\// ? "src" : FILENAME ~ /^doc\/|^HACKING/ ? "doc" : "test"
     is_list = ++n_files == 1
 }
 
@@ -82,7 +91,7 @@ is_list {
     if (!rule(part[1], part[2], part[3])) {
         printf "%s: no rule for %s; say in tools/lint_tables.awk how it is documented and tested\n",
             part[4], part[1]
-        is_found["doc", n_rows] = is_found["test", n_rows] = 1
+        is_found["src", n_rows] = is_found["doc", n_rows] = is_found["test", n_rows] = 1
     }
     next
 }
@@ -108,6 +117,9 @@ is_list {
 
 END {
     for (i = 1; i <= n_rows; i++) {
+        if ((i in is_in_source) && !(("src", i) in is_found)) {
+            printf "%s: %s is not used; a row is for what happens\n", place[i], row_name[i]
+        }
         if (!(("doc", i) in is_found)) {
             printf "%s: %s is not documented; name it in doc/\n", place[i], row_name[i]
         }
