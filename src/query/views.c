@@ -10,7 +10,8 @@
 #undef VIEW
 
 #define COLUMN(column_name, column_type) {.name = column_name, .type = TYPE_##column_type},
-#define VIEW(name, text, columns)        static const struct result_column columns_of_##name[] = {columns};
+
+#define VIEW(name, text, columns) static const struct result_column columns_of_##name[] = {columns};
 #include "query/views.def"
 #undef VIEW
 #undef COLUMN

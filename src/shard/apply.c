@@ -16,7 +16,7 @@
  * Row numbers: an update that leaves every vector as it is keeps its row's number, and the indexes
  * hear nothing of it.  One that changes a vector takes a new number, as if the row had been deleted
  * and inserted. */
-#include "shard_int.h"
+#include "shard/shard_int.h"
 
 #include <string.h>
 

@@ -14,7 +14,7 @@
  *
  * Gentle: the keeper does one search or one rung in a turn, and then stays away from this shard for
  * REST times as long as it took, so a calibration costs at most a fifth of one core. */
-#include "shard_int.h"
+#include "shard/shard_int.h"
 
 #include <math.h>
 #include <string.h>

@@ -14,7 +14,7 @@
  * Written to index-COLUMN.graph.tmp, synced, then the shard is flushed, so that the file has every
  * row that the graph names, then renamed, then the directory is synced.  A crash in between leaves
  * the old one.  Only behind that does a flush remove the changes that it covers. */
-#include "shard_int.h"
+#include "shard/shard_int.h"
 
 #include <errno.h>
 #include <fcntl.h>

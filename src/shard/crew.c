@@ -5,7 +5,7 @@
  * so a caller never waits for another's job.
  *
  * An atomic counter hands out the calls; the lock is only for the list and for sleeping. */
-#include "shard_int.h"
+#include "shard/shard_int.h"
 
 struct job {
     void (*run)(void *arg, size_t i);

@@ -7,7 +7,7 @@
  * A thread goes round the shards, asks each when it wants to be called again, and sleeps until the
  * earliest of these times or until it is woken.  A shard is only removed when no thread is in it.
  */
-#include "shard_int.h"
+#include "shard/shard_int.h"
 
 enum carer {
     INDEXER,

@@ -9,7 +9,7 @@
  * What is staged is found by searches at once and linked by the indexer, so the shard serves
  * either way.  A checkpoint is never trusted: whatever is wrong with it, the log says so and the
  * graph is made anew. */
-#include "shard_int.h"
+#include "shard/shard_int.h"
 
 enum {
     REBUILD_ROWS = 1024

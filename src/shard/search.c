@@ -1,6 +1,6 @@
 /* Nearest neighbours in a shard: the index does the work; here is what a search does when the graph
  * is behind, and what is counted. */
-#include "shard_int.h"
+#include "shard/shard_int.h"
 
 enum {
     CANCEL_POLL_US = 20000

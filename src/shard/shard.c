@@ -3,7 +3,7 @@
  *   open     file -> indexes from their checkpoints -> log replayed behind the file -> serves
  *   close    log stops -> host leaves -> flush -> checkpoints -> memory is freed
  *   destroy  log stops -> host leaves -> memory is freed -> files and log are removed */
-#include "shard_int.h"
+#include "shard/shard_int.h"
 
 #include <errno.h>
 #include <stdio.h>

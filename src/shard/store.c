@@ -20,7 +20,7 @@
  *
  * What can fail: a full disk shows itself as ENOSPC, as EIO after a short write, or as a full map;
  * all become DISK_FULL, the transaction is gone and the file is as it was. */
-#include "shard_int.h"
+#include "shard/shard_int.h"
 
 #include <errno.h>
 #include <fcntl.h>

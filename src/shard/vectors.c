@@ -11,7 +11,7 @@
  *
  * While an index is behind, a shard in sync mode acknowledges writes when they are visible: the
  * apply thread must not wait for minutes.  They are found all the same, by the scan of the tail. */
-#include "shard_int.h"
+#include "shard/shard_int.h"
 
 #include <string.h>
 

@@ -10,7 +10,7 @@
  * say what became of them; rows from there on are in the generations alone.
  *
  * Closed views wait in a list for the next reader, with their LMDB reader slot and cursors. */
-#include "shard_int.h"
+#include "shard/shard_int.h"
 
 enum {
     FREE_VIEWS_MAX = 64

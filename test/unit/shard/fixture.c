@@ -208,20 +208,20 @@ struct shard_command *new_command(struct fixture *f)
     return command;
 }
 
-void add_stamped(struct shard_command *command, enum shard_op op, uint64_t i, uint64_t v,
-                 const char *title, int64_t year, uint32_t stamp)
+void add_stamped(struct shard_command *command, enum shard_op op, struct sample_row row,
+                 uint32_t stamp)
 {
     static const uint64_t all[4] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
     char key[32];
     float vector[DIM];
     struct err err = {0};
-    (void)snprintf(key, sizeof(key), "k%llu", (unsigned long long)i);
-    make_vector(v, vector);
+    (void)snprintf(key, sizeof(key), "k%llu", (unsigned long long)row.i);
+    make_vector(row.v, vector);
     struct value values[N_COLUMNS] = {
         [ID] = value_cstr(key),
-        [EMBEDDING] = v == 0 ? value_null() : value_vector(vector, DIM),
-        [TITLE] = title == NULL ? value_null() : value_cstr(title),
-        [YEAR] = value_int(year),
+        [EMBEDDING] = row.v == 0 ? value_null() : value_vector(vector, DIM),
+        [TITLE] = row.title == NULL ? value_null() : value_cstr(row.title),
+        [YEAR] = value_int(row.year),
     };
     if (shard_command_add(command, op, values, all, stamp, &err) != ERR_OK) {
         fail_msg("%s", err.message);
@@ -231,7 +231,7 @@ void add_stamped(struct shard_command *command, enum shard_op op, uint64_t i, ui
 void add_row(struct shard_command *command, enum shard_op op, uint64_t i, uint64_t v,
              const char *title, int64_t year)
 {
-    add_stamped(command, op, i, v, title, year, 0);
+    add_stamped(command, op, (struct sample_row){i, v, title, year}, 0);
 }
 
 enum errcode write_row(struct fixture *f, enum shard_op op, uint64_t i, uint64_t v,
@@ -247,7 +247,7 @@ enum errcode delete_row(struct fixture *f, uint64_t i, struct err *err)
     struct seen seen;
     assert_true(see_row(f, i, &seen));
     struct shard_command *command = new_command(f);
-    add_stamped(command, SHARD_DELETE, i, 0, NULL, 0, seen.stamp);
+    add_stamped(command, SHARD_DELETE, (struct sample_row){i, 0, NULL, 0}, seen.stamp);
     return send_command(f, command, ACK_VISIBLE, NULL, err);
 }
 

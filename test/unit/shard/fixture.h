@@ -43,10 +43,15 @@ enum errcode send_command(struct fixture *f, struct shard_command *command, enum
                           uint64_t *rows, struct err *err);
 struct shard_command *new_command(struct fixture *f);
 /* Key "k<i>", vector of @v (0: null), title @title (NULL: null), year @year. */
+struct sample_row {
+    uint64_t i, v;
+    const char *title;
+    int64_t year;
+};
 void add_row(struct shard_command *command, enum shard_op op, uint64_t i, uint64_t v,
              const char *title, int64_t year);
-void add_stamped(struct shard_command *command, enum shard_op op, uint64_t i, uint64_t v,
-                 const char *title, int64_t year, uint32_t stamp);
+void add_stamped(struct shard_command *command, enum shard_op op, struct sample_row row,
+                 uint32_t stamp);
 /* One row, acknowledged visible. */
 enum errcode write_row(struct fixture *f, enum shard_op op, uint64_t i, uint64_t v,
                        const char *title, int64_t year, struct err *err);

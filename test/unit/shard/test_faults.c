@@ -10,7 +10,9 @@
 
 #include "shard/shard_int.h"
 
-enum { FOR_EVER = 1 << 30 };
+enum {
+    FOR_EVER = 1 << 30
+};
 
 static int set_up(void **state)
 {
@@ -207,8 +209,8 @@ static void do_everything(struct fixture *f)
     struct err err = {0};
     float vector[DIM];
     make_vector(7, vector);
-    struct value values[N_COLUMNS] = {value_cstr("new"), value_vector(vector, DIM),
-                                      value_cstr("t"), value_int(1)};
+    struct value values[N_COLUMNS] = {value_cstr("new"), value_vector(vector, DIM), value_cstr("t"),
+                                      value_int(1)};
     struct shard_command *command = shard_command_new(&f->schema, &err);
     enum errcode code = command == NULL ? err.code : ERR_OK;
     if (code == ERR_OK) {
@@ -290,8 +292,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_crash_at_any_point_loses_no_acknowledged_row, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(
-            the_nth_allocation_fails_with_an_error_and_harms_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_nth_allocation_fails_with_an_error_and_harms_nothing,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(opening_fails_cleanly_at_the_nth_allocation, set_up,
                                         tear_down),
     };

@@ -214,8 +214,9 @@ static void a_flat_collection_is_searched_exactly_and_needs_no_checkpoint(void *
     struct fixture *f = *state;
     struct err err = {0};
     struct value flat = value_cstr("flat");
-    assert_int_equal(policy_assign(&f->schema.policies, POLICY_index, LEVEL_COLLECTION, &flat, &err),
-                     ERR_OK);
+    enum errcode code =
+        policy_assign(&f->schema.policies, POLICY_index, LEVEL_COLLECTION, &flat, &err);
+    assert_int_equal(code, ERR_OK);
     fixture_start(f);
     insert_rows(f, 1, 501, 50);
     assert_int_equal(delete_row(f, 7, &err), ERR_OK);

@@ -133,7 +133,7 @@ static void an_update_of_a_vector_takes_a_new_number_and_is_found_there(void **s
     assert_int_equal(write_row(f, SHARD_INSERT, 1, 11, "one", 1, &err), ERR_OK);
     assert_true(see_row(f, 1, &before));
     struct shard_command *command = new_command(f);
-    add_stamped(command, SHARD_REPLACE, 1, 12, "moved", 2, before.stamp);
+    add_stamped(command, SHARD_REPLACE, (struct sample_row){1, 12, "moved", 2}, before.stamp);
     assert_int_equal(send_command(f, command, ACK_VISIBLE, NULL, &err), ERR_OK);
     assert_true(see_row(f, 1, &after));
     assert_true(after.number > before.number);
@@ -156,10 +156,10 @@ static void a_stale_stamp_is_a_conflict(void **state)
     static const enum shard_op ops[] = {SHARD_REPLACE, SHARD_DELETE};
     for (size_t i = 0; i < COUNT_OF(ops); i++) {
         struct shard_command *command = new_command(f);
-        add_stamped(command, ops[i], 1, 12, "three", 1, old.stamp);
+        add_stamped(command, ops[i], (struct sample_row){1, 12, "three", 1}, old.stamp);
         assert_int_equal(send_command(f, command, ACK_VISIBLE, NULL, &err), ERR_CONFLICT);
         struct shard_command *missing = new_command(f);
-        add_stamped(missing, ops[i], 99, 12, "three", 1, old.stamp);
+        add_stamped(missing, ops[i], (struct sample_row){99, 12, "three", 1}, old.stamp);
         assert_int_equal(send_command(f, missing, ACK_VISIBLE, NULL, &err), ERR_CONFLICT);
     }
     struct seen seen;
@@ -195,7 +195,7 @@ static void a_row_may_be_deleted_and_inserted_in_one_command(void **state)
     assert_int_equal(write_row(f, SHARD_INSERT, 1, 11, "one", 1, &err), ERR_OK);
     assert_true(see_row(f, 1, &seen));
     struct shard_command *command = new_command(f);
-    add_stamped(command, SHARD_DELETE, 1, 0, NULL, 0, seen.stamp);
+    add_stamped(command, SHARD_DELETE, (struct sample_row){1, 0, NULL, 0}, seen.stamp);
     add_row(command, SHARD_INSERT, 1, 12, "again", 2);
     assert_int_equal(send_command(f, command, ACK_VISIBLE, &rows, &err), ERR_OK);
     assert_int_equal(rows, 2);
