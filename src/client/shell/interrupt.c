@@ -20,6 +20,12 @@ static void on_interrupt(int signal)
     errno = saved;
 }
 
+/* The terminal has gone: reading a line ends, and vsql with it, so that the history is saved. */
+static void on_hangup(int signal)
+{
+    (void)signal;
+}
+
 void interrupt_init(void)
 {
     CHECK(pipe(interrupt_pipe) == 0);
@@ -31,6 +37,8 @@ void interrupt_init(void)
     struct sigaction action = {.sa_handler = on_interrupt};
     sigemptyset(&action.sa_mask);
     CHECK(sigaction(SIGINT, &action, NULL) == 0);
+    action.sa_handler = on_hangup;
+    CHECK(sigaction(SIGHUP, &action, NULL) == 0);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigemptyset(&ignore.sa_mask);
     CHECK(sigaction(SIGPIPE, &ignore, NULL) == 0); /* A pager that was left early. */
