@@ -43,7 +43,8 @@ void index_free(struct index *index);
 
 /* Stages n rows whose numbers are rising and larger than any before; vectors is n x dim floats,
  * read during the call.  One call is one batch of linking: rows of a call are linked in chunks of
- * INDEX_CHUNK.  @sequence is not smaller than any before.
+ * INDEX_CHUNK.  @sequence is not smaller than any before.  After a load the log may be staged again
+ * from any point: rows that the checkpoint had seen are passed over, so nothing is done twice.
  * Errors: NOT_FINITE, ZERO_VECTOR (cosine), OUT_OF_MEMORY; then nothing is staged. */
 enum {
     INDEX_CHUNK = 64
@@ -121,7 +122,9 @@ float index_distance(enum distance distance, const float *a, const float *b, uin
 /* ---- checkpoints ---- */
 
 /* The graph as a versioned byte stream with checksums: configuration, sequence, row numbers and
- * neighbour lists, not the vectors.  Holds off index_advance while it encodes, never searches. */
+ * neighbour lists, not the vectors.  Holds off index_advance while it encodes, never searches.
+ * The graph may hold rows of sequences that index_sequence does not reach yet, and rows whose
+ * delete is only staged: the vectors of all of them are wanted when it is loaded. */
 enum errcode index_save(struct index *index,
                         enum errcode (*write)(void *arg, const void *data, size_t bytes,
                                               struct err *err),

@@ -180,10 +180,10 @@ struct segment {
 struct queue {
     struct segment *_Atomic first;
     _Atomic uint64_t head, tail;
-    struct segment *last, *spare; /* The staging thread's. */
-    struct segment *retired;      /* The advancing thread's. */
-    uint64_t sequence_staged;     /* Under lock, with tail. */
-    uint64_t sequence_done;       /* Under lock, with head. */
+    struct segment *last;     /* The staging thread's. */
+    struct segment *retired;  /* The advancing thread's. */
+    uint64_t sequence_staged; /* Under lock, with tail. */
+    uint64_t sequence_done;   /* Under lock, with head. */
     struct mutex lock;
 };
 

@@ -37,9 +37,11 @@ struct hole {
 static bool lists(const struct slots *slots, uint32_t from, unsigned layer, uint32_t slot)
 {
     const _Atomic uint32_t *links = links_at(slots, from, layer);
-    for (size_t i = 0; i < links_max(slots, layer); i++) {
-        if (atomic_load_explicit(&links[i], memory_order_relaxed) == slot) {
-            return true;
+    size_t max = links_max(slots, layer);
+    for (size_t i = 0; i < max; i++) {
+        uint32_t link = atomic_load_explicit(&links[i], memory_order_relaxed);
+        if (link == slot || link == SLOT_NONE) {
+            return link == slot;
         }
     }
     return false;
@@ -78,6 +80,18 @@ static void find_near(struct hole *hole, struct scratch *s)
     atomic_store_explicit(&hole->n_found, n_found, memory_order_relaxed);
 }
 
+static bool is_linked(const struct slots *slots, uint32_t slot)
+{
+    return (slot_state(slots, slot) & SLOT_LINKED) != 0;
+}
+
+/* Every slot has a list on layer 0: there the node need not be read, but for a match, which may be
+ * what a retired slot still shows to searches. */
+static bool may_list(const struct slots *slots, uint32_t slot, unsigned layer)
+{
+    return layer == 0 || (is_linked(slots, slot) && node_at(slots, slot)->level >= layer);
+}
+
 static void find_task(void *arg, size_t task)
 {
     struct hole *hole = arg;
@@ -85,9 +99,8 @@ static void find_task(void *arg, size_t task)
     uint64_t n_used = atomic_load_explicit(&slots->n_used, memory_order_acquire);
     uint32_t end = (uint32_t)(n_used * (task + 1) / SCAN_TASKS);
     for (uint32_t slot = (uint32_t)(n_used * task / SCAN_TASKS); slot < end; slot++) {
-        if ((slot_state(slots, slot) & SLOT_LINKED) != 0 &&
-            node_at(slots, slot)->level >= hole->layer &&
-            lists(slots, slot, hole->layer, hole->slot)) {
+        if (may_list(slots, slot, hole->layer) && lists(slots, slot, hole->layer, hole->slot) &&
+            is_linked(slots, slot)) {
             size_t at = atomic_fetch_add_explicit(&hole->n_found, 1, memory_order_relaxed);
             CHECK(at < hole->n_wanted);
             hole->found[at] = slot;
@@ -275,7 +288,7 @@ static uint32_t choose_entry(const struct index *index, uint32_t without)
     uint32_t best = SLOT_NONE;
     for (uint32_t slot = 0; slot < n_used; slot++) {
         const struct node *node = node_at(slots, slot);
-        if (slot == without || (slot_state(slots, slot) & SLOT_LINKED) == 0) {
+        if (slot == without || !is_linked(slots, slot)) {
             continue;
         }
         const struct node *top = best == SLOT_NONE ? NULL : node_at(slots, best);
