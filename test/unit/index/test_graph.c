@@ -368,6 +368,39 @@ static void regions_grow_without_losing_a_row(void **state)
     index_free(index);
 }
 
+static void a_query_that_passes_itself_over_finds_what_stands_around_it(void **state)
+{
+    (void)state;
+    float *points = points_new(SHAPE_CLUSTERED, N, DIM, 12);
+    struct index_config config = config_of(INDEX_HNSW, DISTANCE_COSINE, DIM);
+    struct index *index = index_make(&config);
+    stage_rows(index, points, DIM, 0, N, 100);
+    advance_all(index, N - 100, NULL); /* Some rows are in the tail. */
+    for (uint64_t row = 0; row < N; row += 37) {
+        for (enum index_plan plan = INDEX_WALK; plan <= INDEX_EXACT; plan++) {
+            struct index_search search = {.query = points + row * DIM,
+                                          .k = K,
+                                          .ef = 60,
+                                          .plan = plan,
+                                          .passes_itself_over = true};
+            struct index_hit hits[K], all[K + 1];
+            struct index_work work = {0};
+            struct err err;
+            size_t n;
+            assert_int_equal(index_search(index, &search, hits, &n, &work, &err), ERR_OK);
+            assert_int_equal(n, K);
+            assert_int_equal(find(index, INDEX_EXACT, search.query, K + 1, K + 1, all), K + 1);
+            assert_true(all[0].row == row);
+            for (size_t i = 0; i < K; i++) {
+                assert_true(hits[i].row != row && hits[i].distance >= all[i + 1].distance);
+                assert_true(plan == INDEX_WALK || hits[i].row == all[i + 1].row);
+            }
+        }
+    }
+    free(points);
+    index_free(index);
+}
+
 static bool say_yes(void *arg)
 {
     ++*(int *)arg;
@@ -445,6 +478,7 @@ int main(void)
         cmocka_unit_test(equal_vectors_are_all_found_in_the_order_of_their_rows),
         cmocka_unit_test(every_dimension_can_be_linked_and_searched),
         cmocka_unit_test(regions_grow_without_losing_a_row),
+        cmocka_unit_test(a_query_that_passes_itself_over_finds_what_stands_around_it),
         cmocka_unit_test(a_search_can_be_canceled),
         cmocka_unit_test(the_sequence_is_that_of_the_last_change_wholly_in_the_graph),
     };
