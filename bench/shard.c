@@ -1,13 +1,13 @@
 /* What one shard takes, alone in its process: rows in, graph caught up, bytes at rest, restart.
  *
  *     bench/shard BASE.fbin [QUERY.fbin] [--mode sync|async] [--rows N] [--batch N] [--in-flight N]
- *                 [--flush-each] [--dir DIR]
+ *                 [--flush-each] [--reopen] [--dir DIR]
  *
  * Rows are (id TEXT PRIMARY KEY, embedding VECTOR(dim) METRIC COSINE), id = "w<number>".  They are
  * sent in commands of --batch rows, --in-flight of them at once, and counted when they are
  * acknowledged visible.  --flush-each syncs the shard's file after every command, which is what a
- * shard without an overlay would do.  With queries, recall@10 of what calibration promises is
- * measured against exact scans. */
+ * shard without an overlay would do.  --reopen takes what an earlier run left.  With queries,
+ * recall@10 of what calibration promises is measured against exact scans. */
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ enum {
 struct options {
     const char *base, *queries, *mode, *directory;
     uint64_t rows, batch, in_flight;
-    bool is_flush_each;
+    bool is_flush_each, is_reopen;
 };
 
 struct vectors {
@@ -140,7 +140,9 @@ static void send_rows(struct bench *b, const struct vectors *v, uint64_t from, u
     for (uint64_t i = from; i < to; i++) {
         char key[32];
         (void)snprintf(key, sizeof(key), "w%llu", (unsigned long long)i);
-        struct value values[2] = {value_cstr(key), value_vector(v->data + i * v->dim, v->dim)};
+        /* Spread over the file: its order may mean something, as words sorted by frequency do. */
+        const float *vector = v->data + i * v->n / b->options.rows * v->dim;
+        struct value values[2] = {value_cstr(key), value_vector(vector, v->dim)};
         die_on(shard_command_add(command, SHARD_INSERT, values, NULL, 0, &err), &err);
     }
     sent->bench = b;
@@ -270,6 +272,8 @@ static void read_options(struct options *o, int argc, char **argv)
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--flush-each") == 0) {
             o->is_flush_each = true;
+        } else if (strcmp(argv[i], "--reopen") == 0) {
+            o->is_reopen = true;
         } else if (strncmp(argv[i], "--", 2) != 0) {
             *(o->base == NULL ? &o->base : &o->queries) = argv[i];
         } else {
@@ -308,7 +312,9 @@ int main(int argc, char **argv)
         set_policy(&b, "flush_interval", "1h");
     }
     start(&b);
-    load(&b, &base);
+    if (!b.options.is_reopen) {
+        load(&b, &base);
+    }
     if (b.options.queries != NULL) {
         struct vectors queries = read_fbin(b.options.queries);
         measure_all_recalls(&b, &queries);

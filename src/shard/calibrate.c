@@ -22,8 +22,8 @@
 enum {
     K = 10,
     SAMPLES = 200,
-    REAL_QUERIES_MIN = 64, /* From so many on stored rows are not needed. */
-    ROWS_MIN = 1000,       /* Below it the cautious rule costs nothing. */
+    REAL_QUERIES_MIN = SAMPLES, /* From so many on stored rows are not needed. */
+    ROWS_MIN = 1000,            /* Below it the cautious rule costs nothing. */
     RESERVOIR_STRIDE = 8,
     REST = 4,
     PICK_TRIES = 8,

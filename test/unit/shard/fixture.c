@@ -208,18 +208,22 @@ struct shard_command *new_command(struct fixture *f)
     return command;
 }
 
-void add_stamped(struct shard_command *command, enum shard_op op, struct sample_row row,
-                 uint32_t stamp)
+struct given row_of(uint64_t key, uint64_t vector, const char *title, int64_t year)
+{
+    return (struct given){key, vector, title, year};
+}
+
+void add_stamped(struct shard_command *command, enum shard_op op, struct given row, uint32_t stamp)
 {
     static const uint64_t all[4] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
     char key[32];
     float vector[DIM];
     struct err err = {0};
-    (void)snprintf(key, sizeof(key), "k%llu", (unsigned long long)row.i);
-    make_vector(row.v, vector);
+    (void)snprintf(key, sizeof(key), "k%llu", (unsigned long long)row.key);
+    make_vector(row.vector, vector);
     struct value values[N_COLUMNS] = {
         [ID] = value_cstr(key),
-        [EMBEDDING] = row.v == 0 ? value_null() : value_vector(vector, DIM),
+        [EMBEDDING] = row.vector == 0 ? value_null() : value_vector(vector, DIM),
         [TITLE] = row.title == NULL ? value_null() : value_cstr(row.title),
         [YEAR] = value_int(row.year),
     };
@@ -228,17 +232,15 @@ void add_stamped(struct shard_command *command, enum shard_op op, struct sample_
     }
 }
 
-void add_row(struct shard_command *command, enum shard_op op, uint64_t i, uint64_t v,
-             const char *title, int64_t year)
+void add_row(struct shard_command *command, enum shard_op op, struct given row)
 {
-    add_stamped(command, op, (struct sample_row){i, v, title, year}, 0);
+    add_stamped(command, op, row, 0);
 }
 
-enum errcode write_row(struct fixture *f, enum shard_op op, uint64_t i, uint64_t v,
-                       const char *title, int64_t year, struct err *err)
+enum errcode write_row(struct fixture *f, enum shard_op op, struct given row, struct err *err)
 {
     struct shard_command *command = new_command(f);
-    add_row(command, op, i, v, title, year);
+    add_row(command, op, row);
     return send_command(f, command, ACK_VISIBLE, NULL, err);
 }
 
@@ -247,7 +249,7 @@ enum errcode delete_row(struct fixture *f, uint64_t i, struct err *err)
     struct seen seen;
     assert_true(see_row(f, i, &seen));
     struct shard_command *command = new_command(f);
-    add_stamped(command, SHARD_DELETE, (struct sample_row){i, 0, NULL, 0}, seen.stamp);
+    add_stamped(command, SHARD_DELETE, row_of(i, 0, NULL, 0), seen.stamp);
     return send_command(f, command, ACK_VISIBLE, NULL, err);
 }
 
@@ -257,7 +259,7 @@ void insert_rows(struct fixture *f, uint64_t from, uint64_t to, uint64_t batch)
         struct err err = {0};
         struct shard_command *command = new_command(f);
         for (uint64_t end = from + batch < to ? from + batch : to; from < end; from++) {
-            add_row(command, SHARD_INSERT, from, from, "t", (int64_t)from);
+            add_row(command, SHARD_INSERT, row_of(from, from, "t", (int64_t)from));
         }
         if (send_command(f, command, ACK_VISIBLE, NULL, &err) != ERR_OK) {
             fail_msg("%s", err.message);

@@ -42,19 +42,17 @@ void make_vector(uint64_t i, float out[DIM]);
 enum errcode send_command(struct fixture *f, struct shard_command *command, enum ack ack,
                           uint64_t *rows, struct err *err);
 struct shard_command *new_command(struct fixture *f);
-/* Key "k<i>", vector of @v (0: null), title @title (NULL: null), year @year. */
-struct sample_row {
-    uint64_t i, v;
+/* Key "k<key>", vector of @vector (0: null), title (NULL: null), year. */
+struct given {
+    uint64_t key, vector;
     const char *title;
     int64_t year;
 };
-void add_row(struct shard_command *command, enum shard_op op, uint64_t i, uint64_t v,
-             const char *title, int64_t year);
-void add_stamped(struct shard_command *command, enum shard_op op, struct sample_row row,
-                 uint32_t stamp);
+struct given row_of(uint64_t key, uint64_t vector, const char *title, int64_t year);
+void add_row(struct shard_command *command, enum shard_op op, struct given row);
+void add_stamped(struct shard_command *command, enum shard_op op, struct given row, uint32_t stamp);
 /* One row, acknowledged visible. */
-enum errcode write_row(struct fixture *f, enum shard_op op, uint64_t i, uint64_t v,
-                       const char *title, int64_t year, struct err *err);
+enum errcode write_row(struct fixture *f, enum shard_op op, struct given row, struct err *err);
 enum errcode delete_row(struct fixture *f, uint64_t i, struct err *err);
 /* Rows [from, to), in commands of @batch rows: row i has vector i and year i. */
 void insert_rows(struct fixture *f, uint64_t from, uint64_t to, uint64_t batch);

@@ -65,7 +65,7 @@ static void reads_go_on_and_writes_come_back_after_a_full_disk(void **state)
     uint64_t i = 100;
     enum errcode code = ERR_OK;
     for (; i < 200 && code == ERR_OK; i++) {
-        code = write_row(f, SHARD_INSERT, i, i, title, 1, &err);
+        code = write_row(f, SHARD_INSERT, row_of(i, i, title, 1), &err);
         if (i == 100) {
             wait_for_state(f, "disk full");
         }
@@ -82,7 +82,7 @@ static void reads_go_on_and_writes_come_back_after_a_full_disk(void **state)
     uint64_t deadline_us = clock_micros() + 10000000;
     do {
         assert_true(clock_micros() < deadline_us);
-        code = write_row(f, SHARD_INSERT, 300, 300, "after", 1, &err);
+        code = write_row(f, SHARD_INSERT, row_of(300, 300, "after", 1), &err);
     } while (code == ERR_DISK_FULL);
     assert_int_equal(code, ERR_OK);
     fixture_stop(f);
@@ -152,7 +152,7 @@ static uint64_t write_until_dead(struct fixture *f, enum fault_point point, uint
         fault_arm(point, 2, 1);
         for (uint64_t i = first;; i++) {
             struct err err = {0};
-            if (write_row(f, SHARD_INSERT, i, i, "t", (int64_t)i, &err) != ERR_OK ||
+            if (write_row(f, SHARD_INSERT, row_of(i, i, "t", (int64_t)i), &err) != ERR_OK ||
                 write(ends[1], &i, sizeof(i)) != (ssize_t)sizeof(i)) {
                 _exit(1);
             }

@@ -82,7 +82,8 @@ static void write_step(struct fixture *f, uint64_t step)
             assert_int_equal(delete_row(f, old, &err), ERR_OK);
         }
         old = 1 + random_next(&chance) % (step * 10);
-        assert_int_equal(write_row(f, SHARD_UPSERT, old, 10000 + step, "moved", -1, &err), ERR_OK);
+        assert_int_equal(write_row(f, SHARD_UPSERT, row_of(old, 10000 + step, "moved", -1), &err),
+                         ERR_OK);
         old = 1 + random_next(&chance) % (step * 10);
         if (see_row(f, old, &seen)) {
             const uint64_t columns[4] = {1u << ID | 1u << TITLE};
@@ -207,7 +208,7 @@ static void an_entry_that_comes_again_changes_nothing(void **state)
     insert_rows(f, 1, 11, 5);
     uint64_t content = content_hash(f);
     struct shard_command *command = new_command(f);
-    add_row(command, SHARD_INSERT, 99, 99, "again", 1);
+    add_row(command, SHARD_INSERT, row_of(99, 99, "again", 1));
     size_t bytes;
     void *data = command_take(command, &bytes);
     struct repl_entry entry = {.index = f->shard->applied, .data = data, .bytes = bytes};

@@ -172,7 +172,7 @@ static void an_ack_of_indexed_waits_for_the_graph(void **state)
     fixture_start(f);
     for (uint64_t i = 1; i <= 50; i++) {
         struct shard_command *command = new_command(f);
-        add_row(command, SHARD_INSERT, i, i, "t", 1);
+        add_row(command, SHARD_INSERT, row_of(i, i, "t", 1));
         assert_int_equal(send_command(f, command, ACK_INDEXED, NULL, &err), ERR_OK);
         assert_int_equal(index_pending(f->shard->vectors[0].index), 0);
     }
@@ -214,9 +214,8 @@ static void a_flat_collection_is_searched_exactly_and_needs_no_checkpoint(void *
     struct fixture *f = *state;
     struct err err = {0};
     struct value flat = value_cstr("flat");
-    enum errcode code =
-        policy_assign(&f->schema.policies, POLICY_index, LEVEL_COLLECTION, &flat, &err);
-    assert_int_equal(code, ERR_OK);
+    assert_int_equal(
+        policy_assign(&f->schema.policies, POLICY_index, LEVEL_COLLECTION, &flat, &err), ERR_OK);
     fixture_start(f);
     insert_rows(f, 1, 501, 50);
     assert_int_equal(delete_row(f, 7, &err), ERR_OK);

@@ -48,8 +48,8 @@ static void a_view_does_not_see_what_comes_later(void **state)
     insert_rows(f, 1, 21, 20);
     struct shard_view *view = open_view(f);
     assert_int_equal(delete_row(f, 3, &err), ERR_OK);
-    assert_int_equal(write_row(f, SHARD_UPSERT, 4, 4, "changed", 1, &err), ERR_OK);
-    assert_int_equal(write_row(f, SHARD_UPSERT, 5, 500, "moved", 1, &err), ERR_OK);
+    assert_int_equal(write_row(f, SHARD_UPSERT, row_of(4, 4, "changed", 1), &err), ERR_OK);
+    assert_int_equal(write_row(f, SHARD_UPSERT, row_of(5, 500, "moved", 1), &err), ERR_OK);
     insert_rows(f, 21, 41, 20);
     assert_int_equal(shard_flush(f->shard, &err), ERR_OK);
     insert_rows(f, 41, 61, 20);
@@ -158,7 +158,7 @@ static void views_see_all_of_a_command_or_nothing_while_it_is_applied(void **sta
     struct thread threads[READERS + 1];
     insert_rows(f, 1, GROUP_ROWS + 1, GROUP_ROWS);
     for (uint64_t i = 1; i <= GROUP_ROWS; i++) {
-        assert_int_equal(write_row(f, SHARD_UPSERT, i, i, "t", 0, &err), ERR_OK);
+        assert_int_equal(write_row(f, SHARD_UPSERT, row_of(i, i, "t", 0), &err), ERR_OK);
     }
     for (int t = 0; t <= READERS; t++) {
         assert_int_equal(thread_start(&threads[t], "reader",
@@ -171,7 +171,7 @@ static void views_see_all_of_a_command_or_nothing_while_it_is_applied(void **sta
         for (uint64_t i = 1; i <= GROUP_ROWS; i++) {
             /* Every third round the vectors move too, so that numbers change. */
             uint64_t vector = round % 3 == 0 ? i + 1000 * (uint64_t)round : i;
-            add_row(command, SHARD_UPSERT, i, vector, "t", round);
+            add_row(command, SHARD_UPSERT, row_of(i, vector, "t", round));
         }
         assert_int_equal(send_command(f, command, ACK_VISIBLE, NULL, &err), ERR_OK);
         assert_true(clock_micros() < deadline_us);

@@ -28,7 +28,7 @@ static void an_inserted_row_is_read_and_found(void **state)
     struct err err = {0};
     struct seen seen;
     float distance;
-    assert_int_equal(write_row(f, SHARD_INSERT, 1, 11, "one", 2001, &err), ERR_OK);
+    assert_int_equal(write_row(f, SHARD_INSERT, row_of(1, 11, "one", 2001), &err), ERR_OK);
     assert_true(see_row(f, 1, &seen));
     assert_string_equal(seen.title, "one");
     assert_int_equal(seen.year, 2001);
@@ -44,10 +44,10 @@ static void a_key_that_is_taken_refuses_the_whole_insert(void **state)
     struct fixture *f = *state;
     struct err err = {0};
     struct seen seen;
-    assert_int_equal(write_row(f, SHARD_INSERT, 1, 11, "one", 1, &err), ERR_OK);
+    assert_int_equal(write_row(f, SHARD_INSERT, row_of(1, 11, "one", 1), &err), ERR_OK);
     struct shard_command *command = new_command(f);
-    add_row(command, SHARD_INSERT, 2, 12, "two", 2);
-    add_row(command, SHARD_INSERT, 1, 13, "again", 3);
+    add_row(command, SHARD_INSERT, row_of(2, 12, "two", 2));
+    add_row(command, SHARD_INSERT, row_of(1, 13, "again", 3));
     assert_int_equal(send_command(f, command, ACK_VISIBLE, NULL, &err), ERR_DUPLICATE_KEY);
     assert_non_null(strstr(err.message, "'k1'"));
     assert_string_equal(err.column, "id");
@@ -64,8 +64,8 @@ static void a_key_that_occurs_twice_in_one_insert_is_refused(void **state)
     static const enum shard_op ops[] = {SHARD_INSERT, SHARD_UPSERT};
     for (size_t i = 0; i < COUNT_OF(ops); i++) {
         struct shard_command *command = new_command(f);
-        add_row(command, ops[i], 1, 11, "a", 1);
-        add_row(command, ops[i], 1, 12, "b", 2);
+        add_row(command, ops[i], row_of(1, 11, "a", 1));
+        add_row(command, ops[i], row_of(1, 12, "b", 2));
         assert_int_equal(send_command(f, command, ACK_VISIBLE, NULL, &err), ERR_DUPLICATE_KEY);
         assert_int_equal(count_rows(f), 0);
     }
@@ -77,11 +77,11 @@ static void insert_ignore_skips_keys_that_are_taken(void **state)
     struct err err = {0};
     struct seen seen;
     uint64_t rows;
-    assert_int_equal(write_row(f, SHARD_INSERT, 1, 11, "one", 1, &err), ERR_OK);
+    assert_int_equal(write_row(f, SHARD_INSERT, row_of(1, 11, "one", 1), &err), ERR_OK);
     struct shard_command *command = new_command(f);
-    add_row(command, SHARD_INSERT_IGNORE, 1, 12, "other", 2);
-    add_row(command, SHARD_INSERT_IGNORE, 2, 13, "two", 2);
-    add_row(command, SHARD_INSERT_IGNORE, 2, 14, "twice", 2);
+    add_row(command, SHARD_INSERT_IGNORE, row_of(1, 12, "other", 2));
+    add_row(command, SHARD_INSERT_IGNORE, row_of(2, 13, "two", 2));
+    add_row(command, SHARD_INSERT_IGNORE, row_of(2, 14, "twice", 2));
     assert_int_equal(send_command(f, command, ACK_VISIBLE, &rows, &err), ERR_OK);
     assert_int_equal(rows, 1);
     assert_true(see_row(f, 1, &seen));
@@ -97,7 +97,7 @@ static void an_upsert_replaces_only_the_columns_given(void **state)
     struct err err = {0};
     struct seen before;
     struct seen after;
-    assert_int_equal(write_row(f, SHARD_INSERT, 1, 11, "one", 1, &err), ERR_OK);
+    assert_int_equal(write_row(f, SHARD_INSERT, row_of(1, 11, "one", 1), &err), ERR_OK);
     assert_true(see_row(f, 1, &before));
     struct value values[N_COLUMNS] = {value_cstr("k1"), value_null(), value_null(), value_int(7)};
     const uint64_t columns[4] = {1u << ID | 1u << YEAR};
@@ -118,7 +118,7 @@ static void an_upsert_of_a_free_key_inserts(void **state)
     struct fixture *f = *state;
     struct err err = {0};
     struct seen seen;
-    assert_int_equal(write_row(f, SHARD_UPSERT, 1, 11, "one", 1, &err), ERR_OK);
+    assert_int_equal(write_row(f, SHARD_UPSERT, row_of(1, 11, "one", 1), &err), ERR_OK);
     assert_true(see_row(f, 1, &seen));
     assert_string_equal(seen.title, "one");
 }
@@ -130,10 +130,10 @@ static void an_update_of_a_vector_takes_a_new_number_and_is_found_there(void **s
     struct seen before;
     struct seen after;
     float distance;
-    assert_int_equal(write_row(f, SHARD_INSERT, 1, 11, "one", 1, &err), ERR_OK);
+    assert_int_equal(write_row(f, SHARD_INSERT, row_of(1, 11, "one", 1), &err), ERR_OK);
     assert_true(see_row(f, 1, &before));
     struct shard_command *command = new_command(f);
-    add_stamped(command, SHARD_REPLACE, (struct sample_row){1, 12, "moved", 2}, before.stamp);
+    add_stamped(command, SHARD_REPLACE, row_of(1, 12, "moved", 2), before.stamp);
     assert_int_equal(send_command(f, command, ACK_VISIBLE, NULL, &err), ERR_OK);
     assert_true(see_row(f, 1, &after));
     assert_true(after.number > before.number);
@@ -150,16 +150,16 @@ static void a_stale_stamp_is_a_conflict(void **state)
     struct fixture *f = *state;
     struct err err = {0};
     struct seen old;
-    assert_int_equal(write_row(f, SHARD_INSERT, 1, 11, "one", 1, &err), ERR_OK);
+    assert_int_equal(write_row(f, SHARD_INSERT, row_of(1, 11, "one", 1), &err), ERR_OK);
     assert_true(see_row(f, 1, &old));
-    assert_int_equal(write_row(f, SHARD_UPSERT, 1, 11, "two", 1, &err), ERR_OK);
+    assert_int_equal(write_row(f, SHARD_UPSERT, row_of(1, 11, "two", 1), &err), ERR_OK);
     static const enum shard_op ops[] = {SHARD_REPLACE, SHARD_DELETE};
     for (size_t i = 0; i < COUNT_OF(ops); i++) {
         struct shard_command *command = new_command(f);
-        add_stamped(command, ops[i], (struct sample_row){1, 12, "three", 1}, old.stamp);
+        add_stamped(command, ops[i], row_of(1, 12, "three", 1), old.stamp);
         assert_int_equal(send_command(f, command, ACK_VISIBLE, NULL, &err), ERR_CONFLICT);
         struct shard_command *missing = new_command(f);
-        add_stamped(missing, ops[i], (struct sample_row){99, 12, "three", 1}, old.stamp);
+        add_stamped(missing, ops[i], row_of(99, 12, "three", 1), old.stamp);
         assert_int_equal(send_command(f, missing, ACK_VISIBLE, NULL, &err), ERR_CONFLICT);
     }
     struct seen seen;
@@ -180,7 +180,7 @@ static void a_deleted_row_is_neither_read_nor_found(void **state)
     assert_false(see_row(f, 77, &seen));
     assert_int_not_equal(nearest(f, 77, &distance), number);
     assert_int_equal(count_rows(f), 198);
-    assert_int_equal(write_row(f, SHARD_INSERT, 77, 77, "back", 1, &err), ERR_OK);
+    assert_int_equal(write_row(f, SHARD_INSERT, row_of(77, 77, "back", 1), &err), ERR_OK);
     assert_true(see_row(f, 77, &seen));
     assert_true(seen.number > number);
     assert_int_equal(nearest(f, 77, &distance), seen.number);
@@ -192,11 +192,11 @@ static void a_row_may_be_deleted_and_inserted_in_one_command(void **state)
     struct err err = {0};
     struct seen seen;
     uint64_t rows;
-    assert_int_equal(write_row(f, SHARD_INSERT, 1, 11, "one", 1, &err), ERR_OK);
+    assert_int_equal(write_row(f, SHARD_INSERT, row_of(1, 11, "one", 1), &err), ERR_OK);
     assert_true(see_row(f, 1, &seen));
     struct shard_command *command = new_command(f);
-    add_stamped(command, SHARD_DELETE, (struct sample_row){1, 0, NULL, 0}, seen.stamp);
-    add_row(command, SHARD_INSERT, 1, 12, "again", 2);
+    add_stamped(command, SHARD_DELETE, row_of(1, 0, NULL, 0), seen.stamp);
+    add_row(command, SHARD_INSERT, row_of(1, 12, "again", 2));
     assert_int_equal(send_command(f, command, ACK_VISIBLE, &rows, &err), ERR_OK);
     assert_int_equal(rows, 2);
     assert_true(see_row(f, 1, &seen));
@@ -210,7 +210,7 @@ static void a_row_without_a_vector_is_kept_and_not_found(void **state)
     struct err err = {0};
     struct seen seen;
     float distance;
-    assert_int_equal(write_row(f, SHARD_INSERT, 1, 0, "none", 1, &err), ERR_OK);
+    assert_int_equal(write_row(f, SHARD_INSERT, row_of(1, 0, "none", 1), &err), ERR_OK);
     assert_true(see_row(f, 1, &seen));
     assert_false(seen.has_vector);
     assert_int_equal(nearest(f, 1, &distance), 0);
@@ -226,7 +226,7 @@ static void each_ack_is_given(void **state)
         for (int ack = ACK_RECEIVED; ack <= ACK_INDEXED; ack++, i++) {
             struct err err = {0};
             struct shard_command *command = new_command(f);
-            add_row(command, SHARD_INSERT, i, i, "t", 1);
+            add_row(command, SHARD_INSERT, row_of(i, i, "t", 1));
             assert_int_equal(send_command(f, command, (enum ack)ack, NULL, &err), ERR_OK);
             struct shard_figures figures;
             shard_figures(f->shard, &figures);
