@@ -419,7 +419,7 @@ static bool read_options(struct test *t, int argc, char **argv)
             t->program = optarg;
             break;
         case 'r':
-            t->rounds = atoi(optarg);
+            t->rounds = (int)strtol(optarg, NULL, 10);
             break;
         case 'e':
             t->random = strtoull(optarg, NULL, 10);

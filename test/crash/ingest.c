@@ -161,14 +161,13 @@ static bool run_statement(struct client *c, vc_conn *conn, const char *text)
         }
         settle_pending(c, true);
         c->n_acks += 1;
-    } else if (vc_status(conn) != VC_CONN_OK) {
-        goes_on = false; /* What is pending stays so. */
+    } else if (vc_status(conn) != VC_CONN_OK ||
+               strcmp(vc_error_field(result, VC_FIELD_SQLSTATE), "57P01") == 0) {
+        goes_on = false; /* It died or shuts down: what is pending may have happened. */
     } else if (c->allowed != NULL &&
                strcmp(vc_error_field(result, VC_FIELD_SQLSTATE), c->allowed) == 0) {
         settle_pending(c, false);
         c->n_refused += 1;
-    } else if (strcmp(vc_error_field(result, VC_FIELD_SQLSTATE), "57P01") == 0) {
-        goes_on = false; /* It shuts down, and says so: the statement may have been under way. */
     } else {
         snprintf(c->failure, sizeof(c->failure), "%.300s: %.200s", vc_result_error(result), text);
         goes_on = false;

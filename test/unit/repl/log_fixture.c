@@ -50,7 +50,7 @@ void owner_apply(void *arg, const struct repl_entry *entries, size_t n)
             o->n_max = o->n_max == 0 ? 1024 : o->n_max * 2;
             o->values = realloc(o->values, o->n_max * sizeof(*o->values));
             o->indexes = realloc(o->indexes, o->n_max * sizeof(*o->indexes));
-            assert_true(o->values != NULL && o->indexes != NULL);
+            CHECK(o->values != NULL && o->indexes != NULL);
         }
         assert_true(entries[i].bytes >= 8);
         o->values[o->n] = le_get_u64(entries[i].data);

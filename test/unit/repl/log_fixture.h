@@ -29,7 +29,7 @@ void owner_init(struct owner *o);
 void owner_fini(struct owner *o);
 void owner_forget(struct owner *o); /* As after a restart. */
 void owner_hold(struct owner *o, bool is_held);
-void owner_apply(void *owner, const struct repl_entry *entries, size_t n);
+void owner_apply(void *arg, const struct repl_entry *entries, size_t n);
 
 struct repl *open_log(const char *directory);
 enum errcode try_open_log(const char *directory, struct repl **out, struct err *err);

@@ -333,7 +333,7 @@ static void write_file(const char *directory, const char *name, const char *text
     assert_int_equal(fclose(file), 0);
 }
 
-/* Changes @n bytes that lie @offset behind each place in the closed log where @needle stands. */
+/* Changes the byte that lies @offset behind each place in the closed log where @needle stands. */
 static size_t patch_log(const char *directory, const void *needle, size_t bytes, size_t offset,
                         uint8_t value)
 {
@@ -341,7 +341,7 @@ static size_t patch_log(const char *directory, const void *needle, size_t bytes,
     struct stat st;
     snprintf(path, sizeof(path), "%s/log.mdb", directory);
     int fd = open(path, O_RDWR);
-    assert_true(fd >= 0 && fstat(fd, &st) == 0);
+    CHECK(fd >= 0 && fstat(fd, &st) == 0);
     size_t size = (size_t)st.st_size;
     uint8_t *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     assert_true(map != MAP_FAILED);
