@@ -125,7 +125,7 @@ static enum errcode parse_pairs(const char *text, struct conninfo *out, struct e
 {
     const char *at = skip_blanks(text);
     while (*at != '\0') {
-        char key[CLIENT_TEXT_BYTES], value[CLIENT_TEXT_BYTES];
+        char key[CLIENT_TEXT_BYTES] = "", value[CLIENT_TEXT_BYTES] = "";
         size_t n = strcspn(at, "= \t\r\n");
         const char *equals = skip_blanks(at + n);
         if (n == 0 || n >= sizeof(key) || *equals != '=') {
@@ -240,7 +240,7 @@ static enum errcode parse_query(const char *at, struct conninfo *out, struct err
             return err_set(err, ERR_BAD_PARAMETER, "connection URI: \"%.*s\" is not key=value",
                            (int)(bytes < 64 ? bytes : 64), at);
         }
-        char key[CLIENT_TEXT_BYTES], value[CLIENT_TEXT_BYTES];
+        char key[CLIENT_TEXT_BYTES] = "", value[CLIENT_TEXT_BYTES] = "";
         size_t key_bytes = (size_t)(equals - at);
         if (unescape(at, key_bytes, key, err) != ERR_OK ||
             unescape(equals + 1, bytes - key_bytes - 1, value, err) != ERR_OK ||

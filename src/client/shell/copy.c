@@ -38,7 +38,7 @@ static bool is_given_up(struct shell *shell)
 static bool copy_in_lines(struct shell *shell)
 {
     struct source *source = shell->source;
-    bool is_terminal = source->file == NULL && source->text == NULL;
+    bool is_terminal = source->file == NULL;
     if (is_terminal) {
         fputs("Enter lines of CSV; end with \\. or Ctrl-D.\n", shell->out);
         fflush(shell->out);
@@ -92,10 +92,10 @@ out:
 bool copy_in_from_source(struct shell *shell, const vc_result *result)
 {
     struct source *source = shell->source;
-    FILE *file = source->text != NULL ? stdin : source->file;
+    FILE *file = source->is_text ? stdin : source->file;
     if (vc_copy_format(result) == COPY_FORMAT_CSV) {
         /* With -c the text holds the statement alone: its data is on standard input. */
-        return source->text != NULL ? copy_in_bytes(shell, stdin, NULL) : copy_in_lines(shell);
+        return source->is_text ? copy_in_bytes(shell, stdin, NULL) : copy_in_lines(shell);
     }
     if (file == NULL) {
         vc_put_copy_end(shell->conn, "binary data cannot be typed");

@@ -103,8 +103,8 @@ struct settings {
 struct source {
     struct source *outer;
     const char *name; /* For errors; NULL: the terminal, standard input or -c. */
-    FILE *file;       /* One of these two; neither: the terminal. */
-    const char *text;
+    FILE *file;       /* NULL: the terminal. */
+    bool is_text;     /* The file is the argument of a -c. */
     uint64_t line;
     char *line_text; /* Owned; the line last read. */
     size_t line_room;

@@ -39,32 +39,13 @@ static const char *read_file(struct source *source)
     return source->line_text;
 }
 
-static const char *read_text(struct source *source)
-{
-    if (source->text[0] == '\0') {
-        return NULL;
-    }
-    size_t bytes = strcspn(source->text, "\n");
-    free(source->line_text);
-    source->line_text = strndup(source->text, bytes);
-    source->text += bytes + (source->text[bytes] == '\n');
-    return source->line_text;
-}
-
 const char *source_read(struct shell *shell, struct source *source, const char *prompt)
 {
-    const char *line;
-    if (source->file != NULL) {
-        line = read_file(source);
-    } else if (source->text != NULL) {
-        line = read_text(source);
-    } else {
-        line = read_terminal(shell, prompt);
-    }
+    bool is_terminal = source->file == NULL;
+    const char *line = is_terminal ? read_terminal(shell, prompt) : read_file(source);
     if (line != NULL) {
         source->line++;
         const char *echo = vars_get(shell->vars, "ECHO");
-        bool is_terminal = source->file == NULL && source->text == NULL;
         if (echo != NULL && strcmp(echo, "all") == 0 && !is_terminal) {
             fprintf(shell->out, "%s\n", line);
             fflush(shell->out);
@@ -114,7 +95,7 @@ static bool is_plain_word(struct shell *shell, const char *line)
 static bool run_line(struct shell *shell, struct source *source, const char *line, bool *failed)
 {
     struct scanner *scan = &source->scan;
-    bool is_terminal = source->file == NULL && source->text == NULL;
+    bool is_terminal = source->file == NULL;
     if (is_terminal && scan_is_empty(scan) && is_plain_word(shell, line)) {
         return true;
     }
@@ -133,7 +114,7 @@ static bool run_line(struct shell *shell, struct source *source, const char *lin
             break;
         }
         *failed = *failed || !is_ok;
-        if (!is_ok && (shell_stops_on_error(shell) || source->text != NULL)) {
+        if (!is_ok && (shell_stops_on_error(shell) || source->is_text)) {
             return false;
         }
     }
@@ -161,11 +142,11 @@ static bool source_run(struct shell *shell, struct source *source)
         }
         goes_on = run_line(shell, source, line, &failed);
     }
-    bool is_terminal = source->file == NULL && source->text == NULL;
+    bool is_terminal = source->file == NULL;
     if (goes_on && !shell->is_quitting && !is_terminal && !run_scanned(shell, &source->scan)) {
         failed = true; /* The last statement needs no semicolon. */
     }
-    if (failed && shell_stops_on_error(shell) && !shell->is_interactive && source->text == NULL &&
+    if (failed && shell_stops_on_error(shell) && !shell->is_interactive && !source->is_text &&
         shell->exit_code == EXIT_OK) {
         shell->exit_code = EXIT_SCRIPT;
         shell->is_quitting = true;
@@ -179,8 +160,13 @@ static bool source_run(struct shell *shell, struct source *source)
 
 bool source_run_text(struct shell *shell, const char *text)
 {
-    struct source source = {.text = text};
-    return source_run(shell, &source);
+    struct source source = {.is_text = true, .file = fmemopen((void *)text, strlen(text), "r")};
+    if (source.file == NULL) {
+        return text[0] == '\0' ? true : shell_complain(shell, "-c: %s", strerror(errno));
+    }
+    bool is_ok = source_run(shell, &source);
+    fclose(source.file);
+    return is_ok;
 }
 
 bool source_run_file(struct shell *shell, const char *path)
