@@ -42,7 +42,9 @@ struct client {
 
 extern unsigned server_port;
 bool server_start(const char *program);
-int server_stop(void); /* Its exit status, or -1 where it had to be killed. */
+int server_stop(void);                  /* Its exit status, or -1 where it had to be killed. */
+bool server_reload(const char *config); /* Writes its file anew, then SIGHUP. */
+void server_terminate(void);
 bool server_lives(void);
 size_t server_resident_bytes(void);
 
@@ -63,13 +65,15 @@ bool client_until_ready(struct client *c, char *trace, size_t trace_bytes);
 /* A session of its own that asks for one row gets it. */
 bool server_answers(void);
 
-/* ---- the tests: messages.c, load.c ---- */
+/* ---- the tests: messages.c, load.c, life.c ---- */
 
 struct test {
     const char *name;
     bool (*run)(void);
 };
-extern const struct test message_tests[], load_tests[];
-extern const size_t n_message_tests, n_load_tests;
+extern const struct test message_tests[], load_tests[], life_tests[];
+extern const size_t n_message_tests, n_load_tests, n_life_tests;
+/* The last one: the server is told to stop, and has ended when it returns. */
+bool a_stop_lets_the_running_end_and_tells_everyone(void);
 
 #endif

@@ -7,12 +7,19 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+enum {
+    INPUT_FIRST_BYTES = 1024
+};
+
 bool client_connect(struct client *c)
 {
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)server_port)};
     name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     memset(c, 0, sizeof *c);
     buf_init(&c->out, MEM_GENERAL, 1 << 30);
+    c->in_capacity_bytes = INPUT_FIRST_BYTES;
+    c->in = malloc(c->in_capacity_bytes);
+    CHECK(c->in != NULL);
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd == -1) {
         return false;
@@ -55,7 +62,7 @@ static bool read_more(struct client *c)
     c->in_bytes -= c->in_at;
     c->in_at = 0;
     if (c->in_bytes == c->in_capacity_bytes) {
-        c->in_capacity_bytes = c->in_capacity_bytes == 0 ? 4096 : c->in_capacity_bytes * 2;
+        c->in_capacity_bytes *= 2;
         c->in = realloc(c->in, c->in_capacity_bytes);
         CHECK(c->in != NULL);
     }

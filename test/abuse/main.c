@@ -76,6 +76,9 @@ int main(int argc, char **argv)
     if (failed == 0) {
         run(message_tests, n_message_tests);
         run(load_tests, n_load_tests);
+        run(life_tests, n_life_tests);
+        count("a_stop_lets_the_running_end_and_tells_everyone",
+              a_stop_lets_the_running_end_and_tells_everyone());
     }
     count("the_server_ends_with_status_0", server_stop() == 0);
     printf("%u passed, %u failed\n", passed, failed);

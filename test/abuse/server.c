@@ -38,16 +38,35 @@ static void drain_log(void *arg)
     fclose(log);
 }
 
+enum {
+    CONFIG_PATH_BYTES = 128
+};
+
+static void config_path(char path[CONFIG_PATH_BYTES])
+{
+    snprintf(path, CONFIG_PATH_BYTES, "%s/vectrond.conf", directory);
+}
+
+static bool write_config(const char *text)
+{
+    char path[CONFIG_PATH_BYTES];
+    config_path(path);
+    FILE *f = fopen(path, "w");
+    return f != NULL && fputs(text, f) >= 0 && fclose(f) == 0;
+}
+
 static void become_server(const char *program, int log_fd)
 {
-    char timeout[64], frame[64], sessions[64];
+    char timeout[64], frame[64], sessions[64], config[CONFIG_PATH_BYTES], data[CONFIG_PATH_BYTES];
+    snprintf(data, sizeof data, "%s/data", directory);
+    config_path(config);
     snprintf(timeout, sizeof timeout, "client_timeout=%dms", CLIENT_TIMEOUT_MS);
     snprintf(frame, sizeof frame, "frame_max=%d", FRAME_MAX);
     snprintf(sessions, sizeof sessions, "max_connections=%d", SESSIONS_MAX);
     dup2(log_fd, STDERR_FILENO);
     /* What is freed and kept to find uses of it later is no growth of the server's. */
     setenv("ASAN_OPTIONS", "quarantine_size_mb=8:thread_local_quarantine_size_kb=64", 0);
-    execl(program, program, "--data", directory, "--listen", "127.0.0.1:0", "--set",
+    execl(program, program, "--data", data, "--config", config, "--listen", "127.0.0.1:0", "--set",
           "admin_listen=", "--set", timeout, "--set", frame, "--set", sessions, "--set",
           "output_max=256KiB", "--set", "net_threads=2", (char *)NULL);
     _exit(127);
@@ -57,7 +76,7 @@ bool server_start(const char *program)
 {
     int log[2];
     snprintf(directory, sizeof directory, "/tmp/vectrond-abuse-XXXXXX");
-    if (mkdtemp(directory) == NULL || pipe(log) == -1) {
+    if (mkdtemp(directory) == NULL || pipe(log) == -1 || !write_config("limit_max = 10000\n")) {
         return false;
     }
     server = fork();
@@ -72,6 +91,21 @@ bool server_start(const char *program)
            thread_start(&log_thread, "log", drain_log, stream, &err) == ERR_OK;
 }
 
+bool server_reload(const char *config)
+{
+    return write_config(config) && kill(server, SIGHUP) == 0;
+}
+
+/* Once: a second one would make it hurry. */
+void server_terminate(void)
+{
+    static bool is_told;
+    if (!is_told) {
+        is_told = true;
+        kill(server, SIGTERM);
+    }
+}
+
 bool server_lives(void)
 {
     return server > 0 && waitpid(server, NULL, WNOHANG) == 0;
@@ -80,7 +114,7 @@ bool server_lives(void)
 int server_stop(void)
 {
     int status = -1;
-    kill(server, SIGTERM);
+    server_terminate();
     for (int i = 0; i < 3000; i++) {
         if (waitpid(server, &status, WNOHANG) == server) {
             break;

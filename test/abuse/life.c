@@ -1,0 +1,75 @@
+/* The server's life under signals: the configuration read again, and the end. */
+#define _GNU_SOURCE
+#include "abuse.h"
+
+#include <unistd.h>
+
+/* The policy's value for a new session, as text. */
+static bool limit_max_is(int64_t wanted)
+{
+    struct client c;
+    char letter;
+    bool is_so = false;
+    EXPECT(client_start(&c), "no session");
+    client_query(&c, "SHOW limit_max");
+    EXPECT(client_send(&c), "not sent");
+    while ((letter = client_next(&c)) != WIRE_READY && letter != '.' && letter != '?') {
+        if (letter == WIRE_ROW) {
+            char text[32];
+            snprintf(text, sizeof text, "%lld", (long long)wanted);
+            is_so = is_so || memmem(c.frame.payload, c.frame.payload_bytes, text, strlen(text));
+        }
+    }
+    client_close(&c);
+    return is_so;
+}
+
+static bool a_hangup_reads_the_configuration_again(void)
+{
+    EXPECT(limit_max_is(10000), "at first");
+    EXPECT(server_reload("limit_max = 777\nnet_threads = 3\n"), "not written");
+    for (int i = 0; i < 500 && !limit_max_is(777); i++) {
+        clock_sleep_micros(10000);
+    }
+    EXPECT(limit_max_is(777), "the new value is not in force");
+    return true;
+}
+
+static bool a_hangup_with_a_bad_file_changes_nothing(void)
+{
+    EXPECT(server_reload("limit_max = 888\nlimit_maxx = 1\n"), "not written");
+    EXPECT(server_reload("limit_max = many\n"), "not written");
+    clock_sleep_micros(300000); /* Nothing tells of a refusal but the log: give it its time. */
+    EXPECT(limit_max_is(777), "the old value is not in force any more");
+    return true;
+}
+
+bool a_stop_lets_the_running_end_and_tells_everyone(void)
+{
+    struct client idle, running;
+    char trace[64];
+    EXPECT(client_start(&idle) && client_start(&running), "no sessions");
+    client_query(&running, "COPY t (id, v) FROM STDIN");
+    EXPECT(client_send(&running) && client_next(&running) == WIRE_COPY_IN, "no COPY");
+    server_terminate();
+    char letter = client_next(&idle);
+    EXPECT(letter == WIRE_ERROR && strcmp(idle.sqlstate, "57P01") == 0, "idle: '%c' %s", letter,
+           idle.sqlstate);
+    EXPECT(client_next(&idle) == '.', "idle is not closed");
+    wire_write_empty(&running.out, WIRE_COPY_DONE);
+    EXPECT(client_send(&running), "not sent");
+    EXPECT(client_until_ready(&running, trace, sizeof trace), "running: %s", trace);
+    EXPECT(strcmp(trace, "kZ") == 0, "running: %s", trace);
+    letter = client_next(&running);
+    EXPECT(letter == WIRE_ERROR && strcmp(running.sqlstate, "57P01") == 0, "running: '%c' %s",
+           letter, running.sqlstate);
+    client_close(&idle);
+    client_close(&running);
+    return true;
+}
+
+const struct test life_tests[] = {
+    {"a_hangup_reads_the_configuration_again", a_hangup_reads_the_configuration_again},
+    {"a_hangup_with_a_bad_file_changes_nothing", a_hangup_with_a_bad_file_changes_nothing},
+};
+const size_t n_life_tests = COUNT_OF(life_tests);
