@@ -200,6 +200,8 @@ static enum errcode add_row(struct portal *p, struct copy_in *in, struct err *er
     return shard_command_add(in->command, SHARD_INSERT, in->values, in->mask.bits, 0, err);
 }
 
+static const uint8_t no_data[1];
+
 /* Decodes what is pending.  False where it must wait for a write. */
 static bool pump(struct portal *p, struct copy_in *in)
 {
@@ -209,9 +211,10 @@ static bool pump(struct portal *p, struct copy_in *in)
             return false;
         }
         arena_reset(p->row_arena);
-        struct copy_input input = {.data = in->pending.data + in->decoded,
-                                   .bytes = in->pending.bytes - in->decoded,
+        struct copy_input input = {.bytes = in->pending.bytes - in->decoded,
                                    .is_last = in->is_ended};
+        /* Without a byte of data the buffer has no memory that could be pointed into. */
+        input.data = input.bytes == 0 ? no_data : in->pending.data + in->decoded;
         enum decoded decoded = row_decode(in->decoder, &input, in->fields, &err);
         in->decoded += input.used;
         if (decoded == DECODED_MORE) {
