@@ -264,7 +264,7 @@ static enum errcode coerce(struct compiler *c, const struct expr *e, enum value_
 static enum errcode emit_side(struct compiler *c, const struct expr *e, enum value_type want,
                               struct err *err)
 {
-    enum value_type type;
+    enum value_type type = TYPE_NULL;
     bool is_json = shape_of(c, e).type == TYPE_JSON && want != TYPE_JSON;
     enum errcode code = emit_expr(c, e, is_json ? TYPE_NULL : want, &type, err);
     if (code != ERR_OK || !is_json) {
@@ -402,7 +402,7 @@ static enum errcode emit_unary(struct compiler *c, const struct expr *e, enum va
 
 static enum errcode emit_logic(struct compiler *c, const struct expr *e, struct err *err)
 {
-    enum value_type type;
+    enum value_type type = TYPE_NULL;
     enum errcode code = emit_expr(c, e->left, TYPE_BOOL, &type, err);
     if (code != ERR_OK) {
         return code;
@@ -537,7 +537,7 @@ static enum errcode meet_items(struct compiler *c, const struct expr *e, enum va
 
 static enum errcode emit_between(struct compiler *c, const struct expr *e, struct err *err)
 {
-    enum value_type type;
+    enum value_type type = TYPE_NULL;
     enum errcode code = meet_items(c, e, &type, err);
     if (code != ERR_OK) {
         return code;
@@ -585,7 +585,7 @@ static enum errcode compile_set(struct compiler *c, const struct expr *e, enum v
 
 static enum errcode emit_in(struct compiler *c, const struct expr *e, struct err *err)
 {
-    enum value_type type;
+    enum value_type type = TYPE_NULL;
     struct set_plan *set;
     enum errcode code = meet_items(c, e, &type, err);
     if (code == ERR_OK) {
@@ -676,7 +676,7 @@ enum errcode program_compile(struct expr_scope *scope, const struct expr *expr,
                              enum value_type want, const struct program **out, struct err *err)
 {
     struct compiler c = {.scope = scope};
-    enum value_type type;
+    enum value_type type = TYPE_NULL;
     CHECK(expr->height <= VQL_DEPTH_MAX);
     enum errcode code = emit_expr(&c, expr, want, &type, err);
     if (code != ERR_OK) {

@@ -39,7 +39,8 @@ static void resolve_force(struct portal *p)
         .timeout_us = (uint64_t)policy_int(&view, POLICY_timeout),
         .limit_max = (uint64_t)policy_int(&view, POLICY_limit_max),
     };
-    p->deadline_us = p->force.timeout_us != 0 ? p->started_us + p->force.timeout_us : 0;
+    bool is_timed = p->force.timeout_us != 0 && !p->plan->verb->is_untimed;
+    p->deadline_us = is_timed ? p->started_us + p->force.timeout_us : 0;
 }
 
 static enum errcode fill_with(struct portal *p, struct err *err)

@@ -533,6 +533,7 @@ enum step {
 
 struct verb {
     bool needs_shard;  /* Enters the plan's collection before start. */
+    bool is_untimed;   /* Short, and may be what mends a timeout that is too small. */
     uint64_t policies; /* Bit per policy that WITH may set: those that change what it does. */
     enum errcode (*analyze)(struct analysis *a, const struct stmt *stmt, struct err *err);
     /* Owner's thread: resolves parameters, sets portal->state and portal->is_heavy. */

@@ -15,6 +15,7 @@ struct select_state {
     struct sorter *sorter;
     struct value *keys; /* Of ORDER BY, of one row. */
     size_t next_sorted;
+    uint64_t wanted; /* LIMIT plus OFFSET. */
     uint64_t skipped, given;
     bool is_sorted;
 };
@@ -126,7 +127,8 @@ static enum errcode start_select(struct portal *p, struct err *err)
         return ERR_OK;
     }
     const struct select_plan *select = &p->plan->select;
-    uint64_t rows, wanted = p->limit > UINT64_MAX - p->offset ? UINT64_MAX : p->limit + p->offset;
+    uint64_t rows;
+    state->wanted = p->limit > UINT64_MAX - p->offset ? UINT64_MAX : p->limit + p->offset;
     enum errcode code = access_estimate(p, &rows, err);
     if (code != ERR_OK) {
         return code;
@@ -134,8 +136,8 @@ static enum errcode start_select(struct portal *p, struct err *err)
     if (select->is_count && p->plan->access.where == NULL) {
         return ERR_OK; /* The view knows. */
     }
-    if (select->n_keys == 0 && p->plan->access.where == NULL && wanted < rows) {
-        rows = wanted;
+    if (select->n_keys == 0 && p->plan->access.where == NULL && state->wanted < rows) {
+        rows = state->wanted;
     }
     p->is_heavy = rows > INLINE_ROWS_MAX;
     if (select->n_keys == 0) {
@@ -143,7 +145,7 @@ static enum errcode start_select(struct portal *p, struct err *err)
     }
     state->keys = arena_array(p->arena, select->n_keys, sizeof(*state->keys));
     state->sorter =
-        sorter_new(select->keys, select->n_keys, p->plan->output.n, wanted, p->budget_bytes);
+        sorter_new(select->keys, select->n_keys, p->plan->output.n, state->wanted, p->budget_bytes);
     return state->keys != NULL && state->sorter != NULL ? ERR_OK : portal_no_memory(p, err);
 }
 
@@ -305,9 +307,9 @@ static void explain_select(struct portal *p, struct explain *out)
     }
     if (state->sorter != NULL) {
         explain_text(out, "Sort", p->limit != UINT64_MAX ? "first %llu rows kept" : "all rows",
-                     (unsigned long long)(p->limit + p->offset));
+                     (unsigned long long)state->wanted);
     }
-    if (p->plan->is_analyze && p->plan->schema != NULL) {
+    if (p->plan->is_analyze) {
         explain_number(out, "Rows looked at", (double)state->cursor.looked_at);
     }
 }

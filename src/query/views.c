@@ -9,9 +9,8 @@
 #include "query/views.def"
 #undef VIEW
 
-#define COLUMN(column_name, column_type) {.name = column_name, .type = TYPE_##column_type},
-
-#define VIEW(name, text, columns) static const struct result_column columns_of_##name[] = {columns};
+#define COLUMN(column_name, column_type) {column_name, TYPE_##column_type, 0},
+#define VIEW(name, text, cells)          static const struct result_column of_##name[] = {cells};
 #include "query/views.def"
 #undef VIEW
 #undef COLUMN
@@ -20,8 +19,8 @@ static const struct view views[] = {
 #define VIEW(view_name, view_text, view_columns)                                                   \
     {.name = #view_name,                                                                           \
      .text = (view_text),                                                                          \
-     .columns = columns_of_##view_name,                                                            \
-     .n_columns = COUNT_OF(columns_of_##view_name),                                                \
+     .columns = of_##view_name,                                                                    \
+     .n_columns = COUNT_OF(of_##view_name),                                                        \
      .fill = fill_##view_name},
 #include "query/views.def"
 #undef VIEW

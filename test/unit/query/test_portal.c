@@ -119,8 +119,7 @@ static struct portal *open_portal(struct client *c, const char *text, struct bar
     size_t rest;
     assert_int_equal(prepared_new(c->session, &source, &prepared, &rest, &c->err), ERR_OK);
     assert_int_equal(
-        portal_new(c->session, prepared, &(struct parameters){0}, &sink, &portal, &c->err),
-        ERR_OK);
+        portal_new(c->session, prepared, &(struct parameters){0}, &sink, &portal, &c->err), ERR_OK);
     prepared_free(prepared); /* The portal lives on. */
     return portal;
 }
@@ -251,8 +250,7 @@ static void a_collection_may_be_dropped_and_made_anew_under_a_prepared_statement
     assert_int_equal(c->err.code, ERR_UNKNOWN_COLLECTION);
     portal_free(open);
     assert_int_equal(
-        portal_new(c->session, prepared, &(struct parameters){0}, &sink, &portal, &c->err),
-        ERR_OK);
+        portal_new(c->session, prepared, &(struct parameters){0}, &sink, &portal, &c->err), ERR_OK);
     assert_int_equal(portal_columns(portal, &columns), 2);
     assert_int_equal(portal_run(portal, 0, &c->err), PORTAL_DONE);
     assert_int_equal(bare.n_rows, 1);
