@@ -175,6 +175,7 @@ static void cancel_ends_a_statement_on_the_pool(void **state)
         wait_for_wakes(&bare, ++waits);
     }
     assert_int_equal(status, PORTAL_FULL);
+    int64_t canceled = metric_value(METRIC_statements_canceled);
     session_cancel(c->session);
     bare.is_full = false;
     while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
@@ -182,6 +183,7 @@ static void cancel_ends_a_statement_on_the_pool(void **state)
     }
     assert_int_equal(status, PORTAL_FAILED);
     assert_int_equal(c->err.code, ERR_CANCELED);
+    assert_int_equal(metric_value(METRIC_statements_canceled), canceled + 1);
     portal_free(portal);
     expect_rows(c, "SELECT 1", "1\n"); /* The next statement is not concerned. */
 }

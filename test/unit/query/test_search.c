@@ -153,7 +153,9 @@ static void explain_names_the_way_that_was_chosen(void **state)
 {
     struct client *c = setup_rows(state);
     expect_plan(c, "LIMIT 10", "walk");
+    int64_t filtered = metric_value(METRIC_searches_filtered);
     expect_plan(c, "WHERE part < 90 LIMIT 10 WITH (ef = 20)", "filtered walk");
+    assert_int_equal(metric_value(METRIC_searches_filtered), filtered + 1);
     expect_plan(c, "WHERE part = 1 LIMIT 10", "exact over the matches");
     expect_plan(c, "WHERE id IN (1, 2, 3) LIMIT 10", "exact over the matches");
     expect_plan(c, "LIMIT 10 WITH (exact = on)", "exact scan");
