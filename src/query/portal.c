@@ -101,7 +101,7 @@ enum errcode portal_poll(struct portal *p, struct err *err)
         return err_set(err, ERR_CANCELED, "the statement was canceled");
     }
     if (p->deadline_us != 0 && clock_micros() >= p->deadline_us) {
-        err_set(err, ERR_TIMEOUT, "the statement ran longer than the policy timeout, %.3f ms",
+        err_set(err, ERR_TIMEOUT, "the statement ran longer than timeout = %g ms",
                 (double)p->force.timeout_us / 1000);
         err_hint(err, "Raise the policy timeout, or set it to 0 for no bound.");
         err_policy(err, "timeout");
