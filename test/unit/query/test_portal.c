@@ -264,6 +264,48 @@ static void a_collection_may_be_dropped_and_made_anew_under_a_prepared_statement
     prepared_free(prepared);
 }
 
+/* Collections are opened one after another, so the last of several waits for the others. */
+static void a_collection_that_is_being_opened_says_so(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c = &f->client;
+    enum {
+        N = 16
+    };
+    bool was_told = false;
+    for (unsigned round = 0; round < 50 && !was_told; round++) {
+        struct client makers[N];
+        struct bare bares[N] = {0};
+        struct portal *portals[N];
+        char text[96];
+        for (unsigned i = 0; i < N; i++) {
+            client_init(&makers[i], f->db, 100 + i);
+            snprintf(text, sizeof(text),
+                     "CREATE COLLECTION o%u_%u (id INT PRIMARY KEY, e VECTOR(2))", round, i);
+            portals[i] = open_portal(&makers[i], text, &bares[i]);
+            assert_int_equal(portal_run(portals[i], 0, &makers[i].err), PORTAL_WAIT);
+        }
+        enum errcode code;
+        snprintf(text, sizeof(text), "SELECT id FROM o%u_%u", round, N - 1);
+        while ((code = run(c, text)) != ERR_OK) {
+            assert_true(code == ERR_UNKNOWN_COLLECTION || code == ERR_NOT_READY);
+            was_told = was_told || code == ERR_NOT_READY;
+        }
+        for (unsigned i = 0; i < N; i++) {
+            enum portal_status status;
+            unsigned waits = 0;
+            do {
+                wait_for_wakes(&bares[i], ++waits);
+                status = portal_run(portals[i], 0, &makers[i].err);
+            } while (status == PORTAL_WAIT);
+            assert_int_equal(status, PORTAL_DONE);
+            portal_free(portals[i]);
+            client_fini(&makers[i]);
+        }
+    }
+    assert_true(was_told);
+}
+
 static void running_statements_of_a_dropped_collection_finish(void **state)
 {
     struct client *c = setup_rows(state);
@@ -354,6 +396,7 @@ int main(void)
         TEST(a_timeout_ends_a_long_statement),
         TEST(portals_that_are_freed_while_they_work_leave_nothing_behind),
         TEST(a_collection_may_be_dropped_and_made_anew_under_a_prepared_statement),
+        TEST(a_collection_that_is_being_opened_says_so),
         TEST(running_statements_of_a_dropped_collection_finish),
         TEST(no_increment_is_lost_between_writers),
     };

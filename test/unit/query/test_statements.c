@@ -316,6 +316,9 @@ static void the_counters_of_statements_count(void **state)
     assert_int_equal(metric_value(METRIC_statements), statements + 2);
     assert_int_equal(metric_value(METRIC_statements_failed), failed + 1);
     assert_int_equal(metric_value(METRIC_searches_exact), exact + 1);
+    int64_t written = metric_value(METRIC_rows_written);
+    expect_ok(c, "UPDATE docs SET year = year + 1");
+    assert_int_equal(metric_value(METRIC_rows_written), written + 4);
     assert_true(metric_value(METRIC_statement) >= statements);
 }
 

@@ -90,6 +90,8 @@ static void sessions_over_max_connections_are_refused_until_one_leaves(void **st
     struct peer first, second;
     site_open(&site);
     atomic_store(&site.host.n_admitted_max, 1);
+    int64_t accepted = metric_value(METRIC_connections_accepted);
+    int64_t refused = metric_value(METRIC_connections_refused);
     start(&site, &first);
     connect_peer(&site, &second);
     say_startup(&second, NULL, NULL);
@@ -105,6 +107,8 @@ static void sessions_over_max_connections_are_refused_until_one_leaves(void **st
     }
     start(&site, &second);
     leave(&second);
+    assert_int_equal(metric_value(METRIC_connections_accepted), accepted + 3);
+    assert_int_equal(metric_value(METRIC_connections_refused), refused + 1);
     site_close(&site);
 }
 

@@ -97,6 +97,7 @@ static void a_failed_flush_is_tried_again_and_loses_nothing(void **state)
     need_faults();
     fixture_policy(f, "flush_interval", "1h");
     fixture_start(f);
+    int64_t failures = metric_value(METRIC_flush_failures);
     for (uint64_t round = 0; round < 4; round++) {
         insert_rows(f, 1 + round * 10, 11 + round * 10, 3);
         fault_arm(FAULT_SHARD_FLUSH, 1, 1);
@@ -109,6 +110,7 @@ static void a_failed_flush_is_tried_again_and_loses_nothing(void **state)
         assert_int_equal(shard_flush(f->shard, &err), ERR_OK);
         assert_int_equal(count_rows(f), 10 + round * 10);
     }
+    assert_int_equal(metric_value(METRIC_flush_failures), failures + 4);
     uint64_t content = content_hash(f);
     fixture_stop(f);
     fixture_start(f);

@@ -100,6 +100,7 @@ static void a_row_is_found_as_soon_as_it_is_acknowledged_though_the_graph_is_beh
     struct fixture *f = *state;
     fixture_start(f);
     hold_graph_back(f);
+    int64_t scanned = metric_value(METRIC_tail_rows_scanned);
     for (uint64_t i = 1; i <= 100; i++) {
         struct seen seen;
         float distance;
@@ -109,6 +110,7 @@ static void a_row_is_found_as_soon_as_it_is_acknowledged_though_the_graph_is_beh
     struct shard_figures figures;
     shard_figures(f->shard, &figures);
     assert_int_equal(figures.index_lag, 100);
+    assert_true(metric_value(METRIC_tail_rows_scanned) >= scanned + 100 * 101 / 2);
     let_graph_go(f);
 }
 
@@ -206,6 +208,7 @@ static void calibration_finds_an_ef_for_each_recall(void **state)
     assert_true(measure_recall(f, ef_99) >= 0.985);
     assert_true(recall.samples > 0);
     assert_true(recall.measured >= 0.94);
+    assert_true(metric_value(METRIC_recall_measured) >= 940000);
     assert_true(recall.wall_us > 0);
 }
 
