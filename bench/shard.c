@@ -300,7 +300,6 @@ int main(int argc, char **argv)
     if (b.options.rows == 0 || b.options.rows > base.n) {
         b.options.rows = base.n;
     }
-    (void)index_choose_kernel(NULL);
     mutex_init(&b.mutex);
     condition_init(&b.done);
     b.schema = (struct schema){.id = 3, .name = "words", .n_columns = 2};

@@ -92,6 +92,8 @@ enum errcode shard_host_new(const struct shard_host_config *config, struct shard
     if (host == NULL) {
         return err_no_memory(err);
     }
+    CHECK(index_choose_kernel(NULL)); /* There is always the scalar one. */
+    log_line(LOG_INFO, "distance kernels chosen name=%s", index_kernel_name());
     mutex_init(&host->mutex);
     condition_init(&host->left);
     for (int i = 0; i < CARER_COUNT; i++) {

@@ -299,7 +299,6 @@ int fixture_setup(void **state)
     struct err err;
     struct value map_size = value_cstr("1GiB");
     assert_non_null(f);
-    index_choose_kernel(NULL);
     log_set_level(LOG_WARNING);
     assert_int_equal(policy_assign_name(&f->policies, "map_size", LEVEL_FILE, &map_size, &err),
                      ERR_OK);

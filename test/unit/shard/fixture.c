@@ -47,7 +47,6 @@ static void add_column(struct schema *s, const char *name, enum value_type type)
 void fixture_init(struct fixture *f)
 {
     memset(f, 0, sizeof(*f));
-    (void)index_choose_kernel(NULL);
     f->directory = make_directory();
     f->schema.id = 5;
     (void)snprintf(f->schema.name, sizeof(f->schema.name), "docs");
