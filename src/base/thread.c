@@ -1,6 +1,6 @@
 /* Threads and locks: pthreads with failures turned into CHECKs, since only misuse makes them fail.
  */
-#define _GNU_SOURCE /* pthread_setname_np, sched_getaffinity */
+#define _GNU_SOURCE /* pthread_setname_np, sched_getaffinity, gettid */
 #include "base/thread.h"
 
 #include "base/clock.h"
@@ -10,7 +10,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 void mutex_init(struct mutex *m)
 {
@@ -112,6 +114,13 @@ enum errcode thread_start(struct thread *t, const char *name, void (*run)(void *
 void thread_join(struct thread *t)
 {
     CHECK(pthread_join(t->pthread, NULL) == 0);
+}
+
+void thread_be_nice(int nice)
+{
+    CHECK(nice >= 0 && nice <= 19);
+    /* On Linux a nice value belongs to a thread.  A kernel that refuses leaves it as it was. */
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), nice);
 }
 
 unsigned thread_cores(void)

@@ -37,6 +37,8 @@ struct thread {
 enum errcode thread_start(struct thread *t, const char *name, void (*run)(void *arg), void *arg,
                           struct err *err) WARN_UNUSED;
 void thread_join(struct thread *t);
+/* Gives way to other threads when cores are scarce: the calling thread's nice value, 0 to 19. */
+void thread_be_nice(int nice);
 unsigned thread_cores(void); /* Cores that this process may use; at least 1. */
 
 /* A role says which thread a function belongs to: REQUIRES(role) in its declaration, and

@@ -7,6 +7,11 @@
  * An atomic counter hands out the calls; the lock is only for the list and for sleeping. */
 #include "shard/shard_int.h"
 
+/* Behind what clients wait for, before what only catches up: whoever brings a job waits for it. */
+enum {
+    CREW_NICE = 5
+};
+
 struct job {
     void (*run)(void *arg, size_t i);
     void *arg;
@@ -50,6 +55,7 @@ static struct job *find_job(struct crew *crew) REQUIRES(crew->mutex)
 static void crew_main(void *arg)
 {
     struct crew *crew = arg;
+    thread_be_nice(CREW_NICE);
     mutex_lock(&crew->mutex);
     while (!crew->is_stopping) {
         struct job *job = find_job(crew);

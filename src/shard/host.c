@@ -6,7 +6,10 @@
  *
  * A thread goes round the shards, asks each when it wants to be called again, and sleeps until the
  * earliest of these times or until it is woken.  A shard is only removed when no thread is in it.
- */
+ *
+ * Where cores are scarce, what clients wait for goes first: linking behind a write's
+ * acknowledgement is nicer than the apply thread, and calibration is the nicest.  The flusher is
+ * not nice at all, because what it has not written takes memory and log. */
 #include "shard/shard_int.h"
 
 enum carer {
@@ -27,6 +30,7 @@ struct carer_thread {
     struct shard_host *host;
     uint64_t (*care)(struct shard *shard);
     struct thread thread;
+    int nice;
     bool is_started;
     bool is_woken;           /* Of host.mutex. */
     struct condition wanted; /* It was woken, or the end. */
@@ -45,16 +49,18 @@ struct shard_host {
 static const struct {
     const char *name;
     uint64_t (*care)(struct shard *shard);
+    int nice;
 } carers[CARER_COUNT] = {
-    [INDEXER] = {"indexer", shard_care_index},
-    [FLUSHER] = {"flusher", shard_care_flush},
-    [KEEPER] = {"keeper", shard_care_slowly},
+    [INDEXER] = {"indexer", shard_care_index, 10},
+    [FLUSHER] = {"flusher", shard_care_flush, 0},
+    [KEEPER] = {"keeper", shard_care_slowly, 15},
 };
 
 static void carer_main(void *arg)
 {
     struct carer_thread *self = arg;
     struct shard_host *host = self->host;
+    thread_be_nice(self->nice);
     mutex_lock(&host->mutex);
     while (!atomic_load(&host->is_stopping)) {
         uint64_t next_us = UINT64_MAX;
@@ -110,6 +116,7 @@ enum errcode shard_host_new(const struct shard_host_config *config, struct shard
         struct carer_thread *carer = &host->carers[i];
         carer->host = host;
         carer->care = carers[i].care;
+        carer->nice = carers[i].nice;
         code = thread_start(&carer->thread, carers[i].name, carer_main, carer, err);
         carer->is_started = code == ERR_OK;
     }
