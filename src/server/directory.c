@@ -131,9 +131,10 @@ static enum errcode check_version(struct directory *d, const char *path, struct 
     if (strcmp(text, wanted) == 0) {
         return ERR_OK;
     }
-    int format = 0;
-    if (sscanf(text, "vectrond data %d", &format) == 1) {
-        err_set(err, ERR_FORMAT_UNSUPPORTED, "%s has format %d, and this server reads format %d",
+    static const char head[] = "vectrond data ";
+    if (strncmp(text, head, sizeof head - 1) == 0) {
+        long format = strtol(text + sizeof head - 1, NULL, 10);
+        err_set(err, ERR_FORMAT_UNSUPPORTED, "%s has format %ld, and this server reads format %d",
                 path, format, DIRECTORY_FORMAT);
         err_hint(err, "Start the server's version that wrote it, and move the data by COPY.");
         return ERR_FORMAT_UNSUPPORTED;

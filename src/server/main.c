@@ -48,13 +48,15 @@ int main(int argc, char **argv)
         print(&b);
     } else if (options.is_version) {
         printf("vectrond %s\n", VECTROND_VERSION);
-    } else if (config_load(&options, &config, &err) != ERR_OK) {
-        status = complain(&err);
-    } else if (options.is_check) {
-        config_print(&b, &config, &options);
-        print(&b);
-    } else if (server_run(&options, &config, &err) != 0) {
-        status = complain(&err);
+    } else {
+        bool is_good = config_load(&options, &config, &err) == ERR_OK;
+        if (is_good && options.is_check) {
+            config_print(&b, &config, &options);
+            print(&b);
+        } else if (is_good) {
+            is_good = server_run(&options, &config, &err) == 0;
+        }
+        status = is_good ? 0 : complain(&err);
     }
     buf_fini(&b);
     return status;

@@ -251,7 +251,7 @@ enum errcode checkpoint_write(struct shard *shard, struct vector_index *v, struc
     log_line(LOG_INFO, "checkpoint written group=%llu column=%s log_index=%llu bytes=%llu",
              (unsigned long long)shard->group_id, shard->schema.columns[v->column].name,
              (unsigned long long)sequence,
-             (unsigned long long)(HEAD_BYTES + f.stream_bytes + TAIL_BYTES));
+             HEAD_BYTES + (unsigned long long)f.stream_bytes + TAIL_BYTES);
     return ERR_OK;
 }
 

@@ -286,7 +286,7 @@ static void a_collection_that_is_being_opened_says_so(void **state)
             assert_int_equal(portal_run(portals[i], 0, &makers[i].err), PORTAL_WAIT);
         }
         enum errcode code;
-        snprintf(text, sizeof(text), "SELECT id FROM o%u_%u", round, N - 1);
+        snprintf(text, sizeof(text), "SELECT id FROM o%u_%d", round, N - 1);
         while ((code = run(c, text)) != ERR_OK) {
             assert_true(code == ERR_UNKNOWN_COLLECTION || code == ERR_NOT_READY);
             was_told = was_told || code == ERR_NOT_READY;

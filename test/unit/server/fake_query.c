@@ -185,16 +185,16 @@ void session_set_secret(struct query_session *session, uint64_t secret)
 
 /* ---- statements ---- */
 
-enum errcode prepared_new(struct query_session *session, const struct statement_text *source,
+enum errcode prepared_new(struct query_session *session, const struct statement_text *text,
                           struct prepared **out, size_t *rest, struct err *err)
 {
     (void)session;
-    const char *text = source->data;
-    size_t bytes = source->bytes;
-    const char *semicolon = memchr(text, ';', bytes);
-    size_t n = semicolon == NULL ? bytes : (size_t)(semicolon - text);
+    const char *words = text->data;
+    size_t bytes = text->bytes;
+    const char *semicolon = memchr(words, ';', bytes);
+    size_t n = semicolon == NULL ? bytes : (size_t)(semicolon - words);
     char line[64] = "";
-    memcpy(line, text, n < sizeof line ? n : sizeof line - 1);
+    memcpy(line, words, n < sizeof line ? n : sizeof line - 1);
     *rest = semicolon == NULL ? bytes : n + 1;
     *out = NULL;
     struct prepared p = {.n = 1};
@@ -241,11 +241,11 @@ size_t prepared_columns(const struct prepared *prepared, const struct result_col
 /* ---- portals ---- */
 
 enum errcode portal_new(struct query_session *session, struct prepared *prepared,
-                        const struct parameters *given, const struct portal_sink *sink,
+                        const struct parameters *parameters, const struct portal_sink *sink,
                         struct portal **out, struct err *err)
 {
-    const struct value *parameters = given->values;
-    size_t n = given->n;
+    const struct value *values = parameters->values;
+    size_t n = parameters->n;
     const uint8_t *types;
     if (n != prepared_parameters(prepared, &types)) {
         return err_set(err, ERR_UNKNOWN_PARAMETER, "wrong number of parameters");
@@ -257,9 +257,9 @@ enum errcode portal_new(struct query_session *session, struct prepared *prepared
     portal->sink = *sink;
     session->is_canceled = false;
     if (n == 1) {
-        CHECK(parameters[0].type == TYPE_VECTOR && parameters[0].vector.dim <= 16);
-        memcpy(portal->vector, parameters[0].vector.data, parameters[0].vector.dim * sizeof(float));
-        portal->parameter = value_vector(portal->vector, parameters[0].vector.dim);
+        CHECK(values[0].type == TYPE_VECTOR && values[0].vector.dim <= 16);
+        memcpy(portal->vector, values[0].vector.data, values[0].vector.dim * sizeof(float));
+        portal->parameter = value_vector(portal->vector, values[0].vector.dim);
     }
     *out = portal;
     count(1);

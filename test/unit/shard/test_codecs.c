@@ -71,6 +71,7 @@ struct random_row {
 
 static void make_random_row(const struct schema *s, uint64_t *state, struct random_row *r)
 {
+    memset(r, 0, sizeof(*r));
     for (uint32_t i = 0; i < N_COLUMNS; i++) {
         bool is_null = i > 0 && random_next(state) % 4 == 0;
         r->values[i] = is_null ? value_null()
