@@ -10,7 +10,9 @@
  * elsewhere finds 0.67 (words-100).  The samples are few: what is promised leaves a margin.
  *
  * Due when never measured, when the rows have become half as many more or have changed as much, or
- * when there are enough real queries for the first time.
+ * when there are enough real queries for the first time.  Given up and tried again later where the
+ * rows change meanwhile by more than one in DRIFT: the walk would be held against a truth that is
+ * none any more, and seem to find too little.
  *
  * Gentle: the keeper does one search or one rung in a turn, and then stays away from this shard for
  * REST times as long as it took, so a calibration costs at most a fifth of one core. */
@@ -29,6 +31,8 @@ enum {
     PICK_TRIES = 8,
     CONFIRMED = 4,
     TURN_US_MAX = 20000, /* Of ladder searches before the next rest. */
+    DRIFT = 100,
+    DRIFT_REST_US = 2000000,
 };
 
 static const uint32_t ladder[CALIBRATION_POINTS] = {10,  14,  20,  28,  40,  56,  80,   112,
@@ -403,17 +407,30 @@ static void step_confirm(struct shard *shard, struct vector_index *v)
     }
 }
 
+/* True where the run's truth is of rows that are others by now. */
+static bool has_drifted(const struct vector_index *v, const struct calibration_run *run)
+{
+    return atomic_load(&v->changes) - run->changes > run->rows / DRIFT;
+}
+
 uint64_t calibrate(struct shard *shard, struct vector_index *v)
 {
     struct calibration *c = &v->calibration;
     uint64_t started_us = clock_micros();
+    if (started_us < c->rest_until_us) {
+        return c->rest_until_us;
+    }
+    if (c->run != NULL && has_drifted(v, c->run)) {
+        mem_free(MEM_SEARCH, c->run);
+        c->run = NULL;
+        c->rest_until_us = started_us + DRIFT_REST_US;
+        return c->rest_until_us;
+    }
     if (c->run == NULL) {
         if (!is_due(v)) {
             return UINT64_MAX;
         }
         begin_run(shard, v);
-    } else if (started_us < c->rest_until_us) {
-        return c->rest_until_us;
     }
     enum phase phase = c->run == NULL ? IDLE : c->run->phase;
     switch (phase) {
