@@ -209,6 +209,7 @@ static enum errcode expand_star(struct analysis *a, size_t width, struct err *er
             program = program_of_column(&a->scope, (uint32_t)i);
             memcpy(column->name, plan->schema->columns[i].name, sizeof(column->name));
         } else {
+            CHECK(i - plan->schema->n_columns < COUNT_OF(pseudo_names));
             const char *name = pseudo_names[i - plan->schema->n_columns];
             struct expr e = {.kind = EXPR_COLUMN, .name = name};
             if (schema_column(plan->schema, name) >= 0) {

@@ -95,7 +95,11 @@ enum errcode shard_view_open(struct shard *shard, struct shard_view **out, struc
     if (view == NULL) {
         view = view_new(shard, err);
     }
-    enum errcode code = view == NULL ? err->code : ERR_OK;
+    if (view == NULL) {
+        give_view_back(shard, NULL);
+        return err->code;
+    }
+    enum errcode code = ERR_OK;
     /* Each further turn needs a flush that began after the last one: this ends. */
     bool is_open = false;
     while (code == ERR_OK && !is_open) {
