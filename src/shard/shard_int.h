@@ -324,7 +324,7 @@ enum errcode vector_index_stage(struct shard *shard, struct vector_index *v,
                                 struct err *err) WARN_UNUSED;
 uint64_t vectors_lag(const struct shard *shard);
 /* The largest log index all of whose changes are in every graph. */
-uint64_t vectors_linked(const struct shard *shard);
+uint64_t vectors_linked(struct shard *shard);
 
 /* ---- recover.c, checkpoint.c ---- */
 

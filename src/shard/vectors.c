@@ -241,9 +241,13 @@ uint64_t vectors_lag(const struct shard *shard)
     return lag;
 }
 
-uint64_t vectors_linked(const struct shard *shard)
+uint64_t vectors_linked(struct shard *shard)
 {
-    uint64_t linked = UINT64_MAX;
+    /* Asked before the indexes: what is applied from here on may not be staged yet, and an index
+     * with nothing to do says nothing of it. */
+    mutex_lock(&shard->publish);
+    uint64_t linked = shard->applied;
+    mutex_unlock(&shard->publish);
     for (size_t i = 0; i < shard->n_vectors; i++) {
         struct index *index = shard->vectors[i].index;
         /* The sequence is asked first: what is staged between the two calls is behind it. */

@@ -230,6 +230,28 @@ static void a_flat_collection_is_searched_exactly_and_needs_no_checkpoint(void *
     assert_int_equal(index_count(f->shard->vectors[0].index), 499);
 }
 
+/* With the truth of rows that are no more the same, calibration had taken a good graph for a bad
+ * one and asked for the largest ef of its ladder. */
+static void calibration_is_not_misled_by_rows_that_come_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+    struct shard_recall recall;
+    fixture_start(f);
+    insert_rows(f, 1, ROWS + 1, 500);
+    uint64_t next = ROWS + 1;
+    uint64_t deadline_us = clock_micros() + 60000000;
+    while (!shard_recall(f->shard, EMBEDDING, &recall)) {
+        assert_true(clock_micros() < deadline_us);
+        if (next <= 2 * ROWS) {
+            insert_rows(f, next, next + 20, 20);
+            next += 20;
+        }
+        clock_sleep_micros(10000);
+    }
+    assert_true(recall.measured >= 0.94);
+    assert_true(recall.ef_for_95 < 500);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +265,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_ack_of_indexed_waits_for_the_graph, set_up, tear_down),
         cmocka_unit_test_setup_teardown(calibration_finds_an_ef_for_each_recall, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(calibration_is_not_misled_by_rows_that_come_meanwhile,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_flat_collection_is_searched_exactly_and_needs_no_checkpoint, set_up, tear_down),
     };
