@@ -133,7 +133,8 @@ void index_figures(const struct index *index, struct index_figures *out)
         .pending = index_pending(index),
         .vector_bytes = slots->vectors.bytes_used,
         .graph_bytes = slots->links.bytes_used + slots->nodes.bytes_used +
-                       slots->uppers.bytes_used + index->map.capacity * sizeof(uint32_t),
+                       slots->uppers.bytes_used + slots->cells.bytes_used +
+                       index->map.capacity * sizeof(uint32_t),
     };
     struct survey survey = {.index = index, .out = out};
     each_node((struct index *)index, survey_node, &survey);

@@ -8,8 +8,8 @@
  * Who writes what, while anyone may search:
  *   the staging thread    vectors and nodes of slots that no list names yet; PRESENT, HIDDEN;
  *                         the end of the queue; the row map
- *   the advancing thread  neighbour lists, in-edge figures, LINKED, the entry point, the front of
- *   and its crew          the queue
+ *   the advancing thread  LINKED, the entry point, the front of the queue, in-edges; with its crew
+ *                         neighbour lists
  * Slots, segments and larger regions change hands by epochs (epoch.c). */
 #ifndef VECTRON_INDEX_INT_H
 #define VECTRON_INDEX_INT_H
@@ -94,10 +94,20 @@ enum {
     SLOT_AWAITED = 1 << 3, /* Named by a checkpoint; its vector has not come yet. */
 };
 
-/* Of the edges that end at a node on one layer: how many, and the XOR of the slots where they
- * start.  With them a delete knows when it has found every in-neighbour. */
+enum {
+    CELL_EDGES = 3
+};
+
+/* Starts of edges that their end does not list (edges.c). */
+struct edge_cell {
+    uint32_t next;
+    uint32_t from[CELL_EDGES];
+};
+
+/* The edges that end at a node on one layer: how many, and the first cell of those that it does not
+ * list itself, or SLOT_NONE. */
 struct in_edges {
-    _Atomic uint32_t count, slots_xor;
+    uint32_t count, cells;
 };
 
 struct node {
@@ -116,6 +126,8 @@ struct upper {
 
 struct slots {
     struct mem_region vectors, links, nodes, uppers;
+    struct mem_region cells; /* This and the two below: the advancing thread's. */
+    uint32_t n_cells, free_cell;
     size_t stride;      /* Floats a vector. */
     size_t upper_bytes; /* A struct upper with its links. */
     uint32_t m;
@@ -351,6 +363,11 @@ static inline bool scratch_visit(struct scratch *s, uint32_t slot)
     return true;
 }
 
+static inline bool scratch_has_visited(const struct scratch *s, uint32_t slot)
+{
+    return (s->visited[slot / 64] >> (slot % 64) & 1) != 0;
+}
+
 /* ---- walks (walk.c) ---- */
 
 struct walk {
@@ -423,9 +440,31 @@ void candidates_around(const struct index *index, uint32_t base, const uint32_t 
 /* Writes a list that searches may be reading. */
 void links_write(const struct slots *slots, uint32_t slot, unsigned layer, const uint32_t *links,
                  size_t n);
-/* The figures of in-edges follow the lists; safe from many threads at once. */
-void edge_added(const struct index *index, unsigned layer, uint32_t from, uint32_t to);
-void edge_dropped(const struct index *index, unsigned layer, uint32_t from, uint32_t to);
+
+/* ---- in-edges (edges.c): the advancing thread takes note of lists that are written ---- */
+
+/* Room for n more cells, so that nothing below can fail; edges_trim gives back what was not used.
+ */
+bool edges_reserve(struct slots *slots, size_t n_more) WARN_UNUSED;
+void edges_trim(struct slots *slots);
+bool lists(const struct slots *slots, uint32_t from, unsigned layer, uint32_t slot);
+/* Of two rows that had no edge before: once for each direction, when both lists are written. */
+void edge_counted(struct slots *slots, unsigned layer, uint32_t from, uint32_t to);
+/* Of any two rows; up to one cell more is taken for each. */
+void edge_added(struct slots *slots, unsigned layer, uint32_t from, uint32_t to);
+void edge_dropped(struct slots *slots, unsigned layer, uint32_t from, uint32_t to);
+/* All who list the row, in no order: as many as its in_edges count. */
+size_t in_neighbours(const struct slots *slots, uint32_t slot, unsigned layer, uint32_t *out);
+/* All edges that begin or end at the row count no more; its list, and those with it, still stand.
+ */
+void edges_forget(struct slots *slots, uint32_t slot, unsigned layer);
+/* Gives the edge a place, at the cost of one that can be spared where the list is full.  False
+ * where it has none to spare. */
+bool edge_force(struct index *index, unsigned layer, uint32_t from, uint32_t to);
+/* Marks as visited what is up to two steps from the slot; whether one more step leads to another.
+ */
+void mark_near(const struct slots *slots, struct scratch *s, uint32_t slot, unsigned layer);
+bool is_led_to(const struct slots *slots, const struct scratch *s, uint32_t slot, unsigned layer);
 
 /* Links the rows of one chunk.  On failure nothing has changed. */
 enum errcode link_chunk(struct index *index, const uint32_t *slots, size_t n,

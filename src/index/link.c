@@ -6,6 +6,9 @@
  * 2. Every list that shall lead back to a new row, in parallel: the new rows are added to it in the
  *    order of their numbers, and it is pruned where it is full.  A task changes one list and reads
  *    vectors only, so neither threads nor timing can change the outcome.
+ * 3. The lists are compared with what they were.  A row that lost its place in one, or got none, is
+ *    mostly nearer to another that stands there, and paths lead to it by that one.  Where no short
+ *    one does it gets its place back: whatever could be reached before still can.
  *
  * All that can fail happens before step 2. */
 #include "index/index_int.h"
@@ -15,9 +18,11 @@
 
 /* An edge back to a new row. */
 struct back {
+    uint64_t row; /* Of the target: slots have no order that replicas share. */
     uint32_t target, source;
     uint16_t order; /* Of the source in the chunk. */
     uint8_t layer;
+    bool is_new; /* The target is of the chunk itself. */
 };
 
 struct chunk {
@@ -28,6 +33,8 @@ struct chunk {
     _Atomic bool failed;
     struct back *backs; /* Sorted by list, then by order. */
     size_t n_backs;
+    uint32_t
+        *before; /* The list of backs[i] as it was, at i times the length; at a list's first. */
 };
 
 enum {
@@ -131,7 +138,7 @@ static int compare_lists(const struct back *a, const struct back *b)
     if (a->layer != b->layer) {
         return a->layer < b->layer ? -1 : 1;
     }
-    return a->target == b->target ? 0 : a->target < b->target ? -1 : 1;
+    return a->row == b->row ? 0 : a->row < b->row ? -1 : 1;
 }
 
 static int compare_backs(const void *one, const void *other)
@@ -141,42 +148,67 @@ static int compare_backs(const void *one, const void *other)
     return order != 0 ? order : (int)a->order - (int)b->order;
 }
 
-static bool make_backs(struct chunk *chunk)
+static bool begins_list(const struct chunk *chunk, size_t at)
+{
+    return at == 0 || compare_lists(&chunk->backs[at], &chunk->backs[at - 1]) != 0;
+}
+
+static uint32_t *list_before(const struct chunk *chunk, size_t first)
+{
+    return chunk->before + first * links_max(&chunk->index->slots, 0);
+}
+
+static void fill_backs(struct chunk *chunk)
 {
     const struct slots *slots = &chunk->index->slots;
-    size_t n_lists = 0;
-    for (size_t i = 0; i < chunk->n; i++) {
-        n_lists += node_at(slots, chunk->slots[i])->level + 1u;
-    }
-    chunk->backs = mem_alloc(MEM_GRAPH, n_lists * slots->m * sizeof(*chunk->backs));
-    if (chunk->backs == NULL) {
-        return false;
-    }
     for (size_t i = 0; i < chunk->n; i++) {
         uint32_t slot = chunk->slots[i];
         for (unsigned layer = 0; layer <= node_at(slots, slot)->level; layer++) {
             uint32_t links[LINKS_MAX];
             size_t n = links_copy(slots, slot, layer, links);
             for (size_t j = 0; j < n; j++) {
-                chunk->backs[chunk->n_backs++] = (struct back){.target = links[j],
+                bool is_new = (slot_state(slots, links[j]) & SLOT_LINKED) == 0;
+                chunk->backs[chunk->n_backs++] = (struct back){.row = node_at(slots, links[j])->row,
+                                                               .target = links[j],
                                                                .source = slot,
                                                                .order = (uint16_t)i,
-                                                               .layer = (uint8_t)layer};
+                                                               .layer = (uint8_t)layer,
+                                                               .is_new = is_new};
             }
         }
     }
     qsort(chunk->backs, chunk->n_backs, sizeof(*chunk->backs), compare_backs);
-    return true;
 }
 
-static bool contains(const uint32_t *links, size_t n, uint32_t slot)
+/* All memory that steps 2 and 3 want. */
+static bool make_backs(struct chunk *chunk)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (links[i] == slot) {
-            return true;
+    struct slots *slots = &chunk->index->slots;
+    struct scratch *s = scratch_get(NULL);
+    size_t n_lists = 0, max = links_max(slots, 0);
+    for (size_t i = 0; i < chunk->n; i++) {
+        n_lists += node_at(slots, chunk->slots[i])->level + 1u;
+    }
+    size_t n_backs_max = n_lists * slots->m;
+    chunk->backs = mem_alloc(MEM_GRAPH, n_backs_max * sizeof(*chunk->backs));
+    chunk->before = mem_alloc(MEM_GRAPH, n_backs_max * max * sizeof(*chunk->before));
+    /* Each edge of a list that changes is dropped at most once, and comes back at most once. */
+    if (s == NULL || !scratch_visit_none(s, slots->capacity) || chunk->backs == NULL ||
+        chunk->before == NULL || !edges_reserve(slots, n_backs_max * 2 * (max + 2))) {
+        return false;
+    }
+    fill_backs(chunk);
+    for (size_t i = 0; i < chunk->n_backs; i++) {
+        const struct back *back = &chunk->backs[i];
+        if (begins_list(chunk, i)) {
+            uint32_t *before = list_before(chunk, i);
+            size_t n = back->is_new ? 0 : links_copy(slots, back->target, back->layer, before);
+            if (n < max) {
+                before[n] = SLOT_NONE;
+            }
         }
     }
-    return false;
+    return true;
 }
 
 static void link_back(const struct index *index, const struct back *back)
@@ -188,21 +220,12 @@ static void link_back(const struct index *index, const struct back *back)
     size_t n = links_copy(slots, back->target, back->layer, links);
     links[n] = back->source;
     if (n < max) {
-        edge_added(index, back->layer, back->target, back->source);
         atomic_store_explicit(&links_at(slots, back->target, back->layer)[n], back->source,
                               memory_order_release);
         return;
     }
     candidates_around(index, back->target, links, n + 1, sorted);
     size_t n_kept = select_neighbours(index, back->target, sorted, n + 1, max, kept);
-    for (size_t i = 0; i < n; i++) {
-        if (!contains(kept, n_kept, links[i])) {
-            edge_dropped(index, back->layer, back->target, links[i]);
-        }
-    }
-    if (contains(kept, n_kept, back->source)) {
-        edge_added(index, back->layer, back->target, back->source);
-    }
     links_write(slots, back->target, back->layer, kept, n_kept);
 }
 
@@ -211,15 +234,81 @@ static void link_back_task(void *arg, size_t task)
 {
     struct chunk *chunk = arg;
     size_t at = task * LISTS_A_TASK, end = at + LISTS_A_TASK;
-    while (at > 0 && at < chunk->n_backs &&
-           compare_lists(&chunk->backs[at], &chunk->backs[at - 1]) == 0) {
+    while (at < chunk->n_backs && !begins_list(chunk, at)) {
         at++;
     }
     for (; at < chunk->n_backs; at++) {
-        if (at >= end && compare_lists(&chunk->backs[at], &chunk->backs[at - 1]) != 0) {
+        if (at >= end && begins_list(chunk, at)) {
             break;
         }
         link_back(chunk->index, &chunk->backs[at]);
+    }
+}
+
+/* ---- step 3 ---- */
+
+/* Those that had a place in the list before: counted no more where they lost it. */
+static void note_losses(struct chunk *chunk, size_t first)
+{
+    struct slots *slots = &chunk->index->slots;
+    const struct back *list = &chunk->backs[first];
+    const uint32_t *before = list_before(chunk, first);
+    for (size_t i = 0; i < links_max(slots, 0) && before[i] != SLOT_NONE; i++) {
+        if (!lists(slots, list->target, list->layer, before[i])) {
+            edge_dropped(slots, list->layer, list->target, before[i]);
+        }
+    }
+}
+
+static void note_edges(struct chunk *chunk)
+{
+    struct slots *slots = &chunk->index->slots;
+    for (size_t i = 0; i < chunk->n; i++) {
+        uint32_t slot = chunk->slots[i], links[LINKS_MAX];
+        for (unsigned layer = 0; layer <= node_at(slots, slot)->level; layer++) {
+            size_t n = links_copy(slots, slot, layer, links);
+            for (size_t j = 0; j < n; j++) {
+                edge_counted(slots, layer, slot, links[j]);
+            }
+        }
+    }
+    for (size_t i = 0; i < chunk->n_backs; i++) {
+        const struct back *back = &chunk->backs[i];
+        if (!back->is_new && lists(slots, back->target, back->layer, back->source)) {
+            edge_counted(slots, back->layer, back->target, back->source);
+        }
+        if (begins_list(chunk, i)) {
+            note_losses(chunk, i);
+        }
+    }
+}
+
+/* A row that the list of @from does not hold any more. */
+static void lead_to(struct index *index, const struct scratch *s, unsigned layer, uint32_t from,
+                    uint32_t lost)
+{
+    if (!lists(&index->slots, from, layer, lost) && !is_led_to(&index->slots, s, lost, layer)) {
+        (void)edge_force(index, layer, from, lost);
+    }
+}
+
+/* In the order of row numbers, for a place given back changes what leads where. */
+static void keep_reachable(struct chunk *chunk)
+{
+    const struct slots *slots = &chunk->index->slots;
+    struct scratch *s = scratch_get(NULL);
+    size_t end;
+    for (size_t first = 0; first < chunk->n_backs; first = end) {
+        const struct back *list = &chunk->backs[first];
+        const uint32_t *before = list_before(chunk, first);
+        mark_near(slots, s, list->target, list->layer);
+        for (size_t i = 0; i < links_max(slots, 0) && before[i] != SLOT_NONE; i++) {
+            lead_to(chunk->index, s, list->layer, list->target, before[i]);
+        }
+        for (end = first; end < chunk->n_backs && (end == first || !begins_list(chunk, end));
+             end++) {
+            lead_to(chunk->index, s, list->layer, list->target, chunk->backs[end].source);
+        }
     }
 }
 
@@ -252,15 +341,17 @@ enum errcode link_chunk(struct index *index, const uint32_t *slots, size_t n,
         .entry = atomic_load_explicit(&index->entry, memory_order_relaxed),
     };
     crew_run(crew, n, choose_task, &chunk);
+    enum errcode code = ERR_OK;
     if (atomic_load_explicit(&chunk.failed, memory_order_relaxed) || !make_backs(&chunk)) {
-        return err_no_memory(err);
+        code = err_no_memory(err);
+    } else {
+        crew_run(crew, (chunk.n_backs + LISTS_A_TASK - 1) / LISTS_A_TASK, link_back_task, &chunk);
+        note_edges(&chunk);
+        keep_reachable(&chunk);
+        publish(&chunk);
     }
-    for (size_t i = 0; i < chunk.n_backs; i++) {
-        const struct back *back = &chunk.backs[i];
-        edge_added(index, back->layer, back->source, back->target);
-    }
-    crew_run(crew, (chunk.n_backs + LISTS_A_TASK - 1) / LISTS_A_TASK, link_back_task, &chunk);
-    publish(&chunk);
+    edges_trim(&index->slots);
     mem_free(MEM_GRAPH, chunk.backs);
-    return ERR_OK;
+    mem_free(MEM_GRAPH, chunk.before);
+    return code;
 }

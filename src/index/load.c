@@ -179,7 +179,7 @@ static enum errcode read_nodes(struct loader *l, struct err *err)
     return code;
 }
 
-/* What can be told only when all nodes are there; and the in-edge figures. */
+/* What can be told only when all nodes are there. */
 static enum errcode check_graph(struct loader *l, struct err *err)
 {
     struct index *index = l->index;
@@ -196,10 +196,29 @@ static enum errcode check_graph(struct loader *l, struct err *err)
                 if (node_at(slots, links[i])->level < layer) {
                     return corrupt(err, "has a neighbour below its layer");
                 }
-                edge_added(index, layer, slot, links[i]);
             }
         }
     }
+    return ERR_OK;
+}
+
+/* In-edges are not in the stream: they follow from the lists. */
+static enum errcode count_edges(struct loader *l, struct err *err)
+{
+    struct slots *slots = &l->index->slots;
+    for (uint32_t slot = 0; slot < l->n_nodes && l->entry != SLOT_NONE; slot++) {
+        for (unsigned layer = 0; layer <= node_at(slots, slot)->level; layer++) {
+            uint32_t links[LINKS_MAX];
+            size_t n = links_copy(slots, slot, layer, links);
+            if (!edges_reserve(slots, n)) {
+                return err_no_memory(err);
+            }
+            for (size_t i = 0; i < n; i++) {
+                edge_counted(slots, layer, slot, links[i]);
+            }
+        }
+    }
+    edges_trim(slots);
     return ERR_OK;
 }
 
@@ -221,6 +240,9 @@ enum errcode index_load(struct index *index,
     }
     if (code == ERR_OK) {
         code = check_graph(&l, err);
+    }
+    if (code == ERR_OK) {
+        code = count_edges(&l, err);
     }
     if (code == ERR_OK) {
         atomic_store_explicit(&index->entry, l.entry, memory_order_release);

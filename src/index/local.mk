@@ -1,6 +1,7 @@
 noinst_LIBRARIES += src/index/libindex.a
 src_index_libindex_a_SOURCES = \
     src/index/advance.c \
+    src/index/edges.c \
     src/index/epoch.c \
     src/index/index.c src/index/index.h src/index/index_int.h \
     src/index/kernel.c src/index/kernel_avx2.c src/index/kernel_avx512.c src/index/kernel_scalar.c \

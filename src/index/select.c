@@ -97,18 +97,3 @@ void links_write(const struct slots *slots, uint32_t slot, unsigned layer, const
         atomic_store_explicit(&list[i], i < n ? links[i] : SLOT_NONE, memory_order_release);
     }
 }
-
-void edge_added(const struct index *index, unsigned layer, uint32_t from, uint32_t to)
-{
-    struct in_edges *in = in_edges_at(&index->slots, to, layer);
-    atomic_fetch_add_explicit(&in->count, 1, memory_order_relaxed);
-    atomic_fetch_xor_explicit(&in->slots_xor, from, memory_order_relaxed);
-}
-
-void edge_dropped(const struct index *index, unsigned layer, uint32_t from, uint32_t to)
-{
-    struct in_edges *in = in_edges_at(&index->slots, to, layer);
-    uint32_t before = atomic_fetch_sub_explicit(&in->count, 1, memory_order_relaxed);
-    CHECK(before > 0);
-    atomic_fetch_xor_explicit(&in->slots_xor, from, memory_order_relaxed);
-}

@@ -2,7 +2,7 @@
  *
  * Fresh slots come from the end of the regions.  A deleted row's slot waits in limbo: limbo_new
  * gathers while limbo_old waits for its mark to be over; then limbo_old becomes free and limbo_new
- * takes its turn.  Both, and the free list, are chained through the slots' in-edge figures, which
+ * takes its turn.  Both, and the free list, are chained through the slots' in-edges, which
  * nobody reads once a slot is unlinked; its lists stay readable until it is used again. */
 #include "index/index_int.h"
 
@@ -13,6 +13,7 @@ enum {
     SLOTS_FIRST_MIN = 1024,
     SLOTS_FIRST_MAX = 1 << 20,
     UPPERS_FIRST = 4096,
+    CELLS_FIRST = 4096,
     FLOATS_ALIGN = 4,
 };
 
@@ -25,12 +26,12 @@ static size_t slot_links_bytes(const struct slots *slots)
 
 static uint32_t chained(const struct slots *slots, uint32_t slot)
 {
-    return atomic_load_explicit(&node_at(slots, slot)->in.slots_xor, memory_order_relaxed);
+    return node_at(slots, slot)->in.cells;
 }
 
 static void chain(struct slots *slots, uint32_t slot, uint32_t *head)
 {
-    atomic_store_explicit(&node_at(slots, slot)->in.slots_xor, *head, memory_order_relaxed);
+    node_at(slots, slot)->in.cells = *head;
     *head = slot;
 }
 
@@ -42,6 +43,7 @@ bool slots_init(struct slots *slots, uint32_t dim, uint32_t m)
         .upper_bytes = sizeof(struct upper) + m * sizeof(uint32_t),
         .free_slot = SLOT_NONE,
         .free_upper = SLOT_NONE,
+        .free_cell = SLOT_NONE,
         .limbo_new = SLOT_NONE,
         .limbo_old = SLOT_NONE,
     };
@@ -53,7 +55,8 @@ bool slots_init(struct slots *slots, uint32_t dim, uint32_t m)
     return mem_region_reserve(&slots->vectors, MEM_VECTORS, n * slots->stride * sizeof(float)) &&
            mem_region_reserve(&slots->links, MEM_GRAPH, n * slot_links_bytes(slots) + 1) &&
            mem_region_reserve(&slots->nodes, MEM_GRAPH, n * sizeof(struct node)) &&
-           mem_region_reserve(&slots->uppers, MEM_GRAPH, UPPERS_FIRST * slots->upper_bytes);
+           mem_region_reserve(&slots->uppers, MEM_GRAPH, UPPERS_FIRST * slots->upper_bytes) &&
+           mem_region_reserve(&slots->cells, MEM_GRAPH, CELLS_FIRST * sizeof(struct edge_cell));
 }
 
 void slots_fini(struct slots *slots)
@@ -62,6 +65,7 @@ void slots_fini(struct slots *slots)
     mem_region_release(&slots->links);
     mem_region_release(&slots->nodes);
     mem_region_release(&slots->uppers);
+    mem_region_release(&slots->cells);
     mutex_fini(&slots->lock);
 }
 
@@ -202,8 +206,7 @@ static uint32_t take_upper(struct slots *slots, uint32_t next) REQUIRES(slots->l
     }
     struct upper *upper = upper_at(slots, at);
     upper->next = next;
-    atomic_store_explicit(&upper->in.count, 0, memory_order_relaxed);
-    atomic_store_explicit(&upper->in.slots_xor, 0, memory_order_relaxed);
+    upper->in = (struct in_edges){.cells = SLOT_NONE};
     links_clear(upper->links, slots->m);
     return at;
 }
@@ -225,8 +228,7 @@ static uint32_t take_slot(struct slots *slots, uint8_t level) REQUIRES(slots->lo
     for (unsigned layer = level; layer > 0; layer--) {
         node->upper = take_upper(slots, node->upper);
     }
-    atomic_store_explicit(&node->in.count, 0, memory_order_relaxed);
-    atomic_store_explicit(&node->in.slots_xor, 0, memory_order_relaxed);
+    node->in = (struct in_edges){.cells = SLOT_NONE};
     links_clear(links_at(slots, slot, 0), 2 * (size_t)slots->m);
     return slot;
 }

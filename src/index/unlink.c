@@ -1,26 +1,32 @@
 /* Unlinking: a deleted row leaves all lists at once, and its neighbours find new ones.
  *
  * On each layer:
- * 1. Find all in-neighbours.  They stand nearly always within a few steps, for near rows list each
- *    other: a search in breadth from the row's own list goes on until it has as many as the in-edge
- *    figures say; the last one follows from their XOR.  Where that is not enough every list is
- * read.
+ * 1. All in-neighbours are known (edges.c).
  * 2. Each in-neighbour, in parallel, loses its edge and takes the nearest rows of the deleted one's
  *    neighbourhood that algorithm 4 accepts.  A task changes one list, from candidates that were
  *    fixed before, so the outcome depends on neither order nor threads.
- * 3. Rows that nobody lists any more are taken up by a near row.
+ * 3. An in-neighbour on an upper layer, or one whose list is short all the same, chooses anew among
+ *    what a walk to it finds, as an insert does: where lists are short, the deleted row may have
+ *    been the only way to rows that are not near it.
+ * 4. Nobody may become unreachable.  A path that led through the deleted row went on to a row that
+ *    it listed, so it is enough that each of those is found from the entry point: one walk to where
+ *    the deleted row stood sees nearly all of them, the others are walked to one by one, and who is
+ *    not found is linked anew to what the walk did find.
  *
- * The row's own lists stay, for searches that stand on it; its slot is retired by the caller. */
+ * All that can fail happens before step 2.  The row's own lists stay, for searches that stand on
+ * it; its slot is retired by the caller. */
 #include "index/index_int.h"
 
 #include <string.h>
 
 enum {
-    FIND_VISITS_MAX = 2048,
-    SCAN_TASKS = 32,
     REPLACEMENTS_MAX = 2,             /* New edges for one that was lost. */
     AROUND_MAX = 2 * LINKS_MAX,       /* Candidates: the row's own list and the nearest that */
     AROUND_FOUND_MAX = LINKS_MAX / 2, /* listed it. */
+    FIND_EF = 32,                     /* Of the walks that look whether a row is found. */
+    RENEW_EF = 64,                    /* Of those for an in-neighbour's new list. */
+    LINKS_FEW = 5,                    /* A shorter list is renewed on layer 0, too. */
+    RELINKED_MAX = 4,                 /* Edges to, and from, a row that was not. */
 };
 
 struct hole {
@@ -28,126 +34,31 @@ struct hole {
     uint32_t slot; /* The deleted row. */
     unsigned layer;
     uint32_t *found; /* Its in-neighbours. */
-    size_t n_wanted;
-    _Atomic size_t n_found;
+    size_t n_found;
+    uint32_t *added; /* By each of them, REPLACEMENTS_MAX at most, then SLOT_NONE. */
+    uint32_t own[LINKS_MAX];
+    size_t n_own;
     uint32_t around[AROUND_MAX]; /* What may replace it. */
     size_t n_around;
 };
 
-static bool lists(const struct slots *slots, uint32_t from, unsigned layer, uint32_t slot)
-{
-    const _Atomic uint32_t *links = links_at(slots, from, layer);
-    size_t max = links_max(slots, layer);
-    for (size_t i = 0; i < max; i++) {
-        uint32_t link = atomic_load_explicit(&links[i], memory_order_relaxed);
-        if (link == slot || link == SLOT_NONE) {
-            return link == slot;
-        }
-    }
-    return false;
-}
-
 /* ---- step 1 ---- */
-
-static void find_near(struct hole *hole, struct scratch *s)
-{
-    const struct slots *slots = &hole->index->slots;
-    uint32_t visits[FIND_VISITS_MAX + LINKS_MAX], missing_xor;
-    missing_xor = atomic_load_explicit(&in_edges_at(slots, hole->slot, hole->layer)->slots_xor,
-                                       memory_order_relaxed);
-    size_t n = links_copy(slots, hole->slot, hole->layer, visits), n_found = 0;
-    scratch_visit(s, hole->slot);
-    for (size_t i = 0; i < n; i++) {
-        scratch_visit(s, visits[i]);
-    }
-    for (size_t i = 0; i < n && n_found + 1 < hole->n_wanted; i++) {
-        if (lists(slots, visits[i], hole->layer, hole->slot)) {
-            hole->found[n_found++] = visits[i];
-            missing_xor ^= visits[i];
-        }
-        uint32_t links[LINKS_MAX];
-        size_t n_links = links_copy(slots, visits[i], hole->layer, links);
-        for (size_t j = 0; j < n_links && n < FIND_VISITS_MAX; j++) {
-            if (scratch_visit(s, links[j])) {
-                visits[n++] = links[j];
-            }
-        }
-    }
-    if (n_found + 1 == hole->n_wanted) {
-        CHECK(lists(slots, missing_xor, hole->layer, hole->slot));
-        hole->found[n_found++] = missing_xor;
-    }
-    atomic_store_explicit(&hole->n_found, n_found, memory_order_relaxed);
-}
-
-static bool is_linked(const struct slots *slots, uint32_t slot)
-{
-    return (slot_state(slots, slot) & SLOT_LINKED) != 0;
-}
-
-/* Every slot has a list on layer 0: there the node need not be read, but for a match, which may be
- * what a retired slot still shows to searches. */
-static bool may_list(const struct slots *slots, uint32_t slot, unsigned layer)
-{
-    return layer == 0 || (is_linked(slots, slot) && node_at(slots, slot)->level >= layer);
-}
-
-static void find_task(void *arg, size_t task)
-{
-    struct hole *hole = arg;
-    const struct slots *slots = &hole->index->slots;
-    uint64_t n_used = atomic_load_explicit(&slots->n_used, memory_order_acquire);
-    uint32_t end = (uint32_t)(n_used * (task + 1) / SCAN_TASKS);
-    for (uint32_t slot = (uint32_t)(n_used * task / SCAN_TASKS); slot < end; slot++) {
-        if (may_list(slots, slot, hole->layer) && lists(slots, slot, hole->layer, hole->slot) &&
-            is_linked(slots, slot)) {
-            size_t at = atomic_fetch_add_explicit(&hole->n_found, 1, memory_order_relaxed);
-            CHECK(at < hole->n_wanted);
-            hole->found[at] = slot;
-        }
-    }
-}
-
-static enum errcode find_in_neighbours(struct hole *hole, const struct index_crew *crew,
-                                       struct err *err)
-{
-    const struct slots *slots = &hole->index->slots;
-    struct scratch *s = scratch_get(err);
-    if (s == NULL) {
-        return ERR_OUT_OF_MEMORY;
-    }
-    hole->n_wanted = atomic_load_explicit(&in_edges_at(slots, hole->slot, hole->layer)->count,
-                                          memory_order_relaxed);
-    if (hole->n_wanted == 0) {
-        return ERR_OK;
-    }
-    hole->found = mem_alloc(MEM_GRAPH, hole->n_wanted * sizeof(*hole->found));
-    if (hole->found == NULL || !scratch_visit_none(s, slots->capacity)) {
-        return err_no_memory(err);
-    }
-    find_near(hole, s);
-    if (atomic_load_explicit(&hole->n_found, memory_order_relaxed) < hole->n_wanted) {
-        atomic_store_explicit(&hole->n_found, 0, memory_order_relaxed);
-        crew_run(crew, SCAN_TASKS, find_task, hole);
-    }
-    CHECK(atomic_load_explicit(&hole->n_found, memory_order_relaxed) == hole->n_wanted);
-    return ERR_OK;
-}
-
-/* ---- step 2 ---- */
 
 /* The row's own list, and the nearest of those that listed it. */
 static enum errcode gather_around(struct hole *hole, struct err *err)
 {
     const struct slots *slots = &hole->index->slots;
-    struct candidate *sorted = mem_alloc(MEM_GRAPH, (hole->n_wanted + 1) * sizeof(*sorted));
+    struct candidate *sorted = mem_alloc(MEM_GRAPH, (hole->n_found + 1) * sizeof(*sorted));
     if (sorted == NULL) {
         return err_no_memory(err);
     }
-    hole->n_around = links_copy(slots, hole->slot, hole->layer, hole->around);
-    candidates_around(hole->index, hole->slot, hole->found, hole->n_wanted, sorted);
-    size_t n_own = hole->n_around;
-    for (size_t i = 0; i < hole->n_wanted && hole->n_around < n_own + AROUND_FOUND_MAX; i++) {
+    memcpy(hole->around, hole->own, hole->n_own * sizeof(*hole->own));
+    hole->n_around = hole->n_own;
+    candidates_around(hole->index, hole->slot, hole->found, hole->n_found, sorted);
+    for (size_t i = 0; i < hole->n_found; i++) {
+        hole->found[i] = sorted[i].slot;
+    }
+    for (size_t i = 0; i < hole->n_found && hole->n_around < hole->n_own + AROUND_FOUND_MAX; i++) {
         if (!lists(slots, hole->slot, hole->layer, sorted[i].slot)) {
             hole->around[hole->n_around++] = sorted[i].slot;
         }
@@ -155,6 +66,43 @@ static enum errcode gather_around(struct hole *hole, struct err *err)
     mem_free(MEM_GRAPH, sorted);
     return ERR_OK;
 }
+
+static enum errcode hole_init(struct hole *hole, struct err *err)
+{
+    struct slots *slots = &hole->index->slots;
+    size_t n_wanted = in_edges_at(slots, hole->slot, hole->layer)->count;
+    hole->n_own = links_copy(slots, hole->slot, hole->layer, hole->own);
+    hole->found = mem_alloc(MEM_GRAPH, (n_wanted + 1) * sizeof(*hole->found));
+    hole->added = mem_alloc(MEM_GRAPH, (n_wanted + 1) * REPLACEMENTS_MAX * sizeof(*hole->added));
+    if (hole->found == NULL || hole->added == NULL) {
+        return err_no_memory(err);
+    }
+    hole->n_found = in_neighbours(slots, hole->slot, hole->layer, hole->found);
+    return gather_around(hole, err);
+}
+
+/* Room for all that the steps after this one do. */
+static enum errcode reserve(struct index *index, const struct hole *holes, unsigned n_layers,
+                            struct err *err)
+{
+    struct scratch *s = scratch_get(err);
+    if (s == NULL) {
+        return ERR_OUT_OF_MEMORY;
+    }
+    size_t n_edges = 0;
+    for (unsigned layer = 0; layer < n_layers; layer++) {
+        /* An edge that is forced may cost another one. */
+        n_edges +=
+            holes[layer].n_found * REPLACEMENTS_MAX + holes[layer].n_own * (size_t)RELINKED_MAX * 4;
+    }
+    if (!pool_reset(&s->near, RENEW_EF) || !scratch_visit_none(s, index->slots.capacity) ||
+        !edges_reserve(&index->slots, n_edges)) {
+        return err_no_memory(err);
+    }
+    return ERR_OK;
+}
+
+/* ---- step 2 ---- */
 
 /* The candidates as @base sees them, without itself and what it lists. */
 static size_t sort_around(const struct hole *hole, uint32_t base, struct candidate *sorted)
@@ -194,91 +142,121 @@ static void relink_task(void *arg, size_t task)
     if (n_new == n_kept && n_kept < max / 2 && n_sorted > 0) {
         links[n_new++] = sorted[0].slot; /* Better a redundant edge than few. */
     }
-    for (size_t i = n_kept; i < n_new; i++) {
-        edge_added(index, hole->layer, base, links[i]);
+    uint32_t *added = hole->added + task * REPLACEMENTS_MAX;
+    for (size_t i = 0; i < REPLACEMENTS_MAX; i++) {
+        added[i] = n_kept + i < n_new ? links[n_kept + i] : SLOT_NONE;
     }
-    edge_dropped(index, hole->layer, base, hole->slot);
     links_write(slots, base, hole->layer, links, n_new);
 }
 
-/* ---- step 3 ---- */
-
-static uint32_t n_listed(const struct hole *hole, uint32_t slot)
+static void hole_mend(struct hole *hole, const struct index_crew *crew)
 {
-    return atomic_load_explicit(&in_edges_at(&hole->index->slots, slot, hole->layer)->count,
-                                memory_order_relaxed);
+    struct slots *slots = &hole->index->slots;
+    edges_forget(slots, hole->slot, hole->layer);
+    crew_run(crew, hole->n_found, relink_task, hole);
+    for (size_t i = 0; i < hole->n_found * REPLACEMENTS_MAX; i++) {
+        if (hole->added[i] != SLOT_NONE) {
+            edge_added(slots, hole->layer, hole->found[i / REPLACEMENTS_MAX], hole->added[i]);
+        }
+    }
 }
 
-/* Where the list of @base gives @orphan a place: its end, or the farthest that others list, too. */
-static bool take_up(const struct hole *hole, uint32_t base, uint32_t orphan)
+/* ---- steps 3 and 4 ---- */
+
+/* Walks from the entry point, as a search would, and leaves what it saw in the scratch. */
+static void walk_to(const struct hole *hole, struct scratch *s, uint32_t slot, size_t ef)
+{
+    struct index *index = hole->index;
+    const struct slots *slots = &index->slots;
+    struct err err;
+    struct index_work work = {0};
+    struct walk w = walk_start(index, s, vector_at(slots, slot), NULL, &work);
+    struct candidate start =
+        walk_candidate(&w, atomic_load_explicit(&index->entry, memory_order_relaxed));
+    start = walk_descend(&w, start, node_at(slots, start.slot)->level, hole->layer + 1);
+    CHECK(walk_layer(&w, hole->layer, &start, 1, ef, &err) == ERR_OK);
+}
+
+/* Where there is room. */
+static void add_link(const struct hole *hole, uint32_t from, uint32_t to)
+{
+    struct slots *slots = &hole->index->slots;
+    uint32_t links[LINKS_MAX];
+    size_t n = links_copy(slots, from, hole->layer, links);
+    if (n < links_max(slots, hole->layer) && !lists(slots, from, hole->layer, to)) {
+        links[n++] = to;
+        links_write(slots, from, hole->layer, links, n);
+        edge_added(slots, hole->layer, from, to);
+    }
+}
+
+/* What an insert of @base would choose now, besides what it has; in both directions. */
+static void renew_list(const struct hole *hole, struct scratch *s, uint32_t base)
 {
     const struct index *index = hole->index;
-    struct candidate sorted[LINKS_MAX];
-    uint32_t links[LINKS_MAX];
-    size_t n = links_copy(&index->slots, base, hole->layer, links);
-    if (n < links_max(&index->slots, hole->layer)) {
-        links[n++] = orphan;
-        edge_added(index, hole->layer, base, orphan);
-        links_write(&index->slots, base, hole->layer, links, n);
-        return true;
-    }
-    candidates_around(index, base, links, n, sorted);
-    for (size_t i = n; i-- > 0;) {
-        if (n_listed(hole, sorted[i].slot) > 1) {
-            edge_dropped(index, hole->layer, base, sorted[i].slot);
-            edge_added(index, hole->layer, base, orphan);
-            for (size_t at = 0; at < n; at++) {
-                links[at] = links[at] == sorted[i].slot ? orphan : links[at];
-            }
-            links_write(&index->slots, base, hole->layer, links, n);
-            return true;
+    const struct slots *slots = &index->slots;
+    struct candidate sorted[RENEW_EF];
+    uint32_t chosen[LINKS_MAX];
+    size_t n = 0;
+    walk_to(hole, s, base, RENEW_EF);
+    for (size_t i = 0; i < s->near.n; i++) {
+        uint32_t near = s->near.items[i].slot & ~EXPANDED;
+        if (near != base) {
+            sorted[n++] = (struct candidate){.key = s->near.items[i].key, .slot = near};
         }
     }
-    return false;
+    size_t n_chosen = select_neighbours(index, base, sorted, n, slots->m, chosen);
+    for (size_t i = 0; i < n_chosen; i++) {
+        add_link(hole, base, chosen[i]);
+        add_link(hole, chosen[i], base);
+    }
 }
 
-static void mend_orphans(struct hole *hole)
+static void renew_lists(const struct hole *hole)
 {
     const struct slots *slots = &hole->index->slots;
-    uint32_t own[LINKS_MAX];
-    size_t n_own = links_copy(slots, hole->slot, hole->layer, own);
-    struct candidate by_row[LINKS_MAX];
-    candidates_around(hole->index, hole->slot, own, n_own, by_row);
-    for (size_t i = 0; i < n_own; i++) {
-        uint32_t orphan = by_row[i].slot;
-        if (n_listed(hole, orphan) > 0) {
-            continue;
-        }
-        struct candidate sorted[LINKS_MAX];
+    for (size_t i = 0; i < hole->n_found; i++) {
         uint32_t links[LINKS_MAX];
-        size_t n = links_copy(slots, orphan, hole->layer, links);
-        candidates_around(hole->index, orphan, links, n, sorted);
-        for (size_t at = 0; at < n && !take_up(hole, sorted[at].slot, orphan); at++) {
+        if (hole->layer > 0 || links_copy(slots, hole->found[i], hole->layer, links) < LINKS_FEW) {
+            renew_list(hole, scratch_get(NULL), hole->found[i]);
+        }
+    }
+}
+
+/* Edges in both directions between a row that no walk found and what was found instead. */
+static void relink_lost(const struct hole *hole, const struct scratch *s, uint32_t lost)
+{
+    size_t n_relinked = 0;
+    for (size_t i = 0; i < s->near.n && n_relinked < RELINKED_MAX; i++) {
+        uint32_t near = s->near.items[i].slot & ~EXPANDED;
+        if (edge_force(hole->index, hole->layer, near, lost)) {
+            add_link(hole, lost, near);
+            n_relinked++;
+        }
+    }
+}
+
+static void find_neighbours(const struct hole *hole)
+{
+    const struct slots *slots = &hole->index->slots;
+    struct scratch *s = scratch_get(NULL);
+    uint32_t unseen[LINKS_MAX];
+    size_t n_unseen = 0;
+    walk_to(hole, s, hole->slot, FIND_EF);
+    for (size_t i = 0; i < hole->n_own; i++) {
+        if (!scratch_has_visited(s, hole->own[i])) {
+            unseen[n_unseen++] = hole->own[i];
+        }
+    }
+    for (size_t i = 0; i < n_unseen; i++) {
+        walk_to(hole, s, unseen[i], FIND_EF);
+        if (!scratch_has_visited(s, unseen[i])) {
+            relink_lost(hole, s, unseen[i]);
         }
     }
 }
 
 /* ---- all of it ---- */
-
-/* Step 1, which may fail. */
-static enum errcode hole_init(struct hole *hole, const struct index_crew *crew, struct err *err)
-{
-    enum errcode code = find_in_neighbours(hole, crew, err);
-    return code == ERR_OK ? gather_around(hole, err) : code;
-}
-
-/* Steps 2 and 3, which cannot. */
-static void hole_mend(struct hole *hole, const struct index_crew *crew)
-{
-    const struct index *index = hole->index;
-    crew_run(crew, hole->n_wanted, relink_task, hole);
-    uint32_t own[LINKS_MAX];
-    size_t n_own = links_copy(&index->slots, hole->slot, hole->layer, own);
-    for (size_t i = 0; i < n_own; i++) {
-        edge_dropped(index, hole->layer, hole->slot, own[i]);
-    }
-    mend_orphans(hole);
-}
 
 /* The row of the highest level, the lowest number among equals. */
 static uint32_t choose_entry(const struct index *index, uint32_t without)
@@ -288,7 +266,7 @@ static uint32_t choose_entry(const struct index *index, uint32_t without)
     uint32_t best = SLOT_NONE;
     for (uint32_t slot = 0; slot < n_used; slot++) {
         const struct node *node = node_at(slots, slot);
-        if (slot == without || !is_linked(slots, slot)) {
+        if (slot == without || (slot_state(slots, slot) & SLOT_LINKED) == 0) {
             continue;
         }
         const struct node *top = best == SLOT_NONE ? NULL : node_at(slots, best);
@@ -311,6 +289,12 @@ static void leave_graph(struct index *index, uint32_t slot)
     atomic_fetch_sub_explicit(&index->n_hidden, 1, memory_order_relaxed);
 }
 
+static bool has_layer(const struct index *index, unsigned layer)
+{
+    uint32_t entry = atomic_load_explicit(&index->entry, memory_order_relaxed);
+    return entry != SLOT_NONE && node_at(&index->slots, entry)->level >= layer;
+}
+
 enum errcode unlink_row(struct index *index, uint32_t slot, const struct index_crew *crew,
                         struct err *err)
 {
@@ -319,16 +303,26 @@ enum errcode unlink_row(struct index *index, uint32_t slot, const struct index_c
     enum errcode code = ERR_OK;
     for (unsigned layer = 0; layer < n_layers; layer++) {
         holes[layer] = (struct hole){.index = index, .slot = slot, .layer = layer};
-        code = code == ERR_OK ? hole_init(&holes[layer], crew, err) : code;
+        code = code == ERR_OK ? hole_init(&holes[layer], err) : code;
     }
-    for (unsigned layer = 0; code == ERR_OK && layer < n_layers; layer++) {
-        hole_mend(&holes[layer], crew);
-    }
+    code = code == ERR_OK ? reserve(index, holes, n_layers, err) : code;
     if (code == ERR_OK) {
+        for (unsigned layer = 0; layer < n_layers; layer++) {
+            hole_mend(&holes[layer], crew);
+        }
         leave_graph(index, slot);
+        /* From above: a walk descends through the upper layers. */
+        for (unsigned layer = n_layers; layer-- > 0;) {
+            if (has_layer(index, layer)) {
+                renew_lists(&holes[layer]);
+                find_neighbours(&holes[layer]);
+            }
+        }
     }
+    edges_trim(&index->slots);
     for (unsigned layer = 0; layer < n_layers; layer++) {
         mem_free(MEM_GRAPH, holes[layer].found);
+        mem_free(MEM_GRAPH, holes[layer].added);
     }
     return code;
 }

@@ -2,6 +2,7 @@
 INDEX_FIXTURE = test/unit/index/fixture.c test/unit/index/fixture.h
 INDEX_TEST_LIBS = $(INDEX_LIBS) $(CMOCKA_LIBS)
 INDEX_TESTS = \
+    test/unit/index/test_churn \
     test/unit/index/test_faults \
     test/unit/index/test_graph \
     test/unit/index/test_kernel \
@@ -10,6 +11,9 @@ INDEX_TESTS = \
     test/unit/index/test_threads
 check_PROGRAMS += $(INDEX_TESTS)
 TESTS += $(INDEX_TESTS)
+test_unit_index_test_churn_SOURCES = test/unit/index/test_churn.c $(INDEX_FIXTURE)
+test_unit_index_test_churn_CFLAGS = $(TEST_CFLAGS)
+test_unit_index_test_churn_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_graph_SOURCES = test/unit/index/test_graph.c $(INDEX_FIXTURE)
 test_unit_index_test_graph_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_graph_LDADD = $(INDEX_TEST_LIBS)

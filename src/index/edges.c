@@ -1,0 +1,273 @@
+/* In-edges: who lists a row?
+ *
+ * Most edges are mutual: those in-neighbours stand in the row's own list.  The others stand in
+ * *cells*, a few to each, chained at the row's node; only the first cell of a chain may have free
+ * places.  So a delete knows every list that it must change, at about 30 bytes a row.
+ *
+ * Cells follow from the lists and are not saved.  They, and the counts, belong to the thread that
+ * advances: the crew writes lists, and this thread takes note when they are written. */
+#include "index/index_int.h"
+
+static struct edge_cell *cell_at(const struct slots *slots, uint32_t cell)
+{
+    return (struct edge_cell *)slots->cells.base + cell;
+}
+
+static uint32_t *from_at(const struct slots *slots, uint32_t cell, size_t i)
+{
+    return &cell_at(slots, cell)->from[i];
+}
+
+bool edges_reserve(struct slots *slots, size_t n_more)
+{
+    size_t n = slots->n_cells + n_more, bytes = n * sizeof(struct edge_cell);
+    size_t bytes_max = slots->cells.bytes_max;
+    if (n > SLOTS_MAX) {
+        return false;
+    }
+    while (bytes_max < bytes) {
+        bytes_max *= 2;
+    }
+    return (bytes_max == slots->cells.bytes_max || mem_region_grow(&slots->cells, bytes_max)) &&
+           mem_region_use(&slots->cells, bytes);
+}
+
+void edges_trim(struct slots *slots)
+{
+    size_t bytes = slots->n_cells * sizeof(struct edge_cell);
+    CHECK(bytes <= slots->cells.bytes_used && mem_region_use(&slots->cells, bytes));
+}
+
+/* ---- cells ---- */
+
+static uint32_t cell_take(struct slots *slots, uint32_t next)
+{
+    uint32_t cell = slots->free_cell;
+    if (cell != SLOT_NONE) {
+        slots->free_cell = cell_at(slots, cell)->next;
+    } else {
+        cell = slots->n_cells++;
+        CHECK(slots->n_cells * sizeof(struct edge_cell) <= slots->cells.bytes_used);
+    }
+    *cell_at(slots, cell) =
+        (struct edge_cell){.next = next, .from = {SLOT_NONE, SLOT_NONE, SLOT_NONE}};
+    return cell;
+}
+
+static void cell_give(struct slots *slots, uint32_t cell)
+{
+    cell_at(slots, cell)->next = slots->free_cell;
+    slots->free_cell = cell;
+}
+
+static void cells_add(struct slots *slots, struct in_edges *in, uint32_t from)
+{
+    if (in->cells == SLOT_NONE || *from_at(slots, in->cells, CELL_EDGES - 1) != SLOT_NONE) {
+        in->cells = cell_take(slots, in->cells);
+    }
+    size_t at = 0;
+    while (*from_at(slots, in->cells, at) != SLOT_NONE) {
+        at++;
+    }
+    *from_at(slots, in->cells, at) = from;
+}
+
+/* The last edge of the first cell takes the place; nothing where @from is not there. */
+static void cells_remove(struct slots *slots, struct in_edges *in, uint32_t from)
+{
+    for (uint32_t cell = in->cells; cell != SLOT_NONE; cell = cell_at(slots, cell)->next) {
+        for (size_t i = 0; i < CELL_EDGES; i++) {
+            if (*from_at(slots, cell, i) != from) {
+                continue;
+            }
+            uint32_t first = in->cells;
+            size_t last = CELL_EDGES - 1;
+            while (*from_at(slots, first, last) == SLOT_NONE) {
+                last--;
+            }
+            *from_at(slots, cell, i) = *from_at(slots, first, last);
+            *from_at(slots, first, last) = SLOT_NONE;
+            if (last == 0) {
+                in->cells = cell_at(slots, first)->next;
+                cell_give(slots, first);
+            }
+            return;
+        }
+    }
+}
+
+/* ---- edges ---- */
+
+bool lists(const struct slots *slots, uint32_t from, unsigned layer, uint32_t slot)
+{
+    const _Atomic uint32_t *links = links_at(slots, from, layer);
+    size_t max = links_max(slots, layer);
+    for (size_t i = 0; i < max; i++) {
+        uint32_t link = atomic_load_explicit(&links[i], memory_order_relaxed);
+        if (link == slot || link == SLOT_NONE) {
+            return link == slot;
+        }
+    }
+    return false;
+}
+
+void edge_counted(struct slots *slots, unsigned layer, uint32_t from, uint32_t to)
+{
+    struct in_edges *in = in_edges_at(slots, to, layer);
+    in->count++;
+    if (!lists(slots, to, layer, from)) {
+        cells_add(slots, in, from);
+    }
+}
+
+void edge_added(struct slots *slots, unsigned layer, uint32_t from, uint32_t to)
+{
+    edge_counted(slots, layer, from, to);
+    if (lists(slots, to, layer, from)) {
+        cells_remove(slots, in_edges_at(slots, from, layer), to);
+    }
+}
+
+void edge_dropped(struct slots *slots, unsigned layer, uint32_t from, uint32_t to)
+{
+    struct in_edges *in = in_edges_at(slots, to, layer);
+    CHECK(in->count > 0);
+    in->count--;
+    if (lists(slots, to, layer, from)) {
+        cells_add(slots, in_edges_at(slots, from, layer), to);
+    } else {
+        cells_remove(slots, in, from);
+    }
+}
+
+size_t in_neighbours(const struct slots *slots, uint32_t slot, unsigned layer, uint32_t *out)
+{
+    const struct in_edges *in = in_edges_at(slots, slot, layer);
+    uint32_t own[LINKS_MAX];
+    size_t n_own = links_copy(slots, slot, layer, own), n = 0;
+    for (size_t i = 0; i < n_own; i++) {
+        if (lists(slots, own[i], layer, slot)) {
+            out[n++] = own[i];
+        }
+    }
+    for (uint32_t cell = in->cells; cell != SLOT_NONE; cell = cell_at(slots, cell)->next) {
+        for (size_t i = 0; i < CELL_EDGES && *from_at(slots, cell, i) != SLOT_NONE; i++) {
+            CHECK(n < in->count);
+            out[n++] = *from_at(slots, cell, i);
+        }
+    }
+    CHECK(n == in->count);
+    return n;
+}
+
+void edges_forget(struct slots *slots, uint32_t slot, unsigned layer)
+{
+    uint32_t own[LINKS_MAX];
+    size_t n_own = links_copy(slots, slot, layer, own);
+    for (size_t i = 0; i < n_own; i++) {
+        struct in_edges *in = in_edges_at(slots, own[i], layer);
+        CHECK(in->count > 0);
+        in->count--;
+        if (!lists(slots, own[i], layer, slot)) {
+            cells_remove(slots, in, slot);
+        }
+    }
+    struct in_edges *in = in_edges_at(slots, slot, layer);
+    while (in->cells != SLOT_NONE) {
+        uint32_t cell = in->cells;
+        in->cells = cell_at(slots, cell)->next;
+        cell_give(slots, cell);
+    }
+    in->count = 0;
+}
+
+/* ---- paths ---- */
+
+/* Which of @links may lose its place: the farthest that another of them leads to; or else the
+ * farthest that anyone else lists; n where there is none. */
+static size_t choose_loser(const struct slots *slots, unsigned layer,
+                           const struct candidate *sorted, size_t n)
+{
+    for (size_t i = n; i-- > 0;) {
+        for (size_t other = 0; other < n; other++) {
+            if (other != i && lists(slots, sorted[other].slot, layer, sorted[i].slot)) {
+                return i;
+            }
+        }
+    }
+    for (size_t i = n; i-- > 0;) {
+        if (in_edges_at(slots, sorted[i].slot, layer)->count > 1) {
+            return i;
+        }
+    }
+    return n;
+}
+
+bool edge_force(struct index *index, unsigned layer, uint32_t from, uint32_t to)
+{
+    struct slots *slots = &index->slots;
+    uint32_t links[LINKS_MAX];
+    size_t n = links_copy(slots, from, layer, links);
+    if (lists(slots, from, layer, to)) {
+        return true;
+    }
+    uint32_t loser = SLOT_NONE;
+    if (n < links_max(slots, layer)) {
+        links[n++] = to;
+    } else {
+        struct candidate sorted[LINKS_MAX];
+        candidates_around(index, from, links, n, sorted);
+        size_t at = choose_loser(slots, layer, sorted, n);
+        if (at == n) {
+            return false;
+        }
+        loser = sorted[at].slot;
+        for (size_t i = 0; i < n; i++) {
+            links[i] = links[i] == loser ? to : links[i];
+        }
+    }
+    links_write(slots, from, layer, links, n);
+    edge_added(slots, layer, from, to);
+    if (loser != SLOT_NONE) {
+        edge_dropped(slots, layer, from, loser);
+    }
+    return true;
+}
+
+void mark_near(const struct slots *slots, struct scratch *s, uint32_t slot, unsigned layer)
+{
+    uint32_t links[LINKS_MAX], more[LINKS_MAX];
+    CHECK(scratch_visit_none(s, slots->capacity));
+    scratch_visit(s, slot);
+    size_t n = links_copy(slots, slot, layer, links);
+    for (size_t i = 0; i < n; i++) {
+        scratch_visit(s, links[i]);
+        size_t n_more = links_copy(slots, links[i], layer, more);
+        for (size_t j = 0; j < n_more; j++) {
+            scratch_visit(s, more[j]);
+        }
+    }
+}
+
+bool is_led_to(const struct slots *slots, const struct scratch *s, uint32_t slot, unsigned layer)
+{
+    if (scratch_has_visited(s, slot)) {
+        return true;
+    }
+    uint32_t own[LINKS_MAX];
+    size_t n_own = links_copy(slots, slot, layer, own);
+    for (size_t i = 0; i < n_own; i++) {
+        if (scratch_has_visited(s, own[i]) && lists(slots, own[i], layer, slot)) {
+            return true;
+        }
+    }
+    uint32_t cell = in_edges_at(slots, slot, layer)->cells;
+    for (; cell != SLOT_NONE; cell = cell_at(slots, cell)->next) {
+        for (size_t i = 0; i < CELL_EDGES && *from_at(slots, cell, i) != SLOT_NONE; i++) {
+            if (scratch_has_visited(s, *from_at(slots, cell, i))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
