@@ -120,6 +120,19 @@ void edge_counted(struct slots *slots, unsigned layer, uint32_t from, uint32_t t
     }
 }
 
+void edges_between(struct slots *slots, unsigned layer, uint32_t a, uint32_t b)
+{
+    bool has_forth = lists(slots, a, layer, b), has_back = lists(slots, b, layer, a);
+    struct in_edges *in_a = in_edges_at(slots, a, layer), *in_b = in_edges_at(slots, b, layer);
+    in_b->count += has_forth;
+    in_a->count += has_back;
+    if (has_forth && !has_back) {
+        cells_add(slots, in_b, a);
+    } else if (has_back && !has_forth) {
+        cells_add(slots, in_a, b);
+    }
+}
+
 void edge_added(struct slots *slots, unsigned layer, uint32_t from, uint32_t to)
 {
     edge_counted(slots, layer, from, to);
@@ -234,18 +247,12 @@ bool edge_force(struct index *index, unsigned layer, uint32_t from, uint32_t to)
     return true;
 }
 
-void mark_near(const struct slots *slots, struct scratch *s, uint32_t slot, unsigned layer)
+void mark_listed(const struct slots *slots, struct scratch *s, uint32_t slot, unsigned layer)
 {
-    uint32_t links[LINKS_MAX], more[LINKS_MAX];
-    CHECK(scratch_visit_none(s, slots->capacity));
-    scratch_visit(s, slot);
+    uint32_t links[LINKS_MAX];
     size_t n = links_copy(slots, slot, layer, links);
     for (size_t i = 0; i < n; i++) {
         scratch_visit(s, links[i]);
-        size_t n_more = links_copy(slots, links[i], layer, more);
-        for (size_t j = 0; j < n_more; j++) {
-            scratch_visit(s, more[j]);
-        }
     }
 }
 

@@ -448,8 +448,10 @@ void links_write(const struct slots *slots, uint32_t slot, unsigned layer, const
 bool edges_reserve(struct slots *slots, size_t n_more) WARN_UNUSED;
 void edges_trim(struct slots *slots);
 bool lists(const struct slots *slots, uint32_t from, unsigned layer, uint32_t slot);
-/* Of two rows that had no edge before: once for each direction, when both lists are written. */
+/* An edge that was not counted: both rows' lists say all that they ever will. */
 void edge_counted(struct slots *slots, unsigned layer, uint32_t from, uint32_t to);
+/* Those in either direction, of rows that had none before. */
+void edges_between(struct slots *slots, unsigned layer, uint32_t a, uint32_t b);
 /* Of any two rows; up to one cell more is taken for each. */
 void edge_added(struct slots *slots, unsigned layer, uint32_t from, uint32_t to);
 void edge_dropped(struct slots *slots, unsigned layer, uint32_t from, uint32_t to);
@@ -461,9 +463,8 @@ void edges_forget(struct slots *slots, uint32_t slot, unsigned layer);
 /* Gives the edge a place, at the cost of one that can be spared where the list is full.  False
  * where it has none to spare. */
 bool edge_force(struct index *index, unsigned layer, uint32_t from, uint32_t to);
-/* Marks as visited what is up to two steps from the slot; whether one more step leads to another.
- */
-void mark_near(const struct slots *slots, struct scratch *s, uint32_t slot, unsigned layer);
+/* Marks what the slot lists as visited; whether something marked is, or lists, another. */
+void mark_listed(const struct slots *slots, struct scratch *s, uint32_t slot, unsigned layer);
 bool is_led_to(const struct slots *slots, const struct scratch *s, uint32_t slot, unsigned layer);
 
 /* Links the rows of one chunk.  On failure nothing has changed. */

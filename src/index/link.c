@@ -247,6 +247,23 @@ static void link_back_task(void *arg, size_t task)
 
 /* ---- step 3 ---- */
 
+/* Where it was not, all that stood there still does, and all new rows have got a place. */
+static bool was_pruned(const struct chunk *chunk, size_t first)
+{
+    const struct slots *slots = &chunk->index->slots;
+    const struct back *list = &chunk->backs[first];
+    const uint32_t *before = list_before(chunk, first);
+    uint32_t links[LINKS_MAX];
+    size_t n_all = 0;
+    while (n_all < links_max(slots, 0) && before[n_all] != SLOT_NONE) {
+        n_all++;
+    }
+    for (size_t i = first; i < chunk->n_backs && (i == first || !begins_list(chunk, i)); i++) {
+        n_all++;
+    }
+    return list->is_new || links_copy(slots, list->target, list->layer, links) < n_all;
+}
+
 /* Those that had a place in the list before: counted no more where they lost it. */
 static void note_losses(struct chunk *chunk, size_t first)
 {
@@ -263,51 +280,78 @@ static void note_losses(struct chunk *chunk, size_t first)
 static void note_edges(struct chunk *chunk)
 {
     struct slots *slots = &chunk->index->slots;
-    for (size_t i = 0; i < chunk->n; i++) {
-        uint32_t slot = chunk->slots[i], links[LINKS_MAX];
-        for (unsigned layer = 0; layer <= node_at(slots, slot)->level; layer++) {
-            size_t n = links_copy(slots, slot, layer, links);
-            for (size_t j = 0; j < n; j++) {
-                edge_counted(slots, layer, slot, links[j]);
-            }
-        }
-    }
     for (size_t i = 0; i < chunk->n_backs; i++) {
         const struct back *back = &chunk->backs[i];
-        if (!back->is_new && lists(slots, back->target, back->layer, back->source)) {
-            edge_counted(slots, back->layer, back->target, back->source);
-        }
-        if (begins_list(chunk, i)) {
+        edges_between(slots, back->layer, back->source, back->target);
+        if (begins_list(chunk, i) && was_pruned(chunk, i)) {
             note_losses(chunk, i);
         }
     }
 }
 
-/* A row that the list of @from does not hold any more. */
-static void lead_to(struct index *index, const struct scratch *s, unsigned layer, uint32_t from,
-                    uint32_t lost)
+/* A list that changed, and what is marked in the scratch: one step from it, or two. */
+struct surroundings {
+    struct index *index;
+    struct scratch *scratch;
+    uint32_t slot;
+    unsigned layer;
+    bool is_marked, is_wide;
+};
+
+static void widen(struct surroundings *at)
 {
-    if (!lists(&index->slots, from, layer, lost) && !is_led_to(&index->slots, s, lost, layer)) {
-        (void)edge_force(index, layer, from, lost);
+    const struct slots *slots = &at->index->slots;
+    uint32_t links[LINKS_MAX];
+    size_t n = links_copy(slots, at->slot, at->layer, links);
+    for (size_t i = 0; i < n; i++) {
+        mark_listed(slots, at->scratch, links[i], at->layer);
+    }
+    at->is_wide = true;
+}
+
+/* A row that the list may not hold any more: one more step must lead to it. */
+static void lead_to(struct surroundings *at, uint32_t lost)
+{
+    const struct slots *slots = &at->index->slots;
+    if (lists(slots, at->slot, at->layer, lost)) {
+        return;
+    }
+    if (!at->is_marked) {
+        CHECK(scratch_visit_none(at->scratch, slots->capacity));
+        mark_listed(slots, at->scratch, at->slot, at->layer);
+        at->is_marked = true;
+    }
+    if (is_led_to(slots, at->scratch, lost, at->layer)) {
+        return;
+    }
+    if (!at->is_wide) {
+        widen(at);
+    }
+    if (!is_led_to(slots, at->scratch, lost, at->layer)) {
+        (void)edge_force(at->index, at->layer, at->slot, lost);
     }
 }
 
 /* In the order of row numbers, for a place given back changes what leads where. */
 static void keep_reachable(struct chunk *chunk)
 {
-    const struct slots *slots = &chunk->index->slots;
-    struct scratch *s = scratch_get(NULL);
-    size_t end;
+    size_t end, max = links_max(&chunk->index->slots, 0);
     for (size_t first = 0; first < chunk->n_backs; first = end) {
         const struct back *list = &chunk->backs[first];
         const uint32_t *before = list_before(chunk, first);
-        mark_near(slots, s, list->target, list->layer);
-        for (size_t i = 0; i < links_max(slots, 0) && before[i] != SLOT_NONE; i++) {
-            lead_to(chunk->index, s, list->layer, list->target, before[i]);
+        struct surroundings at = {.index = chunk->index,
+                                  .scratch = scratch_get(NULL),
+                                  .slot = list->target,
+                                  .layer = list->layer};
+        bool is_pruned = was_pruned(chunk, first);
+        for (size_t i = 0; is_pruned && i < max && before[i] != SLOT_NONE; i++) {
+            lead_to(&at, before[i]);
         }
         for (end = first; end < chunk->n_backs && (end == first || !begins_list(chunk, end));
              end++) {
-            lead_to(chunk->index, s, list->layer, list->target, chunk->backs[end].source);
+            if (is_pruned) {
+                lead_to(&at, chunk->backs[end].source);
+            }
         }
     }
 }

@@ -5,9 +5,9 @@
  * 2. Each in-neighbour, in parallel, loses its edge and takes the nearest rows of the deleted one's
  *    neighbourhood that algorithm 4 accepts.  A task changes one list, from candidates that were
  *    fixed before, so the outcome depends on neither order nor threads.
- * 3. An in-neighbour on an upper layer, or one whose list is short all the same, chooses anew among
- *    what a walk to it finds, as an insert does: where lists are short, the deleted row may have
- *    been the only way to rows that are not near it.
+ * 3. An in-neighbour whose list is short chooses anew among what a walk to it finds, as an insert
+ *    does: where lists are short, the deleted row may have been the only way to rows that are not
+ *    near it.
  * 4. Nobody may become unreachable.  A path that led through the deleted row went on to a row that
  *    it listed, so it is enough that each of those is found from the entry point: one walk to where
  *    the deleted row stood sees nearly all of them, the others are walked to one by one, and who is
@@ -24,8 +24,8 @@ enum {
     AROUND_MAX = 2 * LINKS_MAX,       /* Candidates: the row's own list and the nearest that */
     AROUND_FOUND_MAX = LINKS_MAX / 2, /* listed it. */
     FIND_EF = 32,                     /* Of the walks that look whether a row is found. */
-    RENEW_EF = 64,                    /* Of those for an in-neighbour's new list. */
-    LINKS_FEW = 5,                    /* A shorter list is renewed on layer 0, too. */
+    RENEW_EF = 128,                   /* Of those for an in-neighbour's new list. */
+    LINKS_FEW = 5,                    /* A shorter list is renewed. */
     RELINKED_MAX = 4,                 /* Edges to, and from, a row that was not. */
 };
 
@@ -217,7 +217,7 @@ static void renew_lists(const struct hole *hole)
     const struct slots *slots = &hole->index->slots;
     for (size_t i = 0; i < hole->n_found; i++) {
         uint32_t links[LINKS_MAX];
-        if (hole->layer > 0 || links_copy(slots, hole->found[i], hole->layer, links) < LINKS_FEW) {
+        if (links_copy(slots, hole->found[i], hole->layer, links) < LINKS_FEW) {
             renew_list(hole, scratch_get(NULL), hole->found[i]);
         }
     }
@@ -238,7 +238,6 @@ static void relink_lost(const struct hole *hole, const struct scratch *s, uint32
 
 static void find_neighbours(const struct hole *hole)
 {
-    const struct slots *slots = &hole->index->slots;
     struct scratch *s = scratch_get(NULL);
     uint32_t unseen[LINKS_MAX];
     size_t n_unseen = 0;

@@ -167,8 +167,6 @@ static void compare_with_rebuilt(struct table *t, const struct index_config *con
     size_t n_lost = count_lost(t, t->index), n_lost_fresh = count_lost(t, fresh);
     double recall = recall_of(t->index, queries, t->dim, QUERIES, K, EF);
     double recall_fresh = recall_of(fresh, queries, t->dim, QUERIES, K, EF);
-    print_message("dim %u: lost %zu (rebuilt %zu) of %zu, recall %.4f (%.4f)\n", t->dim, n_lost,
-                  n_lost_fresh, index_count(fresh), recall, recall_fresh);
     if (n_lost > n_lost_fresh || recall < recall_fresh - 0.01) {
         fail_msg("%zu rows lost (%zu when rebuilt), recall %.4f (%.4f)", n_lost, n_lost_fresh,
                  recall, recall_fresh);
