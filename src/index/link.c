@@ -14,7 +14,6 @@
 #include "index/index_int.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* An edge back to a new row. */
 struct back {

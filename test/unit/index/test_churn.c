@@ -3,7 +3,6 @@
 #include "fixture.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     KEYS = 1500,
@@ -31,7 +30,8 @@ struct table {
 /* (key, row): what stands along the strip was written at many times, and the front moves on. */
 static void point_on_strip(float *point, uint64_t key, uint64_t row)
 {
-    point[0] = (float)(key / STRIP * 1000 + key % STRIP);
+    uint64_t strip = key / STRIP;
+    point[0] = (float)(strip * 1000 + key % STRIP);
     point[1] = (float)row;
     point[2] = 1;
     point[3] = 0.5f;
