@@ -20,13 +20,13 @@
 #include <string.h>
 
 enum {
-    REPLACEMENTS_MAX = 2,             /* New edges for one that was lost. */
-    AROUND_MAX = 2 * LINKS_MAX,       /* Candidates: the row's own list and the nearest that */
-    AROUND_FOUND_MAX = LINKS_MAX / 2, /* listed it. */
-    FIND_EF = 32,                     /* Of the walks that look whether a row is found. */
-    RENEW_EF = 128,                   /* Of those for an in-neighbour's new list. */
-    LINKS_FEW = 5,                    /* A shorter list is renewed. */
-    RELINKED_MAX = 4,                 /* Edges to, and from, a row that was not. */
+    REPLACEMENTS_MAX = 2,       /* New edges for one that was lost. */
+    AROUND_MAX = 2 * LINKS_MAX, /* Candidates: the row's own list and the nearest that */
+    AROUND_FOUND_MAX = 16,      /* listed it. */
+    FIND_EF = 32,               /* Of the walks that look whether a row is found. */
+    RENEW_EF = 128,             /* Of those for an in-neighbour's new list. */
+    LINKS_FEW = 5,              /* A shorter list is renewed. */
+    RELINKED_MAX = 4,           /* Edges to, and from, a row that was not. */
 };
 
 struct hole {
