@@ -128,12 +128,18 @@ static void survey_node(void *arg, uint32_t slot)
 void index_figures(const struct index *index, struct index_figures *out)
 {
     const struct slots *slots = &index->slots;
+    /* The cells grow where rows are linked, the rest where they are staged: by the caller's thread.
+     */
+    struct mutex *advancing = &((struct index *)index)->advance_lock;
+    mutex_lock(advancing);
+    size_t cell_bytes = slots->cells.bytes_used;
+    mutex_unlock(advancing);
     *out = (struct index_figures){
         .rows = index_count(index),
         .pending = index_pending(index),
         .vector_bytes = slots->vectors.bytes_used,
         .graph_bytes = slots->links.bytes_used + slots->nodes.bytes_used +
-                       slots->uppers.bytes_used + slots->cells.bytes_used +
+                       slots->uppers.bytes_used + cell_bytes +
                        index->map.capacity * sizeof(uint32_t),
     };
     struct survey survey = {.index = index, .out = out};
