@@ -3,6 +3,10 @@
  *   portal_copy_data, or the file -> pending -> row_decode -> command -> shard_submit
  *                                       ^ holds what no free write could take; the client is asked
  *                                         to wait until one of COPY_IN_FLIGHT_MAX is acknowledged
+ *                                                   ^ holds what the log has no room for now; the
+ *                                                     client waits until it has (shard_room)
+ *
+ * Either wait is a portal's: its timeout and a cancel end it.
  *
  * Each command is atomic; the whole COPY is not: after an error the rows of earlier commands are
  * there, and the error says how many. */
@@ -16,6 +20,7 @@
 #include <unistd.h>
 
 struct copy_in {
+    struct portal *portal;
     struct row_decoder *decoder;
     struct buf pending; /* Given and not yet decoded. */
     size_t decoded;     /* Bytes at its front that are done with. */
@@ -26,8 +31,9 @@ struct copy_in {
     uint64_t n_rows;    /* Decoded. */
     uint64_t n_loaded;  /* Acknowledged. */
     struct portal_write writes[COPY_IN_FLIGHT_MAX];
-    struct value *fields; /* As the input has them. */
-    struct value *values; /* As the schema has them. */
+    struct shard_room room; /* Where the command waits that the log could not take. */
+    struct value *fields;   /* As the input has them. */
+    struct value *values;   /* As the schema has them. */
     struct column_mask mask;
     struct err err; /* The first one. */
     int fd;         /* Of a file on the server, or -1. */
@@ -71,6 +77,11 @@ static enum errcode open_file(struct portal *p, struct copy_in *in, struct err *
     return ERR_OK;
 }
 
+static void room_ready(struct shard_room *room)
+{
+    portal_event(CONTAINER_OF(room, struct copy_in, room)->portal);
+}
+
 static enum errcode start_copy_in(struct portal *p, struct err *err)
 {
     const struct plan *plan = p->plan;
@@ -79,7 +90,12 @@ static enum errcode start_copy_in(struct portal *p, struct err *err)
         return portal_no_memory(p, err);
     }
     p->verb_state = in;
+    in->portal = p;
     in->fd = -1;
+    shard_room_init(&in->room, room_ready);
+    for (size_t i = 0; i < COPY_IN_FLIGHT_MAX; i++) {
+        in->writes[i].room = &in->room;
+    }
     buf_init(&in->pending, MEM_STATEMENT, p->budget_bytes);
     for (size_t i = 0; i < plan->copy.n_columns; i++) {
         mask_add(&in->mask, plan->copy.columns[i]);
@@ -100,6 +116,7 @@ static void end_copy_in(struct portal *p)
 {
     struct copy_in *in = p->verb_state;
     if (in != NULL) {
+        shard_room_leave(&in->room);
         row_decoder_free(in->decoder);
         buf_fini(&in->pending);
         if (in->command != NULL) {
@@ -158,7 +175,7 @@ static bool command_is_full(const struct copy_in *in)
                                    shard_command_bytes(in->command) >= COPY_BATCH_BYTES_MAX);
 }
 
-/* False where every write is busy. */
+/* False where every write is busy, or the log has no room: an event will tell. */
 static bool flush(struct portal *p, struct copy_in *in)
 {
     size_t n_busy;
@@ -172,9 +189,12 @@ static bool flush(struct portal *p, struct copy_in *in)
     struct err err;
     w->first_row = in->first_row;
     w->n_rows = shard_command_rows(in->command);
-    struct shard_command *command = in->command;
+    enum errcode code = portal_write_submit(p, w, in->command, &err);
+    if (code == ERR_OVERLOADED) {
+        return false;
+    }
     in->command = NULL;
-    if (portal_write_submit(p, w, command, &err) != ERR_OK) {
+    if (code != ERR_OK) {
         fail_here(p, in, &err);
     }
     return true;
@@ -238,6 +258,9 @@ enum errcode portal_copy_data(struct portal *p, const void *data, size_t bytes, 
     struct copy_in *in = p->verb_state;
     CHECK(p->state == PORTAL_IS_COPYING && !in->is_ended);
     *is_full = false;
+    if (in->err.code == ERR_OK && portal_poll(p, err) != ERR_OK) {
+        fail_here(p, in, err);
+    }
     if (in->err.code == ERR_OK) {
         buf_bytes(&in->pending, data, bytes);
         if (in->pending.failed) {

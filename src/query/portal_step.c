@@ -248,7 +248,7 @@ enum errcode portal_write_submit(struct portal *p, struct portal_write *w,
                                  struct shard_command *command, struct err *err)
 {
     CHECK(!w->is_busy);
-    w->write = (struct shard_write){.ack = p->force.ack, .done = write_done};
+    w->write = (struct shard_write){.ack = p->force.ack, .done = write_done, .room = w->room};
     w->portal = p;
     w->is_done = false;
     w->is_busy = true;

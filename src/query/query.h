@@ -122,7 +122,8 @@ const char *portal_tag(const struct portal *portal);
 uint64_t portal_rows(const struct portal *portal); /* Given or changed. */
 
 /* COPY in.  portal_copy_data takes bytes cut anywhere; *is_full = true asks the owner to hold
- * further data until wake.  The end and a failure are told, then portal_run says how it went. */
+ * further data until wake, then to call portal_run, which asks for more or says what went wrong.
+ * The end and a failure are told, then portal_run says how it went. */
 enum copy_format portal_copy_format(const struct portal *portal, const uint8_t **types, size_t *n);
 enum errcode portal_copy_data(struct portal *portal, const void *data, size_t bytes, bool *is_full,
                               struct err *err) WARN_UNUSED;

@@ -626,8 +626,7 @@ enum errcode portal_emit_output(struct portal *portal, struct err *err) WARN_UNU
 /* CANCELED or TIMEOUT where it is so; polled in every long loop. */
 enum errcode portal_poll(struct portal *portal, struct err *err) WARN_UNUSED;
 bool portal_is_canceled(void *portal); /* The same as a callback. */
-/* The owner will wait for wake; false where an event came since the last call: nothing to wait for.
- */
+/* The owner will wait for wake; false where an event came since the last call: go on at once. */
 bool portal_park(struct portal *portal) WARN_UNUSED;
 void portal_event(struct portal *portal); /* Any thread: something that was waited for happened. */
 void portal_progress(struct portal *portal, const char *phase, uint64_t done, uint64_t total);
@@ -646,12 +645,13 @@ enum errcode portal_eval(struct portal *portal, const struct program *program, s
 struct portal_write {
     struct shard_write write;
     struct portal *portal;
+    struct shard_room *room;    /* COPY: see shard_submit. */
     uint64_t first_row, n_rows; /* COPY: of the input; from 1. */
     bool is_busy;               /* Submitted and not yet collected. */
     bool is_done;               /* Under the portal's lock. */
     struct err err;             /* Valid once it is done; code 0 = well. */
 };
-/* Takes @command. */
+/* Takes @command, as shard_submit does. */
 enum errcode portal_write_submit(struct portal *portal, struct portal_write *w,
                                  struct shard_command *command, struct err *err) WARN_UNUSED;
 /* True once the write has ended; w->err says how. */

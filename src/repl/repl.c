@@ -138,9 +138,9 @@ void group_wait(struct repl *r, struct repl_group *g)
 
 void group_done(struct repl *r, struct repl_group *g, size_t n, size_t bytes)
 {
-    CHECK(g->n_in_flight >= n && r->in_memory_bytes >= bytes);
+    CHECK(g->n_in_flight >= n);
     g->n_in_flight -= n;
-    r->in_memory_bytes -= bytes;
+    room_give_back(r, bytes);
     if (g->n_in_flight == 0) {
         condition_broadcast(&r->changed);
     }
@@ -346,7 +346,7 @@ fail:
 void repl_close(struct repl *r)
 {
     mutex_lock(&r->lock);
-    CHECK(r->n_open == 0);
+    CHECK(r->n_open == 0 && r->room_first == NULL);
     mutex_unlock(&r->lock);
     stop_log(r);
     thread_join(&r->apply);
@@ -478,25 +478,25 @@ void repl_group_figures(const struct repl_group *g, struct repl_figures *out)
 
 /* ---- writes ---- */
 
-static enum errcode refuse(struct repl *r, const struct repl_group *g, size_t bytes,
-                           struct err *err) REQUIRES(r->lock)
+/* Refuses what cannot be taken now, or makes room for it. */
+static enum errcode admit(struct repl *r, const struct repl_group *g, struct repl_room *room,
+                          size_t bytes, struct err *err) REQUIRES(r->lock)
 {
     if (g->state != GROUP_SERVING || r->is_stopping) {
         return err_set(err, ERR_SHUTTING_DOWN, "group %llu of the log is closing",
                        (unsigned long long)g->config.id);
-    }
-    /* One entry may always be under way, however small the bound is. */
-    if (r->in_memory_bytes > 0 && r->in_memory_bytes + bytes > r->config.in_memory_max) {
-        err_set(err, ERR_OVERLOADED, "%zu bytes of writes wait already, and %zu are allowed",
-                r->in_memory_bytes, r->config.in_memory_max);
-        err_hint(err, "Try again in a moment, or write from fewer sessions.");
-        return ERR_OVERLOADED;
     }
     if (r->is_full) {
         if (!log_store_has_room(r->store, bytes)) {
             return log_store_fail_full(r->store, err);
         }
         r->is_full = false;
+    }
+    if (!room_take(r, room, bytes)) {
+        err_set(err, ERR_OVERLOADED, "%zu bytes of writes wait already, and %zu are allowed",
+                r->in_memory_bytes, r->config.in_memory_max);
+        err_hint(err, "Try again in a moment, or write from fewer sessions.");
+        return ERR_OVERLOADED;
     }
     return ERR_OK;
 }
@@ -524,14 +524,16 @@ enum errcode repl_submit(struct repl_group *g, struct repl_write *write, void *d
         return err_no_memory(err);
     }
     mutex_lock(&r->lock);
-    enum errcode code = refuse(r, g, bytes, err);
+    enum errcode code = admit(r, g, write->room, bytes, err);
     if (code == ERR_OK) {
         entry_list_push(&g->queue, entry);
         g->n_in_flight += 1;
-        r->in_memory_bytes += bytes;
         group_wait(r, g);
     }
     mutex_unlock(&r->lock);
+    if (code == ERR_OVERLOADED && write->room != NULL) {
+        entry->data = NULL; /* The caller's. */
+    }
     if (code != ERR_OK) {
         entry_free(entry);
     } else if (is_received) {

@@ -83,12 +83,29 @@ enum repl_stage {
     REPL_APPLIED,  /* The owner said so. */
 };
 
+/* Who waits where in_memory_max is reached; embedded in the submitter's own struct, zeroed but for
+ * ready.  Those who wait are told in the order in which they asked, and the room that one is told
+ * of is kept for it until it submits the same write again, or leaves. */
+struct repl_room {
+    /* Once for each wait, on any thread and under the log's lock: short, calls nothing of repl. */
+    void (*ready)(struct repl_room *room);
+    /* repl's own */
+    struct repl *repl;
+    struct repl_room *prev, *next;
+    size_t bytes;
+    uint8_t state;
+};
+/* Waits no longer and gives back what was kept; afterwards ready is not called.  Before the group
+ * is closed; harmless where nothing was waited for. */
+void repl_room_leave(struct repl_room *room);
+
 /* One write, embedded in its submitter's own struct, which owns it until done() returns.  done is
  * called exactly once, on the log or the apply thread (or inside repl_submit for REPL_RECEIVED):
  * when @wait_for is reached, or on failure before it. */
 struct repl_write {
     enum repl_stage wait_for;
     void (*done)(struct repl_write *write, uint64_t index, const struct err *err);
+    struct repl_room *room; /* Of a submitter that would rather wait than be refused, or NULL. */
     /* repl's own */
     struct repl_write *next;
     struct repl_group *group;
@@ -96,9 +113,10 @@ struct repl_write {
     bool is_done;
 };
 
-/* Takes @data (mem_alloc MEM_LOG), whatever happens.  Any thread; never blocks.  Errors are
- * returned, and then done is not called: STATEMENT_TOO_LONG, OVERLOADED, SHUTTING_DOWN,
- * DISK_FULL (free space under the reserve). */
+/* Takes @data (mem_alloc MEM_LOG), whatever happens, but for a write with a room that is
+ * OVERLOADED: its data stay the caller's, who submits them again once the room is ready.  Any
+ * thread; never blocks.  Errors are returned, and then done is not called: STATEMENT_TOO_LONG,
+ * OVERLOADED, SHUTTING_DOWN, DISK_FULL (free space under the reserve). */
 enum errcode repl_submit(struct repl_group *group, struct repl_write *write, void *data,
                          size_t bytes, struct err *err) WARN_UNUSED;
 /* By the owner's apply, for a write that waits for REPL_APPLIED; @err is the entry's result. */

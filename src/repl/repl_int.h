@@ -239,6 +239,8 @@ struct repl {
     bool is_log_ended; /* Nothing will become ready any more. */
     bool is_full;      /* The last turn found no room. */
     size_t in_memory_bytes;
+    struct repl_room *room_first; /* Who waits for room, in the order of asking. */
+    struct repl_room *room_last;
     struct repl_group *waiting;
     struct repl_group *waiting_last;
     struct repl_group *ready;
@@ -283,6 +285,10 @@ void group_move(struct repl *repl, struct repl_group *group, enum group_state to
 /* @n entries of @bytes are applied or have failed. */
 void group_done(struct repl *repl, struct repl_group *group, size_t n, size_t bytes)
     REQUIRES(repl->lock);
+/* Counts @bytes as under way; false where there are too many, and then @room (may be NULL) waits.
+ */
+bool room_take(struct repl *repl, struct repl_room *room, size_t bytes) REQUIRES(repl->lock);
+void room_give_back(struct repl *repl, size_t bytes) REQUIRES(repl->lock);
 /* Hands committed entries to the apply thread; empties @committed. */
 void apply_push(struct repl *repl, struct repl_group *group, struct entry_list *committed)
     REQUIRES(repl->lock);

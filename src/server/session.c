@@ -4,7 +4,7 @@
  *                               | ^                                             |
  *                  a statement  | | SYNC            data is wanted              |
  *                               v |              +------------------> COPY_IN   |
- *                            RUNNING ------------+ <------------------ its end  |
+ *                            RUNNING ------------+ <-- its end, or it was full  |
  *                               | +----------------------------------------------+
  *                an error in    v
  *            the extended    SKIPPING     everything but SYNC is thrown away

@@ -711,7 +711,8 @@ void statement_resume(struct session *s, enum session_wait ended)
     }
     s->wait = WAIT_NOTHING;
     if (s->state == SESSION_COPY_IN) {
-        conn_pause(s->conn, false);
+        session_move(s, SESSION_RUNNING, "room for data, or the COPY has failed");
+        go_on(s);
     } else if (s->state == SESSION_RUNNING) {
         go_on(s);
     }

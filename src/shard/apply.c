@@ -594,6 +594,22 @@ static enum errcode check_room(struct shard *shard, struct err *err)
     return failed;
 }
 
+static void room_ready(struct repl_room *repl)
+{
+    struct shard_room *room = CONTAINER_OF(repl, struct shard_room, repl);
+    room->ready(room);
+}
+
+void shard_room_init(struct shard_room *room, void (*ready)(struct shard_room *room))
+{
+    *room = (struct shard_room){.ready = ready, .repl = {.ready = room_ready}};
+}
+
+void shard_room_leave(struct shard_room *room)
+{
+    repl_room_leave(&room->repl);
+}
+
 enum errcode shard_submit(struct shard *shard, struct shard_command *command,
                           struct shard_write *write, struct err *err)
 {
@@ -611,8 +627,15 @@ enum errcode shard_submit(struct shard *shard, struct shard_command *command,
         write->index = 0;
         write->next = NULL;
         write->submitted_us = clock_micros();
-        write->repl = (struct repl_write){.wait_for = stages[write->ack], .done = write_done};
+        write->repl = (struct repl_write){.wait_for = stages[write->ack],
+                                          .done = write_done,
+                                          .room = write->room != NULL ? &write->room->repl : NULL};
         code = repl_submit(atomic_load(&shard->group), &write->repl, data, bytes, err);
+        /* Where it is well the write may be gone already. */
+        if (code == ERR_OVERLOADED && write->room != NULL) {
+            command_give_back(command, data, bytes);
+            return code;
+        }
     }
     shard_command_free(command);
     return code;

@@ -249,6 +249,14 @@ void *command_take(struct shard_command *command, size_t *bytes)
     return data;
 }
 
+void command_give_back(struct shard_command *command, void *data, size_t bytes)
+{
+    CHECK(command->data.data == NULL);
+    command->data.data = data;
+    command->data.bytes = bytes;
+    command->data.capacity_bytes = bytes;
+}
+
 /* ---- reading ---- */
 
 enum errcode command_open(struct command_reader *c, const struct schema *schema, struct slice data,

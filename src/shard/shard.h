@@ -77,11 +77,22 @@ enum errcode shard_command_add(struct shard_command *command, enum shard_op op,
 size_t shard_command_bytes(const struct shard_command *command);
 size_t shard_command_rows(const struct shard_command *command);
 
+/* Who waits until the log has room for a command; embedded in the caller's own struct. */
+struct shard_room {
+    /* Once for each wait, on any thread and under the log's lock: short, calls nothing of shard. */
+    void (*ready)(struct shard_room *room);
+    struct repl_room repl; /* shard's own. */
+};
+void shard_room_init(struct shard_room *room, void (*ready)(struct shard_room *room));
+/* Waits no longer; afterwards ready is not called.  Harmless where nothing was waited for. */
+void shard_room_leave(struct shard_room *room);
+
 /* Submitted and waited for; embedded in the caller's own struct, which owns it until done returns.
  * done is called once, on any thread.  Not called if shard_submit itself fails. */
 struct shard_write {
     enum ack ack;
     void (*done)(struct shard_write *write, const struct err *err);
+    struct shard_room *room; /* Of a caller that would rather wait than be OVERLOADED, or NULL. */
     uint64_t rows;  /* Changed by the command; filled in before done, from ACK_VISIBLE on. */
     uint64_t index; /* Of the log. */
     struct repl_write repl; /* shard's own from here on. */
@@ -89,8 +100,9 @@ struct shard_write {
     struct shard_write *next;
     uint64_t submitted_us;
 };
-/* Takes @command, whatever happens.  Below ACK_VISIBLE the result of the apply (a duplicate key)
- * is not waited for and not reported: the policy's text says so. */
+/* Takes @command, whatever happens, but for a write with a room that is OVERLOADED: it stays the
+ * caller's, who submits it again, as it is, once the room is ready.  Below ACK_VISIBLE the result
+ * of the apply (a duplicate key) is not waited for and not reported: the policy's text says so. */
 enum errcode shard_submit(struct shard *shard, struct shard_command *command,
                           struct shard_write *write, struct err *err) WARN_UNUSED;
 

@@ -68,6 +68,7 @@ void key_decode(struct slice key, struct value *out);
 
 /* Its bytes, which are the caller's (mem_free MEM_LOG); the command is empty afterwards. */
 void *command_take(struct shard_command *command, size_t *bytes);
+void command_give_back(struct shard_command *command, void *data, size_t bytes);
 
 struct command_row {
     enum shard_op op;

@@ -266,7 +266,7 @@ static void open_database(struct fixture *f)
     struct err err;
     snprintf(log, sizeof(log), "%s/log", f->directory);
     struct repl_config repl = {
-        .directory = log, .node = 1, .map_bytes = 1 << 30, .in_memory_max = 256 << 20};
+        .directory = log, .node = 1, .map_bytes = 1 << 30, .in_memory_max = f->log_bytes_max};
     if (repl_open(&repl, &f->repl, &err) != ERR_OK) {
         fail_msg("repl_open: %s", err.message);
     }
@@ -293,7 +293,7 @@ void fixture_reopen(struct fixture *f)
     open_database(f);
 }
 
-int fixture_setup(void **state)
+static int set_up(void **state, size_t log_bytes_max)
 {
     struct fixture *f = calloc(1, sizeof(*f));
     struct err err;
@@ -302,11 +302,22 @@ int fixture_setup(void **state)
     log_set_level(LOG_WARNING);
     assert_int_equal(policy_assign_name(&f->policies, "map_size", LEVEL_FILE, &map_size, &err),
                      ERR_OK);
+    f->log_bytes_max = log_bytes_max;
     snprintf(f->directory, sizeof(f->directory), "/tmp/vectrond-test-XXXXXX");
     assert_non_null(mkdtemp(f->directory));
     open_database(f);
     *state = f;
     return 0;
+}
+
+int fixture_setup(void **state)
+{
+    return set_up(state, 256 << 20);
+}
+
+int fixture_setup_narrow(void **state)
+{
+    return set_up(state, NARROW_LOG_BYTES);
 }
 
 int fixture_teardown(void **state)

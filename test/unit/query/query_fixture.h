@@ -7,6 +7,10 @@
 
 #include "query/query.h"
 
+enum {
+    NARROW_LOG_BYTES = 256 << 10
+};
+
 struct client {
     struct query_session *session;
     struct mutex lock;
@@ -29,10 +33,12 @@ struct fixture {
     struct repl *repl;
     struct database *db;
     struct policy_set policies;
+    size_t log_bytes_max; /* Of writes under way. */
     struct client client;
 };
 
 int fixture_setup(void **state);
+int fixture_setup_narrow(void **state); /* The log takes no more than NARROW_LOG_BYTES at once. */
 int fixture_teardown(void **state);
 /* Closes the database and opens it again. */
 void fixture_reopen(struct fixture *f);

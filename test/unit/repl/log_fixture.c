@@ -117,19 +117,24 @@ static void waited_done(struct repl_write *write, uint64_t index, const struct e
     mutex_unlock(&w->lock);
 }
 
+void waited_init(struct waited *w, enum repl_stage stage)
+{
+    memset(w, 0, sizeof(*w));
+    mutex_init(&w->lock);
+    condition_init(&w->wake);
+    w->write.wait_for = stage;
+    w->write.done = waited_done;
+}
+
 enum errcode start_write(struct repl_group *group, struct waited *w, uint64_t value, size_t bytes,
                          enum repl_stage stage, struct err *err)
 {
-    memset(w, 0, sizeof(*w));
     uint8_t *data = mem_zalloc(MEM_LOG, bytes);
     if (data == NULL) {
         return err_no_memory(err);
     }
     le_put_u64(data, value);
-    mutex_init(&w->lock);
-    condition_init(&w->wake);
-    w->write.wait_for = stage;
-    w->write.done = waited_done;
+    waited_init(w, stage);
     enum errcode code = repl_submit(group, &w->write, data, bytes, err);
     if (code != ERR_OK) {
         assert_int_equal(w->n_done, 0);

@@ -46,6 +46,7 @@ struct waited {
     unsigned n_done;
 };
 
+void waited_init(struct waited *w, enum repl_stage stage); /* For repl_submit; end_write ends it. */
 /* An entry of @bytes (at least 8) that begins with @value. */
 enum errcode start_write(struct repl_group *group, struct waited *w, uint64_t value, size_t bytes,
                          enum repl_stage stage, struct err *err);

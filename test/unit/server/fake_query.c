@@ -415,7 +415,8 @@ enum errcode portal_copy_data(struct portal *p, const void *data, size_t bytes, 
         return err_set(err, ERR_BAD_COPY_DATA, "line 1 is bad");
     }
     p->rows += bytes;
-    *is_full = strcmp(p->prepared.verb, "copyfull") == 0;
+    p->is_failed = strcmp(p->prepared.verb, "copylate") == 0;
+    *is_full = p->is_failed || strcmp(p->prepared.verb, "copyfull") == 0;
     if (*is_full) {
         park(p);
     }

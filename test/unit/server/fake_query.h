@@ -6,6 +6,7 @@
  *   refuse       cannot be prepared                   wait     waits for fake_wake, then is done
  *   copyin       takes data; rows = its bytes         copyfull the same, full after each piece
  *   copyout N    N pieces of 1000 bytes               copybad  refuses the first piece
+ *   copylate     is full after a piece, then fails
  *   param        one row: its only parameter          remarks  a notice, a status, progress, done
  */
 #ifndef FAKE_QUERY_H

@@ -402,6 +402,28 @@ static void a_copy_that_fails_throws_the_rest_of_its_data_away(void **state)
     site_close(&site);
 }
 
+static void a_copy_that_fails_while_it_holds_the_data_says_so_at_once(void **state)
+{
+    (void)state;
+    struct site site;
+    struct peer p;
+    site_open(&site);
+    start(&site, &p);
+    say(&p, "copylate; ok");
+    expect(&p, "G");
+    say_data(&p, 100);
+    say_data(&p, 100);
+    send_all(&p);
+    fake_wake();
+    expect(&p, "!Z"); /* The client has not ended its data yet. */
+    say_data(&p, 100);
+    wire_write_empty(&p.out, WIRE_COPY_DONE);
+    say(&p, "ok");
+    expect(&p, "kZ");
+    leave(&p);
+    site_close(&site);
+}
+
 static void a_sync_sent_ahead_of_the_copy_data_is_ignored(void **state)
 {
     (void)state;
@@ -459,6 +481,7 @@ int main(void)
         cmocka_unit_test(copy_in_takes_data_and_tells_how_much),
         cmocka_unit_test(copy_in_holds_the_data_while_it_is_full),
         cmocka_unit_test(a_copy_that_fails_throws_the_rest_of_its_data_away),
+        cmocka_unit_test(a_copy_that_fails_while_it_holds_the_data_says_so_at_once),
         cmocka_unit_test(a_sync_sent_ahead_of_the_copy_data_is_ignored),
         cmocka_unit_test(copy_out_announces_itself_and_waits_for_its_reader),
     };
