@@ -225,6 +225,7 @@ void portal_free(struct portal *p)
         return;
     }
     struct query_session *session = p->session;
+    bool is_working = p->state == PORTAL_IS_WORKING;
     end(p, NULL);
     if (atomic_load(&p->refs) == 1 && session->spare == NULL) {
         release_run(p);
@@ -243,7 +244,11 @@ void portal_free(struct portal *p)
     mutex_lock(&p->lock);
     atomic_store(&p->is_abandoned, true);
     p->is_parked = false;
+    bool holds_job = is_working && p->job_ended;
     mutex_unlock(&p->lock);
+    if (holds_job) {
+        portal_unref(p);
+    }
     portal_unref(p);
 }
 
@@ -379,6 +384,8 @@ uint64_t portal_rows(const struct portal *p)
 
 /* ---- running ---- */
 
+/* The job's reference goes to the owner with its result: when the client hears of the end, nothing
+ * of the statement is left with the pool. */
 static void run_job(void *arg)
 {
     struct portal *p = arg;
@@ -387,8 +394,11 @@ static void run_job(void *arg)
     p->job_ended = true;
     p->events++;
     wake(p);
+    bool is_abandoned = atomic_load(&p->is_abandoned);
     mutex_unlock(&p->lock);
-    portal_unref(p);
+    if (is_abandoned) {
+        portal_unref(p);
+    }
 }
 
 static void start_job(struct portal *p)
@@ -495,6 +505,7 @@ static enum portal_status advance(struct portal *p, struct err *err)
             return portal_park(p) ? PORTAL_WAIT : PORTAL_DONE;
         }
         move(p, PORTAL_IS_READY, "step ended");
+        portal_unref(p); /* The job's. */
         *err = p->job_err;
         return after_step(p, p->job_step);
     default:

@@ -44,6 +44,7 @@ extern unsigned server_port;
 bool server_start(const char *program);
 int server_stop(void);                  /* Its exit status, or -1 where it had to be killed. */
 bool server_reload(const char *config); /* Writes its file anew, then SIGHUP. */
+unsigned server_reloads_refused(void);  /* As its log tells. */
 void server_terminate(void);
 bool server_lives(void);
 size_t server_resident_bytes(void);

@@ -2,12 +2,14 @@
 #include "abuse.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 unsigned server_port;
 
 static pid_t server;
+static atomic_uint n_refused;
 static struct thread log_thread;
 static char directory[64];
 
@@ -34,6 +36,9 @@ static void drain_log(void *arg)
         if (strstr(line, "Z info ") == NULL) {
             fputs(line, stdout);
         }
+        if (strstr(line, "configuration refused") != NULL) {
+            atomic_fetch_add(&n_refused, 1);
+        }
     }
     fclose(log);
 }
@@ -47,12 +52,14 @@ static void config_path(char path[CONFIG_PATH_BYTES])
     snprintf(path, CONFIG_PATH_BYTES, "%s/vectrond.conf", directory);
 }
 
+/* The server, which may read at any time, finds the old file or the new one. */
 static bool write_config(const char *text)
 {
-    char path[CONFIG_PATH_BYTES];
+    char path[CONFIG_PATH_BYTES], fresh[CONFIG_PATH_BYTES + 4];
     config_path(path);
-    FILE *f = fopen(path, "w");
-    return f != NULL && fputs(text, f) >= 0 && fclose(f) == 0;
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    FILE *f = fopen(fresh, "w");
+    return f != NULL && fputs(text, f) >= 0 && fclose(f) == 0 && rename(fresh, path) == 0;
 }
 
 static void become_server(const char *program, int log_fd)
@@ -94,6 +101,11 @@ bool server_start(const char *program)
 bool server_reload(const char *config)
 {
     return write_config(config) && kill(server, SIGHUP) == 0;
+}
+
+unsigned server_reloads_refused(void)
+{
+    return atomic_load(&n_refused);
 }
 
 /* Once: a second one would make it hurry. */

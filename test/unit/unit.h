@@ -13,4 +13,9 @@
 
 #include "base/base.h"
 
+/* How long a test waits for what must come: a machine is slow, and a sanitizer slower. */
+enum {
+    PATIENCE_US = 300000000
+};
+
 #endif

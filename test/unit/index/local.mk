@@ -1,15 +1,20 @@
 # Unit tests of src/index: test_NAME.c, added to check_PROGRAMS and TESTS.
 INDEX_FIXTURE = test/unit/index/fixture.c test/unit/index/fixture.h
 INDEX_TEST_LIBS = $(INDEX_LIBS) $(CMOCKA_LIBS)
-INDEX_TESTS = \
+# Tests of one thread: a build that watches threads learns nothing from them, and takes minutes.
+INDEX_SERIAL_TESTS = \
     test/unit/index/test_churn \
-    test/unit/index/test_faults \
-    test/unit/index/test_graph \
-    test/unit/index/test_kernel \
     test/unit/index/test_recall \
     test/unit/index/test_save \
-    test/unit/index/test_threads
-check_PROGRAMS += $(INDEX_TESTS)
+    test/unit/index/test_kernel
+INDEX_TESTS = \
+    test/unit/index/test_graph \
+    test/unit/index/test_threads \
+    test/unit/index/test_faults
+check_PROGRAMS += $(INDEX_SERIAL_TESTS) $(INDEX_TESTS)
+if !THREADS_WATCHED
+TESTS += $(INDEX_SERIAL_TESTS)
+endif
 TESTS += $(INDEX_TESTS)
 test_unit_index_test_churn_SOURCES = test/unit/index/test_churn.c $(INDEX_FIXTURE)
 test_unit_index_test_churn_CFLAGS = $(TEST_CFLAGS)

@@ -1,20 +1,15 @@
 /* Connections over a socket pair: framing, bounds, back-pressure, stalls, and clean ends. */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "net/net.h"
 #include "net/wire.h"
+#include "test/unit/unit.h"
 
 enum {
-    DEADLINE_US = 10000000,
     FRAME_MAX = 1 << 20
 };
 
@@ -125,7 +120,7 @@ static void pair_open(struct pair *p)
     p->deadline = timer_new(p->loop, out_of_time, NULL);
     p->stop = timer_new(p->loop, stop_loop, p->loop);
     assert_true(p->deadline != NULL && p->stop != NULL);
-    timer_set(p->deadline, DEADLINE_US);
+    timer_set(p->deadline, PATIENCE_US);
 }
 
 static void pair_close(struct pair *p)

@@ -3,24 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "net/net.h"
-
-enum {
-    DEADLINE_US = 5000000
-};
+#include "test/unit/unit.h"
 
 /* A loop, what it accepted, and when to stop it. */
 struct site {
@@ -57,7 +49,7 @@ static void site_open(struct site *site)
     assert_non_null(site->loop);
     site->deadline = timer_new(site->loop, out_of_time, NULL);
     assert_non_null(site->deadline);
-    timer_set(site->deadline, DEADLINE_US);
+    timer_set(site->deadline, PATIENCE_US);
 }
 
 static void site_close(struct site *site)

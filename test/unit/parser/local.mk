@@ -3,7 +3,9 @@ PARSER_TESTS = \
     test/unit/parser/test_parse_errors \
     test/unit/parser/test_print
 check_PROGRAMS += $(PARSER_TESTS)
+if !THREADS_WATCHED
 TESTS += $(PARSER_TESTS)
+endif
 PARSER_SAME_TREE = test/unit/parser/same_tree.c test/unit/parser/same_tree.h
 test_unit_parser_test_parse_SOURCES = \
     test/unit/parser/corpus.def test/unit/parser/test_parse.c $(PARSER_SAME_TREE)

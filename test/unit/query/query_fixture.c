@@ -1,16 +1,12 @@
 /* What query_fixture.h says. */
 #include "query_fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
+#include "../unit.h"
 
 enum {
-    WAIT_US_MAX = 30000000,
     ROWS_BYTES_MAX = 256 << 20,
 };
 
@@ -71,7 +67,7 @@ static void take_wake(void *arg)
 
 static void wait_for_wake(struct client *c)
 {
-    uint64_t deadline = clock_micros() + WAIT_US_MAX;
+    uint64_t deadline = clock_micros() + PATIENCE_US;
     mutex_lock(&c->lock);
     while (c->wakes == 0) {
         assert_true(condition_wait_until(&c->woken, &c->lock, deadline));

@@ -3,12 +3,7 @@
 #ifndef SCRIPT_H
 #define SCRIPT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
+#include "../unit.h"
 #include "fake_query.h"
 #include "server/server_int.h"
 

@@ -103,14 +103,18 @@ static void a_result_larger_than_the_output_waits_for_its_reader(void **state)
     start(&site, &p);
     say(&p, "rows 500000");
     expect(&p, "r");
-    clock_sleep_micros(50000); /* The server runs into the bound of what it may hold. */
+    uint64_t deadline_us = clock_micros() + PATIENCE_US;
+    while (fake_output_bytes() == 0) { /* Until the server runs into the bound of what it holds. */
+        assert_true(clock_micros() < deadline_us);
+        clock_sleep_micros(1000);
+    }
     for (int i = 0; i < 500000; i++) {
         assert_int_equal(next_frame(&p), 'w');
     }
     expect(&p, "k");
     assert_int_equal(rows_of_complete(&p), 500000);
     expect(&p, "Z");
-    assert_true(fake_output_bytes() > 0 && fake_output_bytes() < 200000);
+    assert_true(fake_output_bytes() < 200000);
     leave(&p);
     site_close(&site);
 }

@@ -180,7 +180,7 @@ enum errcode send_command(struct fixture *f, struct shard_command *command, enum
     condition_init(&s.done);
     enum errcode code = shard_submit(f->shard, command, &s.write, err);
     if (code == ERR_OK) {
-        uint64_t deadline_us = clock_micros() + 60000000;
+        uint64_t deadline_us = clock_micros() + PATIENCE_US;
         mutex_lock(&s.mutex);
         while (!s.is_done && condition_wait_until(&s.done, &s.mutex, deadline_us)) {
         }
@@ -369,7 +369,7 @@ uint64_t nearest(struct fixture *f, uint64_t v, float *distance)
 void wait_until_linked(struct fixture *f)
 {
     struct shard_figures figures;
-    uint64_t deadline_us = clock_micros() + 60000000;
+    uint64_t deadline_us = clock_micros() + PATIENCE_US;
     do {
         assert_true(clock_micros() < deadline_us);
         clock_sleep_micros(1000);

@@ -42,7 +42,7 @@ static void need_faults(void)
 static void wait_for_state(struct fixture *f, const char *state)
 {
     struct shard_figures figures;
-    uint64_t deadline_us = clock_micros() + 20000000;
+    uint64_t deadline_us = clock_micros() + PATIENCE_US;
     do {
         assert_true(clock_micros() < deadline_us);
         clock_sleep_micros(1000);
@@ -79,7 +79,7 @@ static void reads_go_on_and_writes_come_back_after_a_full_disk(void **state)
     assert_int_equal(rows, 10 + i - 1 - 100);
     fault_disarm_all();
     wait_for_state(f, "serving");
-    uint64_t deadline_us = clock_micros() + 10000000;
+    uint64_t deadline_us = clock_micros() + PATIENCE_US;
     do {
         assert_true(clock_micros() < deadline_us);
         code = write_row(f, SHARD_INSERT, row_of(300, 300, "after", 1), &err);

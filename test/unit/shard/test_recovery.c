@@ -483,7 +483,7 @@ static void a_destroyed_shard_leaves_no_file_and_no_log(void **state)
     f->shard = NULL;
     fixture_path(f, "shard", path, sizeof(path));
     assert_int_equal(access(path, F_OK), -1);
-    uint64_t deadline_us = clock_micros() + 10000000;
+    uint64_t deadline_us = clock_micros() + PATIENCE_US;
     do {
         assert_true(clock_micros() < deadline_us);
         assert_int_equal(repl_groups(f->repl, &ids, &n, &err), ERR_OK);

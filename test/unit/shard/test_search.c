@@ -139,7 +139,7 @@ static void on_lag_is_obeyed_beyond_index_lag(void **state)
     assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_TIMEOUT);
     let_graph_go(f);
     s.index_lag_max = 0;
-    s.deadline_us = clock_micros() + 60000000;
+    s.deadline_us = clock_micros() + PATIENCE_US;
     assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_OK);
     assert_int_equal(n, K);
 }
@@ -191,7 +191,7 @@ static void calibration_finds_an_ef_for_each_recall(void **state)
     assert_false(is_measured);
     insert_rows(f, 1, ROWS + 1, 500);
     wait_until_linked(f);
-    uint64_t deadline_us = clock_micros() + 60000000;
+    uint64_t deadline_us = clock_micros() + PATIENCE_US;
     while (!shard_recall(f->shard, EMBEDDING, &recall)) {
         assert_true(clock_micros() < deadline_us);
         clock_sleep_micros(10000);
@@ -239,7 +239,7 @@ static void calibration_is_not_misled_by_rows_that_come_meanwhile(void **state)
     fixture_start(f);
     insert_rows(f, 1, ROWS + 1, 500);
     uint64_t next = ROWS + 1;
-    uint64_t deadline_us = clock_micros() + 60000000;
+    uint64_t deadline_us = clock_micros() + PATIENCE_US;
     while (!shard_recall(f->shard, EMBEDDING, &recall)) {
         assert_true(clock_micros() < deadline_us);
         if (next <= 2 * ROWS) {

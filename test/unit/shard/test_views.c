@@ -165,7 +165,7 @@ static void views_see_all_of_a_command_or_nothing_while_it_is_applied(void **sta
                                       t < READERS ? read_groups : search_meanwhile, &readers, &err),
                          ERR_OK);
     }
-    uint64_t deadline_us = clock_micros() + 60000000;
+    uint64_t deadline_us = clock_micros() + PATIENCE_US;
     for (int64_t round = 1; round <= ROUNDS || atomic_load(&readers.n_looked) < 100; round++) {
         struct shard_command *command = new_command(f);
         for (uint64_t i = 1; i <= GROUP_ROWS; i++) {
