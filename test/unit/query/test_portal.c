@@ -212,6 +212,7 @@ static void portals_that_are_freed_while_they_work_leave_nothing_behind(void **s
 {
     struct fixture *f = *state;
     static struct bare bare;
+    unsigned n_at_work = 0;
     setup_rows(state);
     for (int i = 0; i < 20; i++) {
         struct client other;
@@ -221,10 +222,14 @@ static void portals_that_are_freed_while_they_work_leave_nothing_behind(void **s
             "INSERT INTO n (id) VALUES (100000) ON CONFLICT DO NOTHING", "CHECKPOINT",
             "CREATE COLLECTION IF NOT EXISTS other (id INT PRIMARY KEY)"};
         struct portal *portal = open_portal(&other, texts[i % 5], &bare);
-        assert_int_equal(portal_run(portal, 0, &other.err), PORTAL_WAIT);
+        /* On a busy machine the work may have ended before anyone looks. */
+        enum portal_status status = portal_run(portal, 0, &other.err);
+        assert_true(status == PORTAL_WAIT || status == PORTAL_DONE);
+        n_at_work += status == PORTAL_WAIT ? 1 : 0;
         portal_free(portal);
         client_fini(&other);
     }
+    assert_true(n_at_work > 0);
     fixture_reopen(f);
     expect_rows(&f->client, "SELECT count(*) FROM n WHERE id < 6000", "6000\n");
 }
@@ -277,13 +282,14 @@ static void a_collection_that_is_being_opened_says_so(void **state)
         struct client makers[N];
         struct bare bares[N] = {0};
         struct portal *portals[N];
+        enum portal_status statuses[N];
         char text[96];
         for (unsigned i = 0; i < N; i++) {
             client_init(&makers[i], f->db, 100 + i);
             snprintf(text, sizeof(text),
                      "CREATE COLLECTION o%u_%u (id INT PRIMARY KEY, e VECTOR(2))", round, i);
             portals[i] = open_portal(&makers[i], text, &bares[i]);
-            assert_int_equal(portal_run(portals[i], 0, &makers[i].err), PORTAL_WAIT);
+            statuses[i] = portal_run(portals[i], 0, &makers[i].err);
         }
         enum errcode code;
         snprintf(text, sizeof(text), "SELECT id FROM o%u_%d", round, N - 1);
@@ -292,13 +298,11 @@ static void a_collection_that_is_being_opened_says_so(void **state)
             was_told = was_told || code == ERR_NOT_READY;
         }
         for (unsigned i = 0; i < N; i++) {
-            enum portal_status status;
-            unsigned waits = 0;
-            do {
-                wait_for_wakes(&bares[i], ++waits);
-                status = portal_run(portals[i], 0, &makers[i].err);
-            } while (status == PORTAL_WAIT);
-            assert_int_equal(status, PORTAL_DONE);
+            for (unsigned waits = 1; statuses[i] == PORTAL_WAIT; waits++) {
+                wait_for_wakes(&bares[i], waits);
+                statuses[i] = portal_run(portals[i], 0, &makers[i].err);
+            }
+            assert_int_equal(statuses[i], PORTAL_DONE);
             portal_free(portals[i]);
             client_fini(&makers[i]);
         }
