@@ -44,6 +44,9 @@ enum errcode index_advance(struct index *index, size_t rows_max, const struct in
     *n_done = 0;
     enum errcode code = ERR_OK;
     mutex_lock(&index->advance_lock);
+    if (index_pending(index) > 0 && !edges_count_due(index)) {
+        code = err_no_memory(err);
+    }
     while (code == ERR_OK && *n_done < rows_max && index_pending(index) > 0) {
         code = advance_one(index, crew, n_done, err);
     }

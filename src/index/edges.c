@@ -4,8 +4,9 @@
  * *cells*, a few to each, chained at the row's node; only the first cell of a chain may have free
  * places.  So a delete knows every list that it must change, at about 30 bytes a row.
  *
- * Cells follow from the lists and are not saved.  They, and the counts, belong to the thread that
- * advances: the crew writes lists, and this thread takes note when they are written. */
+ * Cells follow from the lists and are not saved: after a load the first advance counts all edges,
+ * so searches need not wait for it.  Cells and counts belong to the thread that advances: the crew
+ * writes lists, and this thread takes note when they are written. */
 #include "index/index_int.h"
 
 static struct edge_cell *cell_at(const struct slots *slots, uint32_t cell)
@@ -118,6 +119,30 @@ void edge_counted(struct slots *slots, unsigned layer, uint32_t from, uint32_t t
     if (!lists(slots, to, layer, from)) {
         cells_add(slots, in, from);
     }
+}
+
+bool edges_count_due(struct index *index)
+{
+    struct slots *slots = &index->slots;
+    if (index->edges_due == 0) {
+        return true;
+    }
+    for (; index->edges_due > 0; index->edges_due--) {
+        uint32_t slot = index->edges_due - 1;
+        uint32_t links[LINKS_MAX];
+        unsigned level = node_at(slots, slot)->level;
+        if (!edges_reserve(slots, (level + 1) * (size_t)LINKS_MAX)) {
+            return false;
+        }
+        for (unsigned layer = 0; layer <= level; layer++) {
+            size_t n = links_copy(slots, slot, layer, links);
+            for (size_t i = 0; i < n; i++) {
+                edge_counted(slots, layer, slot, links[i]);
+            }
+        }
+    }
+    edges_trim(slots);
+    return true;
 }
 
 void edges_between(struct slots *slots, unsigned layer, uint32_t a, uint32_t b)

@@ -231,6 +231,7 @@ struct index {
 
     struct mutex advance_lock; /* Held while the graph changes or is encoded. */
     uint64_t row_linked_end;   /* Under advance_lock: larger than any row ever linked. */
+    uint32_t edges_due;        /* Under advance_lock: below it, slots of a load (edges.c). */
     _Atomic uint32_t entry;    /* SLOT_NONE while nothing is linked. */
 
     _Atomic size_t n_live;   /* Present and not hidden. */
@@ -450,6 +451,8 @@ void edges_trim(struct slots *slots);
 bool lists(const struct slots *slots, uint32_t from, unsigned layer, uint32_t slot);
 /* An edge that was not counted: both rows' lists say all that they ever will. */
 void edge_counted(struct slots *slots, unsigned layer, uint32_t from, uint32_t to);
+/* All of the slots below edges_due; false where there is no memory, and the next call goes on. */
+bool edges_count_due(struct index *index) WARN_UNUSED;
 /* Those in either direction, of rows that had none before. */
 void edges_between(struct slots *slots, unsigned layer, uint32_t a, uint32_t b);
 /* Of any two rows; up to one cell more is taken for each. */

@@ -202,26 +202,6 @@ static enum errcode check_graph(struct loader *l, struct err *err)
     return ERR_OK;
 }
 
-/* In-edges are not in the stream: they follow from the lists. */
-static enum errcode count_edges(struct loader *l, struct err *err)
-{
-    struct slots *slots = &l->index->slots;
-    for (uint32_t slot = 0; slot < l->n_nodes && l->entry != SLOT_NONE; slot++) {
-        for (unsigned layer = 0; layer <= node_at(slots, slot)->level; layer++) {
-            uint32_t links[LINKS_MAX];
-            size_t n = links_copy(slots, slot, layer, links);
-            if (!edges_reserve(slots, n)) {
-                return err_no_memory(err);
-            }
-            for (size_t i = 0; i < n; i++) {
-                edge_counted(slots, layer, slot, links[i]);
-            }
-        }
-    }
-    edges_trim(slots);
-    return ERR_OK;
-}
-
 enum errcode index_load(struct index *index,
                         enum errcode (*read)(void *arg, void *data, size_t bytes, struct err *err),
                         void *arg, struct err *err)
@@ -242,11 +222,9 @@ enum errcode index_load(struct index *index,
         code = check_graph(&l, err);
     }
     if (code == ERR_OK) {
-        code = count_edges(&l, err);
-    }
-    if (code == ERR_OK) {
         atomic_store_explicit(&index->entry, l.entry, memory_order_release);
         index->n_awaited = l.n_nodes;
+        index->edges_due = l.entry != SLOT_NONE ? l.n_nodes : 0;
     }
     mem_free(MEM_GRAPH, l.part);
     return code;
