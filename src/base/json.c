@@ -1,4 +1,4 @@
-/* UTF-8 and JSON (RFC 3629, RFC 8259): validity, and one member of a value.  Nothing is copied. */
+/* UTF-8 and JSON (RFC 3629, RFC 8259): validity, one member of a value, and a string's text. */
 #include "base/value.h"
 
 #include <string.h>
@@ -41,6 +41,10 @@ bool utf8_is_valid(const char *text, size_t bytes)
 }
 
 /* ---- JSON ---- */
+
+enum {
+    UTF8_BYTES_MAX = 4
+};
 
 struct cursor {
     const char *at, *end;
@@ -221,6 +225,105 @@ bool json_is_valid(const char *text, size_t bytes)
     return c.at == c.end;
 }
 
+/* ---- what a string means ---- */
+
+static uint32_t take_hex4(struct cursor *c)
+{
+    uint32_t x = 0;
+    for (int i = 0; i < 4; i++) {
+        char digit = *c->at++;
+        x = x * 16 + (uint32_t)(digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10);
+    }
+    return x;
+}
+
+static size_t put_utf8(char out[UTF8_BYTES_MAX], uint32_t x)
+{
+    if (x < 0x80) {
+        out[0] = (char)x;
+        return 1;
+    }
+    if (x < 0x800) {
+        out[0] = (char)(0xc0 | (x >> 6));
+        out[1] = (char)(0x80 | (x & 0x3f));
+        return 2;
+    }
+    if (x < 0x10000) {
+        out[0] = (char)(0xe0 | (x >> 12));
+        out[1] = (char)(0x80 | ((x >> 6) & 0x3f));
+        out[2] = (char)(0x80 | (x & 0x3f));
+        return 3;
+    }
+    out[0] = (char)(0xf0 | (x >> 18));
+    out[1] = (char)(0x80 | ((x >> 12) & 0x3f));
+    out[2] = (char)(0x80 | ((x >> 6) & 0x3f));
+    out[3] = (char)(0x80 | (x & 0x3f));
+    return 4;
+}
+
+/* One byte, or the character of one escape, of a string that skip_string has passed. */
+static size_t decode(struct cursor *c, char out[UTF8_BYTES_MAX])
+{
+    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+    out[0] = *c->at++;
+    if (out[0] != '\\') {
+        return 1;
+    }
+    char kind = *c->at++;
+    if (kind != 'u') {
+        const char *named = strchr(from, kind);
+        out[0] = named != NULL ? to[named - from] : kind;
+        return 1;
+    }
+    uint32_t x = take_hex4(c);
+    bool is_high = x >= 0xd800 && x < 0xdc00;
+    if (is_high && c->end - c->at >= 6 && memcmp(c->at, "\\u", 2) == 0) {
+        struct cursor second = {c->at + 2, c->end};
+        uint32_t low = take_hex4(&second);
+        if (low >= 0xdc00 && low < 0xe000) {
+            c->at = second.at;
+            return put_utf8(out, 0x10000 + ((x - 0xd800) << 10) + (low - 0xdc00));
+        }
+    }
+    /* Half of a pair stands for no character, and no text holds a zero byte. */
+    bool is_none = x == 0 || (x >= 0xd800 && x < 0xe000);
+    return put_utf8(out, is_none ? 0xfffd : x);
+}
+
+size_t json_unescape(const char *string, size_t bytes, char *out)
+{
+    CHECK(bytes >= 2 && string[0] == '"' && string[bytes - 1] == '"');
+    struct cursor c = {string + 1, string + bytes - 1};
+    size_t n = 0;
+    while (c.at < c.end) {
+        char character[UTF8_BYTES_MAX];
+        size_t character_bytes = decode(&c, character);
+        memcpy(out + n, character, character_bytes);
+        n += character_bytes;
+    }
+    return n;
+}
+
+/* Whether the string between @c's ends, without its quotes, means @key. */
+static bool means(struct cursor c, const char *key, size_t key_bytes)
+{
+    size_t bytes = (size_t)(c.end - c.at), n = 0;
+    if (bytes == 0 || memchr(c.at, '\\', bytes) == NULL) {
+        return bytes == key_bytes && (bytes == 0 || memcmp(c.at, key, bytes) == 0);
+    }
+    while (c.at < c.end) {
+        char character[UTF8_BYTES_MAX];
+        size_t character_bytes = decode(&c, character);
+        if (character_bytes > key_bytes - n || memcmp(key + n, character, character_bytes) != 0) {
+            return false;
+        }
+        n += character_bytes;
+    }
+    return n == key_bytes;
+}
+
+/* ---- members ---- */
+
 static bool find_in_object(struct cursor *c, const char *key, size_t key_bytes,
                            struct cursor *value)
 {
@@ -232,7 +335,7 @@ static bool find_in_object(struct cursor *c, const char *key, size_t key_bytes,
         if (!skip_string(c)) {
             return false;
         }
-        bool is_it = (size_t)(c->at - 1 - name) == key_bytes && memcmp(name, key, key_bytes) == 0;
+        bool is_it = means((struct cursor){name, c->at - 1}, key, key_bytes);
         skip_blanks(c);
         if (!take(c, ':')) {
             return false;

@@ -76,8 +76,13 @@ enum {
 };
 
 /* The member @key of a JSON object (or element, for a decimal @key and an array): its raw JSON
- * text, borrowed from @json; false where there is none.  For -> and ->>. */
+ * text, borrowed from @json; false where there is none.  A member's name is compared as what its
+ * escapes mean.  For -> and ->>. */
 bool json_member(const char *json, size_t bytes, const char *key, size_t key_bytes,
                  const char **member, size_t *member_bytes);
+/* The text that a JSON string means, which is never longer: @string with its quotes and escapes is
+ * one valid JSON string of @bytes, and @out has room for as many.  Returns the text's bytes.  What
+ * no text can hold (\u0000, half of a surrogate pair) becomes U+FFFD. */
+size_t json_unescape(const char *string, size_t bytes, char *out);
 
 #endif

@@ -277,64 +277,6 @@ static enum errcode run_concat(const struct instruction *i, struct value *a, con
 
 /* ---- JSON ---- */
 
-static uint32_t hex4(const char *text)
-{
-    uint32_t x = 0;
-    for (size_t i = 0; i < 4; i++) {
-        char c = text[i];
-        x = x * 16 + (uint32_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-    }
-    return x;
-}
-
-static size_t put_utf8(char *out, uint32_t x)
-{
-    if (x < 0x80) {
-        out[0] = (char)x;
-        return 1;
-    }
-    if (x < 0x800) {
-        out[0] = (char)(0xc0 | (x >> 6));
-        out[1] = (char)(0x80 | (x & 0x3f));
-        return 2;
-    }
-    if (x < 0x10000) {
-        out[0] = (char)(0xe0 | (x >> 12));
-        out[1] = (char)(0x80 | ((x >> 6) & 0x3f));
-        out[2] = (char)(0x80 | (x & 0x3f));
-        return 3;
-    }
-    out[0] = (char)(0xf0 | (x >> 18));
-    out[1] = (char)(0x80 | ((x >> 12) & 0x3f));
-    out[2] = (char)(0x80 | ((x >> 6) & 0x3f));
-    out[3] = (char)(0x80 | (x & 0x3f));
-    return 4;
-}
-
-/* One escape after its backslash; *at moves behind it. */
-static size_t put_escape(char *out, const char *json, size_t bytes, size_t *at)
-{
-    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
-    char c = json[(*at)++];
-    const char *named = c != 0 ? strchr(from, c) : NULL;
-    if (c != 'u' || *at + 4 > bytes) {
-        *out = named != NULL ? to[named - from] : c;
-        return 1;
-    }
-    uint32_t x = hex4(json + *at);
-    *at += 4;
-    bool is_high = x >= 0xd800 && x < 0xdc00;
-    if (is_high && *at + 6 <= bytes && json[*at] == '\\' && json[*at + 1] == 'u') {
-        uint32_t low = hex4(json + *at + 2);
-        if (low >= 0xdc00 && low < 0xe000) {
-            *at += 6;
-            return put_utf8(out, 0x10000 + ((x - 0xd800) << 10) + (low - 0xdc00));
-        }
-    }
-    /* Half of a pair stands for no character. */
-    return put_utf8(out, x >= 0xd800 && x < 0xe000 ? 0xfffd : x);
-}
-
 /* The text of a JSON string without its quotes and escapes; other values as they are written. */
 static enum errcode json_text(const char *json, size_t bytes, struct value *out,
                               struct arena *arena, struct err *err)
@@ -347,26 +289,15 @@ static enum errcode json_text(const char *json, size_t bytes, struct value *out,
         *out = value_text(json, bytes);
         return ERR_OK;
     }
-    json++;
-    bytes -= 2;
     if (memchr(json, '\\', bytes) == NULL) {
-        *out = value_text(json, bytes);
+        *out = value_text(json + 1, bytes - 2);
         return ERR_OK;
     }
-    char *text = arena_alloc(arena, bytes); /* An escape is never shorter than what it means. */
+    char *text = arena_alloc(arena, bytes);
     if (text == NULL) {
         return err_no_memory(err);
     }
-    size_t n = 0;
-    for (size_t at = 0; at < bytes;) {
-        if (json[at] == '\\' && at + 1 < bytes) {
-            at++;
-            n += put_escape(text + n, json, bytes, &at);
-        } else {
-            text[n++] = json[at++];
-        }
-    }
-    *out = value_text(text, n);
+    *out = value_text(text, json_unescape(json, bytes, text));
     return ERR_OK;
 }
 

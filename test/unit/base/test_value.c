@@ -202,6 +202,53 @@ static void json_is_checked_and_its_members_are_found(void **state)
     assert_false(json_member("5", 1, "a", 1, &member, &bytes));
 }
 
+static bool has_member(const char *json, const char *key, const char *wanted)
+{
+    const char *member;
+    size_t bytes;
+    return json_member(json, strlen(json), key, strlen(key), &member, &bytes) &&
+           bytes == strlen(wanted) && memcmp(member, wanted, bytes) == 0;
+}
+
+static void json_members_are_found_by_what_their_names_mean(void **state)
+{
+    (void)state;
+    assert_true(has_member("{\"a\\u0062\": 1}", "ab", "1"));
+    assert_true(has_member("{\"a\\\"b\": 1}", "a\"b", "1"));
+    assert_true(has_member("{\"\\/\\\\\\b\\f\\n\\r\\t\": 1}", "/\\\b\f\n\r\t", "1"));
+    assert_true(has_member("{\"\\u00e9\": 1, \"x\": 2}", "é", "1"));
+    assert_true(has_member("{\"\\uD83D\\ude00!\": 1}", "\U0001F600!", "1"));
+    assert_true(has_member("{\"ab\": 1, \"a\\u0062\": 2}", "ab", "2")); /* The last one wins. */
+    assert_true(has_member("{\"\": 1}", "", "1"));
+    assert_false(has_member("{\"a\\u0062\": 1}", "a\\u0062", "1")); /* Not as it is written. */
+    assert_false(has_member("{\"a\\u0062\": 1}", "a", "1"));
+    assert_false(has_member("{\"a\\u0062\": 1}", "abc", "1"));
+    assert_false(has_member("{\"\\u00e9\": 1}", "\xc3", "1")); /* Half of its character. */
+}
+
+static void json_strings_are_given_as_what_they_mean(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *string, *text;
+    } rows[] = {
+        {"\"\"", ""},
+        {"\"a\\u0062\\\"\\\\\\/\"", "ab\"\\/"},
+        {"\"\\ud83d\\uDE00\"", "\U0001F600"},
+        {"\"\\ud83d\"", "\uFFFD"}, /* Halves of pairs, and what no text can hold. */
+        {"\"\\ude00\\ud83d\\u0041\"", "\uFFFD\uFFFDA"},
+        {"\"\\ud83d\\n\"", "\uFFFD\n"},
+        {"\"\\u0000\"", "\uFFFD"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[64];
+        size_t bytes = json_unescape(rows[i].string, strlen(rows[i].string), text);
+        assert_true(bytes <= strlen(rows[i].string) && utf8_is_valid(text, bytes));
+        assert_int_equal(bytes, strlen(rows[i].text));
+        assert_memory_equal(text, rows[i].text, bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +258,8 @@ int main(void)
         cmocka_unit_test(numbers_compare_exactly_across_their_types),
         cmocka_unit_test(types_are_found_by_their_vql_name),
         cmocka_unit_test(json_is_checked_and_its_members_are_found),
+        cmocka_unit_test(json_members_are_found_by_what_their_names_mean),
+        cmocka_unit_test(json_strings_are_given_as_what_they_mean),
     };
     return cmocka_run_group_tests(tests, make, unmake);
 }
