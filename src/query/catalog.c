@@ -6,7 +6,8 @@
  *   map_apply -> catalog_changed: new collection -> queue -> shard_open  -> serving | broken
  *                                 one is missing -> its last user leaves -> queue -> shard_destroy
  *
- * A broken collection answers every statement with the reason; the others serve. */
+ * A broken collection answers every statement with the reason; the others serve.  Where the reason
+ * may have passed (memory, the disk's room), the statement that meets it has it opened again. */
 #include "query/query_int.h"
 
 #include <dirent.h>
@@ -14,6 +15,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+enum {
+    REOPEN_INTERVAL_US = 5000000, /* Between openings that fail; the second comes at once. */
+    MEMORY_RETRY_US = 10000,
+};
 
 struct catalog {
     struct database *db;
@@ -29,6 +35,54 @@ struct catalog {
 
 /* ---- collections ---- */
 
+static void enqueue(struct catalog *catalog, struct collection *c)
+{
+    c->next = NULL;
+    *catalog->last = c;
+    catalog->last = &c->next;
+    condition_broadcast(&catalog->changed);
+}
+
+/* Under the lock, for one that has users.  What broke it must not be asked for at every statement:
+ * an opening that fails late has cost much. */
+static void reopen_if_broken(struct catalog *catalog, struct collection *c)
+{
+    if (atomic_load(&c->state) != COLLECTION_BROKEN) {
+        return;
+    }
+    bool may_have_passed = c->why.code == ERR_OUT_OF_MEMORY || c->why.code == ERR_DISK_FULL;
+    if (may_have_passed && clock_micros() >= c->reopen_at_us) {
+        atomic_fetch_add(&c->users, 1); /* The opening. */
+        atomic_store(&c->state, COLLECTION_OPENING);
+        enqueue(catalog, c);
+    }
+}
+
+/* Why it does not serve, where it does not. */
+static enum errcode check_serving(struct collection *c, struct err *err)
+{
+    struct catalog *catalog = c->db->catalog;
+    if (atomic_load(&c->state) == COLLECTION_SERVING) {
+        return ERR_OK;
+    }
+    mutex_lock(&catalog->lock);
+    reopen_if_broken(catalog, c);
+    int state = atomic_load(&c->state);
+    if (state == COLLECTION_OPENING) {
+        err_set(err, ERR_NOT_READY, "collection \"%s\" is being opened", c->schema.name);
+        err_hint(err, "Try again in a moment.");
+    } else if (state == COLLECTION_BROKEN) {
+        *err = c->why;
+        err_prefix(err, "collection \"%s\" could not be opened", c->schema.name);
+    }
+    mutex_unlock(&catalog->lock);
+    if (state == COLLECTION_SERVING) {
+        return ERR_OK;
+    }
+    err_collection(err, c->schema.name);
+    return err->code;
+}
+
 enum errcode collection_enter(struct collection *c, struct err *err)
 {
     unsigned users = atomic_load(&c->users);
@@ -39,20 +93,11 @@ enum errcode collection_enter(struct collection *c, struct err *err)
             return ERR_UNKNOWN_COLLECTION;
         }
     } while (!atomic_compare_exchange_weak(&c->users, &users, users + 1));
-    int state = atomic_load(&c->state);
-    if (state == COLLECTION_SERVING) {
-        return ERR_OK;
+    enum errcode code = check_serving(c, err);
+    if (code != ERR_OK) {
+        collection_leave(c);
     }
-    if (state == COLLECTION_OPENING) {
-        err_set(err, ERR_NOT_READY, "collection \"%s\" is being opened", c->schema.name);
-        err_hint(err, "Try again in a moment.");
-    } else {
-        *err = c->why;
-        err_prefix(err, "collection \"%s\" could not be opened", c->schema.name);
-    }
-    err_collection(err, c->schema.name);
-    collection_leave(c);
-    return err->code;
+    return code;
 }
 
 void collection_leave(struct collection *c)
@@ -139,6 +184,8 @@ static void open_collection(struct catalog *catalog, struct collection *c)
                 c->schema.name, (unsigned long long)c->group);
     }
     mutex_lock(&catalog->lock);
+    c->n_failures += is_open ? 0 : 1;
+    c->reopen_at_us = c->n_failures < 2 ? 0 : clock_micros() + REOPEN_INTERVAL_US;
     atomic_store(&c->state, is_open ? COLLECTION_SERVING : COLLECTION_BROKEN);
     condition_broadcast(&catalog->changed);
     mutex_unlock(&catalog->lock);
@@ -184,14 +231,6 @@ static void catalog_thread(void *arg)
         mutex_lock(&catalog->lock);
     }
     mutex_unlock(&catalog->lock);
-}
-
-static void enqueue(struct catalog *catalog, struct collection *c)
-{
-    c->next = NULL;
-    *catalog->last = c;
-    catalog->last = &c->next;
-    condition_broadcast(&catalog->changed);
 }
 
 void catalog_retire(struct catalog *catalog, struct collection *c)
@@ -282,8 +321,13 @@ void catalog_changed(void *arg, const struct map *map)
     }
     for (size_t i = 0; i < map->n_collections; i++) {
         const struct map_collection *from = map->collections[i];
-        if (!has(catalog, from->schema.id) && !add_collection(catalog, from)) {
-            log_line(LOG_ERROR, "no memory to open a collection collection=%s", from->schema.name);
+        /* Else the map would have a collection that this node has not: without memory it waits. */
+        while (!has(catalog, from->schema.id) && !add_collection(catalog, from)) {
+            mutex_unlock(&catalog->lock);
+            log_line(LOG_WARNING, "no memory to open a collection, waiting for some collection=%s",
+                     from->schema.name);
+            clock_sleep_micros(MEMORY_RETRY_US);
+            mutex_lock(&catalog->lock);
         }
     }
     mutex_unlock(&catalog->lock);
@@ -318,6 +362,7 @@ enum errcode catalog_list(struct catalog *catalog, struct arena *arena, struct c
 
 /* ---- waiting ---- */
 
+/* The one of that name, or with NULL any. */
 static bool is_opening(const struct catalog *catalog, const char *name)
 {
     for (size_t i = 0; i < catalog->n; i++) {
@@ -330,17 +375,15 @@ static bool is_opening(const struct catalog *catalog, const char *name)
     return false;
 }
 
-static enum errcode why_broken(const struct catalog *catalog, const char *name, struct err *err)
+/* Under the lock; NULL where there is none. */
+static struct collection *find_named(const struct catalog *catalog, const char *name)
 {
     for (size_t i = 0; i < catalog->n; i++) {
-        const struct collection *c = catalog->collections[i];
-        if (strcmp(c->schema.name, name) == 0 && atomic_load(&c->state) == COLLECTION_BROKEN) {
-            *err = c->why;
-            err_hint(err, "DROP COLLECTION removes it.");
-            return err->code;
+        if (strcmp(catalog->collections[i]->schema.name, name) == 0) {
+            return catalog->collections[i];
         }
     }
-    return ERR_OK;
+    return NULL;
 }
 
 enum errcode catalog_wait(struct catalog *catalog, const char *name, bool (*is_canceled)(void *arg),
@@ -351,6 +394,10 @@ enum errcode catalog_wait(struct catalog *catalog, const char *name, bool (*is_c
     };
     enum errcode code = ERR_OK;
     mutex_lock(&catalog->lock);
+    struct collection *c = find_named(catalog, name);
+    if (c != NULL) {
+        reopen_if_broken(catalog, c);
+    }
     while (is_opening(catalog, name)) {
         if (is_canceled(arg)) {
             code = err_set(err, ERR_CANCELED, "canceled while \"%s\" was being opened", name);
@@ -358,8 +405,12 @@ enum errcode catalog_wait(struct catalog *catalog, const char *name, bool (*is_c
         }
         condition_wait_until(&catalog->changed, &catalog->lock, clock_micros() + LOOK_INTERVAL_US);
     }
-    if (code == ERR_OK) {
-        code = why_broken(catalog, name, err);
+    c = find_named(catalog, name); /* Others may have dropped it meanwhile. */
+    if (code == ERR_OK && c != NULL && atomic_load(&c->state) == COLLECTION_BROKEN) {
+        *err = c->why;
+        err_hint(err,
+                 "The collection is there and could not be opened. DROP COLLECTION removes it.");
+        code = err->code;
     }
     mutex_unlock(&catalog->lock);
     return code;

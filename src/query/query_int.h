@@ -189,7 +189,6 @@ struct job {
     struct job *next;
 };
 
-struct pool;
 struct pool *pool_new(unsigned n_threads, struct err *err);
 void pool_submit(struct pool *pool, struct job *job);
 void pool_free(struct pool *pool); /* After all jobs have run. */
@@ -208,7 +207,7 @@ void alarms_free(struct alarms *alarms);
 void alarm_set(struct alarms *alarms, struct alarm *alarm, uint64_t at_us);
 void alarm_clear(struct alarms *alarms, struct alarm *alarm); /* Afterwards fire does not run. */
 
-/* opening -> serving -> going; opening -> broken -> going */
+/* opening -> serving -> going; opening -> broken -> opening, going */
 enum collection_state {
     COLLECTION_OPENING,
     COLLECTION_SERVING,
@@ -224,7 +223,9 @@ struct collection {
     atomic_bool is_dropped; /* No longer in the map. */
     uint64_t group;
     struct shard *shard;       /* From COLLECTION_SERVING on. */
-    struct err why;            /* Of COLLECTION_BROKEN. */
+    struct err why;            /* Of COLLECTION_BROKEN; read under the catalog's lock. */
+    unsigned n_failures;       /* Of openings. */
+    uint64_t reopen_at_us;     /* Not before; under the catalog's lock. */
     atomic_ullong number_hint; /* A row's number, not far from the last one's. */
     struct database *db;
     struct collection *next; /* In the catalog's queue. */
@@ -515,7 +516,6 @@ const struct view *view_find(const char *name); /* NULL where there is none. */
 /* ---- EXPLAIN: explain.c ---- */
 
 /* Lines of a plan: appended by a verb's explain, then shown as text or as JSON. */
-struct explain;
 void explain_text(struct explain *out, const char *key, const char *format, ...) PRINTF_LIKE(3, 4);
 void explain_number(struct explain *out, const char *key, double value);
 void explain_access(struct explain *out); /* How rows are found, and the filter. */
@@ -785,7 +785,6 @@ const char *search_way_name(enum search_way way);
 
 /* ---- sorting: sort.c ---- */
 
-struct sorter;
 /* Keeps the first @rows_max rows (0: all) by the keys; in arenas of at most @budget_bytes. */
 struct sorter *sorter_new(const struct sort_key *keys, size_t n_keys, size_t n_values,
                           size_t rows_max, size_t budget_bytes);
