@@ -68,13 +68,21 @@ void buf_fini(struct buf *b)
 void buf_reset(struct buf *b)
 {
     b->bytes = 0;
-    b->failed = false;
+    buf_forgive(b);
+}
+
+void buf_forgive(struct buf *b)
+{
+    b->failed = b->is_full = false;
 }
 
 uint8_t *buf_reserve(struct buf *b, size_t bytes)
 {
-    if (b->failed || bytes > b->bytes_max || b->bytes > b->bytes_max - bytes) {
-        b->failed = true;
+    if (b->failed) {
+        return NULL;
+    }
+    if (bytes > b->bytes_max || b->bytes > b->bytes_max - bytes) {
+        b->failed = b->is_full = true;
         return NULL;
     }
     size_t wanted = b->bytes + bytes;

@@ -14,11 +14,13 @@ struct buf {
     size_t bytes_max; /* Growing past it is a failure. */
     enum mem_category category;
     bool failed;
+    bool is_full; /* It failed at bytes_max, not for want of memory. */
 };
 
 void buf_init(struct buf *b, enum mem_category category, size_t bytes_max);
 void buf_fini(struct buf *b);
-void buf_reset(struct buf *b); /* Keeps the memory, forgets the content and the failure. */
+void buf_reset(struct buf *b);   /* Keeps the memory, forgets the content and the failure. */
+void buf_forgive(struct buf *b); /* Keeps the content too: what was written before the failure. */
 /* Room for @bytes at the end, not yet counted; NULL on failure.  buf_commit counts them. */
 uint8_t *buf_reserve(struct buf *b, size_t bytes);
 void buf_commit(struct buf *b, size_t bytes);

@@ -147,8 +147,9 @@ static bool parse_policy_number(const struct policy_row *row, const char *text, 
 /* What a value of the row's type looks like, for hints. */
 static void format_bound(struct buf *b, enum policy_id id, double bound)
 {
+    char text[POLICY_TEXT_BYTES];
     struct policy_value value = {.integer = (int64_t)bound};
-    policy_format(b, id, &value);
+    buf_printf(b, "%s", policy_format(text, id, &value));
 }
 
 static void hint_form(struct err *err, enum policy_id id)
@@ -261,6 +262,16 @@ static enum errcode refuse_scope(struct err *err, const struct policy_row *row,
     return err->code;
 }
 
+static enum errcode refuse_value(struct err *err, enum policy_id id, const struct buf *shown)
+{
+    const char *name = policy_row(id)->name;
+    err_set(err, ERR_POLICY_BOUNDS, "policy \"%s\" cannot be \"%s\"", name,
+            shown->failed ? "(too long)" : (const char *)shown->data);
+    hint_form(err, id);
+    err_policy(err, name);
+    return ERR_POLICY_BOUNDS;
+}
+
 enum errcode policy_assign(struct policy_set *set, enum policy_id id, enum policy_level level,
                            const struct value *value, struct err *err)
 {
@@ -274,19 +285,18 @@ enum errcode policy_assign(struct policy_set *set, enum policy_id id, enum polic
     value_format(&b, value);
     buf_u8(&b, 0);
     struct policy_value parsed;
-    bool is_good = !b.failed && value->type != TYPE_NULL && value->type != TYPE_VECTOR &&
-                   parse_policy(row, (const char *)b.data, &parsed);
-    if (!is_good) {
-        err_set(err, ERR_POLICY_BOUNDS, "policy \"%s\" cannot be \"%s\"", row->name,
-                b.failed ? "(too long)" : (const char *)b.data);
-        hint_form(err, id);
-        err_policy(err, row->name);
+    enum errcode code = ERR_OK;
+    if (b.failed && !b.is_full) {
+        code = err_no_memory(err);
+    } else if (b.failed || value->type == TYPE_NULL || value->type == TYPE_VECTOR ||
+               !parse_policy(row, (const char *)b.data, &parsed)) {
+        code = refuse_value(err, id, &b);
     } else {
         set->values[id] = parsed;
         set->is_set |= UINT64_C(1) << id;
     }
     buf_fini(&b);
-    return is_good ? ERR_OK : err->code;
+    return code;
 }
 
 enum errcode policy_assign_name(struct policy_set *set, const char *name, enum policy_level level,
@@ -374,8 +384,8 @@ bool policy_bool(const struct policy_view *view, enum policy_id id)
 /* ---- value to text ---- */
 
 /* The largest unit that leaves a whole number. */
-static void format_with_unit(struct buf *b, int64_t x, const struct unit *units, size_t n_units,
-                             const char *smallest)
+static void format_with_unit(char out[POLICY_TEXT_BYTES], int64_t x, const struct unit *units,
+                             size_t n_units, const char *smallest)
 {
     const struct unit *best = NULL;
     for (size_t i = 0; i < n_units; i++) {
@@ -386,42 +396,42 @@ static void format_with_unit(struct buf *b, int64_t x, const struct unit *units,
         }
     }
     if (best == NULL) {
-        buf_printf(b, "%lld%s", (long long)x, x == 0 ? "" : smallest);
+        snprintf(out, POLICY_TEXT_BYTES, "%lld%s", (long long)x, x == 0 ? "" : smallest);
     } else {
-        buf_printf(b, "%lld%s", (long long)(x / (int64_t)best->factor), best->name);
+        snprintf(out, POLICY_TEXT_BYTES, "%lld%s", (long long)(x / (int64_t)best->factor),
+                 best->name);
     }
 }
 
-void policy_format(struct buf *b, enum policy_id id, const struct policy_value *value)
+const char *policy_format(char out[POLICY_TEXT_BYTES], enum policy_id id,
+                          const struct policy_value *value)
 {
     const struct policy_row *row = policy_row(id);
     if (value->is_auto) {
-        buf_printf(b, "auto");
-        return;
+        return "auto";
     }
     switch (row->type) {
     case POLICY_IS_BOOL:
-        buf_printf(b, "%s", value->integer != 0 ? "on" : "off");
-        break;
+        return value->integer != 0 ? "on" : "off";
     case POLICY_IS_INT:
-        buf_printf(b, "%lld", (long long)value->integer);
+        snprintf(out, POLICY_TEXT_BYTES, "%lld", (long long)value->integer);
         break;
     case POLICY_IS_FLOAT:
-        buf_printf(b, "%.9g", value->number);
+        snprintf(out, POLICY_TEXT_BYTES, "%.9g", value->number);
         break;
     case POLICY_IS_DURATION:
-        format_with_unit(b, value->integer, duration_units, COUNT_OF(duration_units), "us");
+        format_with_unit(out, value->integer, duration_units, COUNT_OF(duration_units), "us");
         break;
     case POLICY_IS_BYTES:
-        format_with_unit(b, value->integer, byte_units, COUNT_OF(byte_units), "B");
+        format_with_unit(out, value->integer, byte_units, COUNT_OF(byte_units), "B");
         break;
     case POLICY_IS_CHOICE:
-        buf_printf(b, "%s", row->choices[value->integer]);
-        break;
+        return row->choices[value->integer];
     case POLICY_IS_TEXT:
-        buf_printf(b, "%s", value->text);
+        snprintf(out, POLICY_TEXT_BYTES, "%s", value->text);
         break;
     }
+    return out;
 }
 
 /* ---- the record ---- */
@@ -439,10 +449,9 @@ void policy_set_write(struct buf *b, const struct policy_set *set)
             continue;
         }
         buf_str(b, rows[id].name, strlen(rows[id].name));
-        size_t length_at = b->bytes;
-        buf_u32(b, 0);
-        policy_format(b, (enum policy_id)id, &set->values[id]);
-        buf_patch_u32(b, length_at, (uint32_t)(b->bytes - length_at - sizeof(uint32_t)));
+        char buffer[POLICY_TEXT_BYTES];
+        const char *text = policy_format(buffer, (enum policy_id)id, &set->values[id]);
+        buf_str(b, text, strlen(text));
     }
 }
 

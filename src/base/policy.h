@@ -112,8 +112,10 @@ int64_t policy_int(const struct policy_view *view, enum policy_id id);
 double policy_float(const struct policy_view *view, enum policy_id id);
 bool policy_bool(const struct policy_view *view, enum policy_id id);
 
-/* As one would write it: 0.95, on, 500ms, 64MiB, 'sync' without the quotes, auto. */
-void policy_format(struct buf *b, enum policy_id id, const struct policy_value *value);
+/* As one would write it: 0.95, on, 500ms, 64MiB, 'sync' without the quotes, auto.  In @out, or a
+ * text that is there for good. */
+const char *policy_format(char out[POLICY_TEXT_BYTES], enum policy_id id,
+                          const struct policy_value *value);
 
 void policy_set_write(struct buf *b, const struct policy_set *set);
 enum errcode policy_set_read(struct reader *r, struct policy_set *set, struct err *err) WARN_UNUSED;

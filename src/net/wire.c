@@ -70,7 +70,7 @@ void wire_end(struct buf *b, size_t begun_at)
     CHECK(b->bytes >= begun_at + WIRE_HEADER_BYTES);
     size_t payload_bytes = b->bytes - begun_at - WIRE_HEADER_BYTES;
     if (payload_bytes > UINT32_MAX) {
-        b->failed = true;
+        b->failed = b->is_full = true;
         return;
     }
     buf_patch_u32(b, begun_at + 1, (uint32_t)payload_bytes);

@@ -119,6 +119,16 @@ static enum csv_result take_special(struct csv *csv, char c, struct err *err)
     return is_newline ? CSV_RECORD : CSV_MORE;
 }
 
+static enum csv_result refuse_record(const struct csv *csv, struct err *err)
+{
+    if (csv->record.is_full) {
+        err_set(err, ERR_BAD_COPY_DATA, "a record is longer than %d bytes", RECORD_BYTES_MAX);
+    } else {
+        (void)err_no_memory(err);
+    }
+    return CSV_BAD;
+}
+
 enum csv_result csv_read(struct csv *csv, const char *data, size_t bytes, size_t *used,
                          struct err *err)
 {
@@ -146,8 +156,7 @@ enum csv_result csv_read(struct csv *csv, const char *data, size_t bytes, size_t
             }
         }
         if (csv->record.failed) {
-            err_set(err, ERR_BAD_COPY_DATA, "a record is longer than %d bytes", RECORD_BYTES_MAX);
-            return CSV_BAD;
+            return refuse_record(csv, err);
         }
     }
     return CSV_MORE;
@@ -191,7 +200,10 @@ void csv_write_field(struct buf *out, const struct value *value, char delimiter,
     }
     buf_reset(scratch);
     value_format(scratch, value);
-    out->failed = out->failed || scratch->failed;
+    if (scratch->failed) {
+        out->failed = true;
+        return;
+    }
     if (!needs_quotes(scratch, delimiter, null_text)) {
         buf_bytes(out, scratch->data, scratch->bytes);
         return;

@@ -96,6 +96,7 @@ void explain_access(struct explain *out)
         print_expr(&shown, access->shown);
         buf_u8(&shown, 0);
         explain_text(out, "Filter", "%s", shown.failed ? "..." : (const char *)shown.data);
+        out->text.failed = out->text.failed || (shown.failed && !shown.is_full);
         buf_fini(&shown);
     }
 }
@@ -127,11 +128,8 @@ static void explain_policy(struct explain *out, const struct policy_view *view, 
 {
     enum policy_level origin;
     struct policy_value value = policy_get(view, id, &origin);
-    struct buf text;
-    buf_init(&text, MEM_STATEMENT, LINE_BYTES_MAX);
-    policy_format(&text, id, &value);
-    buf_u8(&text, 0);
-    const char *shown = text.failed ? "..." : (const char *)text.data;
+    char text[POLICY_TEXT_BYTES];
+    const char *shown = policy_format(text, id, &value);
     if (!out->is_json) {
         explain_text(out, policy_row(id)->name, "%s (%s)", shown, policy_level_name(origin));
     } else {
@@ -142,7 +140,6 @@ static void explain_policy(struct explain *out, const struct policy_view *view, 
         json_string(&out->text, policy_level_name(origin));
         buf_u8(&out->text, '}');
     }
-    buf_fini(&text);
 }
 
 static void explain_policies(struct explain *out)

@@ -34,17 +34,11 @@ static enum errcode analyze_set(struct analysis *a, const struct stmt *stmt, str
 
 static void tell_status(struct portal *p, enum policy_id id)
 {
+    char text[POLICY_TEXT_BYTES];
     struct policy_view view;
-    struct buf text;
     portal_policy_view(p, &view);
     struct policy_value value = policy_get(&view, id, NULL);
-    buf_init(&text, MEM_STATEMENT, 4096);
-    policy_format(&text, id, &value);
-    buf_u8(&text, 0);
-    if (!text.failed) {
-        p->sink.status(p->sink.arg, policy_row(id)->name, (const char *)text.data);
-    }
-    buf_fini(&text);
+    p->sink.status(p->sink.arg, policy_row(id)->name, policy_format(text, id, &value));
 }
 
 static enum step step_set(struct portal *p, struct err *err)
@@ -168,45 +162,32 @@ static const char *unit_of(const struct policy_row *row, char *text, size_t byte
     }
 }
 
-static struct value format_policy(struct portal *p, enum policy_id id,
-                                  const struct policy_value *value)
-{
-    struct buf text;
-    buf_init(&text, MEM_STATEMENT, 4096);
-    policy_format(&text, id, value);
-    const char *copy =
-        text.failed ? NULL : arena_strndup(p->row_arena, (const char *)text.data, text.bytes);
-    struct value result = copy != NULL ? value_text(copy, text.bytes) : value_null();
-    buf_fini(&text);
-    return result;
-}
-
 /* What the file says and what waits for the next start; NULL where that is the same. */
-static struct value pending_of(struct portal *p, enum policy_id id)
+static struct value pending_of(struct portal *p, enum policy_id id, char out[POLICY_TEXT_BYTES])
 {
+    char text[POLICY_TEXT_BYTES];
     struct policy_view now = {.levels = {[LEVEL_FILE] = &p->file->set}};
     struct policy_view then = {.levels = {[LEVEL_FILE] = &p->file->pending}};
     struct policy_value a = policy_get(&now, id, NULL), b = policy_get(&then, id, NULL);
-    struct value shown_a = format_policy(p, id, &a), shown_b = format_policy(p, id, &b);
-    return value_compare(&shown_a, &shown_b) == 0 ? value_null() : shown_b;
+    const char *shown_a = policy_format(text, id, &a), *shown_b = policy_format(out, id, &b);
+    return strcmp(shown_a, shown_b) == 0 ? value_null() : value_cstr(shown_b);
 }
 
 static enum errcode show_policy(struct portal *p, enum policy_id id, struct err *err)
 {
-    char unit[128];
+    char unit[128], text[POLICY_TEXT_BYTES], pending[POLICY_TEXT_BYTES];
     struct policy_view view;
     enum policy_level origin;
-    arena_reset(p->row_arena);
     portal_policy_view(p, &view);
     const struct policy_row *row = policy_row(id);
     struct policy_value value = policy_get(&view, id, &origin);
     struct value values[] = {
         value_cstr(row->name),
-        format_policy(p, id, &value),
+        value_cstr(policy_format(text, id, &value)),
         value_cstr(policy_level_name(origin)),
         value_cstr(unit_of(row, unit, sizeof(unit))),
         value_cstr(row->text),
-        pending_of(p, id),
+        pending_of(p, id, pending),
     };
     return portal_emit(p, values, err);
 }
@@ -261,11 +242,13 @@ static enum errcode describe_column(struct portal *p, uint32_t i, struct err *er
 /* A policy that can be set for a collection, as it is in force for this one. */
 static enum errcode describe_policy(struct portal *p, enum policy_id id, struct err *err)
 {
+    char text[POLICY_TEXT_BYTES];
     struct policy_view view;
     enum policy_level origin;
     portal_policy_view(p, &view);
     struct policy_value value = policy_get(&view, id, &origin);
-    struct value values[] = {value_cstr(policy_row(id)->name), format_policy(p, id, &value),
+    struct value values[] = {value_cstr(policy_row(id)->name),
+                             value_cstr(policy_format(text, id, &value)),
                              value_cstr(policy_level_name(origin)), value_cstr("policy")};
     return portal_emit(p, values, err);
 }

@@ -75,7 +75,8 @@ static enum errcode for_each_collection(struct portal *p,
     return code;
 }
 
-static struct value vectors_of(struct portal *p, const struct schema *schema)
+static enum errcode vectors_of(struct portal *p, const struct schema *schema, struct value *out,
+                               struct err *err)
 {
     struct buf text;
     buf_init(&text, MEM_STATEMENT, 64 << 10);
@@ -87,15 +88,19 @@ static struct value vectors_of(struct portal *p, const struct schema *schema)
         }
     }
     const char *copy = text.failed ? NULL : arena_copy(p->arena, text.data, text.bytes);
-    struct value value = copy != NULL ? value_text(copy, text.bytes) : value_null();
+    *out = copy != NULL ? value_text(copy, text.bytes) : value_null();
     buf_fini(&text);
-    return value;
+    return copy != NULL ? ERR_OK : portal_no_memory(p, err);
 }
 
 static enum errcode fill_collection(struct portal *p, struct collection *c, struct err *err)
 {
     struct err why;
+    struct value vectors;
     struct shard_figures figures = {.state = "dropped"};
+    if (vectors_of(p, &c->schema, &vectors, err) != ERR_OK) {
+        return err->code;
+    }
     bool is_open = collection_enter(c, &why) == ERR_OK;
     if (is_open) {
         shard_figures(c->shard, &figures);
@@ -105,7 +110,7 @@ static enum errcode fill_collection(struct portal *p, struct collection *c, stru
     }
     struct value values[] = {
         value_cstr(c->schema.name),     is_open ? value_of_count(figures.rows) : value_null(),
-        value_int(c->schema.n_columns), vectors_of(p, &c->schema),
+        value_int(c->schema.n_columns), vectors,
         value_cstr(figures.state),      is_open ? value_null() : value_cstr(why.message),
     };
     return portal_emit(p, values, err);

@@ -173,8 +173,10 @@ static enum errcode read_file(const char *file, struct buf *b, struct err *err)
         }
         buf_bytes(b, piece, (size_t)n);
         if (b->failed) {
-            code = err_set(err, ERR_BAD_CONFIG, "the configuration %s is longer than %d bytes",
-                           file, CONFIG_BYTES_MAX);
+            code = !b->is_full ? err_no_memory(err)
+                               : err_set(err, ERR_BAD_CONFIG,
+                                         "the configuration %s is longer than %d bytes", file,
+                                         CONFIG_BYTES_MAX);
             break;
         }
     }
@@ -236,7 +238,8 @@ enum errcode config_load(const struct server_options *options, struct config *ou
 static void print_value(struct buf *b, enum policy_id id, const struct policy_value *value)
 {
     if (policy_row(id)->type != POLICY_IS_TEXT || value->is_auto) {
-        policy_format(b, id, value);
+        char text[POLICY_TEXT_BYTES];
+        buf_printf(b, "%s", policy_format(text, id, value));
         return;
     }
     buf_u8(b, '\'');

@@ -311,21 +311,15 @@ static void log_change(enum policy_id id, const struct config *old, const struct
     struct policy_view old_view = view_of(old), new_view = view_of(new);
     struct policy_value old_value = policy_get(&old_view, id, NULL);
     struct policy_value new_value = policy_get(&new_view, id, NULL);
-    struct buf a, b;
-    buf_init(&a, MEM_GENERAL, 1024);
-    buf_init(&b, MEM_GENERAL, 1024);
-    policy_format(&a, id, &old_value);
-    policy_format(&b, id, &new_value);
-    bool is_same = a.bytes == b.bytes && memcmp(a.data, b.data, a.bytes) == 0;
-    if (!is_same && !a.failed && !b.failed) {
+    char old_buffer[POLICY_TEXT_BYTES], new_buffer[POLICY_TEXT_BYTES];
+    const char *old_text = policy_format(old_buffer, id, &old_value);
+    const char *new_text = policy_format(new_buffer, id, &new_value);
+    if (strcmp(old_text, new_text) != 0) {
         bool is_now = policy_row(id)->apply == APPLY_NOW;
-        log_line(is_now ? LOG_INFO : LOG_WARNING, "%s policy=%s old=%.*s new=%.*s",
+        log_line(is_now ? LOG_INFO : LOG_WARNING, "%s policy=%s old=%s new=%s",
                  is_now ? "configuration changed" : "configuration change needs a restart",
-                 policy_row(id)->name, (int)a.bytes, (const char *)a.data, (int)b.bytes,
-                 (const char *)b.data);
+                 policy_row(id)->name, old_text, new_text);
     }
-    buf_fini(&a);
-    buf_fini(&b);
 }
 
 static void reload(struct server *server)

@@ -28,12 +28,16 @@ static void take_back(struct session *s, size_t begun_at)
 {
     struct buf *b = conn_output(s->conn);
     if (b->failed) {
-        b->bytes = begun_at;
-        b->failed = false;
         s->is_sink_failed = true;
-        err_set(&s->sink_err, ERR_OUT_OF_MEMORY, "a row of the result is too long to be sent");
-        err_hint(&s->sink_err, "Ask for fewer or shorter columns, or raise output_max.");
-        err_policy(&s->sink_err, "output_max");
+        if (b->is_full) {
+            err_set(&s->sink_err, ERR_OUT_OF_MEMORY, "a row of the result is too long to be sent");
+            err_hint(&s->sink_err, "Ask for fewer or shorter columns, or raise output_max.");
+            err_policy(&s->sink_err, "output_max");
+        } else {
+            (void)err_no_memory(&s->sink_err);
+        }
+        b->bytes = begun_at;
+        buf_forgive(b);
     }
 }
 

@@ -20,8 +20,6 @@
 enum {
     COMMAND_VERSION = 1,
     COMMAND_ROWS_AT = 1,
-    LENGTH_BYTES_MAX = 5,
-    ROW_HEAD_BYTES_MAX = 2 * COLUMNS_MAX / 8 + KEY_BYTES_ENCODED_MAX + 16,
 };
 
 struct operation {
@@ -146,20 +144,6 @@ static enum errcode check_value(const struct schema *schema, uint32_t i, const s
 
 /* ---- building ---- */
 
-/* How many bytes a value can take in a command. */
-static size_t value_bytes_max(const struct value *v)
-{
-    switch (v->type) {
-    case TYPE_VECTOR:
-        return (size_t)v->vector.dim * sizeof(float);
-    case TYPE_TEXT:
-    case TYPE_JSON:
-        return LENGTH_BYTES_MAX + (size_t)v->text.bytes;
-    default:
-        return UUID_BYTES;
-    }
-}
-
 static void put_columns(struct buf *data, const struct schema *schema, const uint64_t columns[4])
 {
     for (uint32_t byte = 0; byte < (schema->n_columns + 7) / 8; byte++) {
@@ -213,10 +197,6 @@ enum errcode shard_command_add(struct shard_command *command, enum shard_op op,
     }
     struct buf *data = &command->data;
     size_t bytes_before = data->bytes;
-    size_t bytes_needed = 0;
-    for (uint32_t i = 0; i < n_checked; i++) {
-        bytes_needed += value_bytes_max(&values[i]);
-    }
     buf_u8(data, operation->number);
     if (operation->has_columns) {
         put_columns(data, command->schema, columns);
@@ -226,9 +206,10 @@ enum errcode shard_command_add(struct shard_command *command, enum shard_op op,
     }
     put_row(data, command->schema, operation, values);
     if (data->failed) {
+        bool is_full = data->is_full;
         data->bytes = bytes_before;
-        data->failed = false;
-        if (bytes_before + bytes_needed + ROW_HEAD_BYTES_MAX <= REPL_ENTRY_BYTES_MAX) {
+        buf_forgive(data);
+        if (!is_full) {
             return err_no_memory(err);
         }
         (void)err_set(err, ERR_STATEMENT_TOO_LONG, "one write of more than %d bytes",

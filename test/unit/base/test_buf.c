@@ -91,12 +91,34 @@ static void a_buffer_stops_at_its_limit(void **state)
     buf_u64(&b, 1);
     assert_false(b.failed);
     buf_u32(&b, 1);
-    assert_true(b.failed);
+    assert_true(b.failed && b.is_full);
     buf_u8(&b, 1);
     assert_int_equal(b.bytes, 8);
+    buf_forgive(&b);
+    assert_int_equal(b.bytes, 8);
+    buf_u8(&b, 1);
+    assert_false(b.failed || b.is_full);
     buf_reset(&b);
+    assert_int_equal(b.bytes, 0);
     buf_u8(&b, 1);
     assert_false(b.failed);
+    buf_fini(&b);
+}
+
+static void a_buffer_without_memory_is_not_called_full(void **state)
+{
+    (void)state;
+    if (!fault_is_built()) {
+        skip();
+    }
+    struct buf b;
+    buf_init(&b, MEM_GENERAL, 10);
+    fault_arm(FAULT_MALLOC, 1, 1);
+    buf_u64(&b, 1);
+    fault_disarm_all();
+    assert_true(b.failed && !b.is_full);
+    buf_u8(&b, 1); /* Still failed: what follows a gap is not written. */
+    assert_int_equal(b.bytes, 0);
     buf_fini(&b);
 }
 
@@ -135,6 +157,7 @@ int main(void)
         cmocka_unit_test(every_truncation_fails_the_reader),
         cmocka_unit_test(a_varint_that_is_too_long_fails),
         cmocka_unit_test(a_buffer_stops_at_its_limit),
+        cmocka_unit_test(a_buffer_without_memory_is_not_called_full),
         cmocka_unit_test(discard_keeps_what_follows),
         cmocka_unit_test(crc32c_gives_the_values_of_rfc_3720),
     };

@@ -17,20 +17,17 @@ static void every_default_is_a_valid_value_that_prints_and_parses_back(void **st
         enum policy_level origin;
         struct policy_value value = policy_get(&nothing, (enum policy_id)id, &origin);
         assert_int_equal(origin, LEVEL_BUILT_IN);
-        struct buf b;
-        buf_init(&b, MEM_GENERAL, 256);
-        policy_format(&b, (enum policy_id)id, &value);
-        buf_u8(&b, 0);
+        char buffer[POLICY_TEXT_BYTES];
+        const char *text = policy_format(buffer, (enum policy_id)id, &value);
         struct policy_set set = {0};
         struct err err;
         enum policy_level level = LEVEL_FILE;
         while ((row->scopes & (1u << level)) == 0) {
             level++;
         }
-        if (assign(&set, row->name, level, (const char *)b.data, &err) != ERR_OK) {
-            fail_msg("%s = %s: %s", row->name, (const char *)b.data, err.message);
+        if (assign(&set, row->name, level, text, &err) != ERR_OK) {
+            fail_msg("%s = %s: %s", row->name, text, err.message);
         }
-        buf_fini(&b);
     }
 }
 
