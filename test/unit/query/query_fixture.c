@@ -256,27 +256,36 @@ void client_fini(struct client *c)
     mutex_fini(&c->lock);
 }
 
-static void open_database(struct fixture *f)
+enum errcode fixture_open_database(struct fixture *f, struct err *err)
 {
     char log[128];
-    struct err err;
     snprintf(log, sizeof(log), "%s/log", f->directory);
     struct repl_config repl = {
         .directory = log, .node = 1, .map_bytes = 1 << 30, .in_memory_max = f->log_bytes_max};
-    if (repl_open(&repl, &f->repl, &err) != ERR_OK) {
-        fail_msg("repl_open: %s", err.message);
+    if (repl_open(&repl, &f->repl, err) != ERR_OK) {
+        return err->code;
     }
     struct database_config config = {.directory = f->directory,
                                      .repl = f->repl,
                                      .file_policies = &f->policies,
                                      .work_threads = 2};
-    if (database_open(&config, &f->db, &err) != ERR_OK) {
-        fail_msg("database_open: %s", err.message);
+    enum errcode code = database_open(&config, &f->db, err);
+    if (code != ERR_OK) {
+        repl_close(f->repl);
+    }
+    return code;
+}
+
+void fixture_open(struct fixture *f)
+{
+    struct err err;
+    if (fixture_open_database(f, &err) != ERR_OK) {
+        fail_msg("the database was not opened: %s", err.message);
     }
     client_init(&f->client, f->db, 1);
 }
 
-static void close_database(struct fixture *f)
+void fixture_close(struct fixture *f)
 {
     client_fini(&f->client);
     database_close(f->db);
@@ -285,8 +294,8 @@ static void close_database(struct fixture *f)
 
 void fixture_reopen(struct fixture *f)
 {
-    close_database(f);
-    open_database(f);
+    fixture_close(f);
+    fixture_open(f);
 }
 
 static int set_up(void **state, size_t log_bytes_max)
@@ -301,7 +310,7 @@ static int set_up(void **state, size_t log_bytes_max)
     f->log_bytes_max = log_bytes_max;
     snprintf(f->directory, sizeof(f->directory), "/tmp/vectrond-test-XXXXXX");
     assert_non_null(mkdtemp(f->directory));
-    open_database(f);
+    fixture_open(f);
     *state = f;
     return 0;
 }
@@ -320,7 +329,7 @@ int fixture_teardown(void **state)
 {
     struct fixture *f = *state;
     char command[128];
-    close_database(f);
+    fixture_close(f);
     snprintf(command, sizeof(command), "rm -rf '%s'", f->directory);
     assert_int_equal(system(command), 0);
     free(f);

@@ -42,6 +42,10 @@ int fixture_setup_narrow(void **state); /* The log takes no more than NARROW_LOG
 int fixture_teardown(void **state);
 /* Closes the database and opens it again. */
 void fixture_reopen(struct fixture *f);
+void fixture_close(struct fixture *f); /* And its client. */
+void fixture_open(struct fixture *f);
+/* Without a client, and may fail. */
+enum errcode fixture_open_database(struct fixture *f, struct err *err);
 
 void client_init(struct client *c, struct database *db, uint64_t id);
 void client_fini(struct client *c);

@@ -2,6 +2,7 @@
 SERVER_TESTS = \
     test/unit/server/test_config \
     test/unit/server/test_directory \
+    test/unit/server/test_faults \
     test/unit/server/test_session \
     test/unit/server/test_statement
 check_PROGRAMS += $(SERVER_TESTS)
@@ -21,6 +22,10 @@ SCRIPT_SOURCES = \
     test/unit/server/script.c test/unit/server/script.h
 SCRIPT_CFLAGS = $(TEST_CFLAGS) -I$(srcdir)/test/unit/server
 SCRIPT_LIBS = src/server/libserver.a $(NET_LIBS) $(CMOCKA_LIBS)
+
+test_unit_server_test_faults_SOURCES = test/unit/server/test_faults.c $(SCRIPT_SOURCES)
+test_unit_server_test_faults_CFLAGS = $(SCRIPT_CFLAGS)
+test_unit_server_test_faults_LDADD = $(SCRIPT_LIBS)
 
 test_unit_server_test_session_SOURCES = test/unit/server/test_session.c $(SCRIPT_SOURCES)
 test_unit_server_test_session_CFLAGS = $(SCRIPT_CFLAGS)

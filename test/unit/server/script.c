@@ -1,6 +1,7 @@
 /* The scripted client of the session's tests. */
 #include "script.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +58,7 @@ void site_close(struct site *site)
     assert_int_equal(atomic_load(&site->host.n_connections), 0);
 }
 
-void connect_peer(struct site *site, struct peer *p)
+int make_peer(struct peer *p)
 {
     int fds[2];
     memset(p, 0, sizeof *p);
@@ -69,7 +70,12 @@ void connect_peer(struct site *site, struct peer *p)
     p->in = malloc(INPUT_BYTES);
     assert_non_null(p->in);
     buf_init(&p->out, MEM_GENERAL, 64 << 20);
-    session_accept(&site->net, fds[1]);
+    return fds[1];
+}
+
+void connect_peer(struct site *site, struct peer *p)
+{
+    session_accept(&site->net, make_peer(p));
 }
 
 void leave(struct peer *p)
@@ -104,7 +110,7 @@ char next_frame(struct peer *p)
         p->in_bytes -= p->in_at;
         p->in_at = 0;
         ssize_t n = recv(p->fd, p->in + p->in_bytes, INPUT_BYTES - p->in_bytes, 0);
-        if (n == 0) {
+        if (n == 0 || (n < 0 && errno == ECONNRESET)) {
             return '.';
         }
         if (n < 0) {

@@ -28,6 +28,8 @@ void site_open(struct site *site);
 /* Nothing may be left behind, whatever the test did. */
 void site_close(struct site *site);
 void connect_peer(struct site *site, struct peer *p);
+/* A peer that is not connected yet; the server's end of its socket. */
+int make_peer(struct peer *p);
 void leave(struct peer *p);
 void send_all(struct peer *p);
 /* The next frame's letter; '.' at the end of the connection. */
