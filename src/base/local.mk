@@ -6,6 +6,7 @@ BASE_SOURCES = \
     src/base/check.c src/base/check.h \
     src/base/clock.c src/base/clock.h \
     src/base/crc32c.c \
+    src/base/dir.c src/base/dir.h \
     src/base/err.c src/base/err.h src/base/errors.def \
     src/base/fault.c src/base/fault.h src/base/faults.def \
     src/base/json.c \

@@ -71,20 +71,6 @@ static enum errcode write_all(int fd, const struct buf *b, const char *path, str
     return ERR_OK;
 }
 
-static enum errcode sync_path(const char *path, int flags, struct err *err)
-{
-    int fd = open(path, flags | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0) {
-        err_set_errno(err, ERR_IO, errno, "could not sync \"%s\"", path);
-        if (fd >= 0) {
-            close(fd);
-        }
-        return err->code;
-    }
-    close(fd);
-    return ERR_OK;
-}
-
 enum errcode snapshot_write(const char *directory, const struct version *version, uint64_t applied,
                             struct err *err)
 {
@@ -116,7 +102,7 @@ enum errcode snapshot_write(const char *directory, const struct version *version
         code = err_set_errno(err, ERR_IO, errno, "could not rename \"%s\"", path_new);
     }
     if (code == ERR_OK) {
-        code = sync_path(directory, O_RDONLY | O_DIRECTORY, err);
+        code = dir_sync(directory, err);
     }
     buf_fini(&b);
     return code;

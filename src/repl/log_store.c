@@ -15,7 +15,7 @@
  * is refused, never skipped.
  *
  * Only the log thread comes here, and never with a reading and a writing transaction at once, and
- * log_dir.c keeps other processes out.  So LMDB's own lock file is not used: nothing of a dead
+ * dir_lock keeps other processes out.  So LMDB's own lock file is not used: nothing of a dead
  * process can be in the way.  A full disk makes LMDB's writes end early, which it reports as EIO;
  * fail_lmdb tells the two apart by the free space. */
 #include <errno.h>
@@ -232,7 +232,7 @@ static enum errcode create_env(struct log_store *s, struct err *err)
     if (rename(path, s->path) != 0) {
         return err_set_errno(err, ERR_IO, errno, "could not rename \"%s\"", path);
     }
-    return log_dir_sync(s->directory, err);
+    return dir_sync(s->directory, err);
 }
 
 static enum errcode check_format(const struct log_store *s, const MDB_val *value, struct err *err)
@@ -322,7 +322,7 @@ enum errcode log_store_open(const struct repl_config *config, struct log_store *
         err_set_errno(err, ERR_IO, errno, "could not make \"%s\"", s->directory);
         goto fail;
     }
-    if (log_dir_lock(s->directory, &s->lock_fd, err) != ERR_OK) {
+    if (dir_lock(s->directory, "lock", "the log", &s->lock_fd, err) != ERR_OK) {
         goto fail;
     }
     if (access(s->path, F_OK) != 0 &&
@@ -343,9 +343,7 @@ void log_store_close(struct log_store *s)
 {
     CHECK(s->txn == NULL);
     close_env(s);
-    if (s->lock_fd >= 0) {
-        close(s->lock_fd); /* Releases the lock. */
-    }
+    dir_unlock(s->lock_fd);
     mem_free(MEM_LOG, s);
 }
 

@@ -18,11 +18,8 @@
 
 /* ---- the log's directory: log_dir.c ---- */
 
-/* LOCKED where a living process has it.  The lock lasts until *fd (the caller's) is closed. */
-enum errcode log_dir_lock(const char *directory, int *fd, struct err *err) WARN_UNUSED;
 /* FORMAT_UNSUPPORTED where a directory without a log holds what is not a log's. */
 enum errcode log_dir_check_new(const char *directory, struct err *err) WARN_UNUSED;
-enum errcode log_dir_sync(const char *directory, struct err *err) WARN_UNUSED;
 
 /* ---- the log on disk: log_store.c, log thread only ---- */
 

@@ -1,9 +1,8 @@
 /* The data directory: who may use it, and what format it has.
  *
- *   DIR/vectrond.pid  locked (flock) while a server lives, and holds its process id for people. The
- *                     kernel drops the lock with the process, so a dead one's never refuses a
- * start. DIR/VERSION       "vectrond data 1\n".  Written last into a new directory, so that a start
- * that was cut short leaves a directory that the next start still takes for new.
+ *   DIR/vectrond.pid  locked while a server lives, and holds its process id for people.
+ *   DIR/VERSION       "vectrond data 1\n".  Written last into a new directory, so that a start that
+ *                     was cut short leaves a directory that the next start still takes for new.
  *
  * A directory that holds other files and no VERSION is somebody else's, and is left alone. */
 #define _GNU_SOURCE
@@ -13,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,42 +21,6 @@ static const char lock_name[] = "vectrond.pid";
 static const char version_name[] = "VERSION";
 static const char version_new_name[] = "VERSION.new";
 static const char version_format[] = "vectrond data %d\n";
-
-/* ---- the lock ---- */
-
-static enum errcode refuse_locked(struct directory *d, const char *path, struct err *err)
-{
-    char text[32] = "";
-    ssize_t n = pread(d->lock_fd, text, sizeof text - 1, 0);
-    long pid = n > 0 ? strtol(text, NULL, 10) : 0;
-    if (pid > 0) {
-        err_set(err, ERR_LOCKED, "data directory %s is in use by process %ld", path, pid);
-    } else {
-        err_set(err, ERR_LOCKED, "data directory %s is in use by another process", path);
-    }
-    err_hint(err, "Stop that server, or give this one a directory of its own with --data.");
-    return ERR_LOCKED;
-}
-
-static enum errcode take_lock(struct directory *d, const char *path, struct err *err)
-{
-    d->lock_fd = openat(d->fd, lock_name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (d->lock_fd == -1) {
-        return err_set_errno(err, ERR_IO, errno, "cannot open %s/%s", path, lock_name);
-    }
-    if (flock(d->lock_fd, LOCK_EX | LOCK_NB) == -1) {
-        if (errno == EWOULDBLOCK) {
-            return refuse_locked(d, path, err);
-        }
-        return err_set_errno(err, ERR_IO, errno, "cannot lock %s/%s", path, lock_name);
-    }
-    char text[32];
-    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    if (ftruncate(d->lock_fd, 0) == -1 || pwrite(d->lock_fd, text, (size_t)n, 0) != n) {
-        return err_set_errno(err, ERR_IO, errno, "cannot write %s/%s", path, lock_name);
-    }
-    return ERR_OK;
-}
 
 /* ---- the format ---- */
 
@@ -157,7 +119,7 @@ enum errcode directory_open(struct directory *d, const char *path, struct err *e
     if (d->fd == -1) {
         return err_set_errno(err, ERR_IO, errno, "cannot open the data directory %s", path);
     }
-    enum errcode code = take_lock(d, path, err);
+    enum errcode code = dir_lock(path, lock_name, "the data directory", &d->lock_fd, err);
     if (code == ERR_OK) {
         code = check_version(d, path, err);
     }
@@ -169,9 +131,7 @@ enum errcode directory_open(struct directory *d, const char *path, struct err *e
 
 void directory_close(struct directory *d)
 {
-    if (d->lock_fd != -1) {
-        close(d->lock_fd);
-    }
+    dir_unlock(d->lock_fd);
     if (d->fd != -1) {
         close(d->fd);
     }

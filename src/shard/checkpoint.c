@@ -209,15 +209,7 @@ static enum errcode publish_file(const struct shard *shard, const char *from, co
     if (failed != 0) {
         return err_set_errno(err, ERR_IO, failed, "renaming \"%s\"", from);
     }
-    int directory = open(shard->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0 || fsync(directory) != 0) {
-        failed = errno;
-    }
-    if (directory >= 0) {
-        (void)close(directory);
-    }
-    return failed == 0 ? ERR_OK
-                       : err_set_errno(err, ERR_IO, failed, "syncing \"%s\"", shard->directory);
+    return dir_sync(shard->directory, err);
 }
 
 enum errcode checkpoint_write(struct shard *shard, struct vector_index *v, struct err *err)

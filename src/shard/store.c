@@ -186,24 +186,6 @@ static MDB_val meta_key(void)
 
 /* ---- opening ---- */
 
-static enum errcode lock_directory(struct store *store, struct err *err)
-{
-    char path[SHARD_PATH_BYTES];
-    (void)snprintf(path, sizeof(path), "%s/lock", store->directory);
-    store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (store->lock_fd < 0) {
-        return err_set_errno(err, ERR_IO, errno, "cannot open \"%s\"", path);
-    }
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (fcntl(store->lock_fd, F_SETLK, &whole) != 0) {
-        if (errno == EACCES || errno == EAGAIN) {
-            return err_set(err, ERR_LOCKED, "\"%s\" is in use by another server", store->directory);
-        }
-        return err_set_errno(err, ERR_IO, errno, "cannot lock \"%s\"", path);
-    }
-    return ERR_OK;
-}
-
 static enum errcode open_env(struct store *store, size_t map_bytes, struct err *err)
 {
     int rc = mdb_env_create(&store->env);
@@ -282,7 +264,7 @@ enum errcode store_open(const struct store_config *config, struct store **out, s
         code = err_set_errno(err, ERR_IO, errno, "cannot make \"%s\"", store->directory);
     }
     if (code == ERR_OK) {
-        code = lock_directory(store, err);
+        code = dir_lock(store->directory, "lock", "the shard", &store->lock_fd, err);
     }
     if (code == ERR_OK) {
         code = open_env(store, config->map_bytes, err);
@@ -306,9 +288,7 @@ void store_close(struct store *store)
     if (store->env != NULL) {
         mdb_env_close(store->env);
     }
-    if (store->lock_fd >= 0) {
-        (void)close(store->lock_fd);
-    }
+    dir_unlock(store->lock_fd);
     mem_free(MEM_GENERAL, store->directory);
     mem_free(MEM_GENERAL, store);
 }

@@ -1,6 +1,7 @@
 BASE_TESTS = \
     test/unit/base/test_arena \
     test/unit/base/test_buf \
+    test/unit/base/test_dir \
     test/unit/base/test_err \
     test/unit/base/test_mem \
     test/unit/base/test_metric \
@@ -16,6 +17,9 @@ test_unit_base_test_arena_LDADD = $(BASE_LIBS) $(CMOCKA_LIBS)
 test_unit_base_test_buf_SOURCES = test/unit/base/test_buf.c
 test_unit_base_test_buf_CFLAGS = $(TEST_CFLAGS)
 test_unit_base_test_buf_LDADD = $(BASE_LIBS) $(CMOCKA_LIBS)
+test_unit_base_test_dir_SOURCES = test/unit/base/test_dir.c
+test_unit_base_test_dir_CFLAGS = $(TEST_CFLAGS)
+test_unit_base_test_dir_LDADD = $(BASE_LIBS) $(CMOCKA_LIBS)
 test_unit_base_test_err_SOURCES = test/unit/base/test_err.c
 test_unit_base_test_err_CFLAGS = $(TEST_CFLAGS)
 test_unit_base_test_err_LDADD = $(BASE_LIBS) $(CMOCKA_LIBS)

@@ -1,0 +1,87 @@
+/* Directories: their lock, and the sync of their names. */
+#include "base/dir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+enum {
+    PATH_BYTES = 4096,
+    PID_BYTES = 32
+};
+
+static enum errcode refuse(int fd, const char *directory, const char *what, struct err *err)
+{
+    char text[PID_BYTES] = "";
+    ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+    long pid = n > 0 ? strtol(text, NULL, 10) : 0;
+    if (pid > 0) {
+        err_set(err, ERR_LOCKED, "%s \"%s\" is in use by process %ld", what, directory, pid);
+    } else {
+        err_set(err, ERR_LOCKED, "%s \"%s\" is in use by another process", what, directory);
+    }
+    err_hint(err, "Stop that server, or give this one a data directory of its own.");
+    return ERR_LOCKED;
+}
+
+static void write_pid(int fd, const char *path)
+{
+    char text[PID_BYTES];
+    int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) {
+        /* The lock holds all the same; only what it tells is poorer. */
+        log_line(LOG_WARNING, "could not write the lock's file path=%s", path);
+    }
+}
+
+enum errcode dir_lock(const char *directory, const char *name, const char *what, int *fd,
+                      struct err *err)
+{
+    char path[PATH_BYTES];
+    *fd = -1;
+    int n = snprintf(path, sizeof(path), "%s/%s", directory, name);
+    if (n < 0 || (size_t)n >= sizeof(path)) {
+        return err_set_errno(err, ERR_IO, ENAMETOOLONG, "could not lock \"%.200s\"", directory);
+    }
+    int opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (opened < 0) {
+        return err_set_errno(err, ERR_IO, errno, "could not open \"%s\"", path);
+    }
+    if (flock(opened, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) {
+            (void)refuse(opened, directory, what, err);
+        } else {
+            err_set_errno(err, ERR_IO, errno, "could not lock \"%s\"", path);
+        }
+        close(opened);
+        return err->code;
+    }
+    write_pid(opened, path);
+    *fd = opened;
+    return ERR_OK;
+}
+
+void dir_unlock(int fd)
+{
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
+enum errcode dir_sync(const char *directory, struct err *err)
+{
+    enum errcode code = ERR_OK;
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0) {
+        code = err_set_errno(err, ERR_IO, errno, "could not sync \"%s\"", directory);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return code;
+}

@@ -1,0 +1,19 @@
+/* Directories: one process at a time has one, and what was renamed into one stays there. */
+#ifndef VECTRON_BASE_DIR_H
+#define VECTRON_BASE_DIR_H
+
+#include "base/err.h"
+
+/* Locks @directory through its file @name, which is made where it is missing and then holds the
+ * process id, for people.  The kernel drops the lock with the process, so the file of a dead one
+ * never refuses anybody.  @what names the directory in messages: "the log".
+ * The lock lasts until dir_unlock.  Errors, with *fd = -1: LOCKED (a living process has it, this
+ * one too), IO. */
+enum errcode dir_lock(const char *directory, const char *name, const char *what, int *fd,
+                      struct err *err) WARN_UNUSED;
+void dir_unlock(int fd); /* -1 is allowed. */
+
+/* Makes durable which names are in it: after a rename, or where a file was made.  Errors: IO. */
+enum errcode dir_sync(const char *directory, struct err *err) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,124 @@
+/* The lock of a directory: one process at a time, and none that is dead. */
+#include "test/unit/unit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char path[64];
+
+static int make_path(void **state)
+{
+    (void)state;
+    snprintf(path, sizeof(path), "/tmp/vectrond-test-XXXXXX");
+    return mkdtemp(path) == NULL;
+}
+
+static int remove_path(void **state)
+{
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof(command), "rm -rf '%s'", path);
+    return system(command);
+}
+
+static void assert_locked_by(long pid)
+{
+    int fd;
+    struct err err = {0};
+    char wanted[128];
+    snprintf(wanted, sizeof(wanted), "the thing \"%s\" is in use by process %ld", path, pid);
+    assert_int_equal(dir_lock(path, "lock", "the thing", &fd, &err), ERR_LOCKED);
+    assert_int_equal(fd, -1);
+    assert_string_equal(err.message, wanted);
+    assert_true(err.hint[0] != '\0');
+}
+
+static void a_locked_directory_is_refused_until_it_is_unlocked(void **state)
+{
+    (void)state;
+    struct err err;
+    for (int i = 0; i < 2; i++) {
+        int fd;
+        assert_int_equal(dir_lock(path, "lock", "the thing", &fd, &err), ERR_OK);
+        assert_locked_by((long)getpid());
+        dir_unlock(fd);
+    }
+    dir_unlock(-1);
+}
+
+/* A child that has the lock. */
+static pid_t start_holder(void)
+{
+    int ready[2];
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        int fd;
+        struct err err;
+        bool is_locked = dir_lock(path, "lock", "the thing", &fd, &err) == ERR_OK;
+        (void)!write(ready[1], "", is_locked ? 1 : 0);
+        close(ready[1]);
+        pause();
+        _exit(0);
+    }
+    char byte;
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return child;
+}
+
+static void a_dead_process_holds_no_lock(void **state)
+{
+    (void)state;
+    int fd;
+    struct err err;
+    pid_t child = start_holder();
+    assert_locked_by((long)child);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(dir_lock(path, "lock", "the thing", &fd, &err), ERR_OK);
+    assert_locked_by((long)getpid()); /* And its id is gone from the file. */
+    dir_unlock(fd);
+}
+
+static void what_cannot_be_locked_or_synced_is_named(void **state)
+{
+    (void)state;
+    int fd;
+    struct err err;
+    char none[80], name[5000];
+    snprintf(none, sizeof(none), "%s/none", path);
+    memset(name, 'x', sizeof(name));
+    name[sizeof(name) - 1] = '\0';
+    assert_int_equal(dir_lock(none, "lock", "the thing", &fd, &err), ERR_IO);
+    assert_int_equal(fd, -1);
+    assert_non_null(strstr(err.message, none));
+    assert_int_equal(dir_lock(path, name, "the thing", &fd, &err), ERR_IO);
+    assert_int_equal(fd, -1);
+    assert_int_equal(dir_sync(none, &err), ERR_IO);
+    assert_non_null(strstr(err.message, none));
+    int file = creat(none, 0600);
+    assert_true(file >= 0);
+    close(file);
+    assert_int_equal(dir_sync(none, &err), ERR_IO); /* A file is no directory. */
+    assert_int_equal(dir_sync(path, &err), ERR_OK);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_path, remove_path)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_locked_directory_is_refused_until_it_is_unlocked),
+        TEST(a_dead_process_holds_no_lock),
+        TEST(what_cannot_be_locked_or_synced_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
