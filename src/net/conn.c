@@ -99,8 +99,9 @@ struct conn {
     size_t output_bytes_max;
     uint64_t flushed_us; /* When the turn last wrote, or began. */
 
-    /* Since when the peer owes the rest of a frame, or room for output; 0: it does not. */
-    uint64_t input_wait_us, output_wait_us;
+    /* Since when the peer is silent though it owes the rest of a frame, since when it owes it at
+     * all, and since when it owes room for output; 0: it does not. */
+    uint64_t input_wait_us, frame_wait_us, output_wait_us;
     uint64_t timeout_us;
 
     enum errcode why;
@@ -290,6 +291,7 @@ static void dispatch(struct conn *c)
         c->pending += c->need_bytes;
         c->pending_bytes -= c->need_bytes;
         c->need_bytes = 0;
+        c->frame_wait_us = 0; /* The next one has all of its time. */
         c->events->frame(c->arg, frame.type, frame.payload, frame.payload_bytes);
     }
 }
@@ -401,9 +403,14 @@ static void watch_input(struct conn *c)
     /* Half a frame has come, and it is the peer's turn to send the rest. */
     bool owes_rest = c->state == OPEN && !c->is_paused && c->need_bytes > c->pending_bytes;
     if (!owes_rest) {
-        c->input_wait_us = 0;
-    } else if (c->input_wait_us == 0) {
+        c->input_wait_us = c->frame_wait_us = 0;
+        return;
+    }
+    if (c->input_wait_us == 0) {
         wait_begin(c, &c->input_wait_us);
+    }
+    if (c->frame_wait_us == 0) {
+        c->frame_wait_us = c->input_wait_us;
     }
 }
 
@@ -490,6 +497,18 @@ static uint64_t wait_left_us(const struct conn *c, uint64_t since_us)
     return now_us >= since_us + c->timeout_us ? 0 : since_us + c->timeout_us - now_us;
 }
 
+/* What has come of the frame buys time for the rest of it. */
+static uint64_t frame_left_us(const struct conn *c)
+{
+    uint64_t bought_us = (uint64_t)c->pending_bytes * 1000000 / FRAME_BYTES_A_SECOND_MIN;
+    return wait_left_us(c, c->frame_wait_us == 0 ? 0 : c->frame_wait_us + bought_us);
+}
+
+static uint64_t min_us(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void on_stall(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -498,13 +517,14 @@ static void on_stall(evutil_socket_t fd, short what, void *arg)
     turn_begin(c);
     uint64_t input_left_us = wait_left_us(c, c->input_wait_us);
     uint64_t output_left_us = wait_left_us(c, c->output_wait_us);
-    uint64_t left_us = input_left_us < output_left_us ? input_left_us : output_left_us;
+    uint64_t slow_left_us = frame_left_us(c);
+    uint64_t left_us = min_us(min_us(input_left_us, slow_left_us), output_left_us);
     if (c->state == LINGERING) {
         end(c, ERR_OK, 0, "lingered long enough");
     } else if (output_left_us == 0) {
         end(c, ERR_IDLE, 0, "does not read its answers");
-    } else if (input_left_us == 0) {
-        c->events->silent(c->arg);
+    } else if (input_left_us == 0 || slow_left_us == 0) {
+        c->events->stalled(c->arg, input_left_us != 0);
         CHECK(c->state != OPEN);
     } else if (left_us != UINT64_MAX) {
         set_delay(&c->stall, left_us);

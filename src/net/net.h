@@ -58,8 +58,9 @@ struct conn_events {
     void (*closed)(void *arg, const struct err *why);
     /* A frame longer than the bound: the owner sends an error and calls conn_finish. */
     void (*too_large)(void *arg, uint8_t type, uint64_t bytes);
-    /* Silent in mid-frame for longer than the timeout: as too_large. */
-    void (*silent)(void *arg);
+    /* Silent in mid-frame for longer than the timeout, or slower than FRAME_BYTES_A_SECOND_MIN
+     * beyond it: as too_large. */
+    void (*stalled)(void *arg, bool is_slow);
 };
 
 struct conn *conn_new(struct loop *loop, int fd, const struct conn_events *events, void *arg,
@@ -67,8 +68,13 @@ struct conn *conn_new(struct loop *loop, int fd, const struct conn_events *event
 void conn_free(struct conn *conn); /* Closes the socket at once. */
 void conn_set_frame_max(struct conn *conn, size_t payload_bytes_max);
 void conn_set_output_max(struct conn *conn, size_t bytes);
-/* For longer than this a peer may neither be silent in mid-frame (silent() is called), nor read
- * nothing of waiting output (closed with ERR_IDLE).  0: no bound. */
+/* For longer than this a peer may neither be silent in mid-frame (stalled() is called), nor read
+ * nothing of waiting output (closed with ERR_IDLE).  A frame as a whole may take this long from its
+ * first byte, and a second more for every FRAME_BYTES_A_SECOND_MIN that have come of it: so drops
+ * are cut, and large frames on a slow line are not.  0: no bound. */
+enum {
+    FRAME_BYTES_A_SECOND_MIN = 1024
+};
 void conn_set_timeout(struct conn *conn, uint64_t micros);
 /* The buffer that leaves with the next conn_flush.  Write frames into it with wire_*. */
 struct buf *conn_output(struct conn *conn);

@@ -348,12 +348,18 @@ static void on_too_large(void *arg, uint8_t type, uint64_t bytes)
     session_fatal(s, &err);
 }
 
-static void on_silent(void *arg)
+static void on_stalled(void *arg, bool is_slow)
 {
     struct session *s = arg;
     struct err err;
-    err_set(&err, ERR_IDLE, "the rest of a message did not come within %llu ms",
-            (unsigned long long)(s->net->limits.timeout_us / 1000));
+    unsigned long long ms = s->net->limits.timeout_us / 1000;
+    if (is_slow) {
+        err_set(&err, ERR_IDLE,
+                "a message did not come within %llu ms and a second for every %d bytes of it", ms,
+                FRAME_BYTES_A_SECOND_MIN);
+    } else {
+        err_set(&err, ERR_IDLE, "the rest of a message did not come within %llu ms", ms);
+    }
     err_policy(&err, "client_timeout");
     session_fatal(s, &err);
 }
@@ -375,7 +381,7 @@ static const struct conn_events conn_events = {
     .drained = on_drained,
     .closed = on_closed,
     .too_large = on_too_large,
-    .silent = on_silent,
+    .stalled = on_stalled,
 };
 
 /* ---- the beginning ---- */

@@ -1,6 +1,7 @@
 /* Abuse by what is sent: lengths, versions, garbage, errors in a pipeline, cancel, random bytes. */
 #include "abuse.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 /* One ERROR with this SQLSTATE, then the end. */
@@ -99,6 +100,25 @@ static bool half_a_frame_and_silence_is_cut_in_time(void)
     uint64_t started_us = clock_micros();
     EXPECT(is_cut_with(&c, "57P05"), "see above");
     uint64_t ms = (clock_micros() - started_us) / 1000;
+    EXPECT(ms >= CLIENT_TIMEOUT_MS - 100 && ms < CLIENT_TIMEOUT_MS + 3000, "%llu ms",
+           (unsigned long long)ms);
+    return true;
+}
+
+static bool a_message_in_drops_is_cut_in_time(void)
+{
+    struct client c;
+    EXPECT(client_start(&c), "no session");
+    buf_u8(&c.out, WIRE_QUERY);
+    buf_u32(&c.out, 100000);
+    struct pollfd answer = {.fd = c.fd, .events = POLLIN};
+    uint64_t started_us = clock_micros(), ms = 0;
+    while (poll(&answer, 1, 50) == 0 && ms < ANSWER_MS_MAX) {
+        buf_u8(&c.out, ' ');
+        EXPECT(client_send(&c), "not sent");
+        ms = (clock_micros() - started_us) / 1000;
+    }
+    EXPECT(is_cut_with(&c, "57P05"), "see above");
     EXPECT(ms >= CLIENT_TIMEOUT_MS - 100 && ms < CLIENT_TIMEOUT_MS + 3000, "%llu ms",
            (unsigned long long)ms);
     return true;
@@ -259,6 +279,7 @@ const struct test message_tests[] = {
     {"a_start_of_an_unknown_version_is_refused", a_start_of_an_unknown_version_is_refused},
     {"an_unknown_message_is_refused", an_unknown_message_is_refused},
     {"half_a_frame_and_silence_is_cut_in_time", half_a_frame_and_silence_is_cut_in_time},
+    {"a_message_in_drops_is_cut_in_time", a_message_in_drops_is_cut_in_time},
     {"silence_before_the_start_is_cut_in_time", silence_before_the_start_is_cut_in_time},
     {"errors_in_a_pipeline_skip_to_the_sync_and_no_further",
      errors_in_a_pipeline_skip_to_the_sync_and_no_further},
