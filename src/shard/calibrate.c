@@ -14,6 +14,8 @@
  * rows change meanwhile by more than one in DRIFT: the walk would be held against a truth that is
  * none any more, and seem to find too little.
  *
+ * What was found is kept over a restart (remember.c).
+ *
  * Gentle: the keeper does one search or one rung in a turn, and then stays away from this shard for
  * REST times as long as it took, so a calibration costs at most a fifth of one core. */
 #include "shard/shard_int.h"
@@ -141,9 +143,9 @@ size_t shard_ef_for(struct shard *shard, uint32_t column, double recall, size_t 
     struct calibration *c = &v->calibration;
     size_t ef = 0;
     mutex_lock(&c->mutex);
-    *is_measured = c->n_points > 0;
+    *is_measured = c->known.n_points > 0;
     if (*is_measured) {
-        ef = ef_for(c->ef, c->recall, c->n_points, recall);
+        ef = ef_for(c->known.ef, c->known.recall, c->known.n_points, recall);
     }
     mutex_unlock(&c->mutex);
     if (!*is_measured) {
@@ -162,8 +164,8 @@ bool shard_recall(struct shard *shard, uint32_t column, struct shard_recall *out
         return false;
     }
     mutex_lock(&v->calibration.mutex);
-    bool is_measured = v->calibration.n_points > 0;
-    *out = v->calibration.last;
+    bool is_measured = v->calibration.known.n_points > 0;
+    *out = v->calibration.known.shown;
     mutex_unlock(&v->calibration.mutex);
     return is_measured;
 }
@@ -179,9 +181,12 @@ static bool is_due(struct vector_index *v)
         return false;
     }
     mutex_lock(&c->mutex);
-    bool is_first = c->n_points == 0;
-    bool is_grown = rows >= c->rows + c->rows / 2 || changes - c->changes >= c->rows / 2;
-    bool is_real_now = !c->is_real && c->n_reservoir >= REAL_QUERIES_MIN;
+    const struct measured *m = &c->known;
+    bool is_first = m->n_points == 0;
+    /* Negative where recovery has yet to stage again what it was measured on. */
+    int64_t n_changed = (int64_t)(changes - m->changes);
+    bool is_grown = rows >= m->rows + m->rows / 2 || n_changed >= (int64_t)(m->rows / 2);
+    bool is_real_now = !m->is_real && c->n_reservoir >= REAL_QUERIES_MIN;
     mutex_unlock(&c->mutex);
     return is_first || is_grown || is_real_now;
 }
@@ -370,13 +375,14 @@ static void end_run(struct shard *shard, struct vector_index *v)
     struct calibration *c = &v->calibration;
     struct calibration_run *run = c->run;
     mutex_lock(&c->mutex);
-    c->n_points = run->n_points;
-    memcpy(c->ef, run->ef, sizeof(c->ef));
-    memcpy(c->recall, run->recall, sizeof(c->recall));
-    c->rows = run->rows;
-    c->changes = run->changes;
-    c->is_real = run->is_real;
-    c->last = (struct shard_recall){
+    struct measured *m = &c->known;
+    m->n_points = run->n_points;
+    memcpy(m->ef, run->ef, sizeof(m->ef));
+    memcpy(m->recall, run->recall, sizeof(m->recall));
+    m->rows = run->rows;
+    m->changes = run->changes;
+    m->is_real = run->is_real;
+    m->shown = (struct shard_recall){
         .samples = run->n_samples,
         .recall = {run->confirmed[0], run->confirmed[1], run->confirmed[2]},
         .ef_for_90 = run->confirm_ef[0],
@@ -385,6 +391,7 @@ static void end_run(struct shard *shard, struct vector_index *v)
         .measured = run->confirmed[COUNT_OF(targets)],
         .wall_us = clock_wall_micros(),
     };
+    c->edition++;
     c->run = NULL;
     mutex_unlock(&c->mutex);
     double measured = run->confirmed[COUNT_OF(targets)];

@@ -150,13 +150,13 @@ static uint64_t graph_sequence(struct shard *shard, struct vector_index *v) REQU
 }
 
 static enum errcode write_graph(struct shard *shard, struct vector_index *v, struct block_file *f,
-                                uint64_t *sequence, struct err *err)
+                                struct checkpoint_id *id, struct err *err)
 {
     uint8_t head[HEAD_BYTES];
     uint8_t tail[TAIL_BYTES];
     mutex_lock(&v->advance);
-    *sequence = graph_sequence(shard, v);
-    head_write(shard, v, *sequence, head);
+    id->sequence = graph_sequence(shard, v);
+    head_write(shard, v, id->sequence, head);
     enum errcode code = file_write(f, head, HEAD_BYTES, err);
     if (code == ERR_OK) {
         code = index_save(v->index, write_stream, f, err);
@@ -168,8 +168,10 @@ static enum errcode write_graph(struct shard *shard, struct vector_index *v, str
     if (fault_hit(FAULT_CRASH_IN_CHECKPOINT)) {
         (void)raise(SIGKILL);
     }
-    le_put_u64(tail, f->stream_bytes);
-    le_put_u32(tail + 8, f->crc);
+    id->bytes = f->stream_bytes;
+    id->crc = f->crc;
+    le_put_u64(tail, id->bytes);
+    le_put_u32(tail + 8, id->crc);
     code = file_write(f, tail, TAIL_BYTES, err);
     if (code == ERR_OK) {
         code = flush_block(f, err);
@@ -217,7 +219,7 @@ enum errcode checkpoint_write(struct shard *shard, struct vector_index *v, struc
     char temporary[SHARD_PATH_BYTES];
     char path[SHARD_PATH_BYTES];
     struct block_file f;
-    uint64_t sequence = 0;
+    struct checkpoint_id id = {0};
     uint64_t changes = atomic_load(&v->changes);
     checkpoint_path(shard, v, true, temporary, sizeof(temporary));
     checkpoint_path(shard, v, false, path, sizeof(path));
@@ -225,7 +227,7 @@ enum errcode checkpoint_write(struct shard *shard, struct vector_index *v, struc
     if (code != ERR_OK) {
         return code;
     }
-    code = write_graph(shard, v, &f, &sequence, err);
+    code = write_graph(shard, v, &f, &id, err);
     file_close(&f);
     if (code == ERR_OK) {
         code = flush_behind_graph(shard, err);
@@ -237,13 +239,14 @@ enum errcode checkpoint_write(struct shard *shard, struct vector_index *v, struc
         (void)unlink(temporary);
         return code;
     }
-    atomic_store(&v->checkpointed, sequence);
+    atomic_store(&v->checkpointed, id.sequence);
     atomic_store(&v->changes_checkpointed, changes);
+    remember_graph(v, &id, changes);
     metric_add(METRIC_checkpoints, 1);
     log_line(LOG_INFO, "checkpoint written group=%llu column=%s log_index=%llu bytes=%llu",
              (unsigned long long)shard->group_id, shard->schema.columns[v->column].name,
-             (unsigned long long)sequence,
-             HEAD_BYTES + (unsigned long long)f.stream_bytes + TAIL_BYTES);
+             (unsigned long long)id.sequence,
+             HEAD_BYTES + (unsigned long long)id.bytes + TAIL_BYTES);
     return ERR_OK;
 }
 
@@ -363,13 +366,13 @@ static enum errcode read_head(const struct shard *shard, const struct vector_ind
     return ERR_OK;
 }
 
-static enum errcode read_tail(struct block_file *f, struct err *err)
+static enum errcode read_tail(struct block_file *f, struct checkpoint_id *id, struct err *err)
 {
     uint8_t tail[TAIL_BYTES];
-    uint64_t stream_bytes = f->stream_bytes;
-    uint32_t crc = f->crc;
+    id->bytes = f->stream_bytes;
+    id->crc = f->crc;
     enum errcode code = file_read(f, tail, TAIL_BYTES, err);
-    if (code == ERR_OK && (le_get_u64(tail) != stream_bytes || le_get_u32(tail + 8) != crc)) {
+    if (code == ERR_OK && (le_get_u64(tail) != id->bytes || le_get_u32(tail + 8) != id->crc)) {
         code = err_set(err, ERR_CORRUPT, "\"%s\" does not pass its checksum", f->path);
     }
     return code;
@@ -414,7 +417,7 @@ bool checkpoint_exists(const struct shard *shard, const struct vector_index *v)
 }
 
 enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct store_read *read,
-                             uint64_t *sequence, struct err *err)
+                             struct checkpoint_id *id, struct err *err)
 {
     char path[SHARD_PATH_BYTES];
     struct block_file f;
@@ -427,12 +430,12 @@ enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct
     if (code != ERR_OK) {
         return code;
     }
-    code = read_head(shard, v, &f, sequence, err);
+    code = read_head(shard, v, &f, &id->sequence, err);
     if (code == ERR_OK) {
         code = index_load(v->index, read_stream, &f, err);
     }
     if (code == ERR_OK) {
-        code = read_tail(&f, err);
+        code = read_tail(&f, id, err);
     }
     file_close(&f);
     if (code == ERR_OK) {

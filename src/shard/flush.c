@@ -2,7 +2,8 @@
  * last one.
  *
  *   the active generation becomes the flushing one, a new one is active
- *   -> one LMDB transaction: rows, keys, dead rows, changes, the applied log index
+ *   -> one LMDB transaction: rows, keys, dead rows, changes, the applied log index, and what
+ *      calibration has measured since
  *   -> synced -> the generation goes, the log is cut behind the applied log index
  *
  * What fails is tried again with the same generation; the file is as it was before.  Meanwhile the
@@ -181,9 +182,11 @@ static enum errcode begin_flush(struct shard *shard, bool *is_needed, struct err
     if (shard->flushing != NULL) {
         return ERR_OK; /* The last one failed. */
     }
+    bool is_measured = remember_is_due(shard);
     mutex_lock(&shard->apply);
     mutex_lock(&shard->publish);
-    *is_needed = shard->applied > shard->flushed || checkpointed(shard) > shard->covered;
+    *is_needed =
+        is_measured || shard->applied > shard->flushed || checkpointed(shard) > shard->covered;
     struct generation *fresh = *is_needed ? generation_new(shard->next_row, err) : NULL;
     if (fresh != NULL) {
         shard->flushing = shard->active;
@@ -214,6 +217,9 @@ static enum errcode write_generation(struct shard *shard, struct store_meta *met
     }
     if (code == ERR_OK) {
         code = remove_covered(write, checkpointed(shard), &meta->covered, err);
+    }
+    if (code == ERR_OK) {
+        code = remember_put(shard, write, err);
     }
     if (code != ERR_OK) {
         store_abort(write);
@@ -265,6 +271,7 @@ enum errcode shard_flush(struct shard *shard, struct err *err)
         code = write_generation(shard, &meta, err);
         if (code == ERR_OK) {
             end_flush(shard, &meta);
+            remember_done(shard);
             metric_add(METRIC_flushes, 1);
             metric_observe_us(METRIC_flush, clock_micros() - started_us);
         }

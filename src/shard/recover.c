@@ -176,23 +176,24 @@ static enum errcode make_anew(struct shard *shard, struct vector_index *v, struc
 static enum errcode catch_up(struct shard *shard, struct vector_index *v, struct store_read *read,
                              struct err *err)
 {
-    uint64_t sequence = 0;
+    struct checkpoint_id id = {0};
     enum errcode code = ERR_OK;
     if (shard->covered == 0 && !checkpoint_exists(shard, v)) {
         v->index = vector_index_new(shard, v, err);
         code = v->index == NULL ? err->code : ERR_OK;
     } else {
-        code = checkpoint_load(shard, v, read, &sequence, err);
+        code = checkpoint_load(shard, v, read, &id, err);
     }
     if (code == ERR_OK) {
-        code = stage_changes(shard, v, read, sequence, err);
+        code = stage_changes(shard, v, read, id.sequence, err);
     }
     if (code != ERR_OK) {
         index_free(v->index);
         v->index = NULL;
         return code;
     }
-    atomic_store(&v->checkpointed, sequence);
+    atomic_store(&v->checkpointed, id.sequence);
+    remember_load(shard, v, read, &id);
     mutex_lock(&v->advance);
     if (index_pending(v->index) > 0) {
         vector_index_move(shard, v, INDEX_CATCHING_UP, "changes behind its checkpoint");

@@ -6,7 +6,8 @@
  *   search.c    nearest neighbours                 vectors.c     the index over each VECTOR column
  *   flush.c     the overlay goes into the file     checkpoint.c  a graph goes into its file
  *   recover.c   a graph comes back                 calibrate.c   which ef reaches which recall
- *   host.c      threads that all shards share      crew.c        parallel work
+ *   remember.c  what was measured is kept          crew.c        parallel work
+ *   host.c      threads that all shards share
  *
  * Locks, in the order in which they are taken:
  *   host.mutex
@@ -15,7 +16,8 @@
  *   shard.apply           who changes the active generation: apply, and the flush that replaces it
  *   vector_index.advance  one thread advances or saves an index
  *   shard.publish         what a view copies when it is opened
- *   shard.waiting         writes that wait for the graph, and searches that wait for it */
+ *   shard.waiting         writes that wait for the graph, and searches that wait for it
+ *   calibration.mutex     what was measured; under it no other is taken */
 #ifndef VECTRON_SHARD_INT_H
 #define VECTRON_SHARD_INT_H
 
@@ -135,6 +137,9 @@ const struct store_meta *store_read_meta(const struct store_read *read);
 /* What is found is borrowed until the transaction ends; out->data = NULL where there is none. */
 enum errcode store_get(struct store_read *read, enum store_table table, uint64_t number,
                        struct slice *out, struct err *err) WARN_UNUSED;
+/* A record of TABLE_META beside the head, by its name. */
+enum errcode store_get_record(struct store_read *read, const char *name, struct slice *out,
+                              struct err *err) WARN_UNUSED;
 enum errcode store_get_key(struct store_read *read, struct slice key, uint64_t *number, bool *found,
                            struct err *err) WARN_UNUSED;
 /* The first record at or after *number; cheap where it follows the last one that this gave. */
@@ -156,6 +161,8 @@ enum errcode store_bury(struct store_write *write, uint64_t number, bool is_kept
                         struct err *err) WARN_UNUSED;
 enum errcode store_put_key(struct store_write *write, struct slice key, uint64_t number,
                            struct err *err) WARN_UNUSED;
+enum errcode store_put_record(struct store_write *write, const char *name, struct slice value,
+                              struct err *err) WARN_UNUSED;
 enum errcode store_delete_key(struct store_write *write, struct slice key,
                               struct err *err) WARN_UNUSED;
 /* As store_next, in the write's own transaction. */
@@ -269,16 +276,32 @@ enum {
     RESERVOIR_QUERIES = 256,
 };
 
-/* What calibrate.c knows about one index. */
-struct calibration {
-    struct mutex mutex; /* Guards all down to the reservoir. */
-    size_t n_points;    /* 0: never measured. */
+/* What one calibration has found. */
+struct measured {
+    size_t n_points; /* 0: never measured. */
     uint32_t ef[CALIBRATION_POINTS];
     double recall[CALIBRATION_POINTS]; /* At that ef; never falling. */
-    uint64_t rows, changes;            /* When it was measured. */
+    uint64_t rows, changes;            /* When it was measured; changes as vector_index has them. */
     bool is_real;                      /* With queries that clients asked. */
-    struct shard_recall last;
-    float *reservoir; /* Recent queries; RESERVOIR_QUERIES x dim. */
+    struct shard_recall shown;
+};
+
+/* Which file a graph was written to, or came from; all zero: none, it is made of all changes. */
+struct checkpoint_id {
+    uint64_t sequence; /* The log index that it holds. */
+    uint64_t bytes;    /* Of the index's stream. */
+    uint32_t crc;      /* The same. */
+};
+
+/* What calibrate.c and remember.c know about one index. */
+struct calibration {
+    struct mutex mutex; /* Guards all down to the reservoir. */
+    struct measured known;
+    struct checkpoint_id graph; /* The newest of this graph; is_graph_known = false: made anew. */
+    uint64_t graph_changes;     /* As vector_index.changes was then. */
+    bool is_graph_known;
+    uint64_t edition, edition_put, edition_kept; /* Of known and graph; in the file. */
+    float *reservoir;                            /* Recent queries; RESERVOIR_QUERIES x dim. */
     uint32_t n_reservoir;
     atomic_uint turn;            /* Counts searches; some are kept. */
     struct calibration_run *run; /* The keeper's, as is all below. */
@@ -290,6 +313,7 @@ struct vector_index {
     uint32_t column; /* Of the schema. */
     struct index *index;
     enum index_kind kind;
+    uint32_t m, ef_construction; /* As the policies were when it was opened. */
     struct mutex advance;
     _Atomic uint8_t state; /* enum index_state; moved under advance. */
     /* How far the staging of one change came before memory ran out; of who stages. */
@@ -333,10 +357,10 @@ uint64_t vectors_linked(struct shard *shard);
 enum errcode recover_index(struct shard *shard, struct vector_index *v,
                            struct err *err) WARN_UNUSED;
 
-/* Reads the checkpoint of @column into a new index.  *sequence is the log index that it holds.
- * Every failure but OUT_OF_MEMORY means: make it anew. */
+/* Reads the checkpoint of @column into a new index.  Every failure but OUT_OF_MEMORY means: make it
+ * anew. */
 enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct store_read *read,
-                             uint64_t *sequence, struct err *err) WARN_UNUSED;
+                             struct checkpoint_id *id, struct err *err) WARN_UNUSED;
 bool checkpoint_exists(const struct shard *shard, const struct vector_index *v);
 enum errcode checkpoint_write(struct shard *shard, struct vector_index *v,
                               struct err *err) WARN_UNUSED;
@@ -434,5 +458,18 @@ void calibration_fini(struct calibration *c);
 void calibration_note_query(struct vector_index *v, uint32_t dim, const float *query);
 /* One step of measuring @v, where it is due; when it wants the next (clock_micros). */
 uint64_t calibrate(struct shard *shard, struct vector_index *v);
+
+/* ---- remember.c ---- */
+
+/* The graph of @v is what is in @id, and what came behind it since v->changes was @changes. */
+void remember_graph(struct vector_index *v, const struct checkpoint_id *id, uint64_t changes);
+/* Something was measured, or a checkpoint written, that the file does not know of. */
+bool remember_is_due(struct shard *shard);
+enum errcode remember_put(struct shard *shard, struct store_write *write,
+                          struct err *err) WARN_UNUSED;
+void remember_done(struct shard *shard); /* What was put is committed. */
+/* The graph of @v has come back from @id: what was measured on it counts again. */
+void remember_load(struct shard *shard, struct vector_index *v, struct store_read *read,
+                   const struct checkpoint_id *id);
 
 #endif

@@ -7,6 +7,7 @@
  *
  *   meta      "shard" -> u32 CRC-32C of what follows | u32 version | u64 schema | u64 group
  *                        u64 applied | u64 next row | u64 rows | u64 covered          (60 bytes)
+ *             "calibration-COLUMN" -> what was measured (remember.c); may be missing
  *   rows      row number, u64 big-endian -> stored row (row.c)
  *   keys      encoded key (row.c) -> row number, 1 to 8 bytes little-endian
  *   dead      as rows: deleted since the last index checkpoint, so that a graph can be caught up
@@ -178,10 +179,14 @@ static enum errcode meta_read(const struct store *store, const MDB_val *record,
     return ERR_OK;
 }
 
+static MDB_val name_val(const char *name)
+{
+    return (MDB_val){.mv_size = strlen(name), .mv_data = (void *)(uintptr_t)name};
+}
+
 static MDB_val meta_key(void)
 {
-    static char name[] = "shard";
-    return (MDB_val){.mv_size = sizeof(name) - 1, .mv_data = name};
+    return name_val("shard");
 }
 
 /* ---- opening ---- */
@@ -397,6 +402,15 @@ enum errcode store_get(struct store_read *read, enum store_table table, uint64_t
     return found_slice(read->store, rc, &value, out, err);
 }
 
+enum errcode store_get_record(struct store_read *read, const char *name, struct slice *out,
+                              struct err *err)
+{
+    MDB_val key = name_val(name);
+    MDB_val value;
+    int rc = mdb_get(read->txn, read->store->tables[TABLE_META], &key, &value);
+    return found_slice(read->store, rc, &value, out, err);
+}
+
 enum errcode store_get_key(struct store_read *read, struct slice key, uint64_t *number, bool *found,
                            struct err *err)
 {
@@ -551,6 +565,14 @@ enum errcode store_put_key(struct store_write *write, struct slice key, uint64_t
     MDB_val name = slice_val(key);
     MDB_val value = {.mv_size = n, .mv_data = bytes};
     return put(write, TABLE_KEYS, &name, &value, 0, err);
+}
+
+enum errcode store_put_record(struct store_write *write, const char *name, struct slice value,
+                              struct err *err)
+{
+    MDB_val key = name_val(name);
+    MDB_val data = slice_val(value);
+    return put(write, TABLE_META, &key, &data, 0, err);
 }
 
 enum errcode store_delete_key(struct store_write *write, struct slice key, struct err *err)

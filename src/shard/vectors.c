@@ -42,8 +42,8 @@ struct index *vector_index_new(const struct shard *shard, const struct vector_in
         .kind = v->kind,
         .distance = column->distance,
         .dim = column->dim,
-        .m = (uint32_t)shard_policy(shard, POLICY_m),
-        .ef_construction = (uint32_t)shard_policy(shard, POLICY_ef_construction),
+        .m = v->m,
+        .ef_construction = v->ef_construction,
         .seed = hash_u64(shard->schema.id * COLUMNS_MAX + v->column),
     };
     return index_new(&config, err);
@@ -68,6 +68,8 @@ enum errcode vectors_open(struct shard *shard, struct err *err)
             struct vector_index *v = &shard->vectors[n++];
             v->column = i;
             v->kind = (enum index_kind)shard_policy(shard, POLICY_index);
+            v->m = (uint32_t)shard_policy(shard, POLICY_m);
+            v->ef_construction = (uint32_t)shard_policy(shard, POLICY_ef_construction);
             mutex_init(&v->advance);
             calibration_init(&v->calibration);
             shard->has_graph = shard->has_graph || v->kind == INDEX_HNSW;

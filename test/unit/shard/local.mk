@@ -5,6 +5,7 @@ shard_tests = \
     test/unit/shard/test_codecs \
     test/unit/shard/test_faults \
     test/unit/shard/test_recovery \
+    test/unit/shard/test_remember \
     test/unit/shard/test_search \
     test/unit/shard/test_views \
     test/unit/shard/test_writes
@@ -28,3 +29,6 @@ test_unit_shard_test_views_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_writes_SOURCES = test/unit/shard/test_writes.c $(SHARD_FIXTURE)
 test_unit_shard_test_writes_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_writes_LDADD = $(SHARD_TEST_LIBS)
+test_unit_shard_test_remember_SOURCES = test/unit/shard/test_remember.c $(SHARD_FIXTURE)
+test_unit_shard_test_remember_CFLAGS = $(TEST_CFLAGS)
+test_unit_shard_test_remember_LDADD = $(SHARD_TEST_LIBS)
