@@ -252,15 +252,21 @@ static bool pump(struct portal *p, struct copy_in *in)
 
 /* ---- the client's data ---- */
 
+static void note_cancel(struct portal *p, struct copy_in *in)
+{
+    struct err err;
+    if (in->err.code == ERR_OK && portal_poll(p, &err) != ERR_OK) {
+        fail_here(p, in, &err);
+    }
+}
+
 enum errcode portal_copy_data(struct portal *p, const void *data, size_t bytes, bool *is_full,
                               struct err *err)
 {
     struct copy_in *in = p->verb_state;
     CHECK(p->state == PORTAL_IS_COPYING && !in->is_ended);
     *is_full = false;
-    if (in->err.code == ERR_OK && portal_poll(p, err) != ERR_OK) {
-        fail_here(p, in, err);
-    }
+    note_cancel(p, in);
     if (in->err.code == ERR_OK) {
         buf_bytes(&in->pending, data, bytes);
         if (in->pending.failed) {
@@ -268,6 +274,7 @@ enum errcode portal_copy_data(struct portal *p, const void *data, size_t bytes, 
         }
     }
     while (!*is_full && (!pump(p, in) || in->err.code != ERR_OK)) {
+        note_cancel(p, in); /* The event that portal_park takes may have been one. */
         *is_full = portal_park(p);
     }
     if (in->err.code != ERR_OK) {
