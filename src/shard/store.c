@@ -16,8 +16,9 @@
  * Commits are synced; there is no MDB_WRITEMAP (on a full disk it is a SIGBUS).  Row numbers rise,
  * so new rows are appended, which fills pages to the last row that fits.
  *
- * Readers: a transaction is renewed instead of made anew, and its meta is decoded only when the
- * file has changed in between.
+ * Readers: a transaction is renewed instead of made anew.  Its meta is read each time: mdb_txn_id
+ * does not tell whether the file has changed, for a reader that is held up in mdb_txn_renew while
+ * two commits pass has the number of the first and the pages of the last.
  *
  * What can fail: a full disk shows itself as ENOSPC, as EIO after a short write, or as a full map;
  * all become DISK_FULL, the transaction is gone and the file is as it was. */
@@ -58,7 +59,6 @@ struct store_read {
     bool is_positioned[TABLE_COUNT];
     uint64_t positions[TABLE_COUNT]; /* The number that the cursor stands on. */
     bool is_fresh[TABLE_COUNT];      /* The cursor belongs to this begin. */
-    size_t meta_txn;                 /* The LMDB transaction that meta was read in. */
     struct store_meta meta;
 };
 
@@ -312,17 +312,11 @@ uint64_t store_file_bytes(const struct store *store)
 
 static enum errcode read_meta(struct store_read *read, struct err *err)
 {
-    size_t id = mdb_txn_id(read->txn);
-    if (id == read->meta_txn) {
-        return ERR_OK;
-    }
     MDB_val key = meta_key();
     MDB_val value;
     int rc = mdb_get(read->txn, read->store->tables[TABLE_META], &key, &value);
-    enum errcode code = rc != 0 ? store_error(read->store, rc, "reading the head", err)
-                                : meta_read(read->store, &value, &read->meta, err);
-    read->meta_txn = code == ERR_OK ? id : 0;
-    return code;
+    return rc != 0 ? store_error(read->store, rc, "reading the head", err)
+                   : meta_read(read->store, &value, &read->meta, err);
 }
 
 struct store_read *store_read_new(struct store *store, struct err *err)
