@@ -137,18 +137,21 @@ static void head_write(const struct shard *shard, const struct vector_index *v, 
     le_put_u32(out + 52, crc32c(0, out, 52));
 }
 
-/* The log index up to which the graph has everything.  The index may have linked an entry that is
- * not published yet, hence the larger of the two. */
+/* The log index up to which the graph has everything.  An entry that is not published yet may be
+ * staged in part, so where nothing waits it is the applied one; what waits hides the entries
+ * without vectors before it, which the last checkpoint may have counted. */
 static uint64_t graph_sequence(struct shard *shard, struct vector_index *v) REQUIRES(v->advance)
 {
     mutex_lock(&shard->publish);
     uint64_t applied = shard->applied;
     mutex_unlock(&shard->publish);
-    bool has_all = index_pending(v->index) == 0;
-    uint64_t sequence = index_sequence(v->index);
-    return has_all && applied > sequence ? applied : sequence;
+    uint64_t sequence = index_pending(v->index) == 0 ? applied : index_sequence(v->index);
+    uint64_t before = atomic_load(&v->checkpointed);
+    return sequence > before ? sequence : before;
 }
 
+/* id->sequence = 0 where the graph is made anew and has not yet got all the rows that were there.
+ */
 static enum errcode write_graph(struct shard *shard, struct vector_index *v, struct block_file *f,
                                 struct checkpoint_id *id, struct err *err)
 {
@@ -156,6 +159,11 @@ static enum errcode write_graph(struct shard *shard, struct vector_index *v, str
     uint8_t tail[TAIL_BYTES];
     mutex_lock(&v->advance);
     id->sequence = graph_sequence(shard, v);
+    if (id->sequence < v->whole_from) {
+        mutex_unlock(&v->advance);
+        id->sequence = 0;
+        return ERR_OK;
+    }
     head_write(shard, v, id->sequence, head);
     enum errcode code = file_write(f, head, HEAD_BYTES, err);
     if (code == ERR_OK) {
@@ -229,13 +237,14 @@ enum errcode checkpoint_write(struct shard *shard, struct vector_index *v, struc
     }
     code = write_graph(shard, v, &f, &id, err);
     file_close(&f);
-    if (code == ERR_OK) {
+    bool is_written = code == ERR_OK && id.sequence > 0;
+    if (is_written) {
         code = flush_behind_graph(shard, err);
     }
-    if (code == ERR_OK) {
+    if (is_written && code == ERR_OK) {
         code = publish_file(shard, temporary, path, err);
     }
-    if (code != ERR_OK) {
+    if (!is_written || code != ERR_OK) {
         (void)unlink(temporary);
         return code;
     }

@@ -162,6 +162,7 @@ static enum errcode make_anew(struct shard *shard, struct vector_index *v, struc
     if (v->index == NULL) {
         return err->code;
     }
+    v->whole_from = shard->applied;
     enum errcode code = stage_all(shard, v, read, err);
     if (code == ERR_OK && why != NULL) {
         mutex_lock(&v->advance);

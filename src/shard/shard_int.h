@@ -319,6 +319,7 @@ struct vector_index {
     /* How far the staging of one change came before memory ran out; of who stages. */
     uint64_t staging_index;
     uint64_t staging_steps;
+    uint64_t whole_from; /* Made anew: linked up to this log index, it has all rows; else 0. */
     _Atomic uint64_t checkpointed;         /* Log index of its durable checkpoint; 0 = none. */
     _Atomic uint64_t changes;              /* Rows staged or deleted since it was opened. */
     _Atomic uint64_t changes_checkpointed; /* As changes was at the last checkpoint. */

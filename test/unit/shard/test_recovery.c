@@ -390,6 +390,68 @@ static void an_old_checkpoint_in_the_place_of_a_newer_one_is_not_used(void **sta
 
 /* ---- refused directories ---- */
 
+/* In a child, so that no shutdown covers them: some more rows, in the file and in no checkpoint. */
+static void insert_and_die(struct fixture *f, uint64_t from, uint64_t to)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        fixture_start(f);
+        insert_rows(f, from, to, 1);
+        flush(f);
+        (void)raise(SIGKILL);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+}
+
+static void a_graph_that_is_half_made_anew_is_no_checkpoint(void **state)
+{
+    enum {
+        N = 1500
+    };
+    struct fixture *f = *state;
+    char path[4096];
+    fixture_start(f);
+    insert_rows(f, 1, N + 1, 100);
+    fixture_stop(f);
+    insert_and_die(f, N + 1, N + 6);
+    fixture_path(f, "shard/index-1.graph", path, sizeof(path));
+    assert_int_equal(unlink(path), 0);
+    /* A shutdown writes what is there, which must not pass for the whole. */
+    fixture_start(f);
+    fixture_stop(f);
+    fixture_start(f);
+    assert_int_equal(index_count(f->shard->vectors[0].index), N + 5);
+    check_all_are_found(f, 1, N + 6);
+    fixture_stop(f);
+}
+
+/* An entry without vectors counts where nothing waits to be linked; it must still count when
+ * something does.  What waits here is staged as by an entry that is being applied. */
+static void a_later_checkpoint_never_covers_less(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    float vector[DIM];
+    make_vector(7, vector);
+    fixture_start(f);
+    struct vector_index *v = &f->shard->vectors[0];
+    insert_rows(f, 1, 11, 1);
+    assert_int_equal(write_row(f, SHARD_INSERT, row_of(11, 0, "no vector", 1), &err), ERR_OK);
+    wait_until_linked(f);
+    checkpoint(f);
+    uint64_t covered = atomic_load(&v->checkpointed);
+    assert_int_equal(covered, f->shard->applied);
+    uint64_t row = f->shard->next_row;
+    assert_int_equal(index_stage_insert(v->index, covered + 1, &row, vector, 1, &err), ERR_OK);
+    atomic_fetch_add(&v->changes, 1);
+    checkpoint(f);
+    assert_int_equal(atomic_load(&v->checkpointed), covered);
+    fixture_stop(f);
+}
+
 static void expect_refused(struct fixture *f, enum errcode expected, const char *says)
 {
     struct err err = {0};
@@ -512,6 +574,9 @@ int main(void)
             a_checkpoint_of_a_newer_version_or_another_shard_is_not_used, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_old_checkpoint_in_the_place_of_a_newer_one_is_not_used,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_graph_that_is_half_made_anew_is_no_checkpoint, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_later_checkpoint_never_covers_less, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_of_a_newer_format_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_file_of_another_collection_is_refused, set_up,
                                         tear_down),
