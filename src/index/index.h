@@ -109,8 +109,9 @@ struct index_work { /* What a search cost; counters are added to. */
     bool is_complete;
 };
 
-/* Writes up to k hits, nearest first, ties by row.  Scratch space is kept per calling thread and
- * index_thread_exit frees it.  Errors: NOT_FINITE, ZERO_VECTOR, OUT_OF_MEMORY, CANCELED. */
+/* Writes up to k hits, nearest first, ties by row; fewer where there are no more, or where rows
+ * were deleted meanwhile.  Scratch space is kept per calling thread and index_thread_exit frees it.
+ * Errors: NOT_FINITE, ZERO_VECTOR, OUT_OF_MEMORY, CANCELED. */
 enum errcode index_search(struct index *index, const struct index_search *search,
                           struct index_hit *hits, size_t *n_hits, struct index_work *work,
                           struct err *err) WARN_UNUSED;
