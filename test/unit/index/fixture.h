@@ -1,15 +1,8 @@
 /* Rows, queries and indexes for the tests of src/index. */
 #ifndef VECTRON_TEST_INDEX_FIXTURE_H
 #define VECTRON_TEST_INDEX_FIXTURE_H
-
+#include "../unit.h"
 #include "index/index.h"
-
-/* Before cmocka.h, which wants them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 
 enum shape {
     SHAPE_UNIFORM,

@@ -6,7 +6,7 @@
 
 enum {
     KEYS = 1500,
-    ROUNDS = 40,
+    ROUNDS = GOOD_MEASURE(40, 15),
     ROWS_MAX = KEYS * 12,
     RANGE_MAX = 150,   /* Keys that one round deletes, or gives other vectors. */
     REGION = 80,       /* Nearest rows that are deleted together. */
@@ -228,7 +228,7 @@ static void strips_and_compare(uint64_t seed)
 static void no_row_is_lost_where_all_that_is_new_stands_at_one_side(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 5; seed++) {
+    for (uint64_t seed = 1; seed <= GOOD_MEASURE(5, 1); seed++) {
         strips_and_compare(seed);
     }
 }

@@ -5,7 +5,7 @@
 
 enum {
     DIM = 24,
-    N = 6000,
+    N = GOOD_MEASURE(6000, 2500),
     QUERIES = 150,
     K = 10
 };

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../unit.h"
-
 enum {
     ROWS_BYTES_MAX = 256 << 20,
 };

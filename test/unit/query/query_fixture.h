@@ -5,6 +5,7 @@
 #ifndef VECTRON_QUERY_FIXTURE_H
 #define VECTRON_QUERY_FIXTURE_H
 
+#include "../unit.h"
 #include "query/query.h"
 
 enum {

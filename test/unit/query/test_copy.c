@@ -1,13 +1,8 @@
 /* COPY in and out: formats, options, errors that name the place, files on the server. */
 #include "query_fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
-
-#include <cmocka.h>
 
 static struct client *setup_table(void **state)
 {

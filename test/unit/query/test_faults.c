@@ -6,12 +6,7 @@
  */
 #include "query_fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 enum {
     N_ROWS = 2500, /* More than a step looks at on its owner's thread. */

@@ -2,19 +2,13 @@
  */
 #include "query_fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 enum {
     N_ROWS = 5000,
     N_COPIERS = 3,
     PIECE_BYTES = 10000,
-    WAIT_US_MAX = 60000000,
 };
 
 /* ---- a log that is full for as long as the test wants ---- */
@@ -122,7 +116,7 @@ static enum errcode copier_end(struct copier *c)
 
 static void wait_for_waits(int64_t n)
 {
-    uint64_t deadline = clock_micros() + WAIT_US_MAX;
+    uint64_t deadline = clock_micros() + PATIENCE_US;
     while (metric_value(METRIC_log_waits) < n) {
         assert_true(clock_micros() < deadline);
         clock_sleep_micros(100);
@@ -168,7 +162,7 @@ static void copies_wait_while_the_log_is_full_and_every_row_arrives(void **state
         assert_int_equal(copier_end(&copiers[i]), ERR_OK);
         assert_int_equal(copiers[i].client.changed, N_ROWS);
     }
-    uint64_t deadline = clock_micros() + WAIT_US_MAX; /* ack = received does not wait for it. */
+    uint64_t deadline = clock_micros() + PATIENCE_US; /* ack = received does not wait for it. */
     while (metric_value(METRIC_rows_written) < written + N_COPIERS * N_ROWS) {
         assert_true(clock_micros() < deadline);
         clock_sleep_micros(100);

@@ -1,12 +1,7 @@
 /* Portals: results in pieces, the pool, cancel, timeouts, memory, and what is left behind. */
 #include "query_fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 enum {
     N_ROWS = 6000
@@ -126,7 +121,7 @@ static struct portal *open_portal(struct client *c, const char *text, struct bar
 
 static void wait_for_wakes(struct bare *bare, unsigned n)
 {
-    uint64_t deadline = clock_micros() + 30000000;
+    uint64_t deadline = clock_micros() + PATIENCE_US;
     while (bare->wakes < n) {
         assert_true(clock_micros() < deadline);
         clock_sleep_micros(100);

@@ -1,12 +1,7 @@
 /* Statements end to end: text in, rows out, over a real log, map and shards in one process. */
 #include "query_fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 static const char create_docs[] = "CREATE COLLECTION docs (id TEXT PRIMARY KEY, "
                                   "embedding VECTOR(2) METRIC L2, title TEXT, year INT, "

@@ -3,13 +3,7 @@
 #ifndef TEST_REPL_LOG_FIXTURE_H
 #define TEST_REPL_LOG_FIXTURE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
+#include "../unit.h"
 #include "repl/repl.h"
 
 /* What an owner was given: the u64 at the head of each entry, in order. */

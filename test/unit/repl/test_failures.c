@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -189,7 +188,7 @@ static void a_cut_that_fails_is_tried_again(void **state)
     fault_arm(FAULT_LOG_COMMIT, 1, 1);
     uint64_t cut = f->owner.indexes[49];
     repl_group_cut(group, cut);
-    uint64_t deadline = clock_micros() + 10000000;
+    uint64_t deadline = clock_micros() + PATIENCE_US;
     do {
         clock_sleep_micros(1000);
         repl_group_figures(group, &figures);
@@ -230,7 +229,7 @@ static void a_really_full_disk_is_told_and_left_behind(void **state)
     check_range(&f->owner, 1, v - 1);
     /* The owner has flushed: the log is cut, and there is room in its file again. */
     repl_group_cut(group, f->owner.indexes[f->owner.n - 1]);
-    uint64_t deadline = clock_micros() + 10000000;
+    uint64_t deadline = clock_micros() + PATIENCE_US;
     while ((code = write_one(group, v, &err)) == ERR_DISK_FULL && clock_micros() < deadline) {
         clock_sleep_micros(10000);
     }

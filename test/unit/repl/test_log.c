@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static void entries_are_applied_in_order_and_once(void **state)
 {

@@ -1,11 +1,8 @@
 /* Room in the log: who waits for it, in which order, and what becomes of room that nobody takes. */
 #include "log_fixture.h"
 
-#include <string.h>
-
 enum {
     BOUND = 1000, /* Bytes that may be under way. */
-    WAIT_US_MAX = 60000000
 };
 
 /* A write that waits where it must. */
@@ -62,7 +59,7 @@ static unsigned times_ready(struct waiter *w)
 
 static void wait_until_ready(struct waiter *w, unsigned n)
 {
-    uint64_t deadline = clock_micros() + WAIT_US_MAX;
+    uint64_t deadline = clock_micros() + PATIENCE_US;
     mutex_lock(&w->lock);
     while (w->n_ready < n) {
         assert_true(condition_wait_until(&w->wake, &w->lock, deadline));
@@ -226,7 +223,7 @@ static void writers_that_crowd_for_room_all_get_through(void **state)
         assert_int_equal(thread_start(&writers[i].thread, "writer", write_much, &writers[i], &err),
                          ERR_OK);
     }
-    uint64_t deadline = clock_micros() + WAIT_US_MAX;
+    uint64_t deadline = clock_micros() + PATIENCE_US;
     while (metric_value(METRIC_log_waits) < waits + N_WRITERS) {
         assert_true(clock_micros() < deadline);
         clock_sleep_micros(100);

@@ -12,7 +12,6 @@
 enum {
     ROWS = 1500,
     DELETED = 200,
-    WAIT_US_MAX = 120000000,
     RECORD_BYTES_MAX = 512,
     /* Where the record has what: see remember.c. */
     POINTS_AT = 120,
@@ -84,7 +83,7 @@ static void expect_forgotten(struct fixture *f, const struct known *before)
 static struct known wait_until_measured(struct fixture *f, int64_t after_wall_us)
 {
     struct shard_recall r;
-    uint64_t deadline_us = clock_micros() + WAIT_US_MAX;
+    uint64_t deadline_us = clock_micros() + PATIENCE_US;
     while (!shard_recall(f->shard, EMBEDDING, &r) || r.wall_us <= after_wall_us) {
         assert_true(clock_micros() < deadline_us);
         clock_sleep_micros(5000);
