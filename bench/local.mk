@@ -6,6 +6,9 @@ EXTRA_PROGRAMS =
 # BENCH_FLAGS; ROWS, QUERIES and REPEATS make a shorter run.
 BENCH_FLAGS = -O3 -march=native
 BENCH_WORDS = $(abs_top_builddir)/data
+ROWS = 331479
+QUERIES = 10000
+REPEATS = 3
 BENCH_INDEX_SOURCES = bench/index_vs_hnswlib.c bench/peer.h bench/peer_hnswlib.cc
 EXTRA_DIST += $(BENCH_INDEX_SOURCES)
 .PHONY: bench-index

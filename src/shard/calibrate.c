@@ -9,10 +9,10 @@
  * over, as if it had not been inserted: otherwise 0.95 would be promised where a query from
  * elsewhere finds 0.67 (words-100).  The samples are few: what is promised leaves a margin.
  *
- * Due when never measured, when the rows have become half as many more or have changed as much, or
- * when there are enough real queries for the first time.  Given up and tried again later where the
- * rows change meanwhile by more than one in DRIFT: the walk would be held against a truth that is
- * none any more, and seem to find too little.
+ * Due when never measured, when the rows have become half as many more or have changed as much, and
+ * when twice as many real queries were asked: clients may ask other things than they did at first.
+ * Given up and tried again later where the rows change meanwhile by more than one in DRIFT: the
+ * walk would be held against a truth that is none any more, and seem to find too little.
  *
  * What was found is kept over a restart (remember.c).
  *
@@ -25,9 +25,15 @@
 
 enum {
     K = 10,
-    SAMPLES = 200,
-    REAL_QUERIES_MIN = SAMPLES, /* From so many on stored rows are not needed. */
-    ROWS_MIN = 1000,            /* Below it the cautious rule costs nothing. */
+    SAMPLES_MIN = 200, /* The error of the mean is then about 0.006, ... */
+    SAMPLES_MAX = 400, /* ... and here within MARGIN of a recall of 0.95, 19 times of 20. */
+    ROWS_A_SAMPLE = 100,
+    /* Queries noted, one of RESERVOIR_STRIDE: from so many on stored rows are not needed; of more,
+     * older ones fade; and with twice as many, or so many more, recall is measured again. */
+    SEEN_MIN = 2048,
+    SEEN_FADE = 1 << 15,
+    SEEN_AGAIN_MAX = 1 << 20,
+    ROWS_MIN = 1000, /* Below it the cautious rule costs nothing. */
     RESERVOIR_STRIDE = 8,
     REST = 4,
     PICK_TRIES = 8,
@@ -39,6 +45,9 @@ enum {
 
 static const uint32_t ladder[CALIBRATION_POINTS] = {10,  14,  20,  28,  40,  56,  80,   112,
                                                     160, 224, 320, 448, 640, 896, 1280, 1792};
+_Static_assert((int)SAMPLES_MAX <= (int)RESERVOIR_QUERIES &&
+                   (int)RESERVOIR_QUERIES <= (int)SEEN_MIN,
+               "the reservoir is full when it is used, and has as many as are wanted");
 static const double targets[3] = {0.90, 0.95, 0.99};
 static const double RECALL_ENOUGH = 0.9995;
 /* Of what is missing to 1, the share that a promise keeps back. */
@@ -61,18 +70,20 @@ struct sample {
 struct calibration_run {
     enum phase phase;
     uint32_t dim;
+    size_t n_wanted_samples;
     size_t n_samples, at; /* Of the samples, in this phase or rung. */
     size_t rung;
     uint64_t n_found, n_wanted;
     uint64_t rows, changes; /* When it began. */
     bool is_real;
+    uint64_t n_seen;
     size_t n_points;
     uint32_t ef[CALIBRATION_POINTS];
     double recall[CALIBRATION_POINTS];
     uint32_t confirm_ef[CONFIRMED];
     double confirmed[CONFIRMED];
-    struct sample samples[SAMPLES];
-    float vectors[]; /* SAMPLES x dim */
+    struct sample samples[SAMPLES_MAX];
+    float vectors[]; /* n_wanted_samples x dim */
 };
 
 void calibration_init(struct calibration *c)
@@ -101,10 +112,13 @@ void calibration_note_query(struct vector_index *v, uint32_t dim, const float *q
         c->reservoir = mem_alloc(MEM_SEARCH, (size_t)RESERVOIR_QUERIES * dim * sizeof(float));
     }
     if (c->reservoir != NULL) {
-        /* A random place once it is full: older queries fade away. */
-        size_t at = c->n_reservoir < RESERVOIR_QUERIES ? c->n_reservoir++
-                                                       : hash_u64(turn) % RESERVOIR_QUERIES;
-        memcpy(c->reservoir + at * dim, query, dim * sizeof(float));
+        /* Each query of a long time is as likely to be there: clients' first ones may be easier. */
+        c->n_seen++;
+        uint64_t n = c->n_seen < SEEN_FADE ? c->n_seen : SEEN_FADE;
+        uint64_t at = c->n_reservoir < RESERVOIR_QUERIES ? c->n_reservoir++ : hash_u64(turn) % n;
+        if (at < RESERVOIR_QUERIES) {
+            memcpy(c->reservoir + at * dim, query, dim * sizeof(float));
+        }
     }
     mutex_unlock(&c->mutex);
 }
@@ -172,6 +186,14 @@ bool shard_recall(struct shard *shard, uint32_t column, struct shard_recall *out
 
 /* ---- beginning ---- */
 
+/* How many queries must have been noted before they are asked for what they say. */
+static uint64_t seen_wanted(const struct calibration *c) REQUIRES(c->mutex)
+{
+    uint64_t n = c->n_seen_measured < SEEN_MIN ? SEEN_MIN : c->n_seen_measured;
+    uint64_t more = n < SEEN_AGAIN_MAX ? n : SEEN_AGAIN_MAX;
+    return c->n_seen_measured == 0 ? SEEN_MIN : c->n_seen_measured + more;
+}
+
 static bool is_due(struct vector_index *v)
 {
     struct calibration *c = &v->calibration;
@@ -186,21 +208,21 @@ static bool is_due(struct vector_index *v)
     /* Negative where recovery has yet to stage again what it was measured on. */
     int64_t n_changed = (int64_t)(changes - m->changes);
     bool is_grown = rows >= m->rows + m->rows / 2 || n_changed >= (int64_t)(m->rows / 2);
-    bool is_real_now = !m->is_real && c->n_reservoir >= REAL_QUERIES_MIN;
+    bool is_told_more = c->n_seen >= seen_wanted(c);
     mutex_unlock(&c->mutex);
-    return is_first || is_grown || is_real_now;
+    return is_first || is_grown || is_told_more;
 }
 
 static void take_real_queries(struct calibration *c, struct calibration_run *run)
 {
     mutex_lock(&c->mutex);
-    size_t n = c->n_reservoir < SAMPLES ? c->n_reservoir : SAMPLES;
-    if (n > 0) {
-        memcpy(run->vectors, c->reservoir, n * run->dim * sizeof(float));
+    run->is_real = c->n_seen >= SEEN_MIN;
+    run->n_seen = c->n_seen;
+    if (run->is_real) {
+        run->n_samples = run->n_wanted_samples;
+        memcpy(run->vectors, c->reservoir, run->n_samples * run->dim * sizeof(float));
     }
     mutex_unlock(&c->mutex);
-    run->n_samples = n;
-    run->is_real = n >= REAL_QUERIES_MIN;
 }
 
 /* A row with a vector, drawn at random; false where none was met in a few tries. */
@@ -239,7 +261,7 @@ static void take_stored_rows(struct shard *shard, struct vector_index *v,
         return;
     }
     bool is_more = true;
-    while (run->n_samples < SAMPLES && is_more) {
+    while (run->n_samples < run->n_wanted_samples && is_more) {
         is_more = pick_row(shard, v, view, arena, run);
         arena_reset(arena);
     }
@@ -247,17 +269,27 @@ static void take_stored_rows(struct shard *shard, struct vector_index *v,
     arena_free(arena);
 }
 
+/* In small collections recall is high and its error small. */
+static size_t samples_for(uint64_t rows)
+{
+    uint64_t n = rows / ROWS_A_SAMPLE;
+    return n < SAMPLES_MIN ? SAMPLES_MIN : n > SAMPLES_MAX ? SAMPLES_MAX : (size_t)n;
+}
+
 static void begin_run(struct shard *shard, struct vector_index *v)
 {
     struct calibration *c = &v->calibration;
     uint32_t dim = shard->schema.columns[v->column].dim;
-    c->run = mem_zalloc(MEM_SEARCH, sizeof(*c->run) + (size_t)SAMPLES * dim * sizeof(float));
+    uint64_t rows = index_count(v->index);
+    size_t n = samples_for(rows);
+    c->run = mem_zalloc(MEM_SEARCH, sizeof(*c->run) + n * dim * sizeof(float));
     if (c->run == NULL) {
         return; /* Another time. */
     }
     struct calibration_run *run = c->run;
     run->dim = dim;
-    run->rows = index_count(v->index);
+    run->n_wanted_samples = n;
+    run->rows = rows;
     run->changes = atomic_load(&v->changes);
     take_real_queries(c, run);
     if (!run->is_real) {
@@ -382,6 +414,7 @@ static void end_run(struct shard *shard, struct vector_index *v)
     m->rows = run->rows;
     m->changes = run->changes;
     m->is_real = run->is_real;
+    c->n_seen_measured = run->is_real ? run->n_seen : c->n_seen_measured;
     m->shown = (struct shard_recall){
         .samples = run->n_samples,
         .recall = {run->confirmed[0], run->confirmed[1], run->confirmed[2]},

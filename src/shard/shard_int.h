@@ -273,7 +273,7 @@ enum index_state {
 
 enum {
     CALIBRATION_POINTS = 16,
-    RESERVOIR_QUERIES = 256,
+    RESERVOIR_QUERIES = 512,
 };
 
 /* What one calibration has found. */
@@ -303,6 +303,8 @@ struct calibration {
     uint64_t edition, edition_put, edition_kept; /* Of known and graph; in the file. */
     float *reservoir;                            /* Recent queries; RESERVOIR_QUERIES x dim. */
     uint32_t n_reservoir;
+    uint64_t n_seen,
+        n_seen_measured;         /* Queries noted: since the start; when they were used last. */
     atomic_uint turn;            /* Counts searches; some are kept. */
     struct calibration_run *run; /* The keeper's, as is all below. */
     uint64_t rest_until_us;
