@@ -37,6 +37,12 @@ bench_shard_SOURCES = bench/shard.c
 bench_shard_LDADD = $(SHARD_LIBS)
 CLEANFILES += bench/shard$(EXEEXT)
 
+# make bench/mem: an allocation and its release.
+EXTRA_PROGRAMS += bench/mem
+bench_mem_SOURCES = bench/mem.c
+bench_mem_LDADD = $(BASE_LIBS)
+CLEANFILES += bench/mem$(EXEEXT)
+
 # The server as a whole: make bench-server.
 EXTRA_DIST += bench/figures
 .PHONY: bench-server

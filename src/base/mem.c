@@ -1,10 +1,14 @@
 /* Memory by category.
  *
- * Three builds of the same calls:
- *   HAVE_JEMALLOC  (vectrond): an arena of jemalloc a category; its statistics are the figures.
- *   neither        (sanitizers): malloc, and a counter a category of what it handed out.
- *   MEM_PLAIN      (libvclient): malloc alone; a library keeps no state of its own.
- * Regions are mapped from the kernel in all three. */
+ * The heap is jemalloc's in vectrond, and malloc's in sanitizer builds and in libvclient; with it
+ * go the counters.  Each of the first THREADS_MAX threads has a row of them for itself, so that
+ * counting takes no lock and no atomic addition; threads that come later share one row, with
+ * atomic additions.  A thread's own row may well go below zero: what it frees others may have
+ * allocated.  A figure is the sum over the rows: exact where nobody allocates meanwhile, and else
+ * off by no more than what is allocated and freed while the rows are read.
+ *
+ * libvclient (MEM_PLAIN) counts nothing: a library keeps no state of its own.  Regions are mapped
+ * from the kernel. */
 #define _GNU_SOURCE /* mremap, madvise, malloc_usable_size */
 #include "base/mem.h"
 
@@ -21,11 +25,12 @@
 
 #ifdef HAVE_JEMALLOC
 #include <jemalloc/jemalloc.h>
-#include <pthread.h>
 #endif
 
 enum {
-    HUGE_PAGE_BYTES = 2 << 20
+    HUGE_PAGE_BYTES = 2 << 20,
+    THREADS_MAX = 127,
+    CACHE_LINE_BYTES = 64
 };
 
 static const struct {
@@ -36,84 +41,70 @@ static const struct {
 #undef MEMORY
 };
 
-/* ---- the allocator below ---- */
+/* ---- the heap ---- */
 
-#if defined(HAVE_JEMALLOC)
+#ifdef HAVE_JEMALLOC
 
-static unsigned arena_of[MEM_COUNT];
-static pthread_once_t arenas_once = PTHREAD_ONCE_INIT;
-
-static void make_arenas(void)
+static void *heap_alloc(size_t bytes)
 {
-    for (int category = 0; category < MEM_COUNT; category++) {
-        size_t bytes = sizeof(arena_of[category]);
-        /* Arena 0 serves everyone where jemalloc cannot make more; the figures then overlap. */
-        if (mallctl("arenas.create", &arena_of[category], &bytes, NULL, 0) != 0) {
-            arena_of[category] = 0;
-        }
-    }
+    return mallocx(bytes, 0);
 }
 
-static int flags_of(enum mem_category category)
+static void *heap_realloc(void *old, size_t bytes)
 {
-    pthread_once(&arenas_once, make_arenas);
-    return (int)(MALLOCX_ARENA(arena_of[category]) | MALLOCX_TCACHE_NONE);
+    return rallocx(old, bytes, 0);
 }
 
-static void *raw_alloc(enum mem_category category, size_t bytes)
+static size_t heap_bytes(void *memory)
 {
-    return mallocx(bytes, flags_of(category));
+    return sallocx(memory, 0);
 }
 
-static void *raw_realloc(enum mem_category category, void *old, size_t bytes)
+static void heap_free(void *memory, size_t bytes)
 {
-    return old == NULL ? raw_alloc(category, bytes) : rallocx(old, bytes, flags_of(category));
+    sdallocx(memory, bytes, 0);
 }
 
-static void raw_free(enum mem_category category, void *memory)
-{
-    (void)category;
-    dallocx(memory, MALLOCX_TCACHE_NONE);
-}
+#else
 
-static size_t read_arena_figure(unsigned arena, const char *kind)
+static void *heap_alloc(size_t bytes)
 {
-    char name[64];
-    snprintf(name, sizeof(name), "stats.arenas.%u.%s.allocated", arena, kind);
-    size_t figure = 0, bytes = sizeof(figure);
-    return mallctl(name, &figure, &bytes, NULL, 0) == 0 ? figure : 0;
-}
-
-static size_t raw_bytes(enum mem_category category)
-{
-    uint64_t epoch = 1;
-    mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
-    pthread_once(&arenas_once, make_arenas);
-    return read_arena_figure(arena_of[category], "small") +
-           read_arena_figure(arena_of[category], "large");
-}
-
-#elif defined(MEM_PLAIN)
-
-static void *raw_alloc(enum mem_category category, size_t bytes)
-{
-    (void)category;
     return malloc(bytes);
 }
 
-static void *raw_realloc(enum mem_category category, void *old, size_t bytes)
+static void *heap_realloc(void *old, size_t bytes)
 {
-    (void)category;
     return realloc(old, bytes);
 }
 
-static void raw_free(enum mem_category category, void *memory)
+static size_t heap_bytes(void *memory)
 {
-    (void)category;
+#ifdef MEM_PLAIN
+    (void)memory;
+    return 0; /* Nobody counts it. */
+#else
+    return malloc_usable_size(memory);
+#endif
+}
+
+static void heap_free(void *memory, size_t bytes)
+{
+    (void)bytes;
     free(memory);
 }
 
-static size_t raw_bytes(enum mem_category category)
+#endif
+
+/* ---- the counters ---- */
+
+#ifdef MEM_PLAIN
+
+static void count(enum mem_category category, size_t bytes)
+{
+    (void)category, (void)bytes;
+}
+
+static size_t counted_bytes(enum mem_category category)
 {
     (void)category;
     return 0;
@@ -121,42 +112,42 @@ static size_t raw_bytes(enum mem_category category)
 
 #else
 
-static _Atomic size_t bytes_of[MEM_COUNT];
+struct counters {
+    _Alignas(CACHE_LINE_BYTES) _Atomic size_t bytes[MEM_COUNT];
+};
 
-static void *counted(enum mem_category category, void *memory)
+static struct counters counters[THREADS_MAX + 1]; /* The last is shared. */
+static atomic_uint n_threads;
+static _Thread_local struct counters *own;
+
+static struct counters *find_own(void)
 {
-    if (memory != NULL) {
-        atomic_fetch_add_explicit(&bytes_of[category], malloc_usable_size(memory),
-                                  memory_order_relaxed);
+    unsigned n = atomic_fetch_add_explicit(&n_threads, 1, memory_order_relaxed);
+    return &counters[n < THREADS_MAX ? n : THREADS_MAX];
+}
+
+/* Adds @bytes, which may be the negative of what is taken away. */
+static void count(enum mem_category category, size_t bytes)
+{
+    if (own == NULL) {
+        own = find_own();
     }
-    return memory;
-}
-
-static void *raw_alloc(enum mem_category category, size_t bytes)
-{
-    return counted(category, malloc(bytes));
-}
-
-static void *raw_realloc(enum mem_category category, void *old, size_t bytes)
-{
-    size_t old_bytes = old == NULL ? 0 : malloc_usable_size(old);
-    void *memory = realloc(old, bytes);
-    if (memory != NULL) {
-        atomic_fetch_sub_explicit(&bytes_of[category], old_bytes, memory_order_relaxed);
+    _Atomic size_t *counter = &own->bytes[category];
+    if (own == &counters[THREADS_MAX]) {
+        atomic_fetch_add_explicit(counter, bytes, memory_order_relaxed);
+        return;
     }
-    return counted(category, memory);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + bytes,
+                          memory_order_relaxed);
 }
 
-static void raw_free(enum mem_category category, void *memory)
+static size_t counted_bytes(enum mem_category category)
 {
-    atomic_fetch_sub_explicit(&bytes_of[category], malloc_usable_size(memory),
-                              memory_order_relaxed);
-    free(memory);
-}
-
-static size_t raw_bytes(enum mem_category category)
-{
-    return atomic_load_explicit(&bytes_of[category], memory_order_relaxed);
+    size_t bytes = 0;
+    for (size_t i = 0; i < COUNT_OF(counters); i++) {
+        bytes += atomic_load_explicit(&counters[i].bytes[category], memory_order_relaxed);
+    }
+    return bytes > SIZE_MAX / 2 ? 0 : bytes;
 }
 
 #endif
@@ -169,7 +160,11 @@ void *mem_alloc(enum mem_category category, size_t bytes)
     if (fault_hit(FAULT_MALLOC)) {
         return NULL;
     }
-    return raw_alloc(category, bytes == 0 ? 1 : bytes);
+    void *memory = heap_alloc(bytes == 0 ? 1 : bytes);
+    if (memory != NULL) {
+        count(category, heap_bytes(memory));
+    }
+    return memory;
 }
 
 void *mem_zalloc(enum mem_category category, size_t bytes)
@@ -184,10 +179,18 @@ void *mem_zalloc(enum mem_category category, size_t bytes)
 void *mem_realloc(enum mem_category category, void *old, size_t bytes)
 {
     CHECK(category < MEM_COUNT);
+    if (old == NULL) {
+        return mem_alloc(category, bytes);
+    }
     if (fault_hit(FAULT_MALLOC)) {
         return NULL;
     }
-    return raw_realloc(category, old, bytes == 0 ? 1 : bytes);
+    size_t old_bytes = heap_bytes(old);
+    void *memory = heap_realloc(old, bytes == 0 ? 1 : bytes);
+    if (memory != NULL) {
+        count(category, heap_bytes(memory) - old_bytes);
+    }
+    return memory;
 }
 
 char *mem_strndup(enum mem_category category, const char *text, size_t bytes)
@@ -203,7 +206,9 @@ char *mem_strndup(enum mem_category category, const char *text, size_t bytes)
 void mem_free(enum mem_category category, void *memory)
 {
     if (memory != NULL) {
-        raw_free(category, memory);
+        size_t bytes = heap_bytes(memory);
+        count(category, -bytes);
+        heap_free(memory, bytes);
     }
 }
 
@@ -294,7 +299,7 @@ const char *mem_category_text(enum mem_category category)
 
 size_t mem_category_bytes(enum mem_category category)
 {
-    size_t bytes = raw_bytes(category);
+    size_t bytes = counted_bytes(category);
 #ifndef MEM_PLAIN
     bytes += atomic_load_explicit(&region_bytes[category], memory_order_relaxed);
 #endif

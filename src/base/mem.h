@@ -1,8 +1,8 @@
 /* Memory by category: each allocation belongs to one row of memory.def, and each row has a figure.
  *
- * In vectrond every category is an arena of jemalloc, so its bytes are jemalloc's own count.  Built
- * without jemalloc (sanitizers, libvclient) the same calls use malloc and count what they hand out.
- * Every allocation may fail and passes a fault point, so that tests can fail the n-th. */
+ * A figure counts what may be used of what was handed out and not yet given back (what was asked
+ * for, rounded up by the allocator), in every build but libvclient's, where it is 0.  Every
+ * allocation may fail and passes a fault point, so that tests can fail the n-th. */
 #ifndef VECTRON_BASE_MEM_H
 #define VECTRON_BASE_MEM_H
 
@@ -40,7 +40,7 @@ void mem_region_release(struct mem_region *region);
 
 const char *mem_category_name(enum mem_category category);
 const char *mem_category_text(enum mem_category category);
-size_t mem_category_bytes(enum mem_category category); /* Bytes handed out and not yet freed. */
+size_t mem_category_bytes(enum mem_category category); /* Off by what happens meanwhile. */
 size_t mem_resident_bytes(void);                       /* Of the whole process, from the kernel. */
 
 #endif

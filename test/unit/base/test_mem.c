@@ -15,6 +15,89 @@ static void a_category_counts_what_it_handed_out(void **state)
     assert_int_equal(mem_category_bytes(MEM_GRAPH), before);
 }
 
+/* ---- figures over many threads ---- */
+
+enum {
+    PASSERS = 300, /* More than have counters of their own. */
+    PASSED_BYTES = 4096
+};
+
+static void allocate_one(void *arg)
+{
+    void **slot = arg;
+    *slot = mem_alloc(MEM_OVERLAY, PASSED_BYTES);
+    assert_non_null(*slot);
+}
+
+static void free_one(void *arg)
+{
+    void **slot = arg;
+    mem_free(MEM_OVERLAY, *slot);
+}
+
+static void run_threads(void (*run)(void *arg), void **slots)
+{
+    struct err err;
+    for (size_t i = 0; i < PASSERS; i++) {
+        struct thread t;
+        assert_int_equal(thread_start(&t, "passer", run, &slots[i], &err), ERR_OK);
+        thread_join(&t);
+    }
+}
+
+static void what_one_thread_allocates_another_may_free_and_no_byte_is_miscounted(void **state)
+{
+    (void)state;
+    static void *slots[PASSERS];
+    size_t before = mem_category_bytes(MEM_OVERLAY);
+    run_threads(allocate_one, slots);
+    assert_int_equal(mem_category_bytes(MEM_OVERLAY), before + PASSERS * PASSED_BYTES);
+    for (size_t i = 0; i < PASSERS / 2; i++) {
+        free_one(&slots[i]); /* This thread frees what it never allocated. */
+        slots[i] = NULL;
+    }
+    run_threads(free_one, slots);
+    assert_int_equal(mem_category_bytes(MEM_OVERLAY), before);
+}
+
+struct churn {
+    _Atomic bool is_over;
+    void *kept[16];
+};
+
+static void churn(void *arg)
+{
+    struct churn *c = arg;
+    for (unsigned i = 0; i < 200000; i++) {
+        void **slot = &c->kept[i % COUNT_OF(c->kept)];
+        *slot = mem_realloc(MEM_LOG, *slot, 1 + i % 3000);
+        assert_non_null(*slot);
+    }
+    for (size_t i = 0; i < COUNT_OF(c->kept); i++) {
+        mem_free(MEM_LOG, c->kept[i]);
+    }
+    c->is_over = true;
+}
+
+static void a_figure_read_while_others_allocate_is_near_and_exact_when_they_are_done(void **state)
+{
+    (void)state;
+    static struct churn churns[2];
+    struct thread threads[2];
+    struct err err;
+    size_t before = mem_category_bytes(MEM_LOG);
+    for (size_t i = 0; i < COUNT_OF(threads); i++) {
+        assert_int_equal(thread_start(&threads[i], "churn", churn, &churns[i], &err), ERR_OK);
+    }
+    while (!churns[0].is_over || !churns[1].is_over) {
+        assert_in_range(mem_category_bytes(MEM_LOG), 0, before + (size_t)2 * 17 * 4096);
+    }
+    for (size_t i = 0; i < COUNT_OF(threads); i++) {
+        thread_join(&threads[i]);
+    }
+    assert_int_equal(mem_category_bytes(MEM_LOG), before);
+}
+
 static void a_region_grows_and_keeps_its_content(void **state)
 {
     (void)state;
@@ -66,6 +149,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_category_counts_what_it_handed_out),
+        cmocka_unit_test(what_one_thread_allocates_another_may_free_and_no_byte_is_miscounted),
+        cmocka_unit_test(a_figure_read_while_others_allocate_is_near_and_exact_when_they_are_done),
         cmocka_unit_test(a_region_grows_and_keeps_its_content),
         cmocka_unit_test(a_region_cannot_be_used_past_its_end),
         cmocka_unit_test(the_armed_allocation_fails_and_no_other),
