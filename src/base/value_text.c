@@ -19,15 +19,16 @@ enum {
 
 /* ---- value to text ---- */
 
-/* The shortest of the decimal forms that reads back as the same number. */
-static void format_shortest(struct buf *b, double x, bool is_float32)
+void number_format(struct buf *b, double x, bool is_float32)
 {
     if (!isfinite(x)) {
         buf_printf(b, "%s", isnan(x) ? "NaN" : x > 0 ? "Infinity" : "-Infinity");
         return;
     }
+    is_float32 = is_float32 && (double)(float)x == x; /* Others need more digits than it has. */
     char text[NUMBER_BYTES_MAX];
-    int digits = is_float32 ? FLT_DIG : DBL_DIG;
+    bool is_subnormal = fabs(x) < (is_float32 ? (double)FLT_MIN : DBL_MIN);
+    int digits = is_subnormal ? 1 : is_float32 ? FLT_DIG : DBL_DIG;
     for (;; digits++) {
         snprintf(text, sizeof(text), "%.*g", digits, x);
         bool is_same = is_float32 ? strtof(text, NULL) == (float)x : strtod(text, NULL) == x;
@@ -114,7 +115,7 @@ void value_format(struct buf *b, const struct value *v)
         buf_printf(b, "%" PRId64, v->integer);
         break;
     case TYPE_FLOAT:
-        format_shortest(b, v->number, false);
+        number_format(b, v->number, false);
         break;
     case TYPE_TEXT:
     case TYPE_JSON:
@@ -132,7 +133,7 @@ void value_format(struct buf *b, const struct value *v)
             if (i > 0) {
                 buf_u8(b, ',');
             }
-            format_shortest(b, (double)v->vector.data[i], true);
+            number_format(b, (double)v->vector.data[i], true);
         }
         buf_u8(b, ']');
         break;

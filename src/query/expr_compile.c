@@ -663,7 +663,13 @@ static enum errcode emit_expr(struct compiler *c, const struct expr *e, enum val
 static uint32_t dim_of(const struct compiler *c, enum value_type type)
 {
     const struct instruction *last = &c->code[c->n_code - 1];
-    if (type != TYPE_VECTOR || c->n_code != 1) {
+    if (c->n_code != 1) {
+        return 0;
+    }
+    if (last->code == CODE_PSEUDO && last->at == PSEUDO_DISTANCE) {
+        return FLOAT32_BITS; /* So that its text has no digits that it does not have. */
+    }
+    if (type != TYPE_VECTOR) {
         return 0;
     }
     if (last->code == CODE_COLUMN) {

@@ -107,7 +107,7 @@ struct program {
     uint32_t n_code;
     const struct value *constants;
     enum value_type type; /* TYPE_NULL: always NULL. */
-    uint32_t dim;         /* Of a VECTOR where it is known, else 0. */
+    uint32_t dim;         /* Of a VECTOR where it is known; FLOAT32_BITS of a distance; else 0. */
     uint32_t stack_max;
     struct column_mask columns; /* That it reads. */
     bool is_constant;           /* Reads neither columns nor parameters. */

@@ -2,8 +2,6 @@
 #define _XOPEN_SOURCE 700 /* wcwidth */
 #include "client/shell/shell_int.h"
 
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <wchar.h>
 
@@ -95,32 +93,9 @@ void text_escape(struct buf *out, const char *text, size_t bytes)
     }
 }
 
-/* Distances are computed in 32 bits: a number that is one is shown with the digits that 32 bits
- * have, 0.23176712 and not 0.23176711797714233. */
-static bool put_short_number(struct buf *out, double x)
-{
-    float narrow = (float)x;
-    char text[32];
-    if ((double)narrow < x || (double)narrow > x || !isfinite(x)) {
-        return false;
-    }
-    for (int digits = 6; digits <= 9; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, x);
-        float back = strtof(text, NULL);
-        if (back >= narrow && back <= narrow) {
-            buf_printf(out, "%s", text);
-            return true;
-        }
-    }
-    return false;
-}
-
 void text_value(struct buf *out, const vc_value *value, const char *text)
 {
     if (value->type == VC_NULL) {
-        return;
-    }
-    if (value->type == VC_FLOAT && put_short_number(out, value->number)) {
         return;
     }
     if (value->type != VC_VECTOR) {
@@ -131,7 +106,8 @@ void text_value(struct buf *out, const vc_value *value, const char *text)
     uint32_t shown = dim <= FULL_ELEMENTS_MAX ? dim : SHOWN_ELEMENTS;
     buf_u8(out, '[');
     for (uint32_t i = 0; i < shown; i++) {
-        buf_printf(out, "%s%.4g", i == 0 ? "" : ", ", (double)value->vector.data[i]);
+        buf_printf(out, "%s", i == 0 ? "" : ", ");
+        number_format(out, (double)value->vector.data[i], true);
     }
     if (shown < dim) {
         buf_printf(out, ", … %u", dim);

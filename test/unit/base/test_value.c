@@ -62,6 +62,33 @@ static void texts_are_parsed_and_shown_in_their_canonical_form(void **state)
     expect(f, TYPE_VECTOR, " [0.1, -2 ,3e-4] ", "[0.1,-2,0.0003]");
 }
 
+static void expect_number(double x, bool is_float32, const char *shown)
+{
+    struct buf b;
+    buf_init(&b, MEM_GENERAL, 4096);
+    number_format(&b, x, is_float32);
+    buf_u8(&b, 0);
+    assert_string_equal((const char *)b.data, shown);
+    buf_fini(&b);
+}
+
+static void a_number_has_the_fewest_digits_that_read_back(void **state)
+{
+    (void)state;
+    expect_number(100000008, false, "100000008");
+    expect_number(9007199254740992, false, "9007199254740992");
+    expect_number((double)0.3f, false, "0.30000001192092896");
+    expect_number((double)0.3f, true, "0.3");
+    expect_number((double)16777216.0f, true, "16777216");
+    expect_number((double)1e-45f, true, "1e-45");
+    expect_number(5e-324, false, "5e-324");
+    expect_number(-0.0, true, "-0");
+    /* What 32 bits cannot hold keeps its own digits. */
+    expect_number(0.3, true, "0.3");
+    expect_number(0.1234567890123, true, "0.1234567890123");
+    expect_number(1e300, true, "1e+300");
+}
+
 static void what_is_no_value_of_the_type_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -253,6 +280,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_parsed_and_shown_in_their_canonical_form),
+        cmocka_unit_test(a_number_has_the_fewest_digits_that_read_back),
         cmocka_unit_test(what_is_no_value_of_the_type_is_refused),
         cmocka_unit_test(values_of_every_type_are_written_and_read_back),
         cmocka_unit_test(numbers_compare_exactly_across_their_types),

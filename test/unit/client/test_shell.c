@@ -128,20 +128,13 @@ static void assert_value(vc_value value, const char *expected)
     buf_fini(&out);
 }
 
-static void tables_show_32_bit_numbers_with_their_own_digits(void **state)
-{
-    (void)state;
-    assert_value(vc_float((double)0.23176712f), "0.23176712");
-    assert_value(vc_float((double)5.9604645e-08f), "5.9604645e-08");
-    assert_value(vc_float(0.5), "0.5");
-    assert_value(vc_float(-3), "-3");
-}
-
 static void tables_show_long_vectors_short(void **state)
 {
     (void)state;
     float vector[100] = {0.125f, -0.4f, 1e-7f};
     assert_value(vc_vector(vector, 2), "[0.125, -0.4]");
+    vector[3] = 0.23176712f;
+    assert_value(vc_vector(vector, 4), "[0.125, -0.4, 1e-07, 0.23176712]");
     assert_value(vc_vector(vector, 100), "[0.125, -0.4, 1e-07, … 100]");
     assert_value(vc_string("a\nb\x1b"), "a\\nb\\x1b");
     assert_value(vc_null(), "");
@@ -328,7 +321,6 @@ int main(void)
         cmocka_unit_test(variables_are_put_in_plain_or_quoted),
         cmocka_unit_test(names_of_variables_are_words),
         cmocka_unit_test(width_is_counted_in_columns),
-        cmocka_unit_test(tables_show_32_bit_numbers_with_their_own_digits),
         cmocka_unit_test(tables_show_long_vectors_short),
         cmocka_unit_test(an_error_shows_its_line_and_a_caret),
         cmocka_unit_test(the_caret_stands_right_behind_tabs_and_wide_characters),
