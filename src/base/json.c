@@ -26,10 +26,30 @@ static size_t utf8_character(const uint8_t *p, size_t left)
     return is_bad ? 0 : bytes;
 }
 
+/* How many words of eight bytes at the front are plain: no byte is zero or over 127. */
+static size_t ascii_bytes(const uint8_t *p, size_t left)
+{
+    static const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+    size_t n = 0;
+    for (uint64_t word; left - n >= sizeof(word); n += sizeof(word)) {
+        memcpy(&word, p + n, sizeof(word));
+        if (((word | (word - ones)) & highs) != 0) {
+            break;
+        }
+    }
+    return n;
+}
+
 bool utf8_is_valid(const char *text, size_t bytes)
 {
     const uint8_t *p = (const uint8_t *)text;
     while (bytes > 0) {
+        size_t ascii = ascii_bytes(p, bytes);
+        p += ascii;
+        bytes -= ascii;
+        if (bytes == 0) {
+            break;
+        }
         size_t n = utf8_character(p, bytes);
         if (n == 0 || p[0] == 0) { /* A zero byte ends texts elsewhere: refused as in PostgreSQL. */
             return false;
@@ -94,12 +114,33 @@ static bool skip_escape(struct cursor *c)
     return true;
 }
 
+/* How many words of eight bytes at the front hold no quote, backslash or control character. */
+static size_t plain_bytes(const struct cursor *c)
+{
+    static const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+    const char *at = c->at;
+    for (uint64_t word; (size_t)(c->end - at) >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, at, sizeof(word));
+        uint64_t quote = word ^ ones * '"', escape = word ^ ones * '\\';
+        uint64_t control = (word - ones * ' ') & ~word;
+        uint64_t found = ((quote - ones) & ~quote) | ((escape - ones) & ~escape) | control;
+        if ((found & highs) != 0) {
+            break;
+        }
+    }
+    return (size_t)(at - c->at);
+}
+
 static bool skip_string(struct cursor *c)
 {
     if (!take(c, '"')) {
         return false;
     }
     while (c->at < c->end) {
+        c->at += plain_bytes(c);
+        if (c->at == c->end) {
+            return false;
+        }
         unsigned char byte = (unsigned char)*c->at++;
         if (byte == '"') {
             return true;
@@ -169,8 +210,8 @@ static bool skip_name(struct cursor *c)
     return take(c, ':');
 }
 
-/* Skips one value, however nested, with a stack of closing brackets instead of recursion. */
-static bool skip_value(struct cursor *c)
+/* Checks and skips one value, however nested, with a stack of closing brackets. */
+static enum json_verdict check_value(struct cursor *c)
 {
     char closers[JSON_DEPTH_MAX];
     size_t depth = 0;
@@ -180,24 +221,24 @@ static bool skip_value(struct cursor *c)
         bool is_array = c->at < c->end && *c->at == '[';
         if (is_object || is_array) {
             if (depth == JSON_DEPTH_MAX) {
-                return false;
+                return JSON_TOO_DEEP;
             }
             c->at++;
             closers[depth++] = is_object ? '}' : ']';
             skip_blanks(c);
             if (c->at == c->end || *c->at != closers[depth - 1]) {
                 if (is_object && !skip_name(c)) {
-                    return false;
+                    return JSON_BROKEN;
                 }
                 continue;
             }
         } else if (!skip_scalar(c)) {
-            return false;
+            return JSON_BROKEN;
         }
         /* A value has ended, or an empty container stands before its bracket. */
         for (;;) {
             if (depth == 0) {
-                return true;
+                return JSON_VALID;
             }
             skip_blanks(c);
             if (take(c, closers[depth - 1])) {
@@ -205,24 +246,27 @@ static bool skip_value(struct cursor *c)
                 continue;
             }
             if (!take(c, ',') || (closers[depth - 1] == '}' && !skip_name(c))) {
-                return false;
+                return JSON_BROKEN;
             }
             break;
         }
     }
 }
 
-bool json_is_valid(const char *text, size_t bytes)
+static bool skip_value(struct cursor *c)
+{
+    return check_value(c) == JSON_VALID;
+}
+
+enum json_verdict json_check(const char *text, size_t bytes)
 {
     if (!utf8_is_valid(text, bytes)) {
-        return false;
+        return JSON_BROKEN;
     }
     struct cursor c = {text, text + bytes};
-    if (!skip_value(&c)) {
-        return false;
-    }
+    enum json_verdict verdict = check_value(&c);
     skip_blanks(&c);
-    return c.at == c.end;
+    return verdict == JSON_VALID && c.at < c.end ? JSON_BROKEN : verdict;
 }
 
 /* ---- what a string means ---- */

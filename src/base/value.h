@@ -22,6 +22,9 @@ enum {
     TEXT_BYTES_MAX = 16 << 20,
     UUID_BYTES = 16,
 };
+/* Of a TIMESTAMP, in microseconds: the first one of year 1 and the last one of year 9999, UTC. */
+#define TIMESTAMP_MIN INT64_C(-62135596800000000)
+#define TIMESTAMP_MAX INT64_C(253402300799999999)
 
 struct value {
     enum value_type type;
@@ -73,9 +76,19 @@ enum {
 enum errcode value_parse(enum value_type type, const char *text, size_t bytes, struct arena *arena,
                          struct value *out, struct err *err) WARN_UNUSED;
 
+/* The one check of every door that takes values as they are (BIND, binary COPY), whose texts and
+ * numbers value_parse has not seen: TEXT and JSON are UTF-8 without a zero byte, JSON is one JSON
+ * value, and a TIMESTAMP is one that value_format shows and value_parse reads back. */
+enum errcode value_check(const struct value *v, struct err *err) WARN_UNUSED;
+
+/* A zero byte is not valid: it ends texts elsewhere. */
 bool utf8_is_valid(const char *text, size_t bytes);
-/* True where the text is one JSON value and nothing else.  Nesting is bounded. */
-bool json_is_valid(const char *text, size_t bytes);
+enum json_verdict {
+    JSON_VALID, /* One JSON value and nothing else. */
+    JSON_BROKEN,
+    JSON_TOO_DEEP, /* Arrays and objects in each other, more than JSON_DEPTH_MAX. */
+};
+enum json_verdict json_check(const char *text, size_t bytes);
 enum {
     JSON_DEPTH_MAX = 128
 };

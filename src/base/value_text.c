@@ -298,7 +298,8 @@ static bool take_fraction(const char **text, int *micros)
     return n > 0;
 }
 
-/* 2026-01-31, 2026-01-31 12:30, 2026-01-31T12:30:00.25+02:00 */
+/* 2026-01-31, 2026-01-31 12:30, 2026-01-31T12:30:00.25+02:00.  A leap second, :60, is counted as
+ * the first of the next minute, since the count of seconds has no place for it. */
 static bool parse_timestamp(const char *text, struct value *out)
 {
     static const int month_days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -322,7 +323,7 @@ static bool parse_timestamp(const char *text, struct value *out)
             (!take_digits(&text, 2, &second) || !take_fraction(&text, &micros))) {
             return false;
         }
-        if (hour > 23 || minute > 59 || second > 59 || !take_zone(text, &offset)) {
+        if (hour > 23 || minute > 59 || second > 60 || !take_zone(text, &offset)) {
             return false;
         }
     }
@@ -339,6 +340,17 @@ static size_t count_elements(const char *text, size_t bytes)
         n += text[i] == ',';
     }
     return n;
+}
+
+/* Hexadecimal digits and nan(...) are the C library's notion of a number, not ours. */
+static bool is_foreign(const char *number, const char *end)
+{
+    for (; number < end; number++) {
+        if (strchr("xXpP(", *number) != NULL) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* strtof needs an end that is not part of a number; in "[1,2]" the comma or bracket is one. */
@@ -363,7 +375,7 @@ static enum errcode parse_vector(const char *text, size_t bytes, struct arena *a
     for (size_t i = 0; i < n; i++) {
         char *next;
         data[i] = strtof(at, &next);
-        bool is_number = next != at && next <= end;
+        bool is_number = next != at && next <= end && !is_foreign(at, next);
         while (is_number && next < end && is_blank(*next)) {
             next++;
         }
@@ -382,6 +394,42 @@ static enum errcode parse_vector(const char *text, size_t bytes, struct arena *a
     return ERR_OK;
 }
 
+/* ---- what may be stored ---- */
+
+static enum errcode check_text(const struct value *v, struct err *err)
+{
+    const char *text = v->text.data;
+    if (!utf8_is_valid(text, v->text.bytes)) {
+        bool has_zero = v->text.bytes > 0 && memchr(text, 0, v->text.bytes) != NULL;
+        return err_set(err, ERR_BAD_ENCODING, "a text %s",
+                       has_zero ? "holds a byte of value zero" : "is not valid UTF-8");
+    }
+    enum json_verdict verdict = v->type == TYPE_JSON ? json_check(text, v->text.bytes) : JSON_VALID;
+    if (verdict == JSON_TOO_DEEP) {
+        err_set(err, ERR_NESTED_TOO_DEEP, "a JSON value is nested more than %d deep",
+                JSON_DEPTH_MAX);
+        err_hint(err, "The limit of nesting is %d arrays and objects in each other.",
+                 JSON_DEPTH_MAX);
+        return ERR_NESTED_TOO_DEEP;
+    }
+    return verdict == JSON_VALID ? ERR_OK
+                                 : refuse(err, ERR_BAD_JSON, TYPE_JSON, text, v->text.bytes);
+}
+
+enum errcode value_check(const struct value *v, struct err *err)
+{
+    if (v->type == TYPE_TEXT || v->type == TYPE_JSON) {
+        return check_text(v, err);
+    }
+    if (v->type == TYPE_TIMESTAMP && (v->integer < TIMESTAMP_MIN || v->integer > TIMESTAMP_MAX)) {
+        err_set(err, ERR_DATETIME_RANGE, "a timestamp is outside the years %d to %d", YEAR_MIN,
+                YEAR_MAX);
+        err_hint(err, "Years are counted in UTC.");
+        return ERR_DATETIME_RANGE;
+    }
+    return ERR_OK;
+}
+
 static enum errcode parse_text(enum value_type type, const char *text, size_t bytes,
                                struct arena *arena, struct value *out, struct err *err)
 {
@@ -389,18 +437,17 @@ static enum errcode parse_text(enum value_type type, const char *text, size_t by
         return err_set(err, ERR_STRING_TOO_LONG, "a text of %zu bytes is over the limit %d", bytes,
                        TEXT_BYTES_MAX);
     }
-    if (!utf8_is_valid(text, bytes)) {
-        return err_set(err, ERR_BAD_ENCODING, "a text is not valid UTF-8");
-    }
-    if (type == TYPE_JSON && !json_is_valid(text, bytes)) {
-        return refuse(err, ERR_BAD_JSON, type, text, bytes);
+    *out = value_text(text, bytes);
+    out->type = type;
+    enum errcode code = value_check(out, err);
+    if (code != ERR_OK) {
+        return code;
     }
     const char *copy = arena_copy(arena, text, bytes);
     if (copy == NULL) {
         return err_no_memory(err);
     }
-    *out = value_text(copy, bytes);
-    out->type = type;
+    out->text.data = copy;
     return ERR_OK;
 }
 
@@ -415,11 +462,9 @@ enum errcode value_parse(enum value_type type, const char *text, size_t bytes, s
         return parse_vector(text, bytes, arena, out, err);
     }
     char word[NUMBER_BYTES_MAX + 1];
-    if (bytes == 0 || bytes > NUMBER_BYTES_MAX || memchr(text, 0, bytes) != NULL) {
-        return refuse(err, ERR_BAD_TEXT_REPRESENTATION, type, text, bytes);
-    }
-    memcpy(word, text, bytes);
-    word[bytes] = '\0';
+    bool is_word = bytes > 0 && bytes <= NUMBER_BYTES_MAX && memchr(text, 0, bytes) == NULL;
+    memcpy(word, text, is_word ? bytes : 0);
+    word[is_word ? bytes : 0] = '\0'; /* The empty word is none of any type. */
     enum errcode code = ERR_BAD_TEXT_REPRESENTATION;
     switch (type) {
     case TYPE_BOOL:
@@ -440,11 +485,12 @@ enum errcode value_parse(enum value_type type, const char *text, size_t bytes, s
     default:
         CHECK_NEVER("other types are parsed above");
     }
-    if (code != ERR_OK) {
-        refuse(err, code, type, text, bytes);
-        if (code == ERR_BAD_DATETIME) {
-            err_hint(err, "Write a timestamp as 2026-01-31 12:00:00Z.");
-        }
+    if (code == ERR_OK) {
+        return value_check(out, err);
+    }
+    refuse(err, code, type, text, bytes);
+    if (code == ERR_BAD_DATETIME) {
+        err_hint(err, "Write a timestamp as 2026-01-31 12:00:00Z.");
     }
     return code;
 }

@@ -58,6 +58,10 @@ static void texts_are_parsed_and_shown_in_their_canonical_form(void **state)
     expect(f, TYPE_TIMESTAMP, "2024-02-29T23:59:59.250+02:00", "2024-02-29 21:59:59.25Z");
     expect(f, TYPE_TIMESTAMP, "0001-01-01 00:00:00", "0001-01-01 00:00:00Z");
     expect(f, TYPE_TIMESTAMP, "1969-12-31 23:59:59.999999", "1969-12-31 23:59:59.999999Z");
+    expect(f, TYPE_TIMESTAMP, "1990-12-31T23:59:60Z", "1991-01-01 00:00:00Z");
+    expect(f, TYPE_TIMESTAMP, "2016-12-31T15:59:60.5-08:00", "2017-01-01 00:00:00.5Z");
+    expect(f, TYPE_TIMESTAMP, "0001-01-01 00:00:00-00:01", "0001-01-01 00:01:00Z");
+    expect(f, TYPE_TIMESTAMP, "9999-12-31 23:59:59.999999", "9999-12-31 23:59:59.999999Z");
     expect(f, TYPE_JSON, "{\"a\": [1, 2]}", "{\"a\": [1, 2]}");
     expect(f, TYPE_VECTOR, " [0.1, -2 ,3e-4] ", "[0.1,-2,0.0003]");
 }
@@ -111,17 +115,98 @@ static void what_is_no_value_of_the_type_is_refused(void **state)
         {TYPE_TIMESTAMP, "2023-13-01", ERR_BAD_DATETIME},
         {TYPE_TIMESTAMP, "2023-01-01 25:00", ERR_BAD_DATETIME},
         {TYPE_TIMESTAMP, "yesterday", ERR_BAD_DATETIME},
+        {TYPE_TIMESTAMP, "", ERR_BAD_DATETIME},
+        {TYPE_TIMESTAMP, "  ", ERR_BAD_DATETIME},
+        {TYPE_TIMESTAMP,
+         "2026-01-31 12:00:00.0000000000000000000000000000000000000000000000000000000000Z",
+         ERR_BAD_DATETIME},
+        {TYPE_TIMESTAMP, "2023-01-01 12:00:61", ERR_BAD_DATETIME},
+        {TYPE_TIMESTAMP, "0000-12-31 23:59:59", ERR_BAD_DATETIME},
+        {TYPE_TIMESTAMP, "9999-12-31 23:59:59-01:00", ERR_DATETIME_RANGE},
+        {TYPE_TIMESTAMP, "0001-01-01 00:00:00+01:00", ERR_DATETIME_RANGE},
+        {TYPE_TIMESTAMP, "9999-12-31 23:59:60", ERR_DATETIME_RANGE},
         {TYPE_JSON, "{\"a\":}", ERR_BAD_JSON},
         {TYPE_VECTOR, "[]", ERR_BAD_TEXT_REPRESENTATION},
         {TYPE_VECTOR, "[1,]", ERR_BAD_TEXT_REPRESENTATION},
         {TYPE_VECTOR, "[1 2]", ERR_BAD_TEXT_REPRESENTATION},
         {TYPE_VECTOR, "1,2", ERR_BAD_TEXT_REPRESENTATION},
+        {TYPE_VECTOR, "[0x10]", ERR_BAD_TEXT_REPRESENTATION},
+        {TYPE_VECTOR, "[1,0X1p3]", ERR_BAD_TEXT_REPRESENTATION},
+        {TYPE_VECTOR, "[nan(1)]", ERR_BAD_TEXT_REPRESENTATION},
         {TYPE_VECTOR, "[1,nan]", ERR_NOT_FINITE},
+        {TYPE_VECTOR, "[-inf]", ERR_NOT_FINITE},
         {TYPE_VECTOR, "[1e39]", ERR_NOT_FINITE},
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         struct value v;
         assert_int_equal(parse_as(f, bad[i].type, bad[i].text, &v), bad[i].code);
+    }
+}
+
+/* A value as a door that reads no text hands it over. */
+static struct value raw(enum value_type type, const char *text, size_t bytes)
+{
+    struct value v = value_text(text, bytes);
+    v.type = type;
+    return v;
+}
+
+static struct value instant(int64_t micros)
+{
+    return (struct value){.type = TYPE_TIMESTAMP, .integer = micros};
+}
+
+static void what_cannot_be_stored_is_told_from_what_can(void **state)
+{
+    struct fixture *f = *state;
+    char deep[2 * JSON_DEPTH_MAX + 2];
+    memset(deep, '[', sizeof(deep) / 2);
+    memset(deep + sizeof(deep) / 2, ']', sizeof(deep) / 2);
+    static const float floats[] = {1.0f};
+    const struct {
+        struct value value;
+        enum errcode code;
+    } rows[] = {
+        {value_null(), ERR_OK},
+        {value_bool(true), ERR_OK},
+        {value_int(INT64_MIN), ERR_OK},
+        {value_float((double)NAN), ERR_OK},
+        {value_vector(floats, 1), ERR_OK},
+        {value_cstr(""), ERR_OK},
+        {value_cstr("eight..h\xc3\xa9"), ERR_OK},
+        {raw(TYPE_TEXT, "12345678\0", 9), ERR_BAD_ENCODING},
+        {raw(TYPE_TEXT, "1234567\0", 8), ERR_BAD_ENCODING},
+        {raw(TYPE_TEXT,
+             "1234\0"
+             "678",
+             8),
+         ERR_BAD_ENCODING},
+        {value_cstr("12345678\xff"), ERR_BAD_ENCODING},
+        {value_cstr("123\x80"
+                    "567"),
+         ERR_BAD_ENCODING},
+        {raw(TYPE_JSON, " {\"a\": [1]} ", 12), ERR_OK},
+        {raw(TYPE_JSON, "\"12345678\"", 10), ERR_OK},
+        {raw(TYPE_JSON, "\"1234567\\\"\"", 11), ERR_OK},
+        {raw(TYPE_JSON, "\"1234567\x1f\"", 10), ERR_BAD_JSON},
+        {raw(TYPE_JSON, "\"12345678", 9), ERR_BAD_JSON},
+        {raw(TYPE_JSON, "{", 1), ERR_BAD_JSON},
+        {raw(TYPE_JSON, "", 0), ERR_BAD_JSON},
+        {raw(TYPE_JSON, "01", 2), ERR_BAD_JSON},
+        {raw(TYPE_JSON, "\"\xff\"", 3), ERR_BAD_ENCODING},
+        {raw(TYPE_JSON, "1\0", 2), ERR_BAD_ENCODING},
+        {raw(TYPE_JSON, deep, sizeof(deep)), ERR_NESTED_TOO_DEEP},
+        {raw(TYPE_JSON, deep + 1, sizeof(deep) - 2), ERR_OK},
+        {instant(TIMESTAMP_MIN), ERR_OK},
+        {instant(TIMESTAMP_MAX), ERR_OK},
+        {instant(TIMESTAMP_MIN - 1), ERR_DATETIME_RANGE},
+        {instant(TIMESTAMP_MAX + 1), ERR_DATETIME_RANGE},
+        {instant(INT64_MAX), ERR_DATETIME_RANGE},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        f->err.code = ERR_OK;
+        assert_int_equal(value_check(&rows[i].value, &f->err), rows[i].code);
+        assert_int_equal(f->err.code, rows[i].code);
     }
 }
 
@@ -204,18 +289,18 @@ static void json_is_checked_and_its_members_are_found(void **state)
                                       "{a:1}", "\"\n\"",  "tru", "[1 2]", "\"\\x\"",
                                       "[1]]",  "{\"a\"}", "+1",  "\""};
     for (size_t i = 0; i < COUNT_OF(good); i++) {
-        assert_true(json_is_valid(good[i], strlen(good[i])));
+        assert_int_equal(json_check(good[i], strlen(good[i])), JSON_VALID);
     }
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
-        assert_false(json_is_valid(bad[i], strlen(bad[i])));
+        assert_int_equal(json_check(bad[i], strlen(bad[i])), JSON_BROKEN);
     }
     char deep[2 * JSON_DEPTH_MAX + 3];
     memset(deep, '[', JSON_DEPTH_MAX);
     memset(deep + JSON_DEPTH_MAX, ']', JSON_DEPTH_MAX);
-    assert_true(json_is_valid(deep, 2 * JSON_DEPTH_MAX));
+    assert_int_equal(json_check(deep, 2 * JSON_DEPTH_MAX), JSON_VALID);
     memset(deep, '[', JSON_DEPTH_MAX + 1);
     memset(deep + JSON_DEPTH_MAX + 1, ']', JSON_DEPTH_MAX + 1);
-    assert_false(json_is_valid(deep, 2 * JSON_DEPTH_MAX + 2));
+    assert_int_equal(json_check(deep, 2 * JSON_DEPTH_MAX + 2), JSON_TOO_DEEP);
 
     const char *json = "{\"a\": {\"x\": 1}, \"b\": [10, \"t\", null]}", *member;
     size_t bytes;
@@ -282,6 +367,7 @@ int main(void)
         cmocka_unit_test(texts_are_parsed_and_shown_in_their_canonical_form),
         cmocka_unit_test(a_number_has_the_fewest_digits_that_read_back),
         cmocka_unit_test(what_is_no_value_of_the_type_is_refused),
+        cmocka_unit_test(what_cannot_be_stored_is_told_from_what_can),
         cmocka_unit_test(values_of_every_type_are_written_and_read_back),
         cmocka_unit_test(numbers_compare_exactly_across_their_types),
         cmocka_unit_test(types_are_found_by_their_vql_name),

@@ -170,7 +170,7 @@ static void explain_as_json_is_json(void **state)
     expect_ok(c, text);
     assert_int_equal(c->n_rows, 1);
     const char *json = rows_text(c);
-    assert_true(json_is_valid(json, strlen(json) - 1));
+    assert_int_equal(json_check(json, strlen(json) - 1), JSON_VALID);
     assert_non_null(strstr(json, "\"recall\": {\"value\": \"0.95\", \"origin\": \"built-in\"}"));
 }
 
