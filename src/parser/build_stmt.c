@@ -412,10 +412,11 @@ struct stmt *stmt_copy(struct stmt *s, struct token file, const struct list *col
     return s;
 }
 
-void stmt_is_from(struct stmt *s)
+void stmt_is_from(struct stmt *s, enum on_conflict on_conflict)
 {
     if (s != NULL) {
         s->copy.is_from = true;
+        s->copy.on_conflict = on_conflict;
     }
 }
 

@@ -247,13 +247,13 @@ analyze(A) ::= ANALYZE. { A = 1; }
 explain_with(A) ::= . { A = NULL; }
 explain_with(A) ::= LP options(O) RP. { A = O; }
 
-copy(A) ::= COPY(T) NAME(N) columns(C) FROM STDIN copy_with(W). {
+copy(A) ::= COPY(T) NAME(N) columns(C) FROM STDIN on_conflict(O) copy_with(W). {
     A = stmt_copy(stmt_new(p, STMT_COPY, T, N), no_token, C, W);
-    stmt_is_from(A);
+    stmt_is_from(A, (enum on_conflict)O);
 }
-copy(A) ::= COPY(T) NAME(N) columns(C) FROM STRING(F) copy_with(W). {
+copy(A) ::= COPY(T) NAME(N) columns(C) FROM STRING(F) on_conflict(O) copy_with(W). {
     A = stmt_copy(stmt_new(p, STMT_COPY, T, N), F, C, W);
-    stmt_is_from(A);
+    stmt_is_from(A, (enum on_conflict)O);
 }
 copy(A) ::= COPY(T) NAME(N) columns(C) TO STDOUT copy_with(W). {
     A = stmt_copy(stmt_new(p, STMT_COPY, T, N), no_token, C, W);

@@ -231,8 +231,9 @@ struct stmt_copy {
     struct name *columns; /* n_columns = 0: all. */
     size_t n_columns;
     bool is_from;
-    const char *file;    /* NULL: STDIN or STDOUT. */
-    struct options with; /* FORMAT, HEADER, DELIMITER, NULL, START, IDS and policies. */
+    enum on_conflict on_conflict; /* FROM */
+    const char *file;             /* NULL: STDIN or STDOUT. */
+    struct options with;          /* FORMAT, HEADER, DELIMITER, NULL, START, IDS and policies. */
 };
 
 struct stmt_set {

@@ -188,7 +188,7 @@ struct stmt *stmt_explain(struct parse *p, struct stmt *s, bool analyze, const s
 /* @file.data = NULL: STDIN or STDOUT. */
 struct stmt *stmt_copy(struct stmt *s, struct token file, const struct list *columns,
                        const struct list *with);
-void stmt_is_from(struct stmt *s);
+void stmt_is_from(struct stmt *s, enum on_conflict on_conflict);
 struct stmt *stmt_set(struct stmt *s, struct expr *value);
 
 #endif

@@ -287,6 +287,14 @@ static void print_create(struct buf *b, const struct stmt_create *s)
     print_options(b, &s->with);
 }
 
+static void print_on_conflict(struct buf *b, enum on_conflict on_conflict)
+{
+    static const char *const texts[] = {[CONFLICT_ERROR] = "",
+                                        [CONFLICT_NOTHING] = " ON CONFLICT DO NOTHING",
+                                        [CONFLICT_UPDATE] = " ON CONFLICT DO UPDATE"};
+    print_cstr(b, texts[on_conflict]);
+}
+
 static void print_insert(struct buf *b, const struct stmt_insert *s)
 {
     print_subject(b, "INSERT INTO ", &s->collection);
@@ -296,10 +304,7 @@ static void print_insert(struct buf *b, const struct stmt_insert *s)
         print_items(b, s->rows[i], s->row_items);
         print_cstr(b, ")");
     }
-    if (s->on_conflict != CONFLICT_ERROR) {
-        print_cstr(b, s->on_conflict == CONFLICT_NOTHING ? " ON CONFLICT DO NOTHING"
-                                                         : " ON CONFLICT DO UPDATE");
-    }
+    print_on_conflict(b, s->on_conflict);
     print_options(b, &s->with);
 }
 
@@ -365,6 +370,7 @@ static void print_copy(struct buf *b, const struct stmt_copy *s)
     } else {
         print_cstr(b, s->is_from ? "STDIN" : "STDOUT");
     }
+    print_on_conflict(b, s->on_conflict);
     print_options(b, &s->with);
 }
 

@@ -16,8 +16,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum {
+    SEEN_SLOTS = 4 * COPY_BATCH_ROWS_MAX /* A power of two. */
+};
 
 struct copy_in {
     struct portal *portal;
@@ -35,6 +40,8 @@ struct copy_in {
     struct value *fields;   /* As the input has them. */
     struct value *values;   /* As the schema has them. */
     struct column_mask mask;
+    uint64_t *seen; /* DO UPDATE: hashes of the keys in the command, at their slots; 0 = free. */
+    bool holds_row; /* Its key is in the command: it goes into the next. */
     struct err err; /* The first one. */
     int fd;         /* Of a file on the server, or -1. */
     uint64_t file_bytes, file_done;
@@ -105,6 +112,12 @@ static enum errcode start_copy_in(struct portal *p, struct err *err)
     if (in->fields == NULL || in->values == NULL) {
         return portal_no_memory(p, err);
     }
+    if (plan->copy.op == SHARD_UPSERT) {
+        in->seen = arena_zalloc(p->arena, SEEN_SLOTS * sizeof(*in->seen));
+        if (in->seen == NULL) {
+            return portal_no_memory(p, err);
+        }
+    }
     in->decoder = row_decoder_new(p, err);
     if (in->decoder == NULL) {
         return err->code;
@@ -155,7 +168,7 @@ static struct portal_write *collect(struct portal *p, struct copy_in *in, size_t
         struct portal_write *w = &in->writes[i];
         if (w->is_busy && portal_write_collect(p, w)) {
             if (w->err.code == ERR_OK) {
-                in->n_loaded += w->n_rows;
+                in->n_loaded += p->force.ack >= ACK_VISIBLE ? w->write.rows : w->n_rows;
             } else {
                 char place[80];
                 snprintf(place, sizeof(place), "rows %" PRIu64 " to %" PRIu64, w->first_row,
@@ -200,43 +213,113 @@ static bool flush(struct portal *p, struct copy_in *in)
     return true;
 }
 
-static enum errcode add_row(struct portal *p, struct copy_in *in, struct err *err)
+static enum errcode begin_command(struct portal *p, struct copy_in *in, struct err *err)
+{
+    in->command = shard_command_new(p->plan->schema, err);
+    in->first_row = in->n_rows + 1;
+    if (in->seen != NULL) {
+        memset(in->seen, 0, SEEN_SLOTS * sizeof(*in->seen));
+    }
+    return in->command != NULL ? ERR_OK : err->code;
+}
+
+/* From what the decoder made to what the schema has. */
+static void place_fields(struct portal *p, struct copy_in *in)
 {
     const struct copy_plan *plan = &p->plan->copy;
-    if (in->command == NULL) {
-        in->command = shard_command_new(p->plan->schema, err);
-        in->first_row = in->n_rows + 1;
-        if (in->command == NULL) {
-            return err->code;
-        }
-    }
     for (uint32_t i = 0; i < p->plan->schema->n_columns; i++) {
         in->values[i] = value_null();
     }
     for (size_t i = 0; i < plan->n_columns; i++) {
         in->values[plan->columns[i]] = in->fields[i];
     }
+}
+
+static uint64_t hash_key(const struct value *key)
+{
+    const void *data = key->type == TYPE_TEXT   ? (const void *)key->text.data
+                       : key->type == TYPE_UUID ? (const void *)key->uuid
+                                                : (const void *)&key->integer;
+    size_t bytes = key->type == TYPE_TEXT   ? key->text.bytes
+                   : key->type == TYPE_UUID ? sizeof(key->uuid)
+                                            : sizeof(key->integer);
+    return 1ULL << 32 | crc32c(0, data, bytes);
+}
+
+/* A command may not write a row twice, and of two lines of one key the later one counts, however
+ * the lines fall into commands: so it waits for the next.  Two keys of one hash do no harm. */
+static bool is_repeated(struct copy_in *in)
+{
+    if (in->seen == NULL || in->command == NULL || in->values[0].type == TYPE_NULL) {
+        return false;
+    }
+    uint64_t hash = hash_key(&in->values[0]);
+    size_t slot = hash % SEEN_SLOTS;
+    while (in->seen[slot] != 0 && in->seen[slot] != hash) {
+        slot = (slot + 1) % SEEN_SLOTS;
+    }
+    bool is_there = in->seen[slot] == hash;
+    in->seen[slot] = hash;
+    return is_there;
+}
+
+/* The row outlives the input that it was decoded from. */
+static enum errcode hold_row(struct portal *p, struct copy_in *in, struct err *err)
+{
+    for (uint32_t i = 0; i < p->plan->schema->n_columns; i++) {
+        struct value value = in->values[i];
+        if (!value_copy(&in->values[i], &value, p->row_arena)) {
+            return portal_no_memory(p, err);
+        }
+    }
+    in->holds_row = true;
+    return ERR_OK;
+}
+
+/* Of the row in values. */
+static enum errcode add_row(struct portal *p, struct copy_in *in, struct err *err)
+{
+    const struct copy_plan *plan = &p->plan->copy;
+    if (in->command == NULL && begin_command(p, in, err) != ERR_OK) {
+        return err->code;
+    }
+    if (is_repeated(in)) {
+        return hold_row(p, in, err);
+    }
     in->n_rows++;
-    return shard_command_add(in->command, SHARD_INSERT, in->values, in->mask.bits, 0, err);
+    return shard_command_add(in->command, plan->op, in->values, in->mask.bits, 0, err);
 }
 
 static const uint8_t no_data[1];
+
+/* The next row in values: the one that is held, or from the input. */
+static enum decoded next_row(struct portal *p, struct copy_in *in, struct err *err)
+{
+    if (in->holds_row) {
+        in->holds_row = false;
+        return DECODED_ROW;
+    }
+    arena_reset(p->row_arena);
+    struct copy_input input = {.bytes = in->pending.bytes - in->decoded, .is_last = in->is_ended};
+    /* Without a byte of data the buffer has no memory that could be pointed into. */
+    input.data = input.bytes == 0 ? no_data : in->pending.data + in->decoded;
+    enum decoded decoded = row_decode(in->decoder, &input, in->fields, err);
+    in->decoded += input.used;
+    if (decoded == DECODED_ROW) {
+        place_fields(p, in);
+    }
+    return decoded;
+}
 
 /* Decodes what is pending.  False where it must wait for a write. */
 static bool pump(struct portal *p, struct copy_in *in)
 {
     struct err err;
     while (in->err.code == ERR_OK && !in->is_drained) {
-        if (command_is_full(in) && !flush(p, in)) {
+        if ((command_is_full(in) || in->holds_row) && !flush(p, in)) {
             return false;
         }
-        arena_reset(p->row_arena);
-        struct copy_input input = {.bytes = in->pending.bytes - in->decoded,
-                                   .is_last = in->is_ended};
-        /* Without a byte of data the buffer has no memory that could be pointed into. */
-        input.data = input.bytes == 0 ? no_data : in->pending.data + in->decoded;
-        enum decoded decoded = row_decode(in->decoder, &input, in->fields, &err);
-        in->decoded += input.used;
+        enum decoded decoded = next_row(p, in, &err);
         if (decoded == DECODED_MORE) {
             break;
         }
@@ -340,6 +423,19 @@ static bool pump_file(struct portal *p, struct copy_in *in)
 
 /* ---- steps ---- */
 
+/* A COPY that failed can be run again; what is in must not stand in its way then. */
+static void tell_loaded(const struct portal *p, const struct copy_in *in, struct err *err)
+{
+    err_detail(err, "%" PRIu64 " rows were loaded.", in->n_loaded);
+    if (in->n_loaded > 0 && p->plan->copy.op == SHARD_INSERT) {
+        char hint[ERR_FIELD_BYTES];
+        snprintf(hint, sizeof(hint), "%s", err->hint);
+        err_hint(err,
+                 "%s%sTo run it again over the rows that were loaded, add ON CONFLICT DO NOTHING.",
+                 hint, hint[0] != '\0' ? " " : "");
+    }
+}
+
 static enum step step_copy_in(struct portal *p, struct err *err)
 {
     struct copy_in *in = p->verb_state;
@@ -358,7 +454,7 @@ static enum step step_copy_in(struct portal *p, struct err *err)
     p->rows = in->n_loaded;
     if (in->err.code != ERR_OK) {
         *err = in->err;
-        err_detail(err, "%" PRIu64 " rows were loaded.", in->n_loaded);
+        tell_loaded(p, in, err);
         return STEP_FAILED;
     }
     return STEP_DONE;

@@ -192,6 +192,7 @@ static enum errcode check_fbin_columns(struct analysis *a, const struct stmt_cop
 enum errcode copy_analyze(struct analysis *a, const struct stmt_copy *s, struct err *err)
 {
     struct copy_plan *plan = &a->plan->copy;
+    plan->op = insert_op(s->on_conflict);
     enum errcode code = analyze_collection(a, &s->collection, err);
     if (code == ERR_OK) {
         code = analyze_with(a, &s->with, is_copy_option, err);

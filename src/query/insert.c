@@ -80,11 +80,16 @@ static enum errcode check_columns(const struct analysis *a, const struct stmt_in
     return ERR_OK;
 }
 
-static enum errcode analyze_insert(struct analysis *a, const struct stmt *stmt, struct err *err)
+enum shard_op insert_op(enum on_conflict on_conflict)
 {
     static const enum shard_op ops[] = {[CONFLICT_ERROR] = SHARD_INSERT,
                                         [CONFLICT_NOTHING] = SHARD_INSERT_IGNORE,
                                         [CONFLICT_UPDATE] = SHARD_UPSERT};
+    return ops[on_conflict];
+}
+
+static enum errcode analyze_insert(struct analysis *a, const struct stmt *stmt, struct err *err)
+{
     const struct stmt_insert *s = &stmt->insert;
     struct insert_plan *plan = &a->plan->insert;
     enum errcode code = analyze_collection(a, &s->collection, err);
@@ -97,7 +102,7 @@ static enum errcode analyze_insert(struct analysis *a, const struct stmt *stmt, 
     if (code != ERR_OK) {
         return code;
     }
-    plan->op = ops[s->on_conflict];
+    plan->op = insert_op(s->on_conflict);
     for (size_t i = 0; i < plan->n_columns; i++) {
         mask_add(&plan->mask, plan->columns[i]);
     }

@@ -395,7 +395,8 @@ struct copy_plan {
     size_t n_columns;
     uint8_t *types;
     enum copy_format format;
-    bool has_header; /* csv */
+    enum shard_op op; /* FROM */
+    bool has_header;  /* csv */
     char delimiter;
     const char *null_text;
     size_t key, vector;   /* fbin: their places in columns; key = SIZE_MAX: not there. */
@@ -500,6 +501,9 @@ enum errcode analyze_result(struct analysis *a, const struct result_column *colu
 /* err_set with a position. */
 enum errcode err_at(struct err *err, uint32_t position, enum errcode code, const char *format, ...)
     PRINTF_LIKE(4, 5);
+
+/* What becomes of a new row whose key is taken. */
+enum shard_op insert_op(enum on_conflict on_conflict);
 
 /* ---- views: views.c, declared in views.def ---- */
 

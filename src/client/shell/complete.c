@@ -371,6 +371,8 @@ static void complete_command(struct context *x, const char *line)
     } else if (is_copy) {
         add_keyword(x, "from");
         add_keyword(x, "to");
+        add_keyword(x, "on conflict do nothing");
+        add_keyword(x, "on conflict do update");
         add_keyword(x, "with");
         add_keyword(x, "format");
         add_keyword(x, "ids");

@@ -1,6 +1,7 @@
 /* The data of COPY: inline in a script, on the terminal, or in a file of the client's (\copy).
  *
- *     \copy COLLECTION [(columns)] FROM | TO 'file' | STDIN | STDOUT [WITH (option, ...)]
+ *     \copy COLLECTION [(columns)] FROM | TO 'file' | STDIN | STDOUT
+ *         [ON CONFLICT DO NOTHING | DO UPDATE] [WITH (option, ...)]
  *
  * \copy is COPY ... FROM STDIN or TO STDOUT with the file on this side.  An .fbin file whose ids
  * stand in a file of their own (option ids) becomes rows of the binary format on the way: the
@@ -396,10 +397,11 @@ static void write_statement(const struct copy_plan *plan, char *out, size_t byte
     /* Rows with ids are made here, so the server gets binary ones. */
     const char *format = plan->ids[0] != '\0' ? "binary" : plan->format;
     bool has_options = plan->options[0] != '\0';
-    snprintf(out, bytes, "COPY %s %s%s%s%s%s%s%s", plan->head,
-             plan->is_from ? "FROM STDIN" : "TO STDOUT",
-             format[0] != '\0' || has_options ? " WITH (" : "", format[0] != '\0' ? "FORMAT " : "",
-             format, format[0] != '\0' && has_options ? ", " : "", plan->options,
+    snprintf(out, bytes, "COPY %s %s%s%s%s%s%s%s%s%s", plan->head,
+             plan->is_from ? "FROM STDIN" : "TO STDOUT", plan->conflict[0] != '\0' ? " " : "",
+             plan->conflict, format[0] != '\0' || has_options ? " WITH (" : "",
+             format[0] != '\0' ? "FORMAT " : "", format,
+             format[0] != '\0' && has_options ? ", " : "", plan->options,
              format[0] != '\0' || has_options ? ")" : "");
 }
 
@@ -411,7 +413,7 @@ bool copy_command(struct shell *shell, const char *arguments)
         return shell_complain(shell, "\\copy: %s", err.message);
     }
     struct copy_files files = {0};
-    char vql[sizeof(plan.head) + sizeof(plan.options) + 128];
+    char vql[sizeof(plan.head) + sizeof(plan.conflict) + sizeof(plan.options) + 128];
     bool is_ok = open_files(shell, &plan, &files);
     if (is_ok) {
         write_statement(&plan, vql, sizeof(vql));

@@ -1,7 +1,9 @@
-/* What \copy's arguments say: COLLECTION [(columns)] FROM|TO FILE [[WITH] (option value, ...)].
+/* What \copy's arguments say:
  *
- * The collection and the columns go to the server as they were written; of the options only format
- * and ids are looked at. */
+ *     COLLECTION [(columns)] FROM|TO FILE [ON CONFLICT action] [[WITH] (option value, ...)]
+ *
+ * The collection, the columns and ON CONFLICT go to the server as they were written; of the options
+ * only format and ids are looked at. */
 #include "client/shell/shell_int.h"
 
 #include <ctype.h>
@@ -118,6 +120,22 @@ static enum errcode parse_file(struct cursor *c, struct copy_plan *out, struct e
     return ERR_OK;
 }
 
+/* ON CONFLICT with its action, up to the options. */
+static enum errcode parse_conflict(struct cursor *c, struct copy_plan *out, struct err *err)
+{
+    for (;;) {
+        skip_blanks(c);
+        size_t bytes = token_bytes(c->at);
+        if (bytes == 0 || strchr("(;", *c->at) != NULL || is_word(c->at, bytes, "with")) {
+            return ERR_OK;
+        }
+        if (!append(out->conflict, sizeof(out->conflict), " ", c->at, bytes)) {
+            return err_set(err, ERR_SYNTAX, "\"%.32s\" was not understood", c->at);
+        }
+        c->at += bytes;
+    }
+}
+
 /* One "name value" or "name"; the cursor then stands on "," or ")". */
 static enum errcode parse_option(struct cursor *c, struct copy_plan *out, struct err *err)
 {
@@ -171,6 +189,9 @@ enum errcode copy_plan_parse(const char *arguments, struct copy_plan *out, struc
         return err->code;
     }
     skip_blanks(&c);
+    if (is_word(c.at, token_bytes(c.at), "on") && parse_conflict(&c, out, err) != ERR_OK) {
+        return err->code;
+    }
     if (is_word(c.at, token_bytes(c.at), "with")) {
         c.at += 4;
         skip_blanks(&c);

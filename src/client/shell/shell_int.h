@@ -166,6 +166,7 @@ struct copy_plan {
     bool is_from;
     char file[SHELL_PATH_BYTES]; /* "": standard input or output */
     char ids[SHELL_PATH_BYTES];  /* "": none */
+    char conflict[128];          /* ON CONFLICT ..., or "". */
     char format[16];
     char options[2048]; /* The others, as they were written, with commas between. */
 };

@@ -230,6 +230,14 @@ static void copy_is_understood_as_copy_is(void **state)
     assert_string_equal(plan.file, "out.csv");
     plan = plan_of("t from stdin");
     assert_string_equal(plan.file, "");
+    assert_string_equal(plan.conflict, "");
+    plan = plan_of("t from x.csv On Conflict  do nothing (header);");
+    assert_string_equal(plan.file, "x.csv");
+    assert_string_equal(plan.conflict, "On Conflict do nothing");
+    assert_string_equal(plan.options, "header");
+    plan = plan_of("t from 'x' on conflict do update with (format binary)");
+    assert_string_equal(plan.conflict, "on conflict do update");
+    assert_string_equal(plan.format, "binary");
 }
 
 static void a_copy_that_is_not_understood_is_refused(void **state)

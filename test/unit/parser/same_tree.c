@@ -150,7 +150,8 @@ static bool same_search(const struct stmt_search *a, const struct stmt_search *b
 static bool same_copy(const struct stmt_copy *a, const struct stmt_copy *b)
 {
     return same_text(a->collection.text, b->collection.text) && a->is_from == b->is_from &&
-           same_text(a->file, b->file) && same_options(&a->with, &b->with) &&
+           a->on_conflict == b->on_conflict && same_text(a->file, b->file) &&
+           same_options(&a->with, &b->with) &&
            same_names(a->columns, a->n_columns, b->columns, b->n_columns);
 }
 

@@ -130,6 +130,7 @@ static const struct {
     {"SHOW", 5, END, "Expected a name."},
     {"COPY c FROM STDOUT", 13, S "\"STDOUT\"", NULL},
     {"COPY c", 7, END, NULL},
+    {"COPY c TO STDOUT ON CONFLICT DO NOTHING", 18, S "\"ON\"", NULL},
     /* Tokens. */
     {"SELECT 'abc", 8, "unterminated text literal", ""},
     {"SELECT /* a /* b */", 8, "unterminated /* comment", ""},

@@ -393,6 +393,7 @@ static void any_search(struct generator *g, struct stmt_search *s)
 static void any_copy(struct generator *g, struct stmt_copy *s)
 {
     s->is_from = chance(g, 2);
+    s->on_conflict = s->is_from ? (enum on_conflict)below(g, 3) : CONFLICT_ERROR;
     s->n_columns = below(g, 3);
     s->columns = any_names(g, s->n_columns);
     s->file = chance(g, 2) ? NULL : any_text(g).text.data;

@@ -64,6 +64,66 @@ static void a_bad_line_is_named_and_earlier_rows_are_counted(void **state)
     buf_fini(&csv);
 }
 
+static void a_copy_that_failed_in_the_middle_can_be_run_again(void **state)
+{
+    struct client *c = setup_table(state);
+    struct buf csv;
+    buf_init(&csv, MEM_GENERAL, 1 << 24);
+    for (int i = 1; i <= 3000; i++) {
+        buf_printf(&csv, i == 2500 ? "oops,x,\n" : "%d,x,\n", i);
+    }
+    assert_int_equal(run_copy(c, "COPY t FROM STDIN", csv.data, csv.bytes, 1000),
+                     ERR_BAD_TEXT_REPRESENTATION);
+    assert_non_null(strstr(c->err.hint, "ON CONFLICT DO NOTHING"));
+    char *bad = strstr((char *)csv.data, "oops");
+    memcpy(bad, "2500", 4);
+    assert_int_equal(
+        run_copy(c, "COPY t FROM STDIN ON CONFLICT DO NOTHING", csv.data, csv.bytes, 1000), ERR_OK);
+    assert_int_equal(c->changed, 3000 - 2048);
+    expect_rows(c, "SELECT count(*) FROM t", "3000\n");
+    buf_fini(&csv);
+}
+
+static void on_conflict_decides_about_taken_keys(void **state)
+{
+    struct client *c = setup_table(state);
+    expect_ok(c, "INSERT INTO t VALUES (1, 'old', [1, 1])");
+    static const char csv[] = "1,new\n2,two\n2,again\n";
+    assert_int_equal(
+        run_copy(c, "COPY t (id, name) FROM STDIN ON CONFLICT DO NOTHING", csv, strlen(csv), 5),
+        ERR_OK);
+    assert_int_equal(c->changed, 1);
+    expect_rows(c, "SELECT * FROM t ORDER BY id", "1|old|[1,1]\n2|two|\n");
+    assert_int_equal(
+        run_copy(c, "COPY t (id, name) FROM STDIN ON CONFLICT DO UPDATE", csv, strlen(csv), 5),
+        ERR_OK);
+    assert_int_equal(c->changed, 3);
+    expect_rows(c, "SELECT * FROM t ORDER BY id", "1|new|[1,1]\n2|again|\n");
+}
+
+static void of_two_rows_of_one_key_the_later_one_counts(void **state)
+{
+    struct client *c = setup_table(state);
+    struct buf rows;
+    buf_init(&rows, MEM_GENERAL, 1 << 20);
+    for (int i = 0; i < 3000; i++) { /* Seven keys again and again: a batch ends at each. */
+        char name[16];
+        snprintf(name, sizeof(name), "%d", i);
+        struct value values[] = {value_int(i < 1500 ? i : i % 7), value_cstr(name)};
+        buf_u16(&rows, 2);
+        value_write(&rows, &values[0]);
+        value_write(&rows, &values[1]);
+    }
+    static const char copy[] = "COPY t (id, name) FROM STDIN ON CONFLICT DO UPDATE (FORMAT binary)";
+    for (size_t piece = 11; piece < 100000; piece *= 97) {
+        assert_int_equal(run_copy(c, copy, rows.data, rows.bytes, piece), ERR_OK);
+        assert_int_equal(c->changed, 3000);
+        expect_rows(c, "SELECT id, name FROM t WHERE id < 8 ORDER BY id",
+                    "0|2996\n1|2997\n2|2998\n3|2999\n4|2993\n5|2994\n6|2995\n7|7\n");
+    }
+    buf_fini(&rows);
+}
+
 static void a_duplicate_key_names_the_rows_of_its_batch(void **state)
 {
     struct client *c = setup_table(state);
@@ -225,6 +285,9 @@ int main(void)
         TEST(csv_goes_in_and_comes_out_the_same),
         TEST(csv_takes_a_delimiter_and_a_null_text),
         TEST(a_bad_line_is_named_and_earlier_rows_are_counted),
+        TEST(a_copy_that_failed_in_the_middle_can_be_run_again),
+        TEST(on_conflict_decides_about_taken_keys),
+        TEST(of_two_rows_of_one_key_the_later_one_counts),
         TEST(a_duplicate_key_names_the_rows_of_its_batch),
         TEST(the_wrong_number_of_fields_is_an_error),
         TEST(fbin_numbers_its_rows_and_comes_out_the_same),
