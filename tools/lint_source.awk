@@ -108,20 +108,15 @@ function check_include(header, is_system,    target, i) {
     }
 }
 
-# A header is a door, a part that a door of its folder includes, or the one private header.
+# A header is a door, a part that a door of its folder includes, or a private one: the folder's, or
+# that of one of its parts.
 function check_header_kind(file) {
     file = inner(file)
     if (file in door || file !~ /\.h$/ || FILENAME !~ /^src\//) {
         return
     }
-    if (file ~ /_int\.h$/) {
-        sub(/\/[^\/]*$/, "", file)
-        private_headers[file]++
-        if (private_headers[file] > 1) {
-            complain("a second private header in " file "; one x_int.h a folder is enough")
-        }
-    } else if (folder != "base") {
-        complain("neither a door of src/LAYERS nor " folder "'s private header (x_int.h)")
+    if (file !~ /_int\.h$/ && folder != "base") {
+        complain("neither a door of src/LAYERS nor a private header of " folder " (x_int.h)")
     }
 }
 

@@ -6,7 +6,7 @@
  *      v     <-------------------+        | other
  *   in quotes <--------- " ---------> after quote
  */
-#include "query/query_int.h"
+#include "query/copy_int.h"
 
 #include <string.h>
 

@@ -10,7 +10,7 @@
  *
  * Each command is atomic; the whole COPY is not: after an error the rows of earlier commands are
  * there, and the error says how many. */
-#include "query/query_int.h"
+#include "query/copy_int.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
  * Each step reads within a view of its own until a chunk is full, so a slow client holds no view;
  * cursor.c says what that means for rows that change meanwhile.  fbin begins with the number of
  * rows, so there the count of the first view must hold to the end. */
-#include "query/query_int.h"
+#include "query/copy_int.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* COPY, analyzed: columns, format and its options. */
-#include "query/query_int.h"
+#include "query/copy_int.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  *   csv     text fields, parsed by their columns' types
  *   fbin    u32 rows, u32 dimension, then rows * dimension raw f32; keys are counted or read
  *   binary  rows one after another: u16 n, n values (base/value.h) */
-#include "query/query_int.h"
+#include "query/copy_int.h"
 
 #include <errno.h>
 #include <inttypes.h>

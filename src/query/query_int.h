@@ -14,17 +14,13 @@
 #include "query/query.h"
 
 enum {
-    BATCH_ROWS_MAX = 1024,          /* Rows that a step makes before they are handed out. */
-    BATCH_BYTES_MAX = 512 << 10,    /* The same, of texts and vectors. */
-    POLL_ROWS = 256,                /* Rows between two looks at the cancel flag and the clock. */
-    INLINE_ROWS_MAX = 2000,         /* Rows that a step may look at on its owner's thread. */
-    INLINE_SEARCHES_MAX = 16,       /* Walks that a step may make there. */
-    MODIFY_TRIES_MAX = 10,          /* Decisions of an UPDATE or DELETE before it is CONFLICT. */
-    SEARCH_TRIES_MAX = 3,           /* Walks before vanished rows make a search scan instead. */
-    COPY_BATCH_ROWS_MAX = 1024,     /* Of one command of COPY. */
-    COPY_BATCH_BYTES_MAX = 1 << 20, /* The same. */
-    COPY_IN_FLIGHT_MAX = 4,         /* Commands of one COPY that wait for their acknowledgement. */
-    COPY_CHUNK_BYTES = 256 << 10,   /* Read from or written to a file at once. */
+    BATCH_ROWS_MAX = 1024,       /* Rows that a step makes before they are handed out. */
+    BATCH_BYTES_MAX = 512 << 10, /* The same, of texts and vectors. */
+    POLL_ROWS = 256,             /* Rows between two looks at the cancel flag and the clock. */
+    INLINE_ROWS_MAX = 2000,      /* Rows that a step may look at on its owner's thread. */
+    INLINE_SEARCHES_MAX = 16,    /* Walks that a step may make there. */
+    MODIFY_TRIES_MAX = 10,       /* Decisions of an UPDATE or DELETE before it is CONFLICT. */
+    SEARCH_TRIES_MAX = 3,        /* Walks before vanished rows make a search scan instead. */
     PROGRESS_INTERVAL_US = 200000,
     STATEMENT_SHOWN_BYTES = 128,
 };
@@ -660,67 +656,6 @@ enum errcode portal_write_submit(struct portal *portal, struct portal_write *w,
                                  struct shard_command *command, struct err *err) WARN_UNUSED;
 /* True once the write has ended; w->err says how. */
 bool portal_write_collect(struct portal *portal, struct portal_write *w);
-
-/* ---- COPY: copy_plan.c, copy_csv.c, copy_rows.c, copy_in.c, copy_out.c ---- */
-
-enum errcode copy_analyze(struct analysis *a, const struct stmt_copy *s,
-                          struct err *err) WARN_UNUSED;
-/* The path of a server-side file: relative ones start in the database's directory. */
-const char *copy_path(struct portal *portal, const char *file);
-
-/* CSV as PostgreSQL reads it: fields in double quotes may hold anything, a double quote doubled;
- * lines end in LF or CR LF; blank lines at the end are no records. */
-struct csv_field {
-    size_t at, bytes; /* In record.data. */
-    bool is_quoted;
-};
-struct csv {
-    char delimiter;
-    uint8_t state;
-    uint64_t line; /* Where the record began, from 1. */
-    uint64_t next_line;
-    struct buf record;
-    struct csv_field fields[COLUMNS_MAX];
-    size_t n_fields;
-    bool is_quoted; /* The field that is being read. */
-    bool is_done;   /* The record is whole: the next byte begins another. */
-};
-enum csv_result {
-    CSV_RECORD,
-    CSV_MORE,
-    CSV_BAD
-};
-void csv_init(struct csv *csv, char delimiter);
-void csv_fini(struct csv *csv);
-/* Reads up to the end of a record; *used says how far it went. */
-enum csv_result csv_read(struct csv *csv, const char *data, size_t bytes, size_t *used,
-                         struct err *err);
-/* At the end of the input: the last record, if its line was not ended. */
-enum csv_result csv_end(struct csv *csv, struct err *err);
-void csv_write_field(struct buf *out, const struct value *value, char delimiter,
-                     const char *null_text, struct buf *scratch);
-
-/* Decodes rows of one format into values, one member a column of the plan. */
-struct row_decoder;
-enum decoded {
-    DECODED_ROW,
-    DECODED_MORE,
-    DECODED_END,
-    DECODED_BAD
-};
-struct row_decoder *row_decoder_new(struct portal *portal, struct err *err);
-void row_decoder_free(struct row_decoder *decoder);
-/* One row from the front of @data. */
-struct copy_input {
-    const uint8_t *data;
-    size_t bytes;
-    bool is_last; /* Nothing comes behind it. */
-    size_t used;  /* How far the decoder went; set by it. */
-};
-enum decoded row_decode(struct row_decoder *decoder, struct copy_input *input, struct value *values,
-                        struct err *err);
-/* Names the place in the input: "line 12" or "row 12". */
-void row_decoder_place(const struct row_decoder *decoder, char *text, size_t bytes);
 
 /* ---- rows of a collection: cursor.c ---- */
 

@@ -1,5 +1,5 @@
 /* CSV: the same records however the input is cut. */
-#include "query/query_int.h"
+#include "query/copy_int.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
