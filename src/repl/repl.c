@@ -76,7 +76,6 @@ static void tell_write(struct repl_write *write, uint64_t index, const struct er
 {
     CHECK(!write->is_done);
     write->is_done = true;
-    metric_observe_us(METRIC_write, clock_micros() - write->submitted_us);
     write->done(write, index, err);
 }
 
@@ -516,7 +515,6 @@ enum errcode repl_submit(struct repl_group *g, struct repl_write *write, void *d
     bool is_received = write->wait_for == REPL_RECEIVED;
     write->next = NULL;
     write->group = g;
-    write->submitted_us = clock_micros();
     write->is_done = false;
     struct entry *entry = entry_new(is_received ? NULL : write, data, bytes);
     if (entry == NULL) {

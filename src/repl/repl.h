@@ -109,7 +109,6 @@ struct repl_write {
     /* repl's own */
     struct repl_write *next;
     struct repl_group *group;
-    uint64_t submitted_us;
     bool is_done;
 };
 

@@ -240,6 +240,24 @@ static void each_ack_is_given(void **state)
     assert_int_equal(count_rows(f), i - 1);
 }
 
+static void each_write_is_observed_once(void **state)
+{
+    struct fixture *f = *state;
+    int64_t before = metric_value(METRIC_write);
+    int64_t n = 0;
+    for (int ack = ACK_RECEIVED; ack <= ACK_INDEXED; ack++) {
+        struct err err = {0};
+        struct shard_command *command = new_command(f);
+        n++;
+        add_row(command, SHARD_INSERT, row_of((uint64_t)n, 1, "t", 1));
+        assert_int_equal(send_command(f, command, (enum ack)ack, NULL, &err), ERR_OK);
+        assert_int_equal(metric_value(METRIC_write), before + n);
+    }
+    struct err err = {0};
+    assert_int_equal(write_row(f, SHARD_INSERT, row_of(1, 1, "again", 1), &err), ERR_DUPLICATE_KEY);
+    assert_int_equal(metric_value(METRIC_write), before + n + 1);
+}
+
 /* ---- what a command refuses as it is built ---- */
 
 static void expect_refused(struct fixture *f, uint32_t column, struct value value,
@@ -329,6 +347,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_row_without_a_vector_is_kept_and_not_found, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(each_ack_is_given, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_write_is_observed_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_command_refuses_values_that_do_not_fit_their_column,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_command_over_its_limit_is_refused_and_stays_whole, set_up,
