@@ -25,6 +25,7 @@
 #define REQUIRES(...)      __attribute__((requires_capability(__VA_ARGS__)))
 #define EXCLUDES(...)      __attribute__((locks_excluded(__VA_ARGS__)))
 #define ACQUIRE(...)       __attribute__((acquire_capability(__VA_ARGS__)))
+#define TRY_ACQUIRE(...)   __attribute__((try_acquire_capability(__VA_ARGS__)))
 #define RELEASE(...)       __attribute__((release_capability(__VA_ARGS__)))
 #define GUARDED_BY(x)      __attribute__((guarded_by(x)))
 #define NO_THREAD_ANALYSIS __attribute__((no_thread_safety_analysis))
@@ -33,6 +34,7 @@
 #define REQUIRES(...)
 #define EXCLUDES(...)
 #define ACQUIRE(...)
+#define TRY_ACQUIRE(...)
 #define RELEASE(...)
 #define GUARDED_BY(x)
 #define NO_THREAD_ANALYSIS

@@ -29,6 +29,13 @@ void mutex_lock(struct mutex *m) NO_THREAD_ANALYSIS
     CHECK(pthread_mutex_lock(&m->pthread) == 0);
 }
 
+bool mutex_try_lock(struct mutex *m) NO_THREAD_ANALYSIS
+{
+    int result = pthread_mutex_trylock(&m->pthread);
+    CHECK(result == 0 || result == EBUSY);
+    return result == 0;
+}
+
 void mutex_unlock(struct mutex *m) NO_THREAD_ANALYSIS
 {
     CHECK(pthread_mutex_unlock(&m->pthread) == 0);

@@ -15,6 +15,7 @@ struct CAPABILITY("mutex") mutex {
 void mutex_init(struct mutex *m);
 void mutex_fini(struct mutex *m);
 void mutex_lock(struct mutex *m) ACQUIRE(m);
+bool mutex_try_lock(struct mutex *m) TRY_ACQUIRE(true, m) WARN_UNUSED;
 void mutex_unlock(struct mutex *m) RELEASE(m);
 
 struct condition {

@@ -50,8 +50,6 @@ _Static_assert((int)SAMPLES_MAX <= (int)RESERVOIR_QUERIES &&
                "the reservoir is full when it is used, and has as many as are wanted");
 static const double targets[3] = {0.90, 0.95, 0.99};
 static const double RECALL_ENOUGH = 0.9995;
-/* Of what is missing to 1, the share that a promise keeps back. */
-static const double MARGIN = 0.15;
 /* Before it is measured ef is this over what may be missing: 240 for a recall of 0.95. */
 static const double CAUTIOUS = 12;
 
@@ -77,9 +75,7 @@ struct calibration_run {
     uint64_t rows, changes; /* When it began. */
     bool is_real;
     uint64_t n_seen;
-    size_t n_points;
-    uint32_t ef[CALIBRATION_POINTS];
-    double recall[CALIBRATION_POINTS];
+    struct curve curve;
     uint32_t confirm_ef[CONFIRMED];
     double confirmed[CONFIRMED];
     struct sample samples[SAMPLES_MAX];
@@ -107,7 +103,10 @@ void calibration_note_query(struct vector_index *v, uint32_t dim, const float *q
     if (turn % RESERVOIR_STRIDE != 0 || v->kind != INDEX_HNSW) {
         return;
     }
-    mutex_lock(&c->mutex);
+    /* A search waits for nobody: where the keeper reads the reservoir, this query is not noted. */
+    if (!mutex_try_lock(&c->mutex)) {
+        return;
+    }
     if (c->reservoir == NULL) {
         c->reservoir = mem_alloc(MEM_SEARCH, (size_t)RESERVOIR_QUERIES * dim * sizeof(float));
     }
@@ -125,46 +124,14 @@ void calibration_note_query(struct vector_index *v, uint32_t dim, const float *q
 
 /* ---- what is promised ---- */
 
-/* The ef at which the measured curve reaches @recall; between two rungs ef grows as the logarithm
- * of what is missing shrinks. */
-static double ef_on_curve(const uint32_t *ef, const double *measured, size_t n, double recall)
-{
-    size_t i = 0;
-    while (i < n && measured[i] < recall) {
-        i++;
-    }
-    if (i == 0) {
-        return ef[0];
-    }
-    if (i == n) {
-        return ef[n - 1];
-    }
-    double share = (recall - measured[i - 1]) / (measured[i] - measured[i - 1]);
-    return ef[i - 1] * pow((double)ef[i] / ef[i - 1], share);
-}
-
-static uint32_t ef_for(const uint32_t *ef, const double *measured, size_t n, double recall)
-{
-    double wanted = recall + MARGIN * (1 - recall);
-    return (uint32_t)ceil(ef_on_curve(ef, measured, n, wanted));
-}
-
 size_t shard_ef_for(struct shard *shard, uint32_t column, double recall, size_t k,
                     bool *is_measured)
 {
     struct vector_index *v = vectors_find(shard, column);
     CHECK(v != NULL);
-    struct calibration *c = &v->calibration;
-    size_t ef = 0;
-    mutex_lock(&c->mutex);
-    *is_measured = c->known.n_points > 0;
-    if (*is_measured) {
-        ef = ef_for(c->known.ef, c->known.recall, c->known.n_points, recall);
-    }
-    mutex_unlock(&c->mutex);
-    if (!*is_measured) {
-        ef = (size_t)ceil(CAUTIOUS / (1 - recall));
-    }
+    struct curve curve;
+    *is_measured = curve_read(&v->calibration.curve, &curve);
+    size_t ef = *is_measured ? curve_ef(&curve, recall) : (size_t)ceil(CAUTIOUS / (1 - recall));
     /* The curve is of k = 10: each further row that is asked for wants a place of its own. */
     size_t more = k > K ? k - K : 0;
     return ef + more > k ? ef + more : k;
@@ -178,7 +145,7 @@ bool shard_recall(struct shard *shard, uint32_t column, struct shard_recall *out
         return false;
     }
     mutex_lock(&v->calibration.mutex);
-    bool is_measured = v->calibration.known.n_points > 0;
+    bool is_measured = v->calibration.known.curve.n_points > 0;
     *out = v->calibration.known.shown;
     mutex_unlock(&v->calibration.mutex);
     return is_measured;
@@ -204,7 +171,7 @@ static bool is_due(struct vector_index *v)
     }
     mutex_lock(&c->mutex);
     const struct measured *m = &c->known;
-    bool is_first = m->n_points == 0;
+    bool is_first = m->curve.n_points == 0;
     /* Negative where recovery has yet to stage again what it was measured on. */
     int64_t n_changed = (int64_t)(changes - m->changes);
     bool is_grown = rows >= m->rows + m->rows / 2 || n_changed >= (int64_t)(m->rows / 2);
@@ -386,17 +353,18 @@ static void step_ladder(struct shard *shard, struct vector_index *v)
     if (!measure_rung(shard, v, ladder[run->rung], &recall)) {
         return;
     }
-    double before = run->n_points > 0 ? run->recall[run->n_points - 1] : 0;
-    run->ef[run->n_points] = ladder[run->rung];
-    run->recall[run->n_points] = recall > before ? recall : before;
-    run->n_points++;
+    struct curve *curve = &run->curve;
+    double before = curve->n_points > 0 ? curve->recall[curve->n_points - 1] : 0;
+    curve->ef[curve->n_points] = ladder[run->rung];
+    curve->recall[curve->n_points] = recall > before ? recall : before;
+    curve->n_points++;
     run->rung++;
     if (recall >= RECALL_ENOUGH || run->rung == CALIBRATION_POINTS) {
         double policy = host_policy_float(shard->host, &shard->schema, POLICY_recall);
         for (size_t i = 0; i < COUNT_OF(targets); i++) {
-            run->confirm_ef[i] = ef_for(run->ef, run->recall, run->n_points, targets[i]);
+            run->confirm_ef[i] = curve_ef(curve, targets[i]);
         }
-        run->confirm_ef[COUNT_OF(targets)] = ef_for(run->ef, run->recall, run->n_points, policy);
+        run->confirm_ef[COUNT_OF(targets)] = curve_ef(curve, policy);
         run->rung = 0;
         run->phase = CONFIRM;
     }
@@ -408,9 +376,7 @@ static void end_run(struct shard *shard, struct vector_index *v)
     struct calibration_run *run = c->run;
     mutex_lock(&c->mutex);
     struct measured *m = &c->known;
-    m->n_points = run->n_points;
-    memcpy(m->ef, run->ef, sizeof(m->ef));
-    memcpy(m->recall, run->recall, sizeof(m->recall));
+    m->curve = run->curve;
     m->rows = run->rows;
     m->changes = run->changes;
     m->is_real = run->is_real;
@@ -426,6 +392,7 @@ static void end_run(struct shard *shard, struct vector_index *v)
     };
     c->edition++;
     c->run = NULL;
+    curve_publish(&c->curve, &m->curve);
     mutex_unlock(&c->mutex);
     double measured = run->confirmed[COUNT_OF(targets)];
     metric_set(METRIC_recall_measured, (int64_t)(measured * 1e6));

@@ -5,6 +5,7 @@ src_shard_libshard_a_SOURCES = \
     src/shard/checkpoint.c \
     src/shard/command.c src/shard/shard_commands.def \
     src/shard/crew.c \
+    src/shard/curve.c \
     src/shard/flush.c \
     src/shard/host.c \
     src/shard/overlay.c \

@@ -58,7 +58,7 @@ void remember_graph(struct vector_index *v, const struct checkpoint_id *id, uint
 
 static bool is_due(const struct calibration *c) REQUIRES(c->mutex)
 {
-    return c->known.n_points > 0 && c->is_graph_known && c->edition != c->edition_kept;
+    return c->known.curve.n_points > 0 && c->is_graph_known && c->edition != c->edition_kept;
 }
 
 bool remember_is_due(struct shard *shard)
@@ -100,10 +100,10 @@ static void encode_measured(struct buf *out, const struct measured *m, uint64_t 
     buf_u32(out, m->shown.ef_for_95);
     buf_u32(out, m->shown.ef_for_99);
     CHECK(out->failed || out->bytes == CURVE_AT);
-    buf_u32(out, (uint32_t)m->n_points);
-    for (size_t i = 0; i < m->n_points; i++) {
-        buf_u32(out, m->ef[i]);
-        buf_f64(out, m->recall[i]);
+    buf_u32(out, (uint32_t)m->curve.n_points);
+    for (size_t i = 0; i < m->curve.n_points; i++) {
+        buf_u32(out, m->curve.ef[i]);
+        buf_f64(out, m->curve.recall[i]);
     }
 }
 
@@ -170,7 +170,7 @@ static bool is_of_graph(struct reader *r, const struct vector_index *v,
            ef_construction == v->ef_construction;
 }
 
-static bool decode_curve(struct reader *r, struct measured *out)
+static bool decode_curve(struct reader *r, struct curve *out)
 {
     uint32_t n = reader_u32(r);
     if (n == 0 || n > CALIBRATION_POINTS) {
@@ -203,7 +203,7 @@ static bool decode_measured(struct reader *r, struct measured *out)
     out->shown.ef_for_90 = reader_u32(r);
     out->shown.ef_for_95 = reader_u32(r);
     out->shown.ef_for_99 = reader_u32(r);
-    return decode_curve(r, out);
+    return decode_curve(r, &out->curve);
 }
 
 /* NULL, or why the record is not believed. */
@@ -232,7 +232,7 @@ void remember_load(struct shard *shard, struct vector_index *v, struct store_rea
                    const struct checkpoint_id *id)
 {
     struct calibration *c = &v->calibration;
-    struct measured measured = {.n_points = 0};
+    struct measured measured = {.rows = 0};
     struct slice record;
     struct err err = {0};
     char name[NAME_BYTES];
@@ -255,6 +255,7 @@ void remember_load(struct shard *shard, struct vector_index *v, struct store_rea
     }
     mutex_lock(&c->mutex);
     c->known = measured;
+    curve_publish(&c->curve, &measured.curve);
     c->edition_put = c->edition_kept = c->edition;
     mutex_unlock(&c->mutex);
     metric_set(METRIC_recall_measured, (int64_t)(measured.shown.measured * 1e6));

@@ -5,6 +5,7 @@
  *   view.c      what a reader sees                 store.c       the file
  *   search.c    nearest neighbours                 vectors.c     the index over each VECTOR column
  *   flush.c     the overlay goes into the file     checkpoint.c  a graph goes into its file
+ *   curve.c     which ef a recall needs
  *   recover.c   a graph comes back                 calibrate.c   which ef reaches which recall
  *   remember.c  what was measured is kept          crew.c        parallel work
  *   host.c      threads that all shards share
@@ -276,13 +277,35 @@ enum {
     RESERVOIR_QUERIES = 512,
 };
 
-/* What one calibration has found. */
-struct measured {
+/* ---- curve.c ---- */
+
+struct curve {
     size_t n_points; /* 0: never measured. */
     uint32_t ef[CALIBRATION_POINTS];
     double recall[CALIBRATION_POINTS]; /* At that ef; never falling. */
-    uint64_t rows, changes;            /* When it was measured; changes as vector_index has them. */
-    bool is_real;                      /* With queries that clients asked. */
+};
+/* The ef that reaches @recall, with a margin; there must be points. */
+uint32_t curve_ef(const struct curve *c, double recall);
+
+/* The newest curve, for readers on any thread and one writer at a time; zeroed at first. */
+struct published_curve {
+    _Atomic uint64_t number;
+    struct curve_slot {
+        _Atomic size_t n_points;
+        _Atomic uint32_t ef[CALIBRATION_POINTS];
+        _Atomic double recall[CALIBRATION_POINTS];
+    } slots[2];
+};
+void curve_publish(struct published_curve *p, const struct curve *c);
+/* False where none was published.  Takes no lock. */
+bool curve_read(const struct published_curve *p, struct curve *out);
+
+/* ---- what one calibration has found ---- */
+
+struct measured {
+    struct curve curve;
+    uint64_t rows, changes; /* When it was measured; changes as vector_index has them. */
+    bool is_real;           /* With queries that clients asked. */
     struct shard_recall shown;
 };
 
@@ -295,7 +318,8 @@ struct checkpoint_id {
 
 /* What calibrate.c and remember.c know about one index. */
 struct calibration {
-    struct mutex mutex; /* Guards all down to the reservoir. */
+    struct published_curve curve; /* That of known; written under the mutex. */
+    struct mutex mutex;           /* Guards all down to the reservoir. */
     struct measured known;
     struct checkpoint_id graph; /* The newest of this graph; is_graph_known = false: made anew. */
     uint64_t graph_changes;     /* As vector_index.changes was then. */

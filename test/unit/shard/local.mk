@@ -3,6 +3,7 @@ SHARD_TEST_LIBS = $(SHARD_LIBS) $(CMOCKA_LIBS)
 SHARD_FIXTURE = test/unit/shard/fixture.c test/unit/shard/fixture.h
 shard_tests = \
     test/unit/shard/test_codecs \
+    test/unit/shard/test_curve \
     test/unit/shard/test_faults \
     test/unit/shard/test_recovery \
     test/unit/shard/test_remember \
@@ -14,6 +15,9 @@ TESTS += $(shard_tests)
 test_unit_shard_test_codecs_SOURCES = test/unit/shard/test_codecs.c
 test_unit_shard_test_codecs_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_codecs_LDADD = $(SHARD_TEST_LIBS)
+test_unit_shard_test_curve_SOURCES = test/unit/shard/test_curve.c
+test_unit_shard_test_curve_CFLAGS = $(TEST_CFLAGS)
+test_unit_shard_test_curve_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_faults_SOURCES = test/unit/shard/test_faults.c $(SHARD_FIXTURE)
 test_unit_shard_test_faults_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_faults_LDADD = $(SHARD_TEST_LIBS)

@@ -212,6 +212,29 @@ static void calibration_finds_an_ef_for_each_recall(void **state)
     assert_true(recall.wall_us > 0);
 }
 
+/* The keeper copies a reservoir of queries under the lock: searches must not wait for that. */
+static void a_search_waits_for_no_lock_of_calibration(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    insert_rows(f, 1, 101, 100);
+    struct calibration *c = &f->shard->vectors[0].calibration;
+    mutex_lock(&c->mutex);
+    bool is_measured;
+    assert_true(shard_ef_for(f->shard, EMBEDDING, 0.95, 10, &is_measured) >= 10);
+    uint64_t n_seen = c->n_seen;
+    float distance;
+    for (uint64_t i = 1; i <= 100; i++) {
+        assert_true(nearest(f, i, &distance) > 0);
+    }
+    assert_int_equal(c->n_seen, n_seen);
+    mutex_unlock(&c->mutex);
+    for (uint64_t i = 1; i <= 100; i++) {
+        assert_true(nearest(f, i, &distance) > 0);
+    }
+    assert_true(c->n_seen > n_seen);
+}
+
 static void a_flat_collection_is_searched_exactly_and_needs_no_checkpoint(void **state)
 {
     struct fixture *f = *state;
@@ -298,6 +321,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_ack_of_indexed_waits_for_the_graph, set_up, tear_down),
         cmocka_unit_test_setup_teardown(calibration_finds_an_ef_for_each_recall, set_up, tear_down),
         cmocka_unit_test_setup_teardown(recall_is_measured_again_with_twice_as_many_queries, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_search_waits_for_no_lock_of_calibration, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(calibration_is_not_misled_by_rows_that_come_meanwhile,
                                         set_up, tear_down),
