@@ -168,7 +168,7 @@ static struct portal_write *collect(struct portal *p, struct copy_in *in, size_t
         struct portal_write *w = &in->writes[i];
         if (w->is_busy && portal_write_collect(p, w)) {
             if (w->err.code == ERR_OK) {
-                in->n_loaded += p->force.ack >= ACK_VISIBLE ? w->write.rows : w->n_rows;
+                in->n_loaded += w->write.rows;
             } else {
                 char place[80];
                 snprintf(place, sizeof(place), "rows %" PRIu64 " to %" PRIu64, w->first_row,

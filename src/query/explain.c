@@ -124,20 +124,37 @@ static void end_group(struct explain *out)
     out->group = NULL;
 }
 
+/* An early acknowledgement that shard_submit raises, because nobody knows the outcome before. */
+static bool is_raised(const struct plan *plan, enum policy_id id, const struct policy_value *value)
+{
+    return id == POLICY_ack && value->integer < ACK_VISIBLE && plan->verb->op != NULL &&
+           shard_op_depends_on_rows(plan->verb->op(plan));
+}
+
 static void explain_policy(struct explain *out, const struct policy_view *view, enum policy_id id)
 {
+    static const char why[] = "the outcome depends on the rows";
+    const struct policy_row *row = policy_row(id);
     enum policy_level origin;
     struct policy_value value = policy_get(view, id, &origin);
+    bool raised = is_raised(out->portal->plan, id, &value);
     char text[POLICY_TEXT_BYTES];
     const char *shown = policy_format(text, id, &value);
-    if (!out->is_json) {
-        explain_text(out, policy_row(id)->name, "%s (%s)", shown, policy_level_name(origin));
+    if (!out->is_json && raised) {
+        explain_text(out, row->name, "%s (%s), raised to %s: %s", shown, policy_level_name(origin),
+                     row->choices[ACK_VISIBLE], why);
+    } else if (!out->is_json) {
+        explain_text(out, row->name, "%s (%s)", shown, policy_level_name(origin));
     } else {
-        begin_member(out, policy_row(id)->name);
+        begin_member(out, row->name);
         buf_bytes(&out->text, "{\"value\": ", 10);
         json_string(&out->text, shown);
         buf_bytes(&out->text, ", \"origin\": ", 12);
         json_string(&out->text, policy_level_name(origin));
+        if (raised) {
+            buf_printf(&out->text, ", \"raised_to\": \"%s\", \"why\": \"%s\"",
+                       row->choices[ACK_VISIBLE], why);
+        }
         buf_u8(&out->text, '}');
     }
 }

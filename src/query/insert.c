@@ -184,7 +184,7 @@ static enum step step_insert(struct portal *p, struct err *err)
         *err = state->write.err;
         return STEP_FAILED;
     }
-    p->rows = p->force.ack >= ACK_VISIBLE ? state->write.write.rows : p->plan->insert.n_rows;
+    p->rows = state->write.write.rows;
     return STEP_DONE;
 }
 
@@ -200,8 +200,14 @@ static void explain_insert(struct portal *p, struct explain *out)
     explain_text(out, "On conflict", "%s", conflicts[plan->op]);
 }
 
+static enum shard_op op_of(const struct plan *plan)
+{
+    return plan->insert.op;
+}
+
 const struct verb verb_insert = {
     .needs_shard = true,
+    .op = op_of,
     .policies = 1ULL << POLICY_ack | 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
     .analyze = analyze_insert,
     .start = start_insert,

@@ -2,11 +2,20 @@
  *
  *   view -> rows that match -> REPLACE or DELETE with the stamp of each row -> command -> ack
  *     ^                                                                          |
- *     +----------------------- CONFLICT: a row was changed meanwhile <-----------+
+ *     +----- a pause ----- CONFLICT: a row was changed meanwhile <---------------+
  *
  * A stamp says which version of a row was decided on, so nobody's change is lost: where one has
- * changed, none of the command happens and the statement decides again, MODIFY_TRIES_MAX times. */
+ * changed, none of the command happens and the statement decides again, until its timeout, or for
+ * PATIENCE_US.  The pause between is of a length by chance, whose bound doubles with each
+ * try: those who want the same row come one after another. */
 #include "query/query_int.h"
+
+enum {
+    PAUSE_US_FIRST = 1000,
+    PAUSE_DOUBLINGS_MAX = 5,
+    TRIES_MIN = 10,         /* Before it is CONFLICT, */
+    PATIENCE_US = 10000000, /* and the time that it tries for, where there is no timeout. */
+};
 
 struct modify_state {
     struct portal_write write;
@@ -15,6 +24,7 @@ struct modify_state {
     bool is_submitted;
     uint64_t n_rows;
     unsigned tries;
+    uint64_t first_try_us;
 };
 
 /* ---- analysis ---- */
@@ -108,6 +118,11 @@ static void end_modify(struct portal *p)
     }
 }
 
+static enum shard_op modify_op(const struct plan *plan)
+{
+    return plan->modify.is_delete ? SHARD_DELETE : SHARD_REPLACE;
+}
+
 static enum errcode add_row(struct portal *p, struct shard_command *command, struct err *err)
 {
     const struct modify_plan *plan = &p->plan->modify;
@@ -126,9 +141,8 @@ static enum errcode add_row(struct portal *p, struct shard_command *command, str
     if (code != ERR_OK) {
         return code;
     }
-    enum shard_op op = plan->is_delete ? SHARD_DELETE : SHARD_REPLACE;
     static const struct column_mask all = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
-    code = shard_command_add(command, op, state->values, all.bits,
+    code = shard_command_add(command, modify_op(p->plan), state->values, all.bits,
                              shard_row_stamp(&state->cursor.row), err);
     if (code == ERR_STATEMENT_TOO_LONG) {
         err_hint(err, "One statement is one atomic write. Change fewer rows at once by WHERE.");
@@ -168,12 +182,23 @@ static enum errcode submit(struct portal *p, struct err *err)
     }
     state->is_submitted = true;
     state->tries++;
+    state->first_try_us = state->tries == 1 ? clock_micros() : state->first_try_us;
     return portal_write_submit(p, &state->write, command, err);
+}
+
+static bool may_try_again(const struct portal *p)
+{
+    const struct modify_state *state = p->verb_state;
+    return p->deadline_us != 0 || state->tries < TRIES_MIN ||
+           clock_micros() - state->first_try_us < PATIENCE_US;
 }
 
 static enum step step_modify(struct portal *p, struct err *err)
 {
     struct modify_state *state = p->verb_state;
+    if (portal_is_pausing(p)) {
+        return STEP_WAIT;
+    }
     if (!state->is_submitted && submit(p, err) != ERR_OK) {
         return STEP_FAILED;
     }
@@ -184,9 +209,12 @@ static enum step step_modify(struct portal *p, struct err *err)
         return STEP_WAIT;
     }
     enum errcode code = state->write.err.code;
-    if (code == ERR_CONFLICT && state->tries < MODIFY_TRIES_MAX) {
+    if (code == ERR_CONFLICT && may_try_again(p)) {
+        unsigned doublings =
+            state->tries < PAUSE_DOUBLINGS_MAX ? state->tries : PAUSE_DOUBLINGS_MAX;
+        portal_pause(p, PAUSE_US_FIRST << doublings);
         state->is_submitted = false;
-        return STEP_MORE;
+        return STEP_WAIT;
     }
     if (code != ERR_OK) {
         *err = state->write.err;
@@ -210,6 +238,7 @@ static void explain_modify(struct portal *p, struct explain *out)
 
 const struct verb verb_modify = {
     .needs_shard = true,
+    .op = modify_op,
     .policies = 1ULL << POLICY_ack | 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
     .analyze = analyze_modify,
     .start = start_modify,

@@ -74,6 +74,16 @@ static void fire(void *arg)
     portal_event(arg);
 }
 
+/* When a portal that waits is to look again whatever happens; 0: never. */
+static uint64_t next_alarm(const struct portal *p)
+{
+    if (p->state == PORTAL_IS_WORKING) {
+        return 0; /* A step on the pool looks at the clock itself. */
+    }
+    bool is_pause_first = p->deadline_us == 0 || p->pause_until_us < p->deadline_us;
+    return p->pause_until_us != 0 && is_pause_first ? p->pause_until_us : p->deadline_us;
+}
+
 bool portal_park(struct portal *p)
 {
     mutex_lock(&p->lock);
@@ -81,11 +91,26 @@ bool portal_park(struct portal *p)
     p->events_seen = p->events;
     p->is_parked = !is_new;
     mutex_unlock(&p->lock);
-    /* A step on the pool looks at the clock itself. */
-    if (!is_new && p->deadline_us != 0 && p->state != PORTAL_IS_WORKING) {
-        alarm_set(p->db->alarms, &p->alarm, p->deadline_us);
+    uint64_t alarm_us = next_alarm(p);
+    if (!is_new && alarm_us != 0) {
+        alarm_set(p->db->alarms, &p->alarm, alarm_us);
+        p->has_alarm = true;
     }
     return !is_new;
+}
+
+void portal_pause(struct portal *p, uint64_t us_max)
+{
+    uint64_t pause_us = 1 + random_next(&p->session->chance) % us_max;
+    p->pause_until_us = clock_micros() + pause_us;
+}
+
+bool portal_is_pausing(struct portal *p)
+{
+    if (clock_micros() >= p->pause_until_us) {
+        p->pause_until_us = 0;
+    }
+    return p->pause_until_us != 0;
 }
 
 bool portal_is_canceled(void *arg)
@@ -201,8 +226,9 @@ static void end(struct portal *p, const struct err *err)
     }
     bool was_new = p->state == PORTAL_IS_NEW;
     move(p, PORTAL_IS_ENDED, err == NULL ? "done" : "failed");
-    if (p->deadline_us != 0) {
+    if (p->has_alarm) {
         alarm_clear(p->db->alarms, &p->alarm);
+        p->has_alarm = false;
     }
     session_end(p->session, p);
     if (was_new && err == NULL) {
@@ -297,7 +323,7 @@ static void reset_portal(struct portal *p, struct query_session *session, struct
     p->offset = 0;
     p->is_heavy = p->told_copy_out = p->has_notice = false;
     p->copy_out = NULL;
-    p->rows = p->analyzed_rows = p->started_us = p->deadline_us = 0;
+    p->rows = p->analyzed_rows = p->started_us = p->deadline_us = p->pause_until_us = 0;
     p->job_ended = p->is_parked = false;
     p->events = p->events_seen = p->phase_at_us = 0;
     p->phase = NULL;
@@ -475,7 +501,7 @@ static enum portal_status after_step(struct portal *p, enum step step)
         move(p, PORTAL_IS_COPYING, "wants data");
         return PORTAL_COPY_IN;
     case STEP_WAIT:
-        move(p, PORTAL_IS_BLOCKED, "write under way");
+        move(p, PORTAL_IS_BLOCKED, "for a write or a pause");
         return PORTAL_DONE;
     default:
         CHECK(step == STEP_FAILED);

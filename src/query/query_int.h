@@ -19,7 +19,6 @@ enum {
     POLL_ROWS = 256,             /* Rows between two looks at the cancel flag and the clock. */
     INLINE_ROWS_MAX = 2000,      /* Rows that a step may look at on its owner's thread. */
     INLINE_SEARCHES_MAX = 16,    /* Walks that a step may make there. */
-    MODIFY_TRIES_MAX = 10,       /* Decisions of an UPDATE or DELETE before it is CONFLICT. */
     SEARCH_TRIES_MAX = 3,        /* Walks before vanished rows make a search scan instead. */
     PROGRESS_INTERVAL_US = 200000,
     STATEMENT_SHOWN_BYTES = 128,
@@ -288,6 +287,7 @@ struct query_session {
     atomic_bool is_canceled;
     struct policy_set policies;        /* Owner's thread only. */
     struct portal *spare;              /* An ended portal, to be used again. */
+    uint64_t chance;                   /* Of random_next; of whoever runs the step. */
     struct query_session *prev, *next; /* Of the database's list, under its lock. */
     int64_t since_wall_us;
     struct mutex lock; /* What follows. */
@@ -525,15 +525,16 @@ void explain_access(struct explain *out); /* How rows are found, and the filter.
 enum step {
     STEP_MORE,    /* Rows may have been made; call again when they are out. */
     STEP_DONE,    /* As MORE, and there are no more. */
-    STEP_WAIT,    /* A write is under way: call again when portal_event was called. */
+    STEP_WAIT,    /* For a write, or a pause: call again when portal_event was called. */
     STEP_COPY_IN, /* Wants COPY data. */
     STEP_POOL,    /* The next step belongs on the pool. */
     STEP_FAILED,
 };
 
 struct verb {
-    bool needs_shard;  /* Enters the plan's collection before start. */
-    bool is_untimed;   /* Short, and may be what mends a timeout that is too small. */
+    bool needs_shard; /* Enters the plan's collection before start. */
+    bool is_untimed;  /* Short, and may be what mends a timeout that is too small. */
+    enum shard_op (*op)(const struct plan *plan); /* What it does to rows; NULL: it writes none. */
     uint64_t policies; /* Bit per policy that WITH may set: those that change what it does. */
     enum errcode (*analyze)(struct analysis *a, const struct stmt *stmt, struct err *err);
     /* Owner's thread: resolves parameters, sets portal->state and portal->is_heavy. */
@@ -594,6 +595,8 @@ struct portal {
     uint64_t rows;          /* Given or changed. */
     uint64_t analyzed_rows; /* EXPLAIN ANALYZE: of the statement explained. */
     uint64_t started_us, deadline_us;
+    uint64_t pause_until_us; /* What a step that waits for time waits for; 0: for nothing. */
+    bool has_alarm;          /* It was set; owner's thread. */
     bool told_copy_out;
     struct buf *copy_out; /* COPY TO STDOUT: what the last step made. */
     bool has_notice;
@@ -629,6 +632,10 @@ bool portal_is_canceled(void *portal); /* The same as a callback. */
 /* The owner will wait for wake; false where an event came since the last call: go on at once. */
 bool portal_park(struct portal *portal) WARN_UNUSED;
 void portal_event(struct portal *portal); /* Any thread: something that was waited for happened. */
+/* For a step that is about to return STEP_WAIT: an event comes after a time chance chooses, of at
+ * most @us_max.  portal_is_pausing tells whether it is still to come. */
+void portal_pause(struct portal *portal, uint64_t us_max);
+bool portal_is_pausing(struct portal *portal);
 void portal_progress(struct portal *portal, const char *phase, uint64_t done, uint64_t total);
 void portal_ref(struct portal *portal);
 void portal_unref(struct portal *portal);

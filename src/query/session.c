@@ -19,6 +19,7 @@ struct query_session *session_new(struct database *db, uint64_t id, struct err *
     session->db = db;
     session->id = id;
     session->since_wall_us = clock_wall_micros();
+    session->chance = hash_u64(id) ^ clock_micros();
     mutex_init(&session->lock);
     mutex_lock(&db->lock);
     session->next = db->sessions;

@@ -139,7 +139,7 @@ static enum errcode merge(struct plan *plan, const struct slice *before, const s
         bool is_given = (given.data[i / 8] >> (i % 8) & 1) != 0;
         merged[i] = is_given ? after[i] : before[i];
     }
-    buf_init(&joined, MEM_GENERAL, 2 * (size_t)REPL_ENTRY_BYTES_MAX);
+    buf_init(&joined, MEM_GENERAL, SIZE_MAX); /* Several writes may have made the row long. */
     row_join(&joined, schema, merged);
     *body = (struct slice){arena_copy(plan->arena, joined.data, joined.bytes), joined.bytes};
     bool failed = joined.failed || body->data == NULL;
@@ -519,6 +519,18 @@ static void complete(struct shard *shard, struct shard_write *writes)
     shard_complete_indexed(shard);
 }
 
+/* Nobody waits for it: it is replayed, and was answered before, or it was acknowledged early, which
+ * only damaged data can turn into a loss. */
+static void log_refused(const struct shard *shard, const struct repl_entry *entry,
+                        enum errcode code, const struct err *err)
+{
+    bool is_damage = code != ERR_OK && code != ERR_DUPLICATE_KEY && code != ERR_CONFLICT;
+    if (is_damage) {
+        log_err(LOG_ERROR, err, "a write was refused group=%llu log_index=%llu",
+                (unsigned long long)shard->group_id, (unsigned long long)entry->index);
+    }
+}
+
 void shard_apply(void *arg, const struct repl_entry *entries, size_t n)
 {
     struct shard *shard = arg;
@@ -530,6 +542,7 @@ void shard_apply(void *arg, const struct repl_entry *entries, size_t n)
         uint64_t rows;
         enum errcode code = apply_entry(shard, &entries[i], &rows, &err);
         if (entries[i].write == NULL) {
+            log_refused(shard, &entries[i], code, &err);
             continue;
         }
         struct shard_write *write = CONTAINER_OF(entries[i].write, struct shard_write, repl);
@@ -621,9 +634,12 @@ enum errcode shard_submit(struct shard *shard, struct shard_command *command,
     enum errcode code = check_room(shard, err);
     if (code == ERR_OK) {
         size_t bytes;
+        if (write->ack < ACK_VISIBLE && command_can_be_refused(command)) {
+            write->ack = ACK_VISIBLE;
+        }
         void *data = command_take(command, &bytes);
         write->shard = shard;
-        write->rows = 0;
+        write->rows = shard_command_rows(command); /* Until apply counts them. */
         write->index = 0;
         write->next = NULL;
         write->submitted_us = clock_micros();

@@ -15,6 +15,7 @@
 #include "shard/shard_int.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -26,11 +27,12 @@ struct operation {
     const char *name;
     uint8_t number;
     bool has_body, has_columns, has_stamp, has_key;
+    bool depends_on_rows;
 };
 
 static const struct operation operations[] = {
-#define SHARD_COMMAND(name, number, body, columns, stamp, key, text)                               \
-    [SHARD_##name] = {#name, number, body, columns, stamp, key},
+#define SHARD_COMMAND(name, number, body, columns, stamp, key, depends, text)                      \
+    [SHARD_##name] = {#name, number, body, columns, stamp, key, depends},
 #include "shard/shard_commands.def"
 #undef SHARD_COMMAND
 };
@@ -39,7 +41,15 @@ struct shard_command {
     const struct schema *schema; /* Borrowed until it is submitted. */
     struct buf data;
     uint32_t n_rows;
+    bool depends_on_rows;  /* One of its operations does. */
+    struct buf key_hashes; /* u64 each, of its UPSERTs: one key twice is refused. */
 };
+
+bool shard_op_depends_on_rows(enum shard_op op)
+{
+    CHECK((size_t)op < COUNT_OF(operations));
+    return operations[op].depends_on_rows;
+}
 
 struct shard_command *shard_command_new(const struct schema *schema, struct err *err)
 {
@@ -50,6 +60,7 @@ struct shard_command *shard_command_new(const struct schema *schema, struct err 
     }
     c->schema = schema;
     buf_init(&c->data, MEM_LOG, REPL_ENTRY_BYTES_MAX);
+    buf_init(&c->key_hashes, MEM_LOG, REPL_ENTRY_BYTES_MAX);
     buf_u8(&c->data, COMMAND_VERSION);
     buf_u32(&c->data, 0);
     if (c->data.failed) {
@@ -64,6 +75,7 @@ void shard_command_free(struct shard_command *command)
 {
     if (command != NULL) {
         buf_fini(&command->data);
+        buf_fini(&command->key_hashes);
         mem_free(MEM_LOG, command);
     }
 }
@@ -166,6 +178,13 @@ static void put_key(struct buf *data, const struct value *value)
     buf_bytes(data, key.data, key.bytes);
 }
 
+static void note_upsert(struct shard_command *command, const struct value *key)
+{
+    struct key encoded;
+    key_encode(key, &encoded);
+    buf_u64(&command->key_hashes, hash_bytes(encoded.data, encoded.bytes, 0));
+}
+
 static void put_row(struct buf *data, const struct schema *schema,
                     const struct operation *operation, const struct value *values)
 {
@@ -217,9 +236,40 @@ enum errcode shard_command_add(struct shard_command *command, enum shard_op op,
         err_hint(err, "Write fewer rows at once.");
         return ERR_STATEMENT_TOO_LONG;
     }
+    command->depends_on_rows = command->depends_on_rows || operation->depends_on_rows;
+    if (op == SHARD_UPSERT) {
+        note_upsert(command, &values[0]);
+    }
     command->n_rows++;
     buf_patch_u32(data, COMMAND_ROWS_AT, command->n_rows);
     return ERR_OK;
+}
+
+static int compare_hashes(const void *a, const void *b)
+{
+    uint64_t x, y;
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    return x < y ? -1 : x > y;
+}
+
+bool command_can_be_refused(struct shard_command *command)
+{
+    struct buf *hashes = &command->key_hashes;
+    size_t n = hashes->bytes / sizeof(uint64_t);
+    if (command->depends_on_rows || hashes->failed) {
+        return true;
+    }
+    if (n > 1) {
+        qsort(hashes->data, n, sizeof(uint64_t), compare_hashes);
+    }
+    for (size_t i = 1; i < n; i++) {
+        const uint8_t *at = hashes->data + i * sizeof(uint64_t);
+        if (memcmp(at - sizeof(uint64_t), at, sizeof(uint64_t)) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void *command_take(struct shard_command *command, size_t *bytes)

@@ -62,6 +62,10 @@ enum shard_op {
     SHARD_DELETE,        /* As REPLACE; the row goes. */
 };
 
+/* Whether what is done, and to how many rows, can only be told once it is applied.  All but UPSERT:
+ * it happens whatever rows there are. */
+bool shard_op_depends_on_rows(enum shard_op op);
+
 /* A command is built row by row, then submitted: all of it happens or none. */
 struct shard_command;
 struct shard_command *shard_command_new(const struct schema *schema, struct err *err);
@@ -90,19 +94,20 @@ void shard_room_leave(struct shard_room *room);
 /* Submitted and waited for; embedded in the caller's own struct, which owns it until done returns.
  * done is called once, on any thread.  Not called if shard_submit itself fails. */
 struct shard_write {
-    enum ack ack;
+    enum ack ack; /* Raised to VISIBLE by shard_submit where the outcome is not known earlier. */
     void (*done)(struct shard_write *write, const struct err *err);
     struct shard_room *room; /* Of a caller that would rather wait than be OVERLOADED, or NULL. */
-    uint64_t rows;  /* Changed by the command; filled in before done, from ACK_VISIBLE on. */
-    uint64_t index; /* Of the log. */
-    struct repl_write repl; /* shard's own from here on. */
+    uint64_t rows;           /* Changed by the command; filled in before done. */
+    uint64_t index;          /* Of the log. */
+    struct repl_write repl;  /* shard's own from here on. */
     struct shard *shard;
     struct shard_write *next;
     uint64_t submitted_us;
 };
 /* Takes @command, whatever happens, but for a write with a room that is OVERLOADED: it stays the
- * caller's, who submits it again, as it is, once the room is ready.  Below ACK_VISIBLE the result
- * of the apply (a duplicate key) is not waited for and not reported: the policy's text says so. */
+ * caller's, who submits it again, as it is, once the room is ready.  A command that apply may
+ * refuse (a key that is taken, a row that was changed) is acknowledged from ACK_VISIBLE on,
+ * whatever was asked for. */
 enum errcode shard_submit(struct shard *shard, struct shard_command *command,
                           struct shard_write *write, struct err *err) WARN_UNUSED;
 

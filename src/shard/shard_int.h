@@ -69,6 +69,8 @@ void key_decode(struct slice key, struct value *out);
 
 /* ---- command.c: what a write is made of ---- */
 
+/* Apply may refuse it, or change another number of rows than it has. */
+bool command_can_be_refused(struct shard_command *command);
 /* Its bytes, which are the caller's (mem_free MEM_LOG); the command is empty afterwards. */
 void *command_take(struct shard_command *command, size_t *bytes);
 void command_give_back(struct shard_command *command, void *data, size_t bytes);

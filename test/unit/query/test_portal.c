@@ -331,54 +331,6 @@ static void running_statements_of_a_dropped_collection_finish(void **state)
     client_fini(&other);
 }
 
-/* ---- writers side by side ---- */
-
-enum {
-    N_WRITERS = 4,
-    N_INCREMENTS = 50
-};
-
-struct writer {
-    struct fixture *fixture;
-    struct thread thread;
-    uint64_t id;
-    unsigned n_conflicts;
-};
-
-static void increment(void *arg)
-{
-    struct writer *w = arg;
-    struct client c;
-    client_init(&c, w->fixture->db, w->id);
-    for (int i = 0; i < N_INCREMENTS;) {
-        enum errcode code = run(&c, "UPDATE counters SET n = n + 1 WHERE id = 1");
-        assert_true(code == ERR_OK || code == ERR_CONFLICT);
-        w->n_conflicts += code == ERR_CONFLICT ? 1 : 0;
-        i += code == ERR_OK ? 1 : 0;
-    }
-    client_fini(&c);
-}
-
-static void no_increment_is_lost_between_writers(void **state)
-{
-    struct fixture *f = *state;
-    struct writer writers[N_WRITERS];
-    struct err err;
-    expect_ok(&f->client, "CREATE COLLECTION counters (id INT PRIMARY KEY, n INT)");
-    expect_ok(&f->client, "INSERT INTO counters VALUES (1, 0)");
-    for (size_t i = 0; i < N_WRITERS; i++) {
-        writers[i] = (struct writer){.fixture = f, .id = 10 + i};
-        assert_int_equal(thread_start(&writers[i].thread, "writer", increment, &writers[i], &err),
-                         ERR_OK);
-    }
-    for (size_t i = 0; i < N_WRITERS; i++) {
-        thread_join(&writers[i].thread);
-    }
-    char wanted[32];
-    snprintf(wanted, sizeof(wanted), "%d\n", N_WRITERS * N_INCREMENTS);
-    expect_rows(&f->client, "SELECT n FROM counters", wanted);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -397,7 +349,6 @@ int main(void)
         TEST(a_collection_may_be_dropped_and_made_anew_under_a_prepared_statement),
         TEST(a_collection_that_is_being_opened_says_so),
         TEST(running_statements_of_a_dropped_collection_finish),
-        TEST(no_increment_is_lost_between_writers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
