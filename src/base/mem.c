@@ -8,7 +8,7 @@
  * off by no more than what is allocated and freed while the rows are read.
  *
  * libvclient (MEM_PLAIN) counts nothing: a library keeps no state of its own.  Regions are mapped
- * from the kernel. */
+ * from the kernel, but for small ones. */
 #define _GNU_SOURCE /* mremap, madvise, malloc_usable_size */
 #include "base/mem.h"
 
@@ -222,12 +222,14 @@ static size_t round_to_huge(size_t bytes)
     return (bytes + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
 }
 
-bool mem_region_reserve(struct mem_region *region, enum mem_category category, size_t bytes_max)
+/* Small regions stand in the heap: a process has 65,530 mappings, and many collections. */
+static bool is_mapped(const struct mem_region *region)
 {
-    *region = (struct mem_region){.category = category, .bytes_max = round_to_huge(bytes_max)};
-    if (fault_hit(FAULT_MALLOC)) {
-        return false;
-    }
+    return region->bytes_max >= HUGE_PAGE_BYTES;
+}
+
+static bool map_region(struct mem_region *region)
+{
     /* One huge page more than asked for, so that the base can be aligned to one. */
     size_t mapped_bytes = region->bytes_max + HUGE_PAGE_BYTES;
     uint8_t *mapped = mmap(NULL, mapped_bytes, PROT_READ | PROT_WRITE,
@@ -241,8 +243,21 @@ bool mem_region_reserve(struct mem_region *region, enum mem_category category, s
     }
     munmap(mapped + before + region->bytes_max, HUGE_PAGE_BYTES - before);
     region->base = mapped + before;
-    madvise(region->base, region->bytes_max, MADV_HUGEPAGE);
     return true;
+}
+
+bool mem_region_reserve(struct mem_region *region, enum mem_category category, size_t bytes_max)
+{
+    bool is_small = bytes_max < HUGE_PAGE_BYTES;
+    *region = (struct mem_region){
+        .category = category,
+        .bytes_max = is_small ? bytes_max : round_to_huge(bytes_max),
+    };
+    if (is_small) {
+        region->base = mem_zalloc(category, bytes_max);
+        return region->base != NULL;
+    }
+    return !fault_hit(FAULT_MALLOC) && map_region(region);
 }
 
 bool mem_region_use(struct mem_region *region, size_t bytes_used)
@@ -251,10 +266,25 @@ bool mem_region_use(struct mem_region *region, size_t bytes_used)
         (bytes_used > region->bytes_used && fault_hit(FAULT_MALLOC))) {
         return false;
     }
-    atomic_fetch_add_explicit(&region_bytes[region->category], bytes_used - region->bytes_used,
-                              memory_order_relaxed);
+    if (is_mapped(region)) {
+        atomic_fetch_add_explicit(&region_bytes[region->category], bytes_used - region->bytes_used,
+                                  memory_order_relaxed);
+    }
+    /* Not before the first would be full: a little of a huge page takes all of it. */
+    if (bytes_used >= HUGE_PAGE_BYTES && region->bytes_used < HUGE_PAGE_BYTES) {
+        madvise(region->base, region->bytes_max, MADV_HUGEPAGE);
+    }
     region->bytes_used = bytes_used;
     return true;
+}
+
+static void release_address_space(struct mem_region *region)
+{
+    if (is_mapped(region)) {
+        munmap(region->base, region->bytes_max);
+    } else {
+        mem_free(region->category, region->base);
+    }
 }
 
 bool mem_region_grow(struct mem_region *region, size_t bytes_max)
@@ -263,10 +293,18 @@ bool mem_region_grow(struct mem_region *region, size_t bytes_max)
     if (!mem_region_reserve(&larger, region->category, bytes_max)) {
         return false;
     }
-    /* The old pages move to the front of the new address space: page tables, no copying. */
-    if (mremap(region->base, region->bytes_max, region->bytes_max, MREMAP_MAYMOVE | MREMAP_FIXED,
-               larger.base) == MAP_FAILED) {
-        munmap(larger.base, larger.bytes_max);
+    if (!is_mapped(region)) {
+        memcpy(larger.base, region->base, region->bytes_max);
+        mem_free(region->category, region->base);
+        if (is_mapped(&larger)) {
+            atomic_fetch_add_explicit(&region_bytes[region->category], region->bytes_used,
+                                      memory_order_relaxed);
+        }
+    } else if (mremap(region->base, region->bytes_max, larger.bytes_max,
+                      MREMAP_MAYMOVE | MREMAP_FIXED, larger.base) == MAP_FAILED) {
+        /* Page tables are moved, nothing is copied, and what it was and what it becomes is one
+         * mapping: kernels before 6.17 move no more than one. */
+        release_address_space(&larger);
         return false;
     }
     larger.bytes_used = region->bytes_used;
@@ -277,9 +315,11 @@ bool mem_region_grow(struct mem_region *region, size_t bytes_max)
 void mem_region_release(struct mem_region *region)
 {
     if (region->base != NULL) {
-        atomic_fetch_sub_explicit(&region_bytes[region->category], region->bytes_used,
-                                  memory_order_relaxed);
-        munmap(region->base, region->bytes_max);
+        if (is_mapped(region)) {
+            atomic_fetch_sub_explicit(&region_bytes[region->category], region->bytes_used,
+                                      memory_order_relaxed);
+        }
+        release_address_space(region);
     }
     *region = (struct mem_region){.category = region->category};
 }

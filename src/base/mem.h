@@ -23,8 +23,10 @@ void *mem_realloc(enum mem_category category, void *old, size_t bytes) WARN_UNUS
 char *mem_strndup(enum mem_category category, const char *text, size_t bytes) WARN_UNUSED;
 void mem_free(enum mem_category category, void *memory); /* NULL is allowed. */
 
-/* A region is address space of bytes_max whose first bytes are usable as they are touched; it never
- * moves.  Huge pages are asked for.  Counted in @category as far as region_use says it is used. */
+/* A region is zeroed address space of bytes_max whose first bytes are usable as region_use says so,
+ * and taken as they are touched; it moves only in region_grow.  Huge pages are asked for once it
+ * uses one's worth.  Counted in @category as far as it is used; where it is smaller than a huge
+ * page, as a whole. */
 struct mem_region {
     void *base;
     size_t bytes_max;

@@ -19,9 +19,28 @@ static uint32_t *from_at(const struct slots *slots, uint32_t cell, size_t i)
     return &cell_at(slots, cell)->from[i];
 }
 
+/* The cells of @n chains, where each list that is named in them may hold one edge too many; all but
+ * a chain's first cell are full. */
+static size_t cells_of(size_t n, size_t links)
+{
+    return n * ((links + 1) / CELL_EDGES + 2);
+}
+
+/* No more are ever wanted, whatever the lists of the slots hold. */
+static size_t cells_wanted_max(struct slots *slots)
+{
+    mutex_lock(&slots->lock);
+    size_t n_uppers = slots->n_uppers;
+    size_t n_used = atomic_load_explicit(&slots->n_used, memory_order_relaxed);
+    mutex_unlock(&slots->lock);
+    return cells_of(n_used, links_max(slots, 0)) + cells_of(n_uppers, links_max(slots, 1));
+}
+
 bool edges_reserve(struct slots *slots, size_t n_more)
 {
-    size_t n = slots->n_cells + n_more, bytes = n * sizeof(struct edge_cell);
+    size_t n = slots->n_cells + n_more, n_max = cells_wanted_max(slots);
+    n = n < n_max ? n : n_max > slots->n_cells ? n_max : slots->n_cells;
+    size_t bytes = n * sizeof(struct edge_cell);
     size_t bytes_max = slots->cells.bytes_max;
     if (n > SLOTS_MAX) {
         return false;
@@ -29,8 +48,7 @@ bool edges_reserve(struct slots *slots, size_t n_more)
     while (bytes_max < bytes) {
         bytes_max *= 2;
     }
-    return (bytes_max == slots->cells.bytes_max || mem_region_grow(&slots->cells, bytes_max)) &&
-           mem_region_use(&slots->cells, bytes);
+    return slots_region_fits(&slots->cells, bytes_max) && mem_region_use(&slots->cells, bytes);
 }
 
 void edges_trim(struct slots *slots)

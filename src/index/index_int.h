@@ -144,6 +144,8 @@ struct slots {
 
 bool slots_init(struct slots *slots, uint32_t dim, uint32_t m);
 void slots_fini(struct slots *slots);
+/* Room for @bytes in a region; it may move. */
+bool slots_region_fits(struct mem_region *region, size_t bytes) WARN_UNUSED;
 /* Takes n slots, and uppers for their levels; nothing where memory runs out. */
 bool slots_take(struct slots *slots, struct epochs *epochs, const uint8_t *levels, size_t n,
                 uint32_t *out) WARN_UNUSED;
@@ -170,7 +172,9 @@ enum op_kind {
     OP_DELETE
 };
 enum {
-    SEGMENT_OPS = 1024
+    SEGMENT_OPS_FIRST =
+        16, /* Each segment has twice as many as the one before it, up to the last. */
+    SEGMENT_OPS_LAST = 1024
 };
 
 struct op {
@@ -184,8 +188,9 @@ struct segment {
     struct segment *_Atomic next;
     struct segment *next_retired;
     uint64_t first; /* Position of ops[0]. */
+    uint64_t n;     /* Room for so many. */
     uint64_t mark;
-    struct op ops[SEGMENT_OPS];
+    struct op ops[];
 };
 
 /* Positions rise forever; [head, tail) is staged and not yet done. */

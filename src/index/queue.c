@@ -6,19 +6,21 @@
  * segment.  A segment is freed when its epoch is over. */
 #include "index/index_int.h"
 
-static struct segment *segment_new(uint64_t first)
+static struct segment *segment_new(uint64_t first, uint64_t n)
 {
-    struct segment *segment = mem_alloc(MEM_GRAPH, sizeof(*segment));
+    struct segment *segment =
+        mem_alloc(MEM_GRAPH, sizeof(*segment) + (size_t)n * sizeof(segment->ops[0]));
     if (segment != NULL) {
         atomic_init(&segment->next, NULL);
         segment->first = first;
+        segment->n = n;
     }
     return segment;
 }
 
 bool queue_init(struct queue *q)
 {
-    *q = (struct queue){.last = segment_new(0)};
+    *q = (struct queue){.last = segment_new(0, SEGMENT_OPS_FIRST)};
     atomic_init(&q->first, q->last);
     atomic_init(&q->head, 0);
     atomic_init(&q->tail, 0);
@@ -49,10 +51,11 @@ void queue_fini(struct queue *q)
 bool queue_reserve(struct queue *q, size_t n_ops)
 {
     uint64_t end = atomic_load_explicit(&q->tail, memory_order_relaxed) + n_ops;
-    for (struct segment *at = q->last; at->first + SEGMENT_OPS < end;) {
+    for (struct segment *at = q->last; at->first + at->n < end;) {
         struct segment *next = atomic_load_explicit(&at->next, memory_order_relaxed);
         if (next == NULL) {
-            next = segment_new(at->first + SEGMENT_OPS);
+            uint64_t n = at->n < SEGMENT_OPS_LAST ? 2 * at->n : SEGMENT_OPS_LAST;
+            next = segment_new(at->first + at->n, n);
             if (next == NULL) {
                 return false;
             }
@@ -65,10 +68,10 @@ bool queue_reserve(struct queue *q, size_t n_ops)
 
 void queue_append(struct queue *q, uint64_t position, struct op op)
 {
-    if (position == q->last->first + SEGMENT_OPS) {
+    if (position == q->last->first + q->last->n) {
         q->last = atomic_load_explicit(&q->last->next, memory_order_relaxed);
     }
-    CHECK(q->last != NULL && position - q->last->first < SEGMENT_OPS);
+    CHECK(q->last != NULL && position - q->last->first < q->last->n);
     q->last->ops[position - q->last->first] = op;
 }
 
@@ -86,7 +89,7 @@ void queue_publish(struct queue *q, uint64_t tail, uint64_t sequence)
 const struct op *queue_op(struct queue *q, uint64_t position)
 {
     const struct segment *at = atomic_load_explicit(&q->first, memory_order_acquire);
-    while (position - at->first >= SEGMENT_OPS) {
+    while (position - at->first >= at->n) {
         at = atomic_load_explicit(&at->next, memory_order_acquire);
         CHECK(at != NULL);
     }
@@ -115,7 +118,7 @@ void queue_done(struct queue *q, struct epochs *epochs, uint64_t head)
     atomic_store_explicit(&q->head, head, memory_order_release);
     struct segment *first = atomic_load_explicit(&q->first, memory_order_relaxed);
     /* Strictly behind: the last segment stays for the staging thread to append to. */
-    while (head > first->first + SEGMENT_OPS) {
+    while (head > first->first + first->n) {
         struct segment *next = atomic_load_explicit(&first->next, memory_order_acquire);
         atomic_store_explicit(&q->first, next, memory_order_release);
         first->mark = epoch_mark(epochs);
@@ -156,7 +159,7 @@ const struct op *queue_next(struct queue_cursor *cursor)
     if (cursor->at == cursor->end) {
         return NULL;
     }
-    while (cursor->at - cursor->segment->first >= SEGMENT_OPS) {
+    while (cursor->at - cursor->segment->first >= cursor->segment->n) {
         cursor->segment = atomic_load_explicit(&cursor->segment->next, memory_order_acquire);
     }
     return &cursor->segment->ops[cursor->at++ - cursor->segment->first];

@@ -5,7 +5,7 @@
 #include "index/index_int.h"
 
 enum {
-    ROW_MAP_FIRST = 256
+    ROW_MAP_FIRST = 16
 };
 
 void row_map_fini(struct row_map *map)

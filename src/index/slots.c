@@ -9,11 +9,12 @@
 #include <string.h>
 
 enum {
-    REGION_BYTES_FIRST = 64 << 20, /* Address space for vectors to begin with. */
-    SLOTS_FIRST_MIN = 1024,
-    SLOTS_FIRST_MAX = 1 << 20,
-    UPPERS_FIRST = 4096,
-    CELLS_FIRST = 4096,
+    SLOTS_FIRST = 8, /* All of these double as rows come: most collections are small. */
+    UPPERS_FIRST = 2,
+    CELLS_FIRST = 8,
+    /* Address space of a region that no longer is small, so that it need not move soon. */
+    REGION_BYTES_LARGE = 64 << 20,
+    REGION_BYTES_SMALL = 1 << 20,
     FLOATS_ALIGN = 4,
 };
 
@@ -48,12 +49,11 @@ bool slots_init(struct slots *slots, uint32_t dim, uint32_t m)
         .limbo_old = SLOT_NONE,
     };
     mutex_init(&slots->lock);
-    size_t n = REGION_BYTES_FIRST / (slots->stride * sizeof(float));
-    n = n < SLOTS_FIRST_MIN ? SLOTS_FIRST_MIN : n > SLOTS_FIRST_MAX ? SLOTS_FIRST_MAX : n;
-    slots->capacity = (uint32_t)n;
+    slots->capacity = SLOTS_FIRST;
     slots->uppers_capacity = UPPERS_FIRST;
+    size_t n = SLOTS_FIRST;
     return mem_region_reserve(&slots->vectors, MEM_VECTORS, n * slots->stride * sizeof(float)) &&
-           mem_region_reserve(&slots->links, MEM_GRAPH, n * slot_links_bytes(slots) + 1) &&
+           mem_region_reserve(&slots->links, MEM_GRAPH, n * slot_links_bytes(slots)) &&
            mem_region_reserve(&slots->nodes, MEM_GRAPH, n * sizeof(struct node)) &&
            mem_region_reserve(&slots->uppers, MEM_GRAPH, UPPERS_FIRST * slots->upper_bytes) &&
            mem_region_reserve(&slots->cells, MEM_GRAPH, CELLS_FIRST * sizeof(struct edge_cell));
@@ -109,12 +109,25 @@ size_t links_copy(const struct slots *slots, uint32_t slot, unsigned layer, uint
 
 /* ---- growing ---- */
 
-static bool region_fits(struct mem_region *region, size_t bytes)
+bool slots_region_fits(struct mem_region *region, size_t bytes)
 {
-    return bytes <= region->bytes_max || mem_region_grow(region, bytes);
+    if (bytes <= region->bytes_max) {
+        return true;
+    }
+    bool is_large = bytes > REGION_BYTES_SMALL && bytes < REGION_BYTES_LARGE;
+    return mem_region_grow(region, is_large ? REGION_BYTES_LARGE : bytes);
 }
 
-/* Room for n_slots slots and n_uppers upper lists.  Keeps readers out only where a region moves. */
+static bool regions_fit(struct slots *slots, size_t capacity, size_t uppers_capacity)
+{
+    return slots_region_fits(&slots->vectors, capacity * slots->stride * sizeof(float)) &&
+           slots_region_fits(&slots->links, capacity * slot_links_bytes(slots)) &&
+           slots_region_fits(&slots->nodes, capacity * sizeof(struct node)) &&
+           slots_region_fits(&slots->uppers, uppers_capacity * slots->upper_bytes);
+}
+
+/* Room for n_slots slots and n_uppers upper lists.  Keeps readers out only where a region may move.
+ */
 static bool slots_fit(struct slots *slots, struct epochs *epochs, size_t n_slots, size_t n_uppers)
 {
     if (n_slots > SLOTS_MAX || n_uppers > SLOTS_MAX) {
@@ -130,10 +143,7 @@ static bool slots_fit(struct slots *slots, struct epochs *epochs, size_t n_slots
     bool fits = true;
     if (capacity > slots->capacity || uppers_capacity > slots->uppers_capacity) {
         epochs_close(epochs);
-        fits = region_fits(&slots->vectors, capacity * slots->stride * sizeof(float)) &&
-               region_fits(&slots->links, capacity * slot_links_bytes(slots)) &&
-               region_fits(&slots->nodes, capacity * sizeof(struct node)) &&
-               region_fits(&slots->uppers, uppers_capacity * slots->upper_bytes);
+        fits = regions_fit(slots, capacity, uppers_capacity);
         if (fits) {
             slots->capacity = (uint32_t)capacity;
             slots->uppers_capacity = (uint32_t)uppers_capacity;

@@ -100,7 +100,8 @@ void calibration_note_query(struct vector_index *v, uint32_t dim, const float *q
 {
     struct calibration *c = &v->calibration;
     unsigned turn = atomic_fetch_add_explicit(&c->turn, 1, memory_order_relaxed);
-    if (turn % RESERVOIR_STRIDE != 0 || v->kind != INDEX_HNSW) {
+    /* Few rows are not measured, and 10,000 collections of them want no reservoirs. */
+    if (turn % RESERVOIR_STRIDE != 0 || v->kind != INDEX_HNSW || index_count(v->index) < ROWS_MIN) {
         return;
     }
     /* A search waits for nobody: where the keeper reads the reservoir, this query is not noted. */

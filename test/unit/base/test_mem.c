@@ -116,6 +116,49 @@ static void a_region_grows_and_keeps_its_content(void **state)
     assert_int_equal(mem_category_bytes(MEM_VECTORS), 0);
 }
 
+static void a_small_region_takes_what_it_was_asked_for_and_no_huge_page(void **state)
+{
+    (void)state;
+    struct mem_region region;
+    size_t before = mem_resident_bytes();
+    assert_true(mem_region_reserve(&region, MEM_VECTORS, 100));
+    assert_true(mem_region_use(&region, 100));
+    memset(region.base, 0x5a, 100);
+    assert_in_range(mem_category_bytes(MEM_VECTORS), 100, 4096);
+    mem_region_release(&region);
+    assert_true(mem_region_reserve(&region, MEM_VECTORS, 64 << 20));
+    assert_true(mem_region_use(&region, 100));
+    memset(region.base, 0x5a, 100);
+    assert_in_range(mem_category_bytes(MEM_VECTORS), 100, 4096);
+    assert_true(mem_resident_bytes() < before + (1 << 20));
+    mem_region_release(&region);
+    assert_int_equal(mem_category_bytes(MEM_VECTORS), 0);
+}
+
+static void a_region_that_grows_from_small_to_large_keeps_every_byte(void **state)
+{
+    (void)state;
+    struct mem_region region;
+    size_t used = 1000;
+    assert_true(mem_region_reserve(&region, MEM_VECTORS, used));
+    for (size_t from = 0; used <= 64 << 20; used *= 2) {
+        assert_true(used <= region.bytes_max || mem_region_grow(&region, used));
+        assert_true(mem_region_use(&region, used));
+        uint8_t *bytes = region.base;
+        for (size_t i = from; i < used; i++) {
+            assert_int_equal(bytes[i], 0);
+            bytes[i] = (uint8_t)(i % 251);
+        }
+        for (size_t i = 0; i < used; i += 509) {
+            assert_int_equal(bytes[i], i % 251);
+        }
+        from = used;
+        assert_in_range(mem_category_bytes(MEM_VECTORS), used, used + used / 4 + 4096);
+    }
+    mem_region_release(&region);
+    assert_int_equal(mem_category_bytes(MEM_VECTORS), 0);
+}
+
 static void a_region_cannot_be_used_past_its_end(void **state)
 {
     (void)state;
@@ -152,6 +195,8 @@ int main(void)
         cmocka_unit_test(what_one_thread_allocates_another_may_free_and_no_byte_is_miscounted),
         cmocka_unit_test(a_figure_read_while_others_allocate_is_near_and_exact_when_they_are_done),
         cmocka_unit_test(a_region_grows_and_keeps_its_content),
+        cmocka_unit_test(a_small_region_takes_what_it_was_asked_for_and_no_huge_page),
+        cmocka_unit_test(a_region_that_grows_from_small_to_large_keeps_every_byte),
         cmocka_unit_test(a_region_cannot_be_used_past_its_end),
         cmocka_unit_test(the_armed_allocation_fails_and_no_other),
     };

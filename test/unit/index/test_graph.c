@@ -464,6 +464,25 @@ static void the_sequence_is_that_of_the_last_change_wholly_in_the_graph(void **s
     index_free(index);
 }
 
+static void an_index_of_two_rows_takes_a_few_kilobytes_and_grows_with_them(void **state)
+{
+    (void)state;
+    struct index_config config = config_of(INDEX_HNSW, DISTANCE_L2, DIM);
+    float *points = points_new(SHAPE_UNIFORM, N, DIM, 5);
+    size_t before = mem_category_bytes(MEM_GRAPH) + mem_category_bytes(MEM_VECTORS);
+    struct index *index = index_make(&config);
+    stage_rows(index, points, DIM, 0, 2, 2);
+    advance_all(index, SIZE_MAX, NULL);
+    size_t two = mem_category_bytes(MEM_GRAPH) + mem_category_bytes(MEM_VECTORS) - before;
+    assert_in_range(two, 1, 16 << 10);
+    stage_rows(index, points + 2 * DIM, DIM, 2, N - 2, 100);
+    advance_all(index, SIZE_MAX, NULL);
+    size_t all = mem_category_bytes(MEM_GRAPH) + mem_category_bytes(MEM_VECTORS) - before;
+    assert_in_range(all, N * DIM * sizeof(float), 1 << 20);
+    index_free(index);
+    free(points);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -477,6 +496,7 @@ int main(void)
         cmocka_unit_test(vectors_without_a_distance_are_refused_and_nothing_is_staged),
         cmocka_unit_test(equal_vectors_are_all_found_in_the_order_of_their_rows),
         cmocka_unit_test(every_dimension_can_be_linked_and_searched),
+        cmocka_unit_test(an_index_of_two_rows_takes_a_few_kilobytes_and_grows_with_them),
         cmocka_unit_test(regions_grow_without_losing_a_row),
         cmocka_unit_test(a_query_that_passes_itself_over_finds_what_stands_around_it),
         cmocka_unit_test(a_search_can_be_canceled),

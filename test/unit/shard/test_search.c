@@ -217,7 +217,7 @@ static void a_search_waits_for_no_lock_of_calibration(void **state)
 {
     struct fixture *f = *state;
     fixture_start(f);
-    insert_rows(f, 1, 101, 100);
+    insert_rows(f, 1, 1001, 100); /* Queries on fewer are not noted. */
     struct calibration *c = &f->shard->vectors[0].calibration;
     mutex_lock(&c->mutex);
     bool is_measured;
