@@ -449,6 +449,11 @@ int vc_socket(const vc_conn *conn)
     return conn->fd;
 }
 
+void vc_break(vc_conn *conn, const char *reason)
+{
+    conn_broken(conn, "%s", reason);
+}
+
 void vc_close(vc_conn *conn)
 {
     if (conn == NULL) {

@@ -167,6 +167,11 @@ bool io_next_frame(vc_conn *conn, struct wire_frame *out)
     return true;
 }
 
+size_t vc_unsent(const vc_conn *conn)
+{
+    return conn->out.bytes - conn->out_at;
+}
+
 bool io_queued(vc_conn *conn)
 {
     if (conn->link == LINK_BAD) {
@@ -175,7 +180,7 @@ bool io_queued(vc_conn *conn)
     if (conn->out.failed) {
         return conn_broken(conn, "out of memory for what is to be sent");
     }
-    bool is_small = conn->out.bytes - conn->out_at < CLIENT_FLUSH_BYTES;
+    bool is_small = vc_unsent(conn) < CLIENT_FLUSH_BYTES;
     if (conn->is_nonblocking) {
         io_send(conn);
     } else if (!conn->is_pipeline || !is_small) {

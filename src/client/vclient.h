@@ -86,6 +86,8 @@ VC_API const char *vc_user(const vc_conn *conn);
 VC_API uint64_t vc_session(const vc_conn *conn);
 VC_API const char *vc_parameter_status(const vc_conn *conn, const char *name); /* or NULL */
 VC_API int vc_socket(const vc_conn *conn);                                     /* or -1 */
+/* Gives the connection up at once, without a word to the server: what runs ends with @reason. */
+VC_API void vc_break(vc_conn *conn, const char *reason);
 VC_API void vc_close(vc_conn *conn);
 
 /* ---- statements, blocking ---- */
@@ -132,6 +134,7 @@ VC_API bool vc_set_nonblocking(vc_conn *conn, bool on);
 VC_API bool vc_consume(vc_conn *conn);
 VC_API bool vc_is_busy(const vc_conn *conn);
 VC_API int vc_flush(vc_conn *conn);
+VC_API size_t vc_unsent(const vc_conn *conn); /* Bytes that wait to be sent. */
 
 /* ---- COPY ---- */
 
@@ -147,7 +150,10 @@ VC_API ptrdiff_t vc_get_copy_data(vc_conn *conn, const void **data);
 /* ---- cancel, notices, progress ---- */
 
 VC_API vc_cancel *vc_get_cancel(const vc_conn *conn); /* A copy, usable from any thread. */
-VC_API bool vc_cancel_send(const vc_cancel *cancel, char *error, size_t error_bytes);
+/* Sends it over a connection of its own and waits until the server has taken it, for @timeout_ms at
+ * most (0: 10 s) in all, however silent the server is. */
+VC_API bool vc_cancel_send(const vc_cancel *cancel, unsigned timeout_ms, char *error,
+                           size_t error_bytes);
 VC_API void vc_cancel_free(vc_cancel *cancel);
 
 typedef void vc_notice_fn(void *arg, const vc_result *notice);

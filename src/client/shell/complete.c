@@ -12,7 +12,8 @@
 
 enum {
     CANDIDATES_MAX = 10000,
-    WORD_BYTES = 256
+    WORD_BYTES = 256,
+    ANSWER_WAIT_MS = 1000, /* A server that is slower does not hold up the typing. */
 };
 
 /* ---- the list ---- */
@@ -193,10 +194,7 @@ static void add_keywords(struct context *x)
 /* The names that @vql gives, of rows whose kind is @kind where they have one. */
 static void add_from_server(struct context *x, const char *vql, const char *kind)
 {
-    if (vc_status(x->shell->conn) != VC_CONN_OK) {
-        return;
-    }
-    vc_result *result = vc_exec(x->shell->conn, vql);
+    vc_result *result = statement_ask(x->shell, vql, ANSWER_WAIT_MS);
     int name_column = vc_result_state(result) == VC_ROWS ? vc_column_number(result, "name") : -1;
     int kind_column = vc_column_number(result, "kind");
     for (size_t row = 0; name_column >= 0 && row < vc_rows(result); row++) {

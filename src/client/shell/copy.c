@@ -26,7 +26,7 @@ enum {
  * True where Ctrl-C was pressed: the COPY ends, with the server's error. */
 static bool is_given_up(struct shell *shell)
 {
-    if (!interrupt_take()) {
+    if (statement_drain(shell)) {
         return false;
     }
     vc_put_copy_end(shell->conn, "canceled by the user");
@@ -57,7 +57,9 @@ static bool copy_in_lines(struct shell *shell)
             return true;
         }
     }
-    vc_put_copy_end(shell->conn, NULL);
+    if (line != NULL || !is_given_up(shell)) {
+        vc_put_copy_end(shell->conn, NULL);
+    }
     return true;
 }
 
@@ -78,6 +80,9 @@ static bool copy_in_bytes(struct shell *shell, FILE *file, struct bar *bar)
         }
         done += n;
         bar_update(bar, done);
+    }
+    if (is_given_up(shell)) {
+        goto out; /* While it waited for the data. */
     }
     if (ferror(file)) {
         is_ok = shell_complain(shell, "reading the data: %s", strerror(errno));
@@ -417,6 +422,7 @@ bool copy_command(struct shell *shell, const char *arguments)
     bool is_ok = open_files(shell, &plan, &files);
     if (is_ok) {
         write_statement(&plan, vql, sizeof(vql));
+        statement_begin(shell);
         is_ok = vc_send_query(shell->conn, vql);
         if (!is_ok) {
             shell_complain(shell, "%s", vc_error_message(shell->conn));

@@ -273,7 +273,7 @@ static void run_actions(struct shell *shell, const struct options *options)
         if (!is_ok && shell->exit_code == EXIT_OK && (action->kind == 'c' || is_missing)) {
             shell->exit_code = EXIT_OWN;
         }
-        if (!is_ok && shell_stops_on_error(shell)) {
+        if (!is_ok && (shell_stops_on_error(shell) || shell->was_interrupted)) {
             return;
         }
     }
@@ -321,8 +321,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "vsql: %s: %s\n", options.output, strerror(errno));
         return EXIT_OWN;
     }
-    interrupt_init();
     if (shell_connect(&shell)) {
+        interrupt_init(); /* Until here Ctrl-C ends vsql, even while a name is being looked up. */
         run(&shell, &options);
     } else {
         shell.exit_code = EXIT_CONNECTION;

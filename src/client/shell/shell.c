@@ -2,8 +2,13 @@
 #include "client/shell/shell_int.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <string.h>
+
+enum {
+    CONNECT_LOOK_MS = 250
+};
 
 bool shell_complain(struct shell *shell, const char *format, ...)
 {
@@ -57,9 +62,25 @@ static void hint_at_server(const vc_conn *conn)
     }
 }
 
+/* Ctrl-C ends it; so does connect_timeout, which vc_connect_poll looks at. */
+static void connect_polled(struct shell *shell)
+{
+    vc_poll next;
+    while (shell->conn != NULL && (next = vc_connect_poll(shell->conn)) != VC_POLL_OK &&
+           next != VC_POLL_FAILED) {
+        struct pollfd ready[2] = {
+            {.fd = vc_socket(shell->conn), .events = next == VC_POLL_READING ? POLLIN : POLLOUT},
+            {.fd = interrupt_fd(), .events = POLLIN}};
+        if (poll(ready, 2, CONNECT_LOOK_MS) > 0 && ready[1].revents != 0 && interrupt_take()) {
+            vc_break(shell->conn, "connecting was given up");
+        }
+    }
+}
+
 bool shell_connect(struct shell *shell)
 {
-    shell->conn = vc_connect(shell->conninfo);
+    shell->conn = vc_connect_start(shell->conninfo);
+    connect_polled(shell);
     if (vc_status(shell->conn) != VC_CONN_OK) {
         shell_complain(shell, "%s", vc_error_message(shell->conn));
         if (shell->conn != NULL) {
@@ -67,6 +88,8 @@ bool shell_connect(struct shell *shell)
         }
         return false;
     }
+    shell->has_unread = false;
+    vc_set_nonblocking(shell->conn, true);
     vc_on_notice(shell->conn, on_notice, shell);
     vc_on_progress(shell->conn, on_progress, shell);
     return true;

@@ -105,6 +105,7 @@ struct source {
     const char *name; /* For errors; NULL: the terminal, standard input or -c. */
     FILE *file;       /* NULL: the terminal. */
     bool is_text;     /* The file is the argument of a -c. */
+    bool has_failed;  /* It could not be read to its end. */
     uint64_t line;
     char *line_text; /* Owned; the line last read. */
     size_t line_room;
@@ -122,6 +123,8 @@ struct shell {
     struct edit *edit; /* NULL where the input is no terminal. */
     bool is_interactive;
     bool is_quitting;
+    bool was_interrupted; /* Ctrl-C ended what ran: nothing more of a script is run. */
+    bool has_unread;      /* A question of completion is not answered yet. */
     enum exit_code exit_code;
     struct bar *bar; /* Of what is running; NULL where none is shown. */
 };
@@ -133,7 +136,8 @@ bool shell_stops_on_error(const struct shell *shell);
 
 /* ---- sources ---- */
 
-/* The next line without its newline, or NULL at the end.  @prompt is for the terminal. */
+/* The next line without its newline, or NULL at the end and at Ctrl-C (shell->was_interrupted).
+ * @prompt is for the terminal. */
 const char *source_read(struct shell *shell, struct source *source, const char *prompt);
 /* Runs all of it.  False where something failed. */
 bool source_run_text(struct shell *shell, const char *text);
@@ -144,8 +148,16 @@ bool source_run_terminal(struct shell *shell);
 
 /* Sends @vql, shows all results and errors.  False where it failed. */
 bool statement_run(struct shell *shell, const char *vql);
-/* Waits until a result or copy data can be taken without blocking; Ctrl-C cancels meanwhile. */
+/* To be called before something is sent. */
+void statement_begin(struct shell *shell);
+/* Waits until a result or copy data can be taken without blocking.  Ctrl-C cancels meanwhile, and a
+ * second one gives up the connection. */
 void statement_wait(struct shell *shell);
+/* Between two pieces of data: waits while the server takes nothing.  False where Ctrl-C was
+ * pressed. */
+bool statement_drain(struct shell *shell);
+/* Asks for the rows of @vql on the side, for @wait_ms at most.  NULL: there is no answer. */
+vc_result *statement_ask(struct shell *shell, const char *vql, unsigned wait_ms);
 vc_result *statement_result(struct shell *shell); /* vc_get_result behind that wait. */
 /* After the last result: notices a lost connection and connects again where that helps. */
 void statement_after(struct shell *shell);

@@ -13,24 +13,16 @@ static void prompt_text(const struct scanner *scan, char out[32])
     snprintf(out, 32, "vectron%c> ", scan_prompt(scan));
 }
 
-static const char *read_terminal(struct shell *shell, const char *prompt)
-{
-    for (;;) {
-        bool is_interrupted;
-        const char *line = edit_line(shell->edit, prompt, &is_interrupted);
-        if (!is_interrupted) {
-            return line;
-        }
-        /* Ctrl-C clears what was typed, the lines before included. */
-        scan_reset(&shell->source->scan);
-        prompt = "vectron=> ";
-    }
-}
-
-static const char *read_file(struct source *source)
+static const char *read_file(struct shell *shell, struct source *source)
 {
     ssize_t n = getline(&source->line_text, &source->line_room, source->file);
     if (n < 0) {
+        int failure = errno;
+        shell->was_interrupted = shell->was_interrupted || interrupt_take();
+        if (ferror(source->file) && !shell->was_interrupted) {
+            source->has_failed = true;
+            shell_complain(shell, "reading the input: %s", strerror(failure));
+        }
         return NULL;
     }
     while (n > 0 && (source->line_text[n - 1] == '\n' || source->line_text[n - 1] == '\r')) {
@@ -42,7 +34,8 @@ static const char *read_file(struct source *source)
 const char *source_read(struct shell *shell, struct source *source, const char *prompt)
 {
     bool is_terminal = source->file == NULL;
-    const char *line = is_terminal ? read_terminal(shell, prompt) : read_file(source);
+    const char *line = is_terminal ? edit_line(shell->edit, prompt, &shell->was_interrupted)
+                                   : read_file(shell, source);
     if (line != NULL) {
         source->line++;
         const char *echo = vars_get(shell->vars, "ECHO");
@@ -114,7 +107,9 @@ static bool run_line(struct shell *shell, struct source *source, const char *lin
             break;
         }
         *failed = *failed || !is_ok;
-        if (!is_ok && (shell_stops_on_error(shell) || source->is_text)) {
+        bool is_ended = shell->was_interrupted && !is_terminal;
+        if (is_ended || (!is_ok && (shell_stops_on_error(shell) || source->is_text))) {
+            *failed = true;
             return false;
         }
     }
@@ -133,23 +128,31 @@ static bool source_run(struct shell *shell, struct source *source)
     scan_init(&source->scan);
     bool failed = false, goes_on = true;
     const char *line = NULL;
+    bool is_terminal = source->file == NULL;
     while (goes_on && !shell->is_quitting) {
         char prompt[32];
         prompt_text(&source->scan, prompt);
         line = source_read(shell, source, prompt);
-        if (line == NULL) {
+        if (line != NULL) {
+            goes_on = run_line(shell, source, line, &failed);
+        } else if (shell->was_interrupted && is_terminal) {
+            scan_reset(&source->scan); /* Ctrl-C clears what was typed, with the lines before. */
+        } else {
+            goes_on = !shell->was_interrupted && !source->has_failed;
+            failed = failed || !goes_on;
             break;
         }
-        goes_on = run_line(shell, source, line, &failed);
     }
-    bool is_terminal = source->file == NULL;
     if (goes_on && !shell->is_quitting && !is_terminal && !run_scanned(shell, &source->scan)) {
         failed = true; /* The last statement needs no semicolon. */
     }
-    if (failed && shell_stops_on_error(shell) && !shell->is_interactive && !source->is_text &&
-        shell->exit_code == EXIT_OK) {
+    if (failed && (shell_stops_on_error(shell) || shell->was_interrupted) &&
+        !shell->is_interactive && !source->is_text && shell->exit_code == EXIT_OK) {
         shell->exit_code = EXIT_SCRIPT;
         shell->is_quitting = true;
+    }
+    if (source->has_failed && shell->exit_code == EXIT_OK && !shell->is_interactive) {
+        shell->exit_code = EXIT_OWN;
     }
     scan_fini(&source->scan);
     free(source->line_text);

@@ -3,8 +3,11 @@
 
 #include "fake_server.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +167,107 @@ static void the_last_statement_needs_no_semicolon(void **state)
     assert_vsql("-v x=ok", ":x; \\echo :x 'y  z'\n\\q\nok;", 0, "OK\nok y  z\n");
 }
 
+/* ---- Ctrl-C ---- */
+
+static atomic_bool has_arrived; /* vsql waits where the test wants it to. */
+
+static void mute_script(struct fake *fake)
+{
+    fake_accept(fake);
+    fake_expect(fake, WIRE_STARTUP);
+    has_arrived = true;
+    fake_expect_end(fake);
+}
+
+static void deaf_script(struct fake *fake)
+{
+    fake_greet(fake);
+    fake_expect(fake, WIRE_QUERY);
+    has_arrived = true;
+    fake_expect_end(fake); /* A cancel stays in the queue of the listener. */
+}
+
+static void waiting_script(struct fake *fake)
+{
+    static const uint8_t types[] = {TYPE_TEXT};
+    fake_greet(fake);
+    fake_expect(fake, WIRE_QUERY);
+    wire_write_copy(fake_out(fake), WIRE_COPY_IN, 1, types, 1);
+    fake_send(fake);
+    has_arrived = true;
+    struct wire_frame frame;
+    while ((frame = fake_expect_any(fake)).type == WIRE_COPY_DATA) {
+    }
+    CHECK(frame.type == WIRE_COPY_FAIL);
+    fake_send_error(fake, ERR_CANCELED, "ended by the client");
+    fake_send_ready(fake);
+    fake_expect_end(fake); /* Nothing more of the script is run. */
+}
+
+/* Starts vsql with @argument and an input that gives @input and then nothing more. */
+static pid_t start_vsql(const struct fake *fake, const char *argument, const char *input, int *in)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], input, strlen(input)), strlen(input));
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        signal(SIGINT, SIG_DFL);
+        dup2(ends[0], STDIN_FILENO);
+        close(ends[1]);
+        int null = open("/dev/null", O_WRONLY);
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+        execl("src/client/vsql", "vsql", "-X", "-d", fake_conninfo(fake), argument,
+              argument == NULL ? NULL : "copy", NULL);
+        _exit(99);
+    }
+    close(ends[0]);
+    *in = ends[1];
+    return pid;
+}
+
+/* Presses Ctrl-C every 100 ms once the script is where it waits; gives the status of the end. */
+static int interrupt_vsql(fake_script *script, const char *argument, const char *input)
+{
+    has_arrived = false;
+    struct fake *fake = fake_start(script);
+    int in, status = -1;
+    pid_t pid = start_vsql(fake, argument, input, &in);
+    pid_t ended = 0;
+    for (int tries = 0; ended == 0 && tries < 100; tries++) {
+        clock_sleep_micros(100000);
+        if (has_arrived) {
+            kill(pid, SIGINT);
+        }
+        ended = waitpid(pid, &status, WNOHANG);
+    }
+    if (ended == 0) {
+        kill(pid, SIGKILL);
+        waitpid(pid, &status, 0);
+    }
+    close(in);
+    fake_stop(fake);
+    return status;
+}
+
+static void ctrl_c_ends_whatever_vsql_waits_for(void **state)
+{
+    (void)state;
+    /* A server that accepts and says nothing. */
+    int status = interrupt_vsql(mute_script, "-c", "");
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+    /* One that hears neither the statement nor the cancel: the second Ctrl-C gives it up. */
+    status = interrupt_vsql(deaf_script, "-c", "");
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 2);
+    /* Data that does not come. */
+    status = interrupt_vsql(waiting_script, "-c", "a line\n");
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    status = interrupt_vsql(waiting_script, NULL, "copy t from stdin;\na line\n");
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 3);
+}
+
 int main(void)
 {
     setenv("HOME", "/nonexistent", 1);
@@ -173,6 +277,7 @@ int main(void)
         cmocka_unit_test(exit_codes_say_what_went_wrong),
         cmocka_unit_test(a_script_may_hold_its_data),
         cmocka_unit_test(the_last_statement_needs_no_semicolon),
+        cmocka_unit_test(ctrl_c_ends_whatever_vsql_waits_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
