@@ -613,71 +613,6 @@ static void an_answer_that_is_none_ends_the_connection(void **state)
     }
 }
 
-/* ---- cancel ---- */
-
-static void cancel_script(struct fake *fake)
-{
-    fake_greet(fake);
-    fake_expect(fake, WIRE_QUERY);
-    fake_accept(fake);
-    struct wire_frame frame = fake_expect(fake, WIRE_CANCEL);
-    struct reader r;
-    reader_init(&r, frame.payload, frame.payload_bytes);
-    struct wire_key key;
-    CHECK(wire_read_key(&r, WIRE_CANCEL, &key));
-    CHECK(key.session == FAKE_SESSION && key.secret == FAKE_SECRET);
-}
-
-static void a_cancel_carries_the_sessions_key(void **state)
-{
-    (void)state;
-    struct fake *fake = fake_start(cancel_script);
-    vc_conn *conn = connect_to(fake);
-    vc_cancel *cancel = vc_get_cancel(conn);
-    assert_non_null(cancel);
-    assert_true(vc_send_query(conn, "SELECT"));
-    char error[128] = "";
-    assert_true(vc_cancel_send(cancel, 0, error, sizeof(error)));
-    assert_string_equal(error, "");
-    vc_close(conn);
-    fake_stop(fake);
-    assert_false(vc_cancel_send(cancel, 0, error, sizeof(error)));
-    assert_non_null(strstr(error, "could not send the cancel"));
-    vc_cancel_free(cancel);
-}
-
-static void deaf_script(struct fake *fake)
-{
-    fake_greet(fake);
-    fake_expect(fake, WIRE_QUERY);
-    fake_expect_end(fake); /* The cancel is left in the queue of the listener. */
-}
-
-static void a_cancel_waits_no_longer_than_it_may(void **state)
-{
-    (void)state;
-    struct fake *fake = fake_start(deaf_script);
-    vc_conn *conn = connect_to(fake);
-    vc_cancel *cancel = vc_get_cancel(conn);
-    assert_true(vc_send_query(conn, "SELECT"));
-    char error[128] = "";
-    uint64_t begun_us = clock_micros();
-    assert_false(vc_cancel_send(cancel, 100, error, sizeof(error)));
-    assert_in_range(clock_micros() - begun_us, 100000, 5000000);
-    assert_non_null(strstr(error, "the server has not taken it"));
-    vc_cancel_free(cancel);
-    /* The connection can be given up, and what runs ends. */
-    vc_break(conn, "enough of it");
-    vc_result *result = vc_get_result(conn);
-    assert_int_equal(vc_result_state(result), VC_ERROR);
-    assert_non_null(strstr(vc_result_error(result), "enough of it"));
-    vc_result_free(result);
-    assert_null(vc_get_result(conn));
-    assert_int_equal(vc_status(conn), VC_CONN_BAD);
-    vc_close(conn);
-    fake_stop(fake);
-}
-
 /* ---- memory ---- */
 
 /* A server of its own process, where no allocation fails.  Its conninfo goes to @conninfo. */
@@ -793,8 +728,6 @@ int main(void)
         cmocka_unit_test(a_server_that_dies_in_the_middle_is_an_error),
         cmocka_unit_test(the_last_words_of_a_server_are_its_error),
         cmocka_unit_test(an_answer_that_is_none_ends_the_connection),
-        cmocka_unit_test(a_cancel_carries_the_sessions_key),
-        cmocka_unit_test(a_cancel_waits_no_longer_than_it_may),
         cmocka_unit_test(any_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
