@@ -13,11 +13,9 @@
 #include "query/copy_int.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -66,22 +64,8 @@ static enum errcode analyze_copy_in(struct analysis *a, const struct stmt *stmt,
 
 static enum errcode open_file(struct portal *p, struct copy_in *in, struct err *err)
 {
-    struct stat facts;
-    const char *file = p->plan->stmt->copy.file, *path = copy_path(p, file);
-    if (path == NULL) {
-        return portal_no_memory(p, err);
-    }
-    in->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (in->fd < 0 || fstat(in->fd, &facts) != 0) {
-        return err_set_errno(err, ERR_IO, errno, "could not open the file \"%s\" on the server",
-                             file);
-    }
-    if (!S_ISREG(facts.st_mode)) {
-        return err_set(err, ERR_IO, "\"%s\" is not a regular file", file);
-    }
-    in->file_bytes = (uint64_t)facts.st_size;
     p->is_heavy = true;
-    return ERR_OK;
+    return copy_file_open(p, p->plan->stmt->copy.file, &in->fd, &in->file_bytes, err);
 }
 
 static void room_ready(struct shard_room *room)

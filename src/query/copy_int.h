@@ -1,6 +1,9 @@
-/* What the files of COPY share: copy_plan.c, copy_csv.c, copy_rows.c, copy_in.c, copy_out.c. */
+/* What the files of COPY share: copy_plan.c, copy_file.c, copy_csv.c, copy_rows.c, copy_in.c,
+ * copy_out.c. */
 #ifndef VECTRON_QUERY_COPY_INT_H
 #define VECTRON_QUERY_COPY_INT_H
+
+#include <limits.h>
 
 #include "query/query_int.h"
 
@@ -13,8 +16,26 @@ enum {
 
 enum errcode copy_analyze(struct analysis *a, const struct stmt_copy *s,
                           struct err *err) WARN_UNUSED;
-/* The path of a server-side file: relative ones start in the database's directory. */
-const char *copy_path(struct portal *portal, const char *file);
+
+/* Files of the server's, below the policy copy_directory: copy_file.c.  @file is as the statement
+ * names it. */
+enum {
+    COPY_NAME_BYTES = NAME_MAX + 2 /* Room for one that is too long. */
+};
+/* Opens a regular file to be read; *bytes is its size. */
+enum errcode copy_file_open(struct portal *portal, const char *file, int *fd, uint64_t *bytes,
+                            struct err *err) WARN_UNUSED;
+/* A file that is written, and is in its place once it is kept. */
+struct copy_target {
+    int fd, folder; /* -1: none. */
+    char name[COPY_NAME_BYTES];
+    char temporary[64]; /* Its name until then; afterwards "". */
+};
+enum errcode copy_file_create(struct portal *portal, const char *file, struct copy_target *out,
+                              struct err *err) WARN_UNUSED;
+enum errcode copy_file_keep(struct copy_target *target, const char *file,
+                            struct err *err) WARN_UNUSED;
+void copy_file_close(struct copy_target *target); /* Removes what was not kept. */
 
 /* CSV as PostgreSQL reads it: fields in double quotes may hold anything, a double quote doubled;
  * lines end in LF or CR LF; blank lines at the end are no records. */

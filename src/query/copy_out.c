@@ -6,7 +6,6 @@
 #include "query/copy_int.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -18,9 +17,7 @@ struct copy_out {
     bool has_begun;
     uint64_t n_promised; /* fbin */
     uint64_t n_rows;
-    const char *path; /* Of a file on the server, or NULL. */
-    int fd;
-    bool is_whole; /* The file is kept. */
+    struct copy_target target; /* Of a file on the server. */
 };
 
 static enum errcode analyze_copy_out(struct analysis *a, const struct stmt *stmt, struct err *err)
@@ -30,18 +27,8 @@ static enum errcode analyze_copy_out(struct analysis *a, const struct stmt *stmt
 
 static enum errcode open_file(struct portal *p, struct copy_out *out, struct err *err)
 {
-    const char *file = p->plan->stmt->copy.file;
-    out->path = copy_path(p, file);
-    if (out->path == NULL) {
-        return portal_no_memory(p, err);
-    }
-    out->fd = open(out->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (out->fd < 0) {
-        return err_set_errno(err, ERR_IO, errno, "could not open the file \"%s\" on the server",
-                             file);
-    }
     p->is_heavy = true;
-    return ERR_OK;
+    return copy_file_create(p, p->plan->stmt->copy.file, &out->target, err);
 }
 
 static enum errcode start_copy_out(struct portal *p, struct err *err)
@@ -51,7 +38,7 @@ static enum errcode start_copy_out(struct portal *p, struct err *err)
         return portal_no_memory(p, err);
     }
     p->verb_state = out;
-    out->fd = -1;
+    out->target.fd = out->target.folder = -1;
     buf_init(&out->chunk, MEM_STATEMENT, p->budget_bytes);
     buf_init(&out->scratch, MEM_STATEMENT, p->budget_bytes);
     for (size_t i = 0; i < p->plan->copy.n_columns; i++) {
@@ -77,12 +64,7 @@ static void end_copy_out(struct portal *p)
     cursor_close(&out->cursor);
     buf_fini(&out->chunk);
     buf_fini(&out->scratch);
-    if (out->fd >= 0) {
-        close(out->fd);
-        if (!out->is_whole) {
-            unlink(out->path);
-        }
-    }
+    copy_file_close(&out->target);
 }
 
 /* ---- the formats ---- */
@@ -166,7 +148,7 @@ static enum errcode write_file(struct portal *p, struct copy_out *out, struct er
     const uint8_t *at = out->chunk.data;
     size_t left = out->chunk.bytes;
     while (left > 0) {
-        ssize_t n = write(out->fd, at, left);
+        ssize_t n = write(out->target.fd, at, left);
         if (n < 0 && errno != EINTR) {
             return err_set_errno(err, ERR_IO, errno, "could not write the file \"%s\"",
                                  p->plan->stmt->copy.file);
@@ -188,18 +170,11 @@ static enum errcode finish(struct portal *p, struct copy_out *out, struct err *e
         err_hint(err, "Run it again, or use csv.");
         return ERR_CONFLICT;
     }
-    if (out->fd >= 0) {
-        enum errcode code = write_file(p, out, err);
-        if (code != ERR_OK) {
-            return code;
-        }
-        if (fsync(out->fd) != 0) {
-            return err_set_errno(err, ERR_IO, errno, "could not sync the file \"%s\"",
-                                 p->plan->stmt->copy.file);
-        }
-        out->is_whole = true;
+    if (out->target.fd < 0) {
+        return ERR_OK;
     }
-    return ERR_OK;
+    enum errcode code = write_file(p, out, err);
+    return code == ERR_OK ? copy_file_keep(&out->target, p->plan->stmt->copy.file, err) : code;
 }
 
 /* Rows until the chunk is full. */
@@ -235,7 +210,7 @@ static enum step step_copy_out(struct portal *p, struct err *err)
         code = fill_chunk(p, out, &is_end, err);
     }
     cursor_close(&out->cursor);
-    if (code == ERR_OK && out->fd >= 0) {
+    if (code == ERR_OK && out->target.fd >= 0) {
         code = write_file(p, out, err);
         portal_progress(p, "copy", out->n_rows, 0);
     }

@@ -233,8 +233,3 @@ enum copy_format portal_copy_format(const struct portal *p, const uint8_t **type
     *n = p->plan->copy.n_columns;
     return p->plan->copy.format;
 }
-
-const char *copy_path(struct portal *p, const char *file)
-{
-    return file[0] == '/' ? file : arena_printf(p->arena, "%s/%s", p->db->directory, file);
-}

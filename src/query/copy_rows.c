@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     FBIN_HEADER_BYTES = 8,
@@ -26,6 +27,22 @@ struct row_decoder {
     FILE *ids;
 };
 
+static enum errcode open_ids(struct row_decoder *d, struct err *err)
+{
+    int fd;
+    uint64_t bytes;
+    enum errcode code = copy_file_open(d->portal, d->plan->ids_file, &fd, &bytes, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    d->ids = fdopen(fd, "r");
+    if (d->ids == NULL) {
+        close(fd);
+        return err_no_memory(err);
+    }
+    return ERR_OK;
+}
+
 struct row_decoder *row_decoder_new(struct portal *p, struct err *err)
 {
     struct row_decoder *d = mem_zalloc(MEM_STATEMENT, sizeof(*d));
@@ -38,10 +55,7 @@ struct row_decoder *row_decoder_new(struct portal *p, struct err *err)
     d->schema = p->plan->schema;
     csv_init(&d->csv, d->plan->delimiter);
     if (d->plan->format == COPY_FBIN && d->plan->ids_file != NULL) {
-        const char *path = copy_path(p, d->plan->ids_file);
-        d->ids = path != NULL ? fopen(path, "re") : NULL;
-        if (d->ids == NULL) {
-            err_set_errno(err, ERR_IO, errno, "could not open the file \"%s\"", d->plan->ids_file);
+        if (open_ids(d, err) != ERR_OK) {
             row_decoder_free(d);
             return NULL;
         }

@@ -4,6 +4,7 @@ src_query_libquery_a_SOURCES = \
     src/query/analyze.c \
     src/query/catalog.c \
     src/query/copy_csv.c \
+    src/query/copy_file.c \
     src/query/copy_in.c src/query/copy_int.h \
     src/query/copy_out.c \
     src/query/copy_plan.c \

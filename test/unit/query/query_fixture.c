@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 enum {
     ROWS_BYTES_MAX = 256 << 20,
@@ -301,6 +302,7 @@ static int set_up(void **state, size_t log_bytes_max)
     struct fixture *f = calloc(1, sizeof(*f));
     struct err err;
     struct value map_size = value_cstr("1GiB");
+    char files[96];
     assert_non_null(f);
     log_set_level(LOG_WARNING);
     assert_int_equal(policy_assign_name(&f->policies, "map_size", LEVEL_FILE, &map_size, &err),
@@ -308,6 +310,12 @@ static int set_up(void **state, size_t log_bytes_max)
     f->log_bytes_max = log_bytes_max;
     snprintf(f->directory, sizeof(f->directory), "/tmp/vectrond-test-XXXXXX");
     assert_non_null(mkdtemp(f->directory));
+    snprintf(files, sizeof(files), "%s.files", f->directory);
+    assert_int_equal(mkdir(files, 0700), 0);
+    struct value copy_directory = value_cstr(files);
+    assert_int_equal(
+        policy_assign_name(&f->policies, "copy_directory", LEVEL_FILE, &copy_directory, &err),
+        ERR_OK);
     fixture_open(f);
     *state = f;
     return 0;
@@ -326,9 +334,9 @@ int fixture_setup_narrow(void **state)
 int fixture_teardown(void **state)
 {
     struct fixture *f = *state;
-    char command[128];
+    char command[192];
     fixture_close(f);
-    snprintf(command, sizeof(command), "rm -rf '%s'", f->directory);
+    snprintf(command, sizeof(command), "rm -rf '%s' '%s.files'", f->directory, f->directory);
     assert_int_equal(system(command), 0);
     free(f);
     return 0;

@@ -30,7 +30,7 @@ struct client {
 };
 
 struct fixture {
-    char directory[64];
+    char directory[64]; /* With ".files" behind it: copy_directory. */
     struct repl *repl;
     struct database *db;
     struct policy_set policies;

@@ -2,7 +2,9 @@
 #include "query_fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static struct client *setup_table(void **state)
 {
@@ -218,6 +220,56 @@ static void binary_rows_go_in_and_come_out_the_same(void **state)
     buf_fini(&rows);
 }
 
+/* ---- files of the server ---- */
+
+static void path_of(void **state, const char *name, char out[160])
+{
+    snprintf(out, 160, "%s.files/%s", ((struct fixture *)*state)->directory, name);
+}
+
+static void set_copy_directory(struct fixture *f, const char *path)
+{
+    struct err err;
+    struct value value = value_cstr(path);
+    assert_int_equal(policy_assign_name(&f->policies, "copy_directory", LEVEL_FILE, &value, &err),
+                     ERR_OK);
+    database_reload(f->db, &f->policies);
+}
+
+static bool has_file(void **state, const char *name)
+{
+    char path[160];
+    struct stat facts;
+    path_of(state, name, path);
+    return lstat(path, &facts) == 0;
+}
+
+static void write_file(void **state, const char *name, const char *text)
+{
+    char path[160];
+    path_of(state, name, path);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* All that stands in copy_directory, as find prints it. */
+static size_t count_files(void **state)
+{
+    char path[160], command[200], line[300];
+    size_t n = 0;
+    path_of(state, "", path);
+    snprintf(command, sizeof(command), "find %s -type f", path);
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    while (fgets(line, sizeof(line), pipe) != NULL) {
+        n++;
+    }
+    pclose(pipe);
+    return n;
+}
+
 static void files_on_the_server_are_written_and_read(void **state)
 {
     struct client *c = setup_table(state);
@@ -229,6 +281,7 @@ static void files_on_the_server_are_written_and_read(void **state)
     assert_int_equal(c->changed, 4000);
     expect_ok(c, "COPY t (e) TO 'out.fbin' WITH (FORMAT fbin)");
     expect_ok(c, "COPY t (id) TO 'out.ids'");
+    assert_int_equal(count_files(state), 3); /* None of a temporary name is left. */
     expect_ok(c, "DELETE FROM t; COPY t FROM 'out.csv'");
     assert_int_equal(c->changed, 4000);
     expect_ok(c, "DELETE FROM t");
@@ -236,19 +289,114 @@ static void files_on_the_server_are_written_and_read(void **state)
     expect_rows(c, "SELECT count(*) FROM t WHERE id >= 0 AND id < 4000", "4000\n");
     expect_error(c, "COPY t FROM 'none.csv'", ERR_IO);
     expect_error(c, "COPY t TO 'none/none.csv'", ERR_IO);
-    expect_error(c, "COPY t FROM '/'", ERR_IO);
     buf_fini(&fbin);
 }
 
-static void a_copy_out_that_fails_leaves_no_file(void **state)
+static void a_copy_out_that_fails_leaves_what_was_there(void **state)
 {
     struct client *c = setup_table(state);
-    struct stat facts;
-    char path[128];
     expect_ok(c, "INSERT INTO t (id) VALUES (1)");
     expect_error(c, "COPY t (e) TO 'half.fbin' WITH (FORMAT fbin)", ERR_NOT_NULL);
-    snprintf(path, sizeof(path), "%s/half.fbin", ((struct fixture *)*state)->directory);
-    assert_int_not_equal(stat(path, &facts), 0);
+    assert_int_equal(count_files(state), 0);
+    write_file(state, "half.fbin", "7,seven,\n");
+    expect_error(c, "COPY t (e) TO 'half.fbin' WITH (FORMAT fbin)", ERR_NOT_NULL);
+    expect_ok(c, "COPY t FROM 'half.fbin'");
+    expect_rows(c, "SELECT name FROM t WHERE id = 7", "seven\n");
+}
+
+#define refused(c, text, why) refused_at((c), (text), (why), __LINE__)
+static void refused_at(struct client *c, const char *text, const char *why, int line)
+{
+    if (run(c, text) != ERR_INSUFFICIENT_PRIVILEGE || strstr(c->err.message, why) == NULL ||
+        strstr(c->err.hint, "\\copy") == NULL || strcmp(c->err.policy, "copy_directory") != 0) {
+        print_error("%s\ngave %s\n", text, c->err.message);
+        _fail(__FILE__, line);
+    }
+}
+
+static void without_copy_directory_no_file_of_the_server_is_touched(void **state)
+{
+    struct client *c = setup_table(state);
+    set_copy_directory(*state, "");
+    refused(c, "COPY t FROM '/etc/passwd'", "no file of the server");
+    refused(c, "COPY t FROM 'x.csv'", "no file of the server");
+    refused(c, "COPY t TO 'x.csv'", "no file of the server");
+    refused(c, "COPY t TO '/tmp/x.csv'", "no file of the server");
+    assert_int_equal(count_files(state), 0);
+    expect_error(c, "SET copy_directory = '/'", ERR_POLICY_SCOPE);
+    expect_error(c, "COPY t FROM 'x.csv' WITH (copy_directory = '/')", ERR_POLICY_SCOPE);
+}
+
+static void no_name_leads_out_of_copy_directory(void **state)
+{
+    struct client *c = setup_table(state);
+    char path[160], link[160], text[400];
+    refused(c, "COPY t FROM '/etc/passwd'", "below");
+    refused(c, "COPY t FROM '../passwd'", "upwards");
+    refused(c, "COPY t TO './../../x.csv'", "upwards");
+    refused(c, "COPY t TO ''", "below");
+    refused(c, "COPY t FROM '..'", "upwards");
+    path_of(state, "link", link);
+    assert_int_equal(symlink("/etc/passwd", link), 0);
+    refused(c, "COPY t FROM 'link'", "is a symbolic link");
+    refused(c, "COPY t TO 'link'", "is a symbolic link");
+    refused(c, "COPY t FROM 'link' WITH (FORMAT fbin, IDS 'link')", "is a symbolic link");
+    path_of(state, "folder", link);
+    assert_int_equal(symlink("/etc", link), 0);
+    refused(c, "COPY t FROM 'folder/passwd'", "through a symbolic link");
+    refused(c, "COPY t TO 'folder/x.csv'", "through a symbolic link");
+    path_of(state, "../x.csv", path);
+    snprintf(text, sizeof(text), "COPY t TO '%s'", path);
+    refused(c, text, "upwards");
+    path_of(state, "", path);
+    path[strlen(path) - 1] = '\0'; /* Another directory whose name begins alike. */
+    snprintf(text, sizeof(text), "COPY t TO '%s2/x.csv'", path);
+    refused(c, text, "below");
+    write_file(state, "x.fbin", "");
+    refused(c, "COPY t FROM 'x.fbin' WITH (FORMAT fbin, IDS '/etc/passwd')", "below");
+}
+
+static void names_within_copy_directory_are_taken_as_they_are_written(void **state)
+{
+    struct client *c = setup_table(state);
+    char path[160], text[400];
+    expect_ok(c, "INSERT INTO t (id, name) VALUES (1, 'one')");
+    path_of(state, "sub", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    path_of(state, "sub//a.csv", path);
+    snprintf(text, sizeof(text), "COPY t TO '%s'", path);
+    expect_ok(c, text);
+    assert_true(has_file(state, "sub/a.csv"));
+    expect_ok(c, "DELETE FROM t; COPY t FROM './sub/./a.csv'");
+    expect_rows(c, "SELECT name FROM t", "one\n");
+    expect_error(c, "COPY t FROM 'sub'", ERR_IO);
+    expect_error(c, "COPY t TO 'sub'", ERR_IO);
+    path_of(state, "fifo", path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    expect_error(c, "COPY t FROM 'fifo'", ERR_IO);
+    expect_error(c, "COPY t TO 'fifo'", ERR_IO);
+    memset(path, 'n', sizeof(path));
+    snprintf(text, sizeof(text), "COPY t TO '%.150s%.150s'", path, path);
+    expect_error(c, text, ERR_IO); /* A name that no file system takes. */
+}
+
+static void the_data_directory_is_no_copy_directory(void **state)
+{
+    struct client *c = setup_table(state);
+    const char *data = ((struct fixture *)*state)->directory;
+    char text[300];
+    set_copy_directory(*state, data);
+    refused(c, "COPY t TO 'map/map'", "lies in the data directory");
+    snprintf(text, sizeof(text), "%s/log", data);
+    set_copy_directory(*state, text);
+    refused(c, "COPY t FROM 'log.mdb'", "lies in the data directory");
+    set_copy_directory(*state, "/tmp");
+    snprintf(text, sizeof(text), "COPY t TO '%s/map/map'", data);
+    refused(c, text, "into the data directory");
+    set_copy_directory(*state, "relative");
+    refused(c, "COPY t TO 'x.csv'", "absolute");
+    set_copy_directory(*state, "/no/such/place");
+    expect_error(c, "COPY t TO 'x.csv'", ERR_IO);
 }
 
 static void options_that_do_not_belong_are_refused(void **state)
@@ -278,7 +426,6 @@ static void an_empty_collection_copies_out_to_nothing(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,7 +441,11 @@ int main(void)
         TEST(fbin_that_lies_about_itself_is_an_error),
         TEST(binary_rows_go_in_and_come_out_the_same),
         TEST(files_on_the_server_are_written_and_read),
-        TEST(a_copy_out_that_fails_leaves_no_file),
+        TEST(a_copy_out_that_fails_leaves_what_was_there),
+        TEST(without_copy_directory_no_file_of_the_server_is_touched),
+        TEST(no_name_leads_out_of_copy_directory),
+        TEST(names_within_copy_directory_are_taken_as_they_are_written),
+        TEST(the_data_directory_is_no_copy_directory),
         TEST(options_that_do_not_belong_are_refused),
         TEST(an_empty_collection_copies_out_to_nothing),
     };
