@@ -1,6 +1,6 @@
 EXTRA_DIST += regress/run regress/schedule regress/filter.sed regress/sql regress/expected
 EXTRA_DIST += test/install/run test/install/client.c test/lint/run \
-    test/quickstart/run
+    test/quickstart/run test/start/run
 
 # Everything that make check would build, for builds that are only to compile.
 .PHONY: check-programs

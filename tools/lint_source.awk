@@ -65,13 +65,20 @@ function read_layers(    i, n, words) {
             call_advice[words[2]] = call_advice[words[2]] " " words[i]
         }
         is_call[words[2]] = 1
+    } else if (words[1] == "word") {
+        for (i = 3; i <= n && (words[i] == "-" || words[i] ~ /\// || words[i] in is_folder); i++) {
+            word_home[words[2]] = word_home[words[2]] " " words[i]
+        }
+        for (; i <= n; i++) {
+            word_advice[words[2]] = word_advice[words[2]] " " words[i]
+        }
     } else if (words[2] == ":") {
         is_folder[words[1]] = 1
         for (i = 3; i <= n; i++) {
             sees[words[1], words[i]] = 1
         }
     } else {
-        complain("not understood: a line is \"folder : ...\", \"door\", \"home\" or \"call\"")
+        complain("not understood: a line is \"folder : ...\", door, home, call or word")
     }
 }
 
@@ -168,6 +175,15 @@ function check_calls(code,    name, before, end) {
     }
 }
 
+function check_words(code,    word) {
+    for (word in word_home) {
+        if (index(code, word) && code ~ ("(^|[^A-Za-z_0-9])" word "([^A-Za-z_0-9]|$)") &&
+            FILENAME ~ /^src\// && !is_at_home(FILENAME, word_home[word])) {
+            complain(word " is not used here;" word_advice[word])
+        }
+    }
+}
+
 function end_file() {
     if (last_file == "" || last_file ~ /LAYERS$/) {
         return
@@ -219,6 +235,10 @@ length($0) > 100 && FILENAME !~ /\.def$/ && !/^#.*\\$/ {
     next
 }
 
-{ check_calls(code_of($0)) }
+{
+    code = code_of($0)
+    check_calls(code)
+    check_words(code)
+}
 
 END { end_file() }

@@ -1,4 +1,8 @@
-/* Directories: their lock, and the sync of their names. */
+/* Directories: who may read them, their lock, and the sync of their names.
+ *
+ * The only place where the server makes directories and files of its data.  A umask can take from
+ * these modes and add nothing; what server takes away of it (server.c) is what would lock the
+ * server itself out. */
 #include "base/dir.h"
 
 #include <errno.h>
@@ -6,14 +10,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 
 enum {
     PATH_BYTES = 4096,
-    PID_BYTES = 32
+    PID_BYTES = 32,
+    DIR_MODE = 0700
 };
+
+enum errcode dir_make(const char *path, struct err *err)
+{
+    if (mkdir(path, DIR_MODE) != 0 && errno != EEXIST) {
+        return err_set_errno(err, ERR_IO, errno, "could not make the directory \"%s\"", path);
+    }
+    return ERR_OK;
+}
+
+int dir_create(const char *path, int flags)
+{
+    return open(path, flags | O_CREAT | O_CLOEXEC, DIR_FILE_MODE);
+}
 
 static enum errcode refuse(int fd, const char *directory, const char *what, struct err *err)
 {
@@ -48,7 +67,7 @@ enum errcode dir_lock(const char *directory, const char *name, const char *what,
     if (n < 0 || (size_t)n >= sizeof(path)) {
         return err_set_errno(err, ERR_IO, ENAMETOOLONG, "could not lock \"%.200s\"", directory);
     }
-    int opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int opened = dir_create(path, O_RDWR);
     if (opened < 0) {
         return err_set_errno(err, ERR_IO, errno, "could not open \"%s\"", path);
     }

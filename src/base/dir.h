@@ -1,8 +1,18 @@
-/* Directories: one process at a time has one, and what was renamed into one stays there. */
+/* Directories: who may read them, one process at a time has one, and what was renamed into one
+ * stays there. */
 #ifndef VECTRON_BASE_DIR_H
 #define VECTRON_BASE_DIR_H
 
 #include "base/err.h"
+
+enum {
+    DIR_FILE_MODE = 0600 /* Of every file of the data: its owner's alone. */
+};
+
+/* Makes @path, for its owner alone, where it is missing.  Errors: IO, DISK_FULL. */
+enum errcode dir_make(const char *path, struct err *err) WARN_UNUSED;
+/* Opens a file for its owner alone, which is made where it is missing; -1 and errno. */
+int dir_create(const char *path, int flags) WARN_UNUSED;
 
 /* Locks @directory through its file @name, which is made where it is missing and then holds the
  * process id, for people.  The kernel drops the lock with the process, so the file of a dead one

@@ -7,10 +7,8 @@
  * Every SNAPSHOT_COMMANDS commands, and at the end, the map is written to its file and the log cut
  * behind it.  A snapshot that fails is no error of any command: the log is kept, and the next
  * command tries again. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "pd/pd_int.h"
 
@@ -188,11 +186,8 @@ enum errcode pd_open(const struct pd_config *config, struct pd **out, struct err
         goto fail;
     }
     snprintf(pd->directory, sizeof(pd->directory), "%s", config->directory);
-    if (mkdir(pd->directory, 0755) != 0 && errno != EEXIST) {
-        err_set_errno(err, ERR_IO, errno, "could not make \"%s\"", pd->directory);
-        goto fail;
-    }
-    if (snapshot_read(pd->directory, &pd->current, &pd->applied, err) != ERR_OK) {
+    if (dir_make(pd->directory, err) != ERR_OK ||
+        snapshot_read(pd->directory, &pd->current, &pd->applied, err) != ERR_OK) {
         goto fail;
     }
     pd->snapshot_applied = pd->applied;

@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "pd/pd_int.h"
@@ -84,7 +83,7 @@ enum errcode snapshot_write(const char *directory, const struct version *version
     enum errcode code = b.failed ? err_no_memory(err) : ERR_OK;
     int fd = -1;
     if (code == ERR_OK) {
-        fd = open(path_new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+        fd = dir_create(path_new, O_WRONLY | O_TRUNC);
         if (fd < 0) {
             code = err_set_errno(err, ERR_IO, errno, "could not make \"%s\"", path_new);
         }

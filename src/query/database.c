@@ -3,10 +3,8 @@
  * map), shards. */
 #include "query/query_int.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* ---- the file's policies ---- */
 
@@ -69,10 +67,7 @@ static enum errcode make_directory(const char *base, const char *name, char *pat
     if ((size_t)snprintf(path, bytes, "%s/%s", base, name) >= bytes) {
         return err_set(err, ERR_BAD_CONFIG, "the path \"%s\" is too long", base);
     }
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return err_set_errno(err, ERR_IO, errno, "could not make the directory \"%s\"", path);
-    }
-    return ERR_OK;
+    return dir_make(path, err);
 }
 
 static enum errcode open_parts(struct database *db, const struct database_config *config,

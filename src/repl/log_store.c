@@ -172,7 +172,7 @@ static enum errcode open_env(struct log_store *s, const char *path, struct err *
         rc = mdb_env_set_mapsize(s->env, s->map_bytes);
     }
     if (rc == 0) {
-        rc = mdb_env_open(s->env, path, flags, 0644);
+        rc = mdb_env_open(s->env, path, flags, DIR_FILE_MODE);
     }
     if (rc != 0) {
         fail_lmdb(s, rc, "open", err);
@@ -318,11 +318,8 @@ enum errcode log_store_open(const struct repl_config *config, struct log_store *
     }
     snprintf(s->directory, sizeof(s->directory), "%s", config->directory);
     snprintf(s->path, sizeof(s->path), "%s/log.mdb", s->directory);
-    if (mkdir(s->directory, 0755) != 0 && errno != EEXIST) {
-        err_set_errno(err, ERR_IO, errno, "could not make \"%s\"", s->directory);
-        goto fail;
-    }
-    if (dir_lock(s->directory, "lock", "the log", &s->lock_fd, err) != ERR_OK) {
+    if (dir_make(s->directory, err) != ERR_OK ||
+        dir_lock(s->directory, "lock", "the log", &s->lock_fd, err) != ERR_OK) {
         goto fail;
     }
     if (access(s->path, F_OK) != 0 &&

@@ -12,10 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/server_int.h"
+
+enum {
+    PATH_BYTES_MAX = 4096
+};
 
 static const char lock_name[] = "vectrond.pid";
 static const char version_name[] = "VERSION";
@@ -57,7 +60,12 @@ static enum errcode check_empty(struct directory *d, const char *path, struct er
 
 static enum errcode write_version(struct directory *d, const char *path, struct err *err)
 {
-    int fd = openat(d->fd, version_new_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    char file[PATH_BYTES_MAX];
+    int fd = -1;
+    errno = ENAMETOOLONG;
+    if (snprintf(file, sizeof file, "%s/%s", path, version_new_name) < (int)sizeof file) {
+        fd = dir_create(file, O_WRONLY | O_TRUNC);
+    }
     if (fd == -1) {
         return err_set_errno(err, ERR_IO, errno, "cannot create %s/%s", path, version_new_name);
     }
@@ -112,8 +120,8 @@ static enum errcode check_version(struct directory *d, const char *path, struct 
 enum errcode directory_open(struct directory *d, const char *path, struct err *err)
 {
     *d = (struct directory){.fd = -1, .lock_fd = -1};
-    if (mkdir(path, 0700) == -1 && errno != EEXIST) {
-        return err_set_errno(err, ERR_IO, errno, "cannot make the data directory %s", path);
+    if (dir_make(path, err) != ERR_OK) {
+        return err->code;
     }
     d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (d->fd == -1) {
@@ -125,6 +133,8 @@ enum errcode directory_open(struct directory *d, const char *path, struct err *e
     }
     if (code != ERR_OK) {
         directory_close(d);
+    } else {
+        directory_make_private(path);
     }
     return code;
 }

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "server/server_int.h"
@@ -487,6 +488,7 @@ int server_run(const struct server_options *options, const struct config *config
     server->options = options;
     server->configs[0] = *config;
     signal(SIGPIPE, SIG_IGN);
+    umask(umask(0) & (S_IRWXG | S_IRWXO)); /* Of what it takes from us, nothing could be read. */
     raise_descriptors();
     apply_config(server);
     enum errcode code = run(server, err);

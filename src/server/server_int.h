@@ -36,10 +36,13 @@ enum {
 struct directory {
     int fd, lock_fd;
 };
-/* Makes it where it is missing.  Errors: LOCKED, FORMAT_UNSUPPORTED, IO, DISK_FULL. */
+/* Makes it where it is missing, and makes it private.  Errors: LOCKED, FORMAT_UNSUPPORTED, IO,
+ * DISK_FULL. */
 enum errcode directory_open(struct directory *directory, const char *path,
                             struct err *err) WARN_UNUSED;
 void directory_close(struct directory *directory);
+/* Takes from others what they may do with the data; private.c. */
+void directory_make_private(const char *path);
 
 /* ---- what all sessions share ---- */
 

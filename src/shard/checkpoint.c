@@ -49,9 +49,10 @@ void checkpoint_path(const struct shard *shard, const struct vector_index *v, bo
                    is_temporary ? ".tmp" : "");
 }
 
-static enum errcode file_open(struct block_file *f, const char *path, int flags, struct err *err)
+static enum errcode file_open(struct block_file *f, const char *path, bool is_new, struct err *err)
 {
-    *f = (struct block_file){.path = path, .fd = open(path, flags | O_CLOEXEC, 0600)};
+    int fd = is_new ? dir_create(path, O_WRONLY | O_TRUNC) : open(path, O_RDONLY | O_CLOEXEC);
+    *f = (struct block_file){.path = path, .fd = fd};
     if (f->fd < 0) {
         int errnum = errno;
         return errnum == ENOENT ? err_set(err, ERR_IO, "there is no \"%s\"", path)
@@ -231,7 +232,7 @@ enum errcode checkpoint_write(struct shard *shard, struct vector_index *v, struc
     uint64_t changes = atomic_load(&v->changes);
     checkpoint_path(shard, v, true, temporary, sizeof(temporary));
     checkpoint_path(shard, v, false, path, sizeof(path));
-    enum errcode code = file_open(&f, temporary, O_WRONLY | O_CREAT | O_TRUNC, err);
+    enum errcode code = file_open(&f, temporary, true, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -435,7 +436,7 @@ enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct
         return err->code;
     }
     checkpoint_path(shard, v, false, path, sizeof(path));
-    enum errcode code = file_open(&f, path, O_RDONLY, err);
+    enum errcode code = file_open(&f, path, false, err);
     if (code != ERR_OK) {
         return code;
     }

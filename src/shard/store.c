@@ -204,7 +204,7 @@ static enum errcode open_env(struct store *store, size_t map_bytes, struct err *
         rc = mdb_env_set_maxreaders(store->env, READERS_MAX);
     }
     if (rc == 0) {
-        rc = mdb_env_open(store->env, store->directory, MDB_NOTLS, 0600);
+        rc = mdb_env_open(store->env, store->directory, MDB_NOTLS, DIR_FILE_MODE);
     }
     return rc == 0 ? ERR_OK : store_error(store, rc, "opening", err);
 }
@@ -265,8 +265,8 @@ enum errcode store_open(const struct store_config *config, struct store **out, s
     store->group = config->group;
     store->directory = mem_strndup(MEM_GENERAL, config->directory, strlen(config->directory));
     enum errcode code = store->directory == NULL ? err_no_memory(err) : ERR_OK;
-    if (code == ERR_OK && mkdir(store->directory, 0700) != 0 && errno != EEXIST) {
-        code = err_set_errno(err, ERR_IO, errno, "cannot make \"%s\"", store->directory);
+    if (code == ERR_OK) {
+        code = dir_make(store->directory, err);
     }
     if (code == ERR_OK) {
         code = dir_lock(store->directory, "lock", "the shard", &store->lock_fd, err);

@@ -128,6 +128,71 @@ static void what_a_cut_first_start_left_behind_is_no_hindrance(void **state)
     directory_close(&d);
 }
 
+/* ---- who may read it ---- */
+
+static unsigned mode_of(const char *name)
+{
+    struct stat st;
+    char file[128];
+    snprintf(file, sizeof file, "%s/%s", path, name);
+    assert_int_equal(stat(file, &st), 0);
+    return (unsigned)st.st_mode & 07777;
+}
+
+static void make(const char *name, unsigned mode)
+{
+    char directory[128];
+    snprintf(directory, sizeof directory, "%s/%s", path, name);
+    assert_int_equal(mkdir(directory, 0700), 0);
+    assert_int_equal(chmod(directory, mode), 0);
+}
+
+static void open_and_close(void)
+{
+    struct directory d;
+    struct err err = {0};
+    assert_int_equal(directory_open(&d, path, &err), ERR_OK);
+    directory_close(&d);
+}
+
+static void what_others_may_read_is_made_private_down_to_a_shards_files(void **state)
+{
+    (void)state;
+    open_and_close();
+    make("shards", 0755);
+    make("shards/7", 0777);
+    put("shards/7/data.mdb", "");
+    put("VERSION.old", "");
+    assert_int_not_equal(mode_of("shards/7/data.mdb") & 077, 0);
+    assert_int_equal(chmod(path, 0755), 0);
+    open_and_close();
+    assert_int_equal(mode_of(""), 0700);
+    assert_int_equal(mode_of("shards"), 0700);
+    assert_int_equal(mode_of("shards/7"), 0700);
+    assert_int_equal(mode_of("shards/7/data.mdb"), 0600);
+    assert_int_equal(mode_of("VERSION.old"), 0600);
+}
+
+/* A server of root, on the data of somebody who planted a link to what is not theirs. */
+static void a_link_to_what_belongs_to_another_changes_nothing_there(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        skip();
+    }
+    open_and_close();
+    make("other", 0755);
+    make("theirs", 0755);
+    char link[128], directory[128];
+    snprintf(directory, sizeof directory, "%s/other", path);
+    assert_int_equal(chown(directory, 1, 1), 0);
+    snprintf(link, sizeof link, "%s/log", path);
+    assert_int_equal(symlink("other", link), 0);
+    open_and_close();
+    assert_int_equal(mode_of("log"), 0755);
+    assert_int_equal(mode_of("theirs"), 0700);
+}
+
 static void a_file_in_the_directorys_place_is_refused(void **state)
 {
     (void)state;
@@ -153,6 +218,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_version_file_of_something_else_is_refused, make_path,
                                         remove_path),
         cmocka_unit_test_setup_teardown(what_a_cut_first_start_left_behind_is_no_hindrance,
+                                        make_path, remove_path),
+        cmocka_unit_test_setup_teardown(what_others_may_read_is_made_private_down_to_a_shards_files,
+                                        make_path, remove_path),
+        cmocka_unit_test_setup_teardown(a_link_to_what_belongs_to_another_changes_nothing_there,
                                         make_path, remove_path),
         cmocka_unit_test_setup_teardown(a_file_in_the_directorys_place_is_refused, make_path,
                                         remove_path),
