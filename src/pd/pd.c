@@ -161,6 +161,11 @@ enum errcode pd_submit(struct pd *pd, const struct pd_command *command, struct p
     return repl_submit(pd->group, &write->repl, b.data, b.bytes, err);
 }
 
+bool pd_withdraw(struct pd_write *write)
+{
+    return repl_withdraw(&write->repl);
+}
+
 /* ---- open and close ---- */
 
 static void free_pd(struct pd *pd)

@@ -74,5 +74,7 @@ struct pd_write {
 /* Errors through done: DUPLICATE_COLLECTION, UNKNOWN_COLLECTION, TOO_MANY_ITEMS. */
 enum errcode pd_submit(struct pd *pd, const struct pd_command *command, struct pd_write *write,
                        struct err *err) WARN_UNUSED;
+/* As repl_withdraw. */
+bool pd_withdraw(struct pd_write *write);
 
 #endif

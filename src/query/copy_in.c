@@ -6,7 +6,8 @@
  *                                                   ^ holds what the log has no room for now; the
  *                                                     client waits until it has (shard_room)
  *
- * Either wait is a portal's: its timeout and a cancel end it.
+ * Either wait is a portal's: its timeout and a cancel end it.  Then commands that have not reached
+ * the log are taken back, and the error says how many rows are in.
  *
  * Each command is atomic; the whole COPY is not: after an error the rows of earlier commands are
  * there, and the error says how many. */
@@ -33,6 +34,7 @@ struct copy_in {
     uint64_t first_row; /* Of the command, from 1. */
     uint64_t n_rows;    /* Decoded. */
     uint64_t n_loaded;  /* Acknowledged. */
+    uint64_t n_unknown; /* Of commands whose outcome could not be learned. */
     struct portal_write writes[COPY_IN_FLIGHT_MAX];
     struct shard_room room; /* Where the command waits that the log could not take. */
     struct value *fields;   /* As the input has them. */
@@ -127,10 +129,11 @@ static void end_copy_in(struct portal *p)
 
 /* ---- writes ---- */
 
-/* Keeps the first error, and says where it was. */
+/* Keeps the first error, or the first that leaves an outcome open, and says where it was. */
 static void fail(struct portal *p, struct copy_in *in, const struct err *err, const char *place)
 {
-    if (in->err.code == ERR_OK) {
+    bool is_open = err->code == ERR_OUTCOME_UNKNOWN && in->err.code != ERR_OUTCOME_UNKNOWN;
+    if (in->err.code == ERR_OK || is_open) {
         in->err = *err;
         err_prefix(&in->err, "COPY %s, %s", p->plan->schema->name, place);
     }
@@ -150,18 +153,20 @@ static struct portal_write *collect(struct portal *p, struct copy_in *in, size_t
     *n_busy = 0;
     for (size_t i = 0; i < COPY_IN_FLIGHT_MAX; i++) {
         struct portal_write *w = &in->writes[i];
-        if (w->is_busy && portal_write_collect(p, w)) {
-            if (w->err.code == ERR_OK) {
+        if (w->pending.is_busy && pending_collect(&w->pending)) {
+            enum errcode code = w->pending.err.code;
+            in->n_unknown += code == ERR_OUTCOME_UNKNOWN ? w->n_rows : 0;
+            if (code == ERR_OK) {
                 in->n_loaded += w->write.rows;
             } else {
                 char place[80];
                 snprintf(place, sizeof(place), "rows %" PRIu64 " to %" PRIu64, w->first_row,
                          w->first_row + w->n_rows - 1);
-                fail(p, in, &w->err, place);
+                fail(p, in, &w->pending.err, place);
             }
         }
-        *n_busy += w->is_busy ? 1 : 0;
-        free_write = w->is_busy ? free_write : w;
+        *n_busy += w->pending.is_busy ? 1 : 0;
+        free_write = w->pending.is_busy ? free_write : w;
     }
     return free_write;
 }
@@ -410,8 +415,13 @@ static bool pump_file(struct portal *p, struct copy_in *in)
 /* A COPY that failed can be run again; what is in must not stand in its way then. */
 static void tell_loaded(const struct portal *p, const struct copy_in *in, struct err *err)
 {
-    err_detail(err, "%" PRIu64 " rows were loaded.", in->n_loaded);
-    if (in->n_loaded > 0 && p->plan->copy.op == SHARD_INSERT) {
+    if (in->n_unknown > 0) {
+        err_detail(err, "%" PRIu64 " rows were loaded, and up to %" PRIu64 " more may have been.",
+                   in->n_loaded, in->n_unknown);
+    } else {
+        err_detail(err, "%" PRIu64 " rows were loaded.", in->n_loaded);
+    }
+    if (in->n_loaded + in->n_unknown > 0 && p->plan->copy.op == SHARD_INSERT) {
         char hint[ERR_FIELD_BYTES];
         snprintf(hint, sizeof(hint), "%s", err->hint);
         err_hint(err,
@@ -424,6 +434,7 @@ static enum step step_copy_in(struct portal *p, struct err *err)
 {
     struct copy_in *in = p->verb_state;
     size_t n_busy;
+    note_cancel(p, in);
     bool has_room = in->fd >= 0 ? pump_file(p, in) : pump(p, in);
     if (!has_room || (in->is_drained && !flush(p, in))) {
         return STEP_WAIT;
@@ -446,6 +457,7 @@ static enum step step_copy_in(struct portal *p, struct err *err)
 
 const struct verb verb_copy_in = {
     .needs_shard = true,
+    .polls_itself = true,
     .policies = 1ULL << POLICY_ack | 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
     .analyze = analyze_copy_in,
     .start = start_copy_in,

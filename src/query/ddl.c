@@ -8,11 +8,9 @@
 #include <string.h>
 
 struct ddl_state {
+    struct pending pending;
     struct pd_write write;
-    struct portal *portal;
     bool is_submitted;
-    bool is_done; /* Under the portal's lock. */
-    struct err err;
 };
 
 /* ---- CREATE: analysis ---- */
@@ -157,23 +155,18 @@ static enum errcode start_ddl(struct portal *p, struct err *err)
     if (state == NULL) {
         return portal_no_memory(p, err);
     }
-    state->portal = p;
     p->verb_state = state;
     return ERR_OK;
 }
 
 static void ddl_done(struct pd_write *write, const struct err *err)
 {
-    struct ddl_state *state = CONTAINER_OF(write, struct ddl_state, write);
-    struct portal *p = state->portal;
-    if (err != NULL && err->code != ERR_OK) {
-        state->err = *err;
-    }
-    mutex_lock(&p->lock);
-    state->is_done = true;
-    mutex_unlock(&p->lock);
-    portal_event(p);
-    portal_unref(p);
+    pending_end(&CONTAINER_OF(write, struct ddl_state, write)->pending, err);
+}
+
+static bool withdraw(struct pending *pending)
+{
+    return pd_withdraw(&CONTAINER_OF(pending, struct ddl_state, pending)->write);
 }
 
 static enum errcode submit(struct portal *p, const struct pd_command *command, struct err *err)
@@ -181,10 +174,11 @@ static enum errcode submit(struct portal *p, const struct pd_command *command, s
     struct ddl_state *state = p->verb_state;
     state->is_submitted = true;
     state->write.done = ddl_done;
-    portal_ref(p);
+    state->pending.withdraw = withdraw;
+    pending_begin(p, &state->pending);
     enum errcode code = pd_submit(p->db->pd, command, &state->write, err);
     if (code != ERR_OK) {
-        portal_unref(p);
+        pending_forget(&state->pending);
     }
     return code;
 }
@@ -193,17 +187,15 @@ static enum errcode submit(struct portal *p, const struct pd_command *command, s
 static enum step change_map(struct portal *p, const struct pd_command *command, struct err *err)
 {
     struct ddl_state *state = p->verb_state;
-    if (!state->is_submitted && submit(p, command, err) != ERR_OK) {
+    if (!state->is_submitted &&
+        (portal_poll(p, err) != ERR_OK || submit(p, command, err) != ERR_OK)) {
         return STEP_FAILED;
     }
-    mutex_lock(&p->lock);
-    bool is_done = state->is_done;
-    mutex_unlock(&p->lock);
-    if (!is_done) {
+    if (!pending_collect(&state->pending)) {
         return STEP_WAIT;
     }
-    if (state->err.code != ERR_OK) {
-        *err = state->err;
+    if (state->pending.err.code != ERR_OK) {
+        *err = state->pending.err;
         return STEP_FAILED;
     }
     return STEP_MORE;
@@ -211,7 +203,7 @@ static enum step change_map(struct portal *p, const struct pd_command *command, 
 
 static void give_notice(struct portal *p, enum errcode code, const char *what, const char *name)
 {
-    err_set(&p->notice, code, "collection \"%s\" %s, skipping", name, what);
+    err_set(&p->notice, code, "collection \"%s\" %s", name, what);
     err_collection(&p->notice, name);
     p->has_notice = true;
 }
@@ -228,12 +220,13 @@ static enum step step_create(struct portal *p, struct err *err)
         return step == STEP_MORE ? STEP_POOL : step;
     }
     if (state->write.rows == 0) {
-        give_notice(p, ERR_DUPLICATE_COLLECTION, "exists already", s->collection.text);
+        give_notice(p, ERR_DUPLICATE_COLLECTION, "exists already, skipping", s->collection.text);
     }
     enum errcode code =
         catalog_wait(p->db->catalog, s->collection.text, portal_is_canceled, p, err);
-    if (code == ERR_CANCELED) {
-        CHECK(portal_poll(p, err) != ERR_OK); /* It, or the timeout. */
+    if (code == ERR_CANCELED) { /* Or the timeout.  The map has it. */
+        give_notice(p, code, "is there, and still being opened", s->collection.text);
+        return STEP_DONE;
     }
     return code == ERR_OK ? STEP_DONE : STEP_FAILED;
 }
@@ -249,7 +242,7 @@ static enum step step_drop(struct portal *p, struct err *err)
         return step;
     }
     if (state->write.rows == 0) {
-        give_notice(p, ERR_UNKNOWN_COLLECTION, "does not exist", s->collection.text);
+        give_notice(p, ERR_UNKNOWN_COLLECTION, "does not exist, skipping", s->collection.text);
     }
     return STEP_DONE;
 }
@@ -311,7 +304,7 @@ static enum step step_checkpoint(struct portal *p, struct err *err)
 }
 
 const struct verb verb_create = {
-    .analyze = analyze_create, .start = start_ddl, .step = step_create};
+    .polls_itself = true, .analyze = analyze_create, .start = start_ddl, .step = step_create};
 const struct verb verb_drop = {.analyze = analyze_drop, .start = start_ddl, .step = step_drop};
 const struct verb verb_checkpoint = {
     .analyze = analyze_checkpoint, .start = start_checkpoint, .step = step_checkpoint};

@@ -177,11 +177,12 @@ static enum step step_insert(struct portal *p, struct err *err)
         }
         state->is_submitted = true;
     }
-    if (!portal_write_collect(p, &state->write)) {
+    const struct pending *pending = &state->write.pending;
+    if (!pending_collect(&state->write.pending)) {
         return STEP_WAIT;
     }
-    if (state->write.err.code != ERR_OK) {
-        *err = state->write.err;
+    if (pending->err.code != ERR_OK) {
+        *err = pending->err;
         return STEP_FAILED;
     }
     p->rows = state->write.write.rows;

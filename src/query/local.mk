@@ -17,7 +17,7 @@ src_query_libquery_a_SOURCES = \
     src/query/expr_eval.c \
     src/query/insert.c \
     src/query/modify.c \
-    src/query/pool.c \
+    src/query/pending.c src/query/pool.c \
     src/query/portal.c \
     src/query/portal_step.c \
     src/query/prepared.c \

@@ -205,10 +205,10 @@ static enum step step_modify(struct portal *p, struct err *err)
     if (!state->is_submitted) {
         return STEP_DONE; /* No row matched. */
     }
-    if (!portal_write_collect(p, &state->write)) {
+    if (!pending_collect(&state->write.pending)) {
         return STEP_WAIT;
     }
-    enum errcode code = state->write.err.code;
+    enum errcode code = state->write.pending.err.code;
     if (code == ERR_CONFLICT && may_try_again(p)) {
         unsigned doublings =
             state->tries < PAUSE_DOUBLINGS_MAX ? state->tries : PAUSE_DOUBLINGS_MAX;
@@ -217,7 +217,7 @@ static enum step step_modify(struct portal *p, struct err *err)
         return STEP_WAIT;
     }
     if (code != ERR_OK) {
-        *err = state->write.err;
+        *err = state->write.pending.err;
         return STEP_FAILED;
     }
     p->rows = state->n_rows;

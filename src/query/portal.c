@@ -80,6 +80,9 @@ static uint64_t next_alarm(const struct portal *p)
     if (p->state == PORTAL_IS_WORKING) {
         return 0; /* A step on the pool looks at the clock itself. */
     }
+    if (p->settle_until_us != 0) {
+        return p->settle_until_us;
+    }
     bool is_pause_first = p->deadline_us == 0 || p->pause_until_us < p->deadline_us;
     return p->pause_until_us != 0 && is_pause_first ? p->pause_until_us : p->deadline_us;
 }
@@ -323,7 +326,10 @@ static void reset_portal(struct portal *p, struct query_session *session, struct
     p->offset = 0;
     p->is_heavy = p->told_copy_out = p->has_notice = false;
     p->copy_out = NULL;
-    p->rows = p->analyzed_rows = p->started_us = p->deadline_us = p->pause_until_us = 0;
+    p->rows = p->analyzed_rows = p->started_us = p->deadline_us = 0;
+    p->pause_until_us = p->settle_until_us = 0;
+    p->pending = NULL;
+    p->is_settled = false;
     p->job_ended = p->is_parked = false;
     p->events = p->events_seen = p->phase_at_us = 0;
     p->phase = NULL;
@@ -509,6 +515,23 @@ static enum portal_status after_step(struct portal *p, enum step step)
     }
 }
 
+/* A statement that is to end early tells first what has come of what it submitted: its step does,
+ * as ever. */
+static enum portal_status leave_blocked(struct portal *p, struct err *err)
+{
+    bool is_ending = portal_poll(p, err) != ERR_OK;
+    bool is_settling = is_ending && p->pending != NULL;
+    if (is_settling && !pendings_settle(p, err)) {
+        return portal_park(p) ? PORTAL_WAIT : PORTAL_DONE;
+    }
+    if (!is_ending && portal_park(p)) {
+        return PORTAL_WAIT;
+    }
+    p->is_settled = is_settling;
+    move(p, PORTAL_IS_READY, is_ending ? "ends early" : "event");
+    return PORTAL_DONE;
+}
+
 /* One move of the machine, with the batch empty.  DONE: go on. */
 static enum portal_status advance(struct portal *p, struct err *err)
 {
@@ -517,14 +540,7 @@ static enum portal_status advance(struct portal *p, struct err *err)
         move(p, PORTAL_IS_READY, "run");
         return PORTAL_DONE;
     case PORTAL_IS_BLOCKED:
-        if (portal_poll(p, err) != ERR_OK) {
-            return PORTAL_FAILED;
-        }
-        if (portal_park(p)) {
-            return PORTAL_WAIT;
-        }
-        move(p, PORTAL_IS_READY, "event");
-        return PORTAL_DONE;
+        return leave_blocked(p, err);
     case PORTAL_IS_WORKING:
         tell_progress(p);
         if (!job_has_ended(p)) {
@@ -538,7 +554,9 @@ static enum portal_status advance(struct portal *p, struct err *err)
         break;
     }
     CHECK(p->state == PORTAL_IS_READY);
-    if (portal_poll(p, err) != ERR_OK) {
+    bool is_to_tell = p->is_settled || p->verb->polls_itself;
+    p->is_settled = false;
+    if (!is_to_tell && portal_poll(p, err) != ERR_OK) {
         return PORTAL_FAILED;
     }
     begin_batch(p);

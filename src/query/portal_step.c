@@ -1,5 +1,5 @@
-/* What a portal's start and its steps have in common: policies in force, values of programs, rows
- * that are made, writes that are waited for. */
+/* What a portal's start and its steps have in common: policies in force, values of programs and
+ * rows that are made. */
 #include "query/query_int.h"
 
 #include <string.h>
@@ -225,47 +225,4 @@ enum errcode portal_emit_output(struct portal *p, struct err *err)
 {
     enum errcode code = portal_make_output(p, err);
     return code == ERR_OK ? portal_emit(p, p->output, err) : code;
-}
-
-/* ---- writes ---- */
-
-static void write_done(struct shard_write *write, const struct err *err)
-{
-    struct portal_write *w = CONTAINER_OF(write, struct portal_write, write);
-    struct portal *p = w->portal;
-    w->err.code = ERR_OK;
-    if (err != NULL && err->code != ERR_OK) {
-        w->err = *err;
-    }
-    mutex_lock(&p->lock);
-    w->is_done = true;
-    mutex_unlock(&p->lock);
-    portal_event(p);
-    portal_unref(p); /* May free w. */
-}
-
-enum errcode portal_write_submit(struct portal *p, struct portal_write *w,
-                                 struct shard_command *command, struct err *err)
-{
-    CHECK(!w->is_busy);
-    w->write = (struct shard_write){.ack = p->force.ack, .done = write_done, .room = w->room};
-    w->portal = p;
-    w->is_done = false;
-    w->is_busy = true;
-    portal_ref(p);
-    enum errcode code = shard_submit(p->shard, command, &w->write, err);
-    if (code != ERR_OK) {
-        w->is_busy = false;
-        portal_unref(p);
-    }
-    return code;
-}
-
-bool portal_write_collect(struct portal *p, struct portal_write *w)
-{
-    mutex_lock(&p->lock);
-    bool is_done = w->is_done;
-    mutex_unlock(&p->lock);
-    w->is_busy = w->is_busy && !is_done;
-    return is_done;
 }

@@ -532,8 +532,9 @@ enum step {
 };
 
 struct verb {
-    bool needs_shard; /* Enters the plan's collection before start. */
-    bool is_untimed;  /* Short, and may be what mends a timeout that is too small. */
+    bool needs_shard;  /* Enters the plan's collection before start. */
+    bool is_untimed;   /* Short, and may be what mends a timeout that is too small. */
+    bool polls_itself; /* Its step says what was done when it is canceled. */
     enum shard_op (*op)(const struct plan *plan); /* What it does to rows; NULL: it writes none. */
     uint64_t policies; /* Bit per policy that WITH may set: those that change what it does. */
     enum errcode (*analyze)(struct analysis *a, const struct stmt *stmt, struct err *err);
@@ -595,8 +596,11 @@ struct portal {
     uint64_t rows;          /* Given or changed. */
     uint64_t analyzed_rows; /* EXPLAIN ANALYZE: of the statement explained. */
     uint64_t started_us, deadline_us;
-    uint64_t pause_until_us; /* What a step that waits for time waits for; 0: for nothing. */
-    bool has_alarm;          /* It was set; owner's thread. */
+    uint64_t pause_until_us;  /* What a step that waits for time waits for; 0: for nothing. */
+    uint64_t settle_until_us; /* It ends early, and waits so long for pendings; 0: it does not. */
+    struct pending *pending;  /* Those that are busy. */
+    bool is_settled;          /* They are, and the next step tells of it. */
+    bool has_alarm;           /* It was set; owner's thread. */
     bool told_copy_out;
     struct buf *copy_out; /* COPY TO STDOUT: what the last step made. */
     bool has_notice;
@@ -648,21 +652,40 @@ void portal_policy_view(const struct portal *portal, struct policy_view *out);
 enum errcode portal_eval(struct portal *portal, const struct program *program, struct value *out,
                          struct err *err) WARN_UNUSED;
 
-/* A write that a portal waits for; in the portal's arena. */
-struct portal_write {
-    struct shard_write write;
+/* What was submitted and may still happen: a write, or a change of the map.  Embedded, in the
+ * portal's arena. */
+struct pending {
     struct portal *portal;
+    struct pending *next; /* Of the portal's that are busy. */
+    /* Takes it back where it has not reached the log. */
+    bool (*withdraw)(struct pending *pending);
+    /* It has happened, though the acknowledgement waits for more; NULL: that cannot be told. */
+    bool (*has_happened)(struct pending *pending);
+    bool is_busy;   /* Submitted and not yet collected. */
+    bool is_done;   /* Under the portal's lock. */
+    struct err err; /* Valid once it is done; code 0 = well. */
+};
+/* The step's thread: just before it is submitted; where that failed. */
+void pending_begin(struct portal *portal, struct pending *pending);
+void pending_forget(struct pending *pending);
+/* Any thread, once: what has come of it.  May free @pending. */
+void pending_end(struct pending *pending, const struct err *err);
+/* True once it has ended; it is no longer busy then. */
+bool pending_collect(struct pending *pending);
+/* The statement ends early, for the reason @why.  True once each of the portal's pendings has
+ * ended: withdrawn with @why, waited for, or after SETTLE_US given up on as OUTCOME_UNKNOWN. */
+bool pendings_settle(struct portal *portal, const struct err *why);
+
+/* A write of rows that a portal waits for. */
+struct portal_write {
+    struct pending pending;
+    struct shard_write write;
     struct shard_room *room;    /* COPY: see shard_submit. */
     uint64_t first_row, n_rows; /* COPY: of the input; from 1. */
-    bool is_busy;               /* Submitted and not yet collected. */
-    bool is_done;               /* Under the portal's lock. */
-    struct err err;             /* Valid once it is done; code 0 = well. */
 };
 /* Takes @command, as shard_submit does. */
 enum errcode portal_write_submit(struct portal *portal, struct portal_write *w,
                                  struct shard_command *command, struct err *err) WARN_UNUSED;
-/* True once the write has ended; w->err says how. */
-bool portal_write_collect(struct portal *portal, struct portal_write *w);
 
 /* ---- rows of a collection: cursor.c ---- */
 

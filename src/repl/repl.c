@@ -39,6 +39,22 @@ struct entry *entry_list_pop(struct entry_list *list)
     return entry;
 }
 
+struct entry *entry_list_take(struct entry_list *list, const struct repl_write *write)
+{
+    struct entry_list left = {NULL, NULL, 0, 0};
+    struct entry *taken = NULL, *entry;
+    while (taken == NULL && (entry = entry_list_pop(list)) != NULL) {
+        if (entry->write == write) {
+            taken = entry;
+        } else {
+            entry_list_push(&left, entry);
+        }
+    }
+    entry_list_join(&left, list);
+    *list = left;
+    return taken;
+}
+
 void entry_list_join(struct entry_list *to, struct entry_list *from)
 {
     if (from->first == NULL) {
@@ -538,4 +554,21 @@ enum errcode repl_submit(struct repl_group *g, struct repl_write *write, void *d
         tell_write(write, 0, NULL);
     }
     return code;
+}
+
+bool repl_withdraw(struct repl_write *write)
+{
+    struct repl_group *g = write->group;
+    struct repl *r = g->repl;
+    mutex_lock(&r->lock);
+    struct entry *entry = entry_list_take(&g->queue, write);
+    if (entry != NULL) {
+        group_done(r, g, 1, entry->bytes);
+    }
+    mutex_unlock(&r->lock);
+    if (entry == NULL) {
+        return false;
+    }
+    entry_free(entry);
+    return true;
 }

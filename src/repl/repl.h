@@ -118,6 +118,10 @@ struct repl_write {
  * OVERLOADED, SHUTTING_DOWN, DISK_FULL (free space under the reserve). */
 enum errcode repl_submit(struct repl_group *group, struct repl_write *write, void *data,
                          size_t bytes, struct err *err) WARN_UNUSED;
+/* Takes back a write that the log thread has not taken yet: true, and it will not happen and done
+ * is not called.  False: it goes its way.  Any thread, while the group is open and done has not
+ * returned. */
+bool repl_withdraw(struct repl_write *write);
 /* By the owner's apply, for a write that waits for REPL_APPLIED; @err is the entry's result. */
 void repl_write_applied(struct repl_write *write, uint64_t index, const struct err *err);
 

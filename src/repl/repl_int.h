@@ -114,7 +114,9 @@ struct entry_list {
 };
 
 void entry_list_push(struct entry_list *list, struct entry *entry);
-struct entry *entry_list_pop(struct entry_list *list);                /* NULL where it is empty. */
+struct entry *entry_list_pop(struct entry_list *list); /* NULL where it is empty. */
+/* Takes the entry that @write waits for out of the list; NULL where it is not there. */
+struct entry *entry_list_take(struct entry_list *list, const struct repl_write *write);
 void entry_list_join(struct entry_list *to, struct entry_list *from); /* Empties @from. */
 struct entry *entry_new(struct repl_write *write, uint8_t *data, size_t bytes);
 void entry_free(struct entry *entry);

@@ -504,6 +504,7 @@ static void complete(struct shard *shard, struct shard_write *writes)
         writes = write->next;
         write->next = NULL;
         if (write->ack == ACK_INDEXED) {
+            atomic_store(&write->is_applied, true);
             mutex_lock(&shard->waiting);
             if (shard->waiting_first == NULL) {
                 shard->waiting_first = write;
@@ -643,6 +644,7 @@ enum errcode shard_submit(struct shard *shard, struct shard_command *command,
         write->index = 0;
         write->next = NULL;
         write->submitted_us = clock_micros();
+        atomic_init(&write->is_applied, false);
         write->repl = (struct repl_write){.wait_for = stages[write->ack],
                                           .done = write_done,
                                           .room = write->room != NULL ? &write->room->repl : NULL};
@@ -655,4 +657,14 @@ enum errcode shard_submit(struct shard *shard, struct shard_command *command,
     }
     shard_command_free(command);
     return code;
+}
+
+bool shard_withdraw(struct shard_write *write)
+{
+    return repl_withdraw(&write->repl);
+}
+
+bool shard_has_applied(const struct shard_write *write)
+{
+    return atomic_load(&write->is_applied);
 }

@@ -13,6 +13,8 @@
 #ifndef VECTRON_SHARD_H
 #define VECTRON_SHARD_H
 
+#include <stdatomic.h>
+
 #include "base/base.h"
 #include "index/index.h"
 #include "repl/repl.h"
@@ -103,6 +105,7 @@ struct shard_write {
     struct shard *shard;
     struct shard_write *next;
     uint64_t submitted_us;
+    atomic_bool is_applied;
 };
 /* Takes @command, whatever happens, but for a write with a room that is OVERLOADED: it stays the
  * caller's, who submits it again, as it is, once the room is ready.  A command that apply may
@@ -110,6 +113,11 @@ struct shard_write {
  * whatever was asked for. */
 enum errcode shard_submit(struct shard *shard, struct shard_command *command,
                           struct shard_write *write, struct err *err) WARN_UNUSED;
+
+/* As repl_withdraw: true where the write will not happen, and done is not called. */
+bool shard_withdraw(struct shard_write *write);
+/* Applied and visible, though done may still wait for the graph (ACK_INDEXED): rows is valid. */
+bool shard_has_applied(const struct shard_write *write);
 
 /* ---- reads ---- */
 

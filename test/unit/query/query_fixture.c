@@ -67,6 +67,9 @@ static void take_wake(void *arg)
 static void wait_for_wake(struct client *c)
 {
     uint64_t deadline = clock_micros() + PATIENCE_US;
+    if (c->at_wait != NULL) {
+        c->at_wait(c);
+    }
     mutex_lock(&c->lock);
     while (c->wakes == 0) {
         assert_true(condition_wait_until(&c->woken, &c->lock, deadline));

@@ -22,6 +22,7 @@ struct client {
     size_t n_rows;
     size_t full_after; /* The sink is full once after so many rows; 0 = never. */
     unsigned n_full, n_wait;
+    void (*at_wait)(struct client *c); /* Called before each wait for a wake, or NULL. */
     char notice[ERR_MESSAGE_BYTES];
     char status[128];
     char tag[64];
