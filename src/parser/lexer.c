@@ -2,7 +2,7 @@
  *
  *   name       [A-Za-z_ or a byte of UTF-8's][... or 0-9 or $]*, folded to lower case; "as it is",
  *              with "" for one quote
- *   text       'as it is', with '' for one quote
+ *   text       'as it is', with '' for one quote; E'with escapes'   (escape.c)
  *   parameter  $1 .. $65535
  *   number     1  1.5  .5  1e-3    (literal.c)
  *   vector     [0.1, -2, 3e-4]     (literal.c)
@@ -154,7 +154,8 @@ static bool read_quoted(struct parse *p, char quote, struct token *out)
 
 static int read_string(struct parse *p, struct token *out)
 {
-    if (!read_quoted(p, '\'', out)) {
+    bool has_escapes = peek(p, 0) != '\'';
+    if (has_escapes ? lexer_escaped(p, out) == TOKEN_FAILED : !read_quoted(p, '\'', out)) {
         return TOKEN_FAILED;
     }
     if (out->bytes > TEXT_BYTES_MAX) {
@@ -299,6 +300,9 @@ static int read_operator(struct parse *p)
 static int read_token(struct parse *p, struct token *out)
 {
     char c = peek(p, 0);
+    if ((c == 'e' || c == 'E') && peek(p, 1) == '\'') {
+        return read_string(p, out);
+    }
     if (is_name_start(c)) {
         return read_word(p, out);
     }

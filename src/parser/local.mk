@@ -2,6 +2,7 @@ noinst_LIBRARIES += src/parser/libparser.a
 src_parser_libparser_a_SOURCES = \
     src/parser/build.c \
     src/parser/build_stmt.c \
+    src/parser/escape.c \
     src/parser/keyword.c src/parser/keywords.def \
     src/parser/lexer.c \
     src/parser/literal.c \
@@ -21,5 +22,5 @@ src/parser/grammar.c: $(srcdir)/src/parser/grammar.y
 	$(AM_V_GEN)$(LEMON) -c -q -l -dsrc/parser $(srcdir)/src/parser/grammar.y
 src/parser/grammar.h: src/parser/grammar.c
 	@test -f $@ && touch $@
-src/parser/keyword.$(OBJEXT) src/parser/lexer.$(OBJEXT) src/parser/literal.$(OBJEXT) \
+src/parser/escape.$(OBJEXT) src/parser/keyword.$(OBJEXT) src/parser/lexer.$(OBJEXT) src/parser/literal.$(OBJEXT) \
     src/parser/parse.$(OBJEXT): src/parser/grammar.h

@@ -46,6 +46,8 @@ bool lexer_begin(struct parse *p);
 /* The token at p->at begins with a digit, with "." and a digit, or is a "[". */
 int lexer_number(struct parse *p, struct token *out);
 int lexer_vector(struct parse *p, struct token *out);
+/* At E'...'; the text's length is for the caller to check. */
+int lexer_escaped(struct parse *p, struct token *out);
 static inline bool is_digit(char c)
 {
     return c >= '0' && c <= '9';

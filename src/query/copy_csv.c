@@ -2,10 +2,13 @@
  *
  *                  other
  *   at start ---------------> in field <--+     A delimiter or a newline ends the field, in every
- *      | "          "            |        |     state but "in quotes".
- *      v     <-------------------+        | other
- *   in quotes <--------- " ---------> after quote
- */
+ *      | "                       |        |     state but "in quotes"; a return before the newline
+ *      v                         +--------+     belongs to it.
+ *   in quotes <------ " -----> after quote           other
+ *
+ * A quote within a field that did not begin with one, anything else behind the closing quote, and a
+ * return in the middle of a line are errors: what was meant cannot be told, and a stray quote would
+ * swallow the lines behind it.  A byte order mark at the very beginning is skipped. */
 #include "query/copy_int.h"
 
 #include <string.h>
@@ -14,17 +17,26 @@ enum csv_state {
     AT_START,
     IN_FIELD,
     IN_QUOTES,
-    AFTER_QUOTE
+    AFTER_QUOTE,
+    AFTER_RETURN /* Outside of quotes: a newline must follow. */
 };
 
 enum {
     RECORD_BYTES_MAX = REPL_ENTRY_BYTES_MAX
 };
 
+static const char byte_order_mark[] = "\xef\xbb\xbf";
+
+enum {
+    MARK_BYTES = sizeof(byte_order_mark) - 1
+};
+
 void csv_init(struct csv *csv, char delimiter)
 {
     *csv = (struct csv){.delimiter = delimiter, .state = AT_START, .line = 1, .next_line = 1};
     buf_init(&csv->record, MEM_STATEMENT, RECORD_BYTES_MAX);
+    csv->is_special[(unsigned char)delimiter] = true;
+    csv->is_special['"'] = csv->is_special['\n'] = csv->is_special['\r'] = true;
 }
 
 void csv_fini(struct csv *csv)
@@ -61,16 +73,6 @@ static bool end_field(struct csv *csv, bool is_record_end, struct err *err)
     return true;
 }
 
-/* A carriage return before the newline is part of the line's end, not of the field. */
-static void drop_return(struct csv *csv)
-{
-    const struct csv_field *field = &csv->fields[csv->n_fields];
-    if (csv->state == IN_FIELD && csv->record.bytes > field->at &&
-        csv->record.data[csv->record.bytes - 1] == '\r') {
-        csv->record.bytes--;
-    }
-}
-
 /* Bytes at the front that have no meaning of their own in this state. */
 static size_t plain_bytes(const struct csv *csv, const char *data, size_t bytes)
 {
@@ -79,7 +81,7 @@ static size_t plain_bytes(const struct csv *csv, const char *data, size_t bytes)
         const char *quote = memchr(data, '"', bytes);
         return quote != NULL ? (size_t)(quote - data) : bytes;
     }
-    while (n < bytes && data[n] != csv->delimiter && data[n] != '\n' && data[n] != '"') {
+    while (n < bytes && !csv->is_special[(unsigned char)data[n]]) {
         n++;
     }
     return n;
@@ -93,26 +95,68 @@ static void count_lines(struct csv *csv, const char *data, size_t bytes)
     }
 }
 
-/* One byte that may have a meaning.  True where it ends the record. */
-static enum csv_result take_special(struct csv *csv, char c, struct err *err)
+static enum csv_result refuse(struct err *err, const char *what, const char *hint)
 {
-    if (csv->state == IN_QUOTES) {
-        csv->state = AFTER_QUOTE; /* Only a quote stops plain_bytes there. */
+    err_set(err, ERR_BAD_COPY_DATA, "%s", what);
+    err_hint(err, "%s", hint);
+    return CSV_BAD;
+}
+
+static enum csv_result take_quote(struct csv *csv, struct err *err)
+{
+    switch ((enum csv_state)csv->state) {
+    case IN_QUOTES:
+        csv->state = AFTER_QUOTE;
         return CSV_MORE;
-    }
-    if (c == '"') {
-        if (csv->state == AFTER_QUOTE) {
-            buf_u8(&csv->record, '"');
-        }
+    case AFTER_QUOTE:
+        buf_u8(&csv->record, '"');
+        csv->state = IN_QUOTES;
+        return CSV_MORE;
+    case AT_START:
         csv->is_quoted = true;
         csv->state = IN_QUOTES;
         return CSV_MORE;
+    default:
+        return refuse(err, "a quote in the middle of a field that does not begin with one",
+                      "Put such a field in quotes and write its own quotes twice.");
+    }
+}
+
+/* Bytes that have no meaning of their own, behind what may have no such bytes behind it. */
+static enum csv_result take_plain(struct csv *csv, const char *data, size_t n, struct err *err)
+{
+    if (csv->state == AFTER_QUOTE) {
+        return refuse(err, "text between a closing quote and the end of the field",
+                      "A quote within a quoted field is written twice.");
+    }
+    if (csv->state == AFTER_RETURN) {
+        return refuse(err, "a carriage return in the middle of a line",
+                      "Lines end in LF or CR LF; put a field that holds a CR in quotes.");
+    }
+    buf_bytes(&csv->record, data, n);
+    if (csv->state == IN_QUOTES) {
+        count_lines(csv, data, n);
+    } else {
+        csv->state = IN_FIELD;
+    }
+    return CSV_MORE;
+}
+
+/* One byte that may have a meaning.  RECORD where it ends the record. */
+static enum csv_result take_special(struct csv *csv, char c, struct err *err)
+{
+    if (c != '\n' && csv->state == AFTER_RETURN) {
+        return take_plain(csv, &c, 1, err);
+    }
+    if (c == '"') {
+        return take_quote(csv, err);
+    }
+    if (c == '\r') {
+        csv->state = AFTER_RETURN;
+        return CSV_MORE;
     }
     bool is_newline = c == '\n';
-    if (is_newline) {
-        csv->next_line++;
-        drop_return(csv);
-    }
+    csv->next_line += is_newline ? 1 : 0;
     if (!end_field(csv, is_newline, err)) {
         return CSV_BAD;
     }
@@ -129,31 +173,46 @@ static enum csv_result refuse_record(const struct csv *csv, struct err *err)
     return CSV_BAD;
 }
 
+/* At the very beginning: skips what may become a byte order mark; bytes of one that is none after
+ * all are data.  Returns how many of @data it took. */
+static size_t skip_mark(struct csv *csv, const char *data, size_t bytes)
+{
+    size_t n = 0;
+    while (csv->n_mark < MARK_BYTES && n < bytes && data[n] == byte_order_mark[csv->n_mark]) {
+        csv->n_mark++;
+        n++;
+    }
+    if (csv->n_mark < MARK_BYTES && n < bytes) {
+        if (csv->n_mark > 0) {
+            buf_bytes(&csv->record, byte_order_mark, csv->n_mark);
+            csv->state = IN_FIELD;
+        }
+        csv->n_mark = MARK_BYTES;
+    }
+    return n;
+}
+
 enum csv_result csv_read(struct csv *csv, const char *data, size_t bytes, size_t *used,
                          struct err *err)
 {
-    *used = 0;
+    *used = skip_mark(csv, data, bytes);
     if (csv->state == AT_START && csv->is_done) {
         begin_record(csv);
         csv->is_done = false;
     }
     while (*used < bytes) {
+        enum csv_result result = CSV_MORE;
         size_t n = plain_bytes(csv, data + *used, bytes - *used);
         if (n > 0) {
-            buf_bytes(&csv->record, data + *used, n);
-            if (csv->state == IN_QUOTES) {
-                count_lines(csv, data + *used, n);
-            } else {
-                csv->state = IN_FIELD;
-            }
+            result = take_plain(csv, data + *used, n, err);
             *used += n;
         }
-        if (*used < bytes) {
-            enum csv_result result = take_special(csv, data[(*used)++], err);
-            if (result != CSV_MORE) {
-                csv->is_done = result == CSV_RECORD;
-                return result;
-            }
+        if (result == CSV_MORE && *used < bytes) {
+            result = take_special(csv, data[(*used)++], err);
+        }
+        if (result != CSV_MORE) {
+            csv->is_done = result == CSV_RECORD;
+            return result;
         }
         if (csv->record.failed) {
             return refuse_record(csv, err);
@@ -164,22 +223,36 @@ enum csv_result csv_read(struct csv *csv, const char *data, size_t bytes, size_t
 
 enum csv_result csv_end(struct csv *csv, struct err *err)
 {
+    if (csv->n_mark > 0 && csv->n_mark < MARK_BYTES) { /* All that there was. */
+        buf_bytes(&csv->record, byte_order_mark, csv->n_mark);
+        csv->state = IN_FIELD;
+    }
     if (csv->is_done || (csv->state == AT_START && csv->n_fields == 0)) {
         return CSV_MORE; /* The last line was ended. */
     }
     if (csv->state == IN_QUOTES) {
-        err_set(err, ERR_BAD_COPY_DATA, "a quoted field is not ended");
-        return CSV_BAD;
+        return refuse(err, "a quoted field is not ended",
+                      "It begins on this line, and no quote closes it.");
     }
-    drop_return(csv);
     csv->is_done = true;
     return end_field(csv, true, err) ? CSV_RECORD : CSV_BAD;
 }
 
-static bool needs_quotes(const struct buf *text, char delimiter, const char *null_text)
+/* What would be read back as something else: NULL, a mark, the end of data typed into a shell. */
+static bool is_taken_for_another(const struct buf *text, const char *null_text)
 {
     size_t null_bytes = strlen(null_text);
-    if (text->bytes == null_bytes && memcmp(text->data, null_text, null_bytes) == 0) {
+    return (text->bytes == null_bytes && memcmp(text->data, null_text, null_bytes) == 0) ||
+           (text->bytes >= MARK_BYTES && memcmp(text->data, byte_order_mark, MARK_BYTES) == 0) ||
+           (text->bytes == 2 && memcmp(text->data, "\\.", 2) == 0);
+}
+
+static bool needs_quotes(const struct buf *text, char delimiter, const char *null_text)
+{
+    if (text->bytes == 0) {
+        return null_text[0] == '\0';
+    }
+    if (is_taken_for_another(text, null_text)) {
         return true;
     }
     for (size_t i = 0; i < text->bytes; i++) {

@@ -37,9 +37,7 @@ struct copy_in {
     uint64_t n_unknown; /* Of commands whose outcome could not be learned. */
     struct portal_write writes[COPY_IN_FLIGHT_MAX];
     struct shard_room room; /* Where the command waits that the log could not take. */
-    struct value *fields;   /* As the input has them. */
-    struct value *values;   /* As the schema has them. */
-    struct column_mask mask;
+    struct value *values;   /* Of the row at hand. */
     uint64_t *seen; /* DO UPDATE: hashes of the keys in the command, at their slots; 0 = free. */
     bool holds_row; /* Its key is in the command: it goes into the next. */
     struct err err; /* The first one. */
@@ -90,12 +88,8 @@ static enum errcode start_copy_in(struct portal *p, struct err *err)
         in->writes[i].room = &in->room;
     }
     buf_init(&in->pending, MEM_STATEMENT, p->budget_bytes);
-    for (size_t i = 0; i < plan->copy.n_columns; i++) {
-        mask_add(&in->mask, plan->copy.columns[i]);
-    }
-    in->fields = arena_array(p->arena, plan->copy.n_columns, sizeof(*in->fields));
     in->values = arena_array(p->arena, plan->schema->n_columns, sizeof(*in->values));
-    if (in->fields == NULL || in->values == NULL) {
+    if (in->values == NULL) {
         return portal_no_memory(p, err);
     }
     if (plan->copy.op == SHARD_UPSERT) {
@@ -212,18 +206,6 @@ static enum errcode begin_command(struct portal *p, struct copy_in *in, struct e
     return in->command != NULL ? ERR_OK : err->code;
 }
 
-/* From what the decoder made to what the schema has. */
-static void place_fields(struct portal *p, struct copy_in *in)
-{
-    const struct copy_plan *plan = &p->plan->copy;
-    for (uint32_t i = 0; i < p->plan->schema->n_columns; i++) {
-        in->values[i] = value_null();
-    }
-    for (size_t i = 0; i < plan->n_columns; i++) {
-        in->values[plan->columns[i]] = in->fields[i];
-    }
-}
-
 static uint64_t hash_key(const struct value *key)
 {
     const void *data = key->type == TYPE_TEXT   ? (const void *)key->text.data
@@ -276,7 +258,8 @@ static enum errcode add_row(struct portal *p, struct copy_in *in, struct err *er
         return hold_row(p, in, err);
     }
     in->n_rows++;
-    return shard_command_add(in->command, plan->op, in->values, in->mask.bits, 0, err);
+    return shard_command_add(in->command, plan->op, in->values,
+                             row_decoder_columns(in->decoder)->bits, 0, err);
 }
 
 static const uint8_t no_data[1];
@@ -292,11 +275,8 @@ static enum decoded next_row(struct portal *p, struct copy_in *in, struct err *e
     struct copy_input input = {.bytes = in->pending.bytes - in->decoded, .is_last = in->is_ended};
     /* Without a byte of data the buffer has no memory that could be pointed into. */
     input.data = input.bytes == 0 ? no_data : in->pending.data + in->decoded;
-    enum decoded decoded = row_decode(in->decoder, &input, in->fields, err);
+    enum decoded decoded = row_decode(in->decoder, &input, in->values, err);
     in->decoded += input.used;
-    if (decoded == DECODED_ROW) {
-        place_fields(p, in);
-    }
     return decoded;
 }
 
@@ -419,7 +399,8 @@ static void tell_loaded(const struct portal *p, const struct copy_in *in, struct
         err_detail(err, "%" PRIu64 " rows were loaded, and up to %" PRIu64 " more may have been.",
                    in->n_loaded, in->n_unknown);
     } else {
-        err_detail(err, "%" PRIu64 " rows were loaded.", in->n_loaded);
+        err_detail(err, "%" PRIu64 " row%s loaded.", in->n_loaded,
+                   in->n_loaded == 1 ? " was" : "s were");
     }
     if (in->n_loaded + in->n_unknown > 0 && p->plan->copy.op == SHARD_INSERT) {
         char hint[ERR_FIELD_BYTES];

@@ -37,8 +37,8 @@ enum errcode copy_file_keep(struct copy_target *target, const char *file,
                             struct err *err) WARN_UNUSED;
 void copy_file_close(struct copy_target *target); /* Removes what was not kept. */
 
-/* CSV as PostgreSQL reads it: fields in double quotes may hold anything, a double quote doubled;
- * lines end in LF or CR LF; blank lines at the end are no records. */
+/* CSV as in RFC 4180: fields in double quotes may hold anything, a double quote doubled; lines end
+ * in LF or CR LF. */
 struct csv_field {
     size_t at, bytes; /* In record.data. */
     bool is_quoted;
@@ -49,6 +49,8 @@ struct csv {
     uint64_t line; /* Where the record began, from 1. */
     uint64_t next_line;
     struct buf record;
+    uint8_t n_mark; /* Bytes of a byte order mark that were skipped; all of them: it is past. */
+    bool is_special[256];
     struct csv_field fields[COLUMNS_MAX];
     size_t n_fields;
     bool is_quoted; /* The field that is being read. */
@@ -69,7 +71,7 @@ enum csv_result csv_end(struct csv *csv, struct err *err);
 void csv_write_field(struct buf *out, const struct value *value, char delimiter,
                      const char *null_text, struct buf *scratch);
 
-/* Decodes rows of one format into values, one member a column of the plan. */
+/* Decodes rows of one format into values, one member a column of the schema. */
 struct row_decoder;
 enum decoded {
     DECODED_ROW,
@@ -88,7 +90,10 @@ struct copy_input {
 };
 enum decoded row_decode(struct row_decoder *decoder, struct copy_input *input, struct value *values,
                         struct err *err);
-/* Names the place in the input: "line 12" or "row 12". */
+/* The columns that rows have values for, from the first row on: fewer than the plan's where a
+ * header names fewer. */
+const struct column_mask *row_decoder_columns(const struct row_decoder *decoder);
+/* Names the place of the row decoded last, or of what is no row: "line 12" or "row 12". */
 void row_decoder_place(const struct row_decoder *decoder, char *text, size_t bytes);
 
 #endif

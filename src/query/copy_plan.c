@@ -93,14 +93,17 @@ static enum errcode read_csv_options(struct analysis *a, const struct options *o
     if (delimiter != NULL) {
         const char *text = option_text(a, delimiter);
         if (text == NULL || strlen(text) != 1 || strchr("\"\n\r", text[0]) != NULL) {
-            return bad_option(delimiter, err, "one byte that is no quote and no end of a line");
+            bad_option(delimiter, err, "one byte that is no quote and no end of a line");
+            err_hint(err, "Write a tab as E'\\t'.");
+            return err->code;
         }
         plan->delimiter = text[0];
     }
     if (null != NULL) {
         plan->null_text = option_text(a, null);
-        if (plan->null_text == NULL || strpbrk(plan->null_text, "\"\n\r") != NULL) {
-            return bad_option(null, err, "a text without quotes and ends of lines");
+        const char special[] = {'"', '\n', '\r', plan->delimiter, '\0'};
+        if (plan->null_text == NULL || strpbrk(plan->null_text, special) != NULL) {
+            return bad_option(null, err, "a text without quotes, delimiters and ends of lines");
         }
     }
     return ERR_OK;

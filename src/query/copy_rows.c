@@ -1,6 +1,6 @@
 /* The formats of COPY in: from bytes to the values of one row.
  *
- *   csv     text fields, parsed by their columns' types
+ *   csv     text fields, parsed by their columns' types; a header says which columns they are
  *   fbin    u32 rows, u32 dimension, then rows * dimension raw f32; keys are counted or read
  *   binary  rows one after another: u16 n, n values (base/value.h) */
 #include "query/copy_int.h"
@@ -22,8 +22,12 @@ struct row_decoder {
     const struct schema *schema;
     struct csv csv;
     bool has_seen_header; /* csv: its line; fbin: its eight bytes. */
-    uint64_t row;         /* Decoded so far. */
-    uint64_t n_rows;      /* fbin */
+    uint32_t *columns;    /* The plan's, or as the header of csv has them. */
+    size_t n_columns;
+    struct column_mask mask; /* The same. */
+    uint64_t row;            /* Decoded so far. */
+    uint64_t place;          /* The row that was looked at last, from 1. */
+    uint64_t n_rows;         /* fbin */
     FILE *ids;
 };
 
@@ -43,6 +47,15 @@ static enum errcode open_ids(struct row_decoder *d, struct err *err)
     return ERR_OK;
 }
 
+static void set_columns(struct row_decoder *d, size_t n)
+{
+    d->n_columns = n;
+    d->mask = (struct column_mask){0};
+    for (size_t i = 0; i < n; i++) {
+        mask_add(&d->mask, d->columns[i]);
+    }
+}
+
 struct row_decoder *row_decoder_new(struct portal *p, struct err *err)
 {
     struct row_decoder *d = mem_zalloc(MEM_STATEMENT, sizeof(*d));
@@ -54,6 +67,13 @@ struct row_decoder *row_decoder_new(struct portal *p, struct err *err)
     d->plan = &p->plan->copy;
     d->schema = p->plan->schema;
     csv_init(&d->csv, d->plan->delimiter);
+    d->columns = arena_copy(p->arena, d->plan->columns, d->plan->n_columns * sizeof(*d->columns));
+    if (d->columns == NULL) {
+        portal_no_memory(p, err);
+        row_decoder_free(d);
+        return NULL;
+    }
+    set_columns(d, d->plan->n_columns);
     if (d->plan->format == COPY_FBIN && d->plan->ids_file != NULL) {
         if (open_ids(d, err) != ERR_OK) {
             row_decoder_free(d);
@@ -77,13 +97,17 @@ void row_decoder_free(struct row_decoder *d)
 void row_decoder_place(const struct row_decoder *d, char *text, size_t bytes)
 {
     bool is_csv = d->plan->format == COPY_CSV;
-    snprintf(text, bytes, "%s %" PRIu64, is_csv ? "line" : "row",
-             is_csv ? d->csv.line : d->row + 1);
+    snprintf(text, bytes, "%s %" PRIu64, is_csv ? "line" : "row", is_csv ? d->csv.line : d->place);
+}
+
+const struct column_mask *row_decoder_columns(const struct row_decoder *d)
+{
+    return &d->mask;
 }
 
 static const struct column *column_of(const struct row_decoder *d, size_t i)
 {
-    return &d->schema->columns[d->plan->columns[i]];
+    return &d->schema->columns[d->columns[i]];
 }
 
 static enum decoded bad_column(const struct row_decoder *d, size_t i, struct err *err)
@@ -99,9 +123,9 @@ static enum decoded take_fields(struct row_decoder *d, struct value *values, str
 {
     const struct csv *csv = &d->csv;
     size_t null_bytes = strlen(d->plan->null_text);
-    if (csv->n_fields != d->plan->n_columns) {
+    if (csv->n_fields != d->n_columns) {
         err_set(err, ERR_BAD_COPY_DATA, "%zu fields where %zu are needed", csv->n_fields,
-                d->plan->n_columns);
+                d->n_columns);
         return DECODED_BAD;
     }
     for (size_t i = 0; i < csv->n_fields; i++) {
@@ -109,9 +133,9 @@ static enum decoded take_fields(struct row_decoder *d, struct value *values, str
         const char *text = field->bytes > 0 ? (const char *)csv->record.data + field->at : "";
         if (!field->is_quoted && field->bytes == null_bytes &&
             memcmp(text, d->plan->null_text, null_bytes) == 0) {
-            values[i] = value_null();
+            values[d->columns[i]] = value_null();
         } else if (value_parse(column_of(d, i)->type, text, field->bytes, d->portal->row_arena,
-                               &values[i], err) != ERR_OK) {
+                               &values[d->columns[i]], err) != ERR_OK) {
             return bad_column(d, i, err);
         }
     }
@@ -122,7 +146,70 @@ static bool is_blank(const struct row_decoder *d)
 {
     const struct csv *csv = &d->csv;
     return csv->n_fields == 1 && csv->fields[0].bytes == 0 && !csv->fields[0].is_quoted &&
-           d->plan->n_columns > 1;
+           d->n_columns > 1;
+}
+
+/* The column of the statement that a name of the header means: as it is, or in lower case as VQL
+ * takes a name without quotes.  False: an error. */
+static bool find_column(const struct row_decoder *d, const char *text, size_t bytes,
+                        uint32_t *column, struct err *err)
+{
+    char name[NAME_BYTES_MAX + 1] = "";
+    bool is_in_schema = false;
+    int found = -1;
+    for (size_t i = 0; i < bytes && bytes <= NAME_BYTES_MAX; i++) {
+        name[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] - 'A' + 'a') : text[i];
+        name[i + 1] = '\0';
+    }
+    for (uint32_t i = 0; i < d->schema->n_columns; i++) {
+        const char *there = d->schema->columns[i].name;
+        bool is_exact = strlen(there) == bytes && memcmp(there, text, bytes) == 0;
+        if (is_exact || (found < 0 && strcmp(there, name) == 0)) {
+            is_in_schema = true;
+            found = mask_has(&d->mask, i) ? (int)i : found;
+        }
+    }
+    if (found >= 0) {
+        *column = (uint32_t)found;
+        return true;
+    }
+    err_set(err, ERR_BAD_COPY_DATA, "the header names column \"%.*s\", which %s%s has not",
+            (int)(bytes < 64 ? bytes : 64), text, is_in_schema ? "the list of columns of " : "",
+            is_in_schema ? "this COPY" : d->schema->name);
+    err_hint(err, is_in_schema ? "Add it to the list, or leave the list out."
+                               : "Each name of the header is a column's. Without HEADER the first"
+                                 " line is a row.");
+    return false;
+}
+
+/* Columns that the header does not name are as if the statement had not given them. */
+static bool take_header(struct row_decoder *d, struct err *err)
+{
+    const struct csv *csv = &d->csv;
+    struct column_mask seen = {0};
+    uint32_t columns[COLUMNS_MAX];
+    for (size_t i = 0; i < csv->n_fields; i++) {
+        const struct csv_field *field = &csv->fields[i];
+        const char *text = field->bytes > 0 ? (const char *)csv->record.data + field->at : "";
+        if (!find_column(d, text, field->bytes, &columns[i], err)) {
+            return false;
+        }
+        if (mask_has(&seen, columns[i])) {
+            err_set(err, ERR_BAD_COPY_DATA, "the header names column \"%s\" twice",
+                    d->schema->columns[columns[i]].name);
+            return false;
+        }
+        mask_add(&seen, columns[i]);
+    }
+    if (!mask_has(&seen, 0)) {
+        err_set(err, ERR_BAD_COPY_DATA, "the header does not name the primary key \"%s\"",
+                d->schema->columns[0].name);
+        return false;
+    }
+    memcpy(d->columns, columns, csv->n_fields * sizeof(*columns));
+    set_columns(d, csv->n_fields);
+    d->has_seen_header = true;
+    return true;
 }
 
 static enum decoded decode_csv(struct row_decoder *d, struct copy_input *in, struct value *values,
@@ -145,9 +232,11 @@ static enum decoded decode_csv(struct row_decoder *d, struct copy_input *in, str
         if (result == CSV_BAD) {
             return DECODED_BAD;
         }
-        if (d->plan->has_header && !d->has_seen_header) {
-            d->has_seen_header = true;
-        } else if (!is_blank(d)) {
+        bool is_header = d->plan->has_header && !d->has_seen_header;
+        if (is_header && !take_header(d, err)) {
+            return DECODED_BAD;
+        }
+        if (!is_header && !is_blank(d)) {
             return take_fields(d, values, err);
         }
     }
@@ -254,8 +343,8 @@ static enum decoded decode_fbin(struct row_decoder *d, struct copy_input *in, st
         return DECODED_BAD;
     }
     in->used += vector_bytes;
-    values[d->plan->vector] = value_vector(vector, dim);
-    struct value *key = &values[d->plan->key];
+    values[d->columns[d->plan->vector]] = value_vector(vector, dim);
+    struct value *key = &values[0];
     return d->ids != NULL ? read_id(d, key, err) : count_id(d, key, err);
 }
 
@@ -343,8 +432,8 @@ static enum decoded decode_binary(struct row_decoder *d, struct copy_input *in,
             err_set(err, ERR_BAD_COPY_DATA, "a value was not understood");
             return bad_column(d, i, err);
         }
-        if (value_coerce(&value, column_of(d, i)->type, d->portal->row_arena, &values[i], err) !=
-            ERR_OK) {
+        if (value_coerce(&value, column_of(d, i)->type, d->portal->row_arena,
+                         &values[d->columns[i]], err) != ERR_OK) {
             return bad_column(d, i, err);
         }
     }
@@ -356,6 +445,10 @@ enum decoded row_decode(struct row_decoder *d, struct copy_input *in, struct val
                         struct err *err)
 {
     in->used = 0;
+    d->place = d->row + 1;
+    for (uint32_t i = 0; i < d->schema->n_columns; i++) {
+        values[i] = value_null();
+    }
     enum decoded result = d->plan->format == COPY_CSV    ? decode_csv(d, in, values, err)
                           : d->plan->format == COPY_FBIN ? decode_fbin(d, in, values, err)
                                                          : decode_binary(d, in, values, err);

@@ -21,9 +21,28 @@ static void skip_blanks(struct cursor *c)
     }
 }
 
+/* Bytes of E'...' at the cursor; 0: its quote is not closed. */
+static size_t escaped_bytes(const char *at)
+{
+    for (size_t n = 2; at[n] != '\0'; n++) {
+        if (at[n] == '\\' || (at[n] == '\'' && at[n + 1] == '\'')) {
+            n++;
+        } else if (at[n] == '\'') {
+            return n + 1;
+        }
+        if (at[n] == '\0') {
+            return 0;
+        }
+    }
+    return 0;
+}
+
 /* Bytes of the token at the cursor: a quoted text, a punctuation mark, or a word. */
 static size_t token_bytes(const char *at)
 {
+    if ((*at == 'e' || *at == 'E') && at[1] == '\'') {
+        return escaped_bytes(at);
+    }
     if (*at == '\'' || *at == '"') {
         size_t n = 1;
         while (at[n] != '\0') {

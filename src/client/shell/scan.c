@@ -1,9 +1,10 @@
 /* Lines become statements and backslash commands.
  *
  * A statement ends at a semicolon that is not in quotes, a comment, parentheses or brackets.  The
- * rules of quotes and comments are the lexer's of VQL: '' and "" stand for a quote inside of one.
- * Outside of them :name, :'name' and :"name" are replaced by the variable, plain, as a literal and
- * as an identifier; where there is no such variable the text stays as it is. */
+ * rules of quotes and comments are the lexer's of VQL: '' and "" stand for a quote inside of one,
+ * and in E'...' so does \'. Outside of them :name, :'name' and :"name" are replaced by the
+ * variable, plain, as a literal and as an identifier; where there is no such variable the text
+ * stays as it is. */
 #include "client/shell/shell_int.h"
 
 #include <ctype.h>
@@ -141,7 +142,9 @@ static void put(struct scanner *s, size_t bytes)
 static void scan_inside_quotes(struct scanner *s, char quote)
 {
     while (*s->at != '\0') {
-        if (*s->at == quote) {
+        if (s->has_escapes && *s->at == '\\' && s->at[1] != '\0') {
+            put(s, 1);
+        } else if (*s->at == quote) {
             if (s->at[1] != quote) {
                 s->state = SCAN_PLAIN;
                 put(s, 1);
@@ -172,6 +175,18 @@ static void scan_inside_comment(struct scanner *s)
     }
 }
 
+/* The text so far ends in an E that is a word of its own. */
+static bool is_behind_e(const struct scanner *s)
+{
+    size_t n = s->text.bytes;
+    const uint8_t *text = s->text.data;
+    if (n == 0 || (text[n - 1] | 0x20) != 'e') {
+        return false;
+    }
+    return n == 1 || !(isalnum(text[n - 2]) || text[n - 2] == '_' || text[n - 2] == '$' ||
+                       text[n - 2] >= 0x80);
+}
+
 /* One step outside of quotes and comments; true where the line holds something for the caller. */
 static bool scan_plain(struct scanner *s, const struct variable *vars, enum scan_result *found)
 {
@@ -199,6 +214,7 @@ static bool scan_plain(struct scanner *s, const struct variable *vars, enum scan
     } else {
         if (c == '\'' || c == '"') {
             s->state = c == '\'' ? SCAN_QUOTE : SCAN_IDENTIFIER;
+            s->has_escapes = c == '\'' && is_behind_e(s);
         } else if (c == '(' || c == '[') {
             s->parens++;
         } else if ((c == ')' || c == ']') && s->parens > 0) {

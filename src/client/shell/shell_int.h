@@ -60,6 +60,7 @@ enum scan_state {
 
 struct scanner {
     enum scan_state state;
+    bool has_escapes;  /* SCAN_QUOTE of E'...'. */
     uint32_t parens;   /* Open parentheses and brackets. */
     uint32_t comments; /* Comments nest. */
     struct buf line;   /* The last line; a copy, for COPY reads on in the source. */

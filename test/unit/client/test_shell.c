@@ -54,6 +54,10 @@ static void a_semicolon_ends_a_statement_outside_of_quotes_only(void **state)
     SCANNED("<a><b>[=]", "a; b;");
     SCANNED("<a ';' b>[=]", "a ';' b;");
     SCANNED("<a \";\">[=]", "a \";\";");
+    SCANNED("<a E'\\';'>[=]", "a E'\\';';");
+    SCANNED("<e'\\\\'>[=]", "e'\\\\';");
+    SCANNED("<a '\\'>[=]", "a '\\';");
+    SCANNED("<ae'\\'>[=]", "ae'\\';");
     SCANNED("<a 'it''s;'>[=]", "a 'it''s;';");
     SCANNED("<a (;)>[=]", "a (;);");
     SCANNED("<a [;]>[=]", "a [;];");
@@ -235,6 +239,8 @@ static void copy_is_understood_as_copy_is(void **state)
     assert_string_equal(plan.file, "x.csv");
     assert_string_equal(plan.conflict, "On Conflict do nothing");
     assert_string_equal(plan.options, "header");
+    plan = plan_of("t from x (delimiter E'\\t', null e'\\'')");
+    assert_string_equal(plan.options, "delimiter E'\\t', null e'\\''");
     plan = plan_of("t from 'x' on conflict do update with (format binary)");
     assert_string_equal(plan.conflict, "on conflict do update");
     assert_string_equal(plan.format, "binary");

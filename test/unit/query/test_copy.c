@@ -145,6 +145,54 @@ static void the_wrong_number_of_fields_is_an_error(void **state)
     assert_non_null(strstr(c->err.message, "line 1"));
 }
 
+#define bad_copy(c, data, why) bad_copy_at((c), (data), (why), __LINE__)
+static void bad_copy_at(struct client *c, const char *data, const char *why, int line)
+{
+    enum errcode code = run_copy(c, "COPY t (id, name) FROM STDIN (HEADER)", data, strlen(data), 7);
+    if (code != ERR_BAD_COPY_DATA || strstr(c->err.message, why) == NULL) {
+        print_error("%s\ngave %s\n", data, c->err.message);
+        _fail(__FILE__, line);
+    }
+}
+
+static void a_header_says_which_columns_the_fields_are(void **state)
+{
+    struct client *c = setup_table(state);
+    static const char copy[] = "COPY t FROM STDIN ON CONFLICT DO UPDATE (HEADER)";
+    static const char all[] = "\xef\xbb\xbf"
+                              "e,ID,name\r\n\"[1,2]\",1,one\r\n";
+    static const char some[] = "name,id\nuno,1\ndue,2\n";
+    assert_int_equal(run_copy(c, copy, all, strlen(all), 3), ERR_OK);
+    expect_rows(c, "SELECT * FROM t", "1|one|[1,2]\n");
+    assert_int_equal(run_copy(c, copy, some, strlen(some), 3), ERR_OK);
+    expect_rows(c, "SELECT * FROM t ORDER BY id", "1|uno|[1,2]\n2|due|\n");
+    assert_int_equal(run_copy(c, copy, "id\n", 3, 1), ERR_OK);
+    assert_int_equal(run_copy(c, copy, "", 0, 1), ERR_OK);
+    bad_copy(c, "id,name,id\n", "line 1: the header names column \"id\" twice");
+    bad_copy(c, "id,Title\n", "column \"Title\", which t has not");
+    bad_copy(c, "id,e\n", "column \"e\", which the list of columns of this COPY has not");
+    bad_copy(c, "name\n", "does not name the primary key \"id\"");
+    bad_copy(c, "\n", "column \"\"");
+    bad_copy(c, "id,name\n5\n", "line 2: 1 fields where 2");
+    expect_ok(c, "CREATE COLLECTION q (id INT PRIMARY KEY, \"A\" INT, a INT)");
+    assert_int_equal(run_copy(c, "COPY q FROM STDIN (HEADER)", "A,a,id\n1,2,3\n", 13, 3), ERR_OK);
+    expect_rows(c, "SELECT id, \"A\", a FROM q", "3|1|2\n");
+}
+
+static void a_tab_may_stand_between_fields(void **state)
+{
+    struct client *c = setup_table(state);
+    static const char tsv[] = "1\ta,b\t\"[1,2]\"\n2\t\"a\tb\"\t\n";
+    assert_int_equal(run_copy(c, "COPY t FROM STDIN (DELIMITER E'\\t')", tsv, strlen(tsv), 5),
+                     ERR_OK);
+    expect_rows(c, "SELECT id, name FROM t", "1|a,b\n2|a\tb\n");
+    expect_ok(c, "COPY t TO STDOUT (DELIMITER E'\\t')");
+    assert_string_equal(copied(c), "1\ta,b\t[1,2]\n2\t\"a\tb\"\t\n");
+    expect_error(c, "COPY t TO STDOUT (DELIMITER '\\t')", ERR_BAD_PARAMETER);
+    assert_non_null(strstr(c->err.hint, "E'\\t'"));
+    expect_error(c, "COPY t TO STDOUT (NULL 'a,b')", ERR_BAD_PARAMETER);
+}
+
 static void make_fbin(struct buf *b, uint32_t n, uint32_t dim)
 {
     buf_init(b, MEM_GENERAL, 1 << 24);
@@ -190,6 +238,43 @@ static void fbin_that_lies_about_itself_is_an_error(void **state)
     buf_patch_u32(&fbin, 4, 3);
     assert_int_equal(run_copy(c, copy, fbin.data, fbin.bytes, 1000), ERR_WRONG_DIMENSION);
     buf_fini(&fbin);
+}
+
+static void the_row_of_an_error_is_the_one_that_is_wrong(void **state)
+{
+    struct client *c = setup_table(state);
+    struct buf data;
+    char place[16];
+    for (unsigned bad = 1; bad <= 3; bad++) { /* As fbin, then as binary. */
+        snprintf(place, sizeof(place), "row %u: ", bad);
+        make_fbin(&data, 3, 2);
+        buf_patch_u32(&data, 8 * bad + 4, 0x7fc00000); /* NaN. */
+        assert_int_equal(run_copy(c, "COPY t FROM STDIN (FORMAT fbin)", data.data, data.bytes, 5),
+                         ERR_NOT_FINITE);
+        assert_non_null(strstr(c->err.message, place));
+        buf_reset(&data);
+        for (unsigned i = 1; i <= 3; i++) {
+            struct value id = value_int(i), name = value_int(5), null = value_null();
+            buf_u16(&data, 2);
+            value_write(&data, &id);
+            value_write(&data, i == bad ? &name : &null);
+        }
+        assert_int_equal(
+            run_copy(c, "COPY t (id, name) FROM STDIN (FORMAT binary)", data.data, data.bytes, 5),
+            ERR_TYPE_MISMATCH);
+        assert_non_null(strstr(c->err.message, place));
+        buf_reset(&data);
+        for (unsigned i = 1; i <= 3; i++) {
+            struct value id = i == bad ? value_null() : value_int(i);
+            buf_u16(&data, 1);
+            value_write(&data, &id);
+        }
+        assert_int_equal(
+            run_copy(c, "COPY t (id) FROM STDIN (FORMAT binary)", data.data, data.bytes, 5),
+            ERR_NOT_NULL);
+        assert_non_null(strstr(c->err.message, place));
+        buf_fini(&data);
+    }
 }
 
 static void binary_rows_go_in_and_come_out_the_same(void **state)
@@ -437,6 +522,9 @@ int main(void)
         TEST(of_two_rows_of_one_key_the_later_one_counts),
         TEST(a_duplicate_key_names_the_rows_of_its_batch),
         TEST(the_wrong_number_of_fields_is_an_error),
+        TEST(a_header_says_which_columns_the_fields_are),
+        TEST(a_tab_may_stand_between_fields),
+        TEST(the_row_of_an_error_is_the_one_that_is_wrong),
         TEST(fbin_numbers_its_rows_and_comes_out_the_same),
         TEST(fbin_that_lies_about_itself_is_an_error),
         TEST(binary_rows_go_in_and_come_out_the_same),

@@ -21,10 +21,11 @@ static void show_record(struct buf *out, const struct csv *csv)
 }
 
 /* False where the input is bad. */
+static struct err err; /* Of the last one. */
+
 static bool read_all(const char *text, size_t piece, struct buf *out, uint64_t *line)
 {
     struct csv csv;
-    struct err err;
     size_t left = strlen(text);
     enum csv_result result = CSV_MORE;
     csv_init(&csv, ',');
@@ -75,6 +76,8 @@ static void records_end_at_newlines_and_fields_at_commas(void **state)
     reads("a,b", "<a><b>;");
     reads("a,", "<a><>;");
     reads(",\n", "<><>;");
+    reads("a,b\r", "<a><b>;");
+    reads("\r\n\"\"\r\n", "<>;\"\";");
     reads("\n\n", "<>;<>;");
     reads("", "");
 }
@@ -87,8 +90,59 @@ static void quotes_hold_anything(void **state)
     reads("\"say \"\"hi\"\"\"\n", "\"say \"hi\"\";");
     reads("\"\",x\n", "\"\"<x>;");
     reads("\"a\r\"\r\nb\n", "\"a\r\";<b>;");
-    reads("\"a\"b,c\n", "\"ab\"<c>;");
     reads("\"end\"", "\"end\";");
+}
+
+#define refuses(text, why, at) refuses_at((text), (why), (at), __LINE__)
+static void refuses_at(const char *text, const char *why, uint64_t at, int line)
+{
+    struct buf out;
+    uint64_t found;
+    buf_init(&out, MEM_GENERAL, 1 << 20);
+    for (size_t piece = 1; piece <= strlen(text) + 1; piece++) {
+        if (read_all(text, piece, &out, &found) || found != at ||
+            strstr(err.message, why) == NULL || err.hint[0] == '\0') {
+            print_error("pieces of %zu: line %u: %s\n", piece, (unsigned)found, err.message);
+            _fail(__FILE__, line);
+        }
+    }
+    buf_fini(&out);
+}
+
+static void what_cannot_be_told_is_an_error_with_its_line(void **state)
+{
+    (void)state;
+    refuses("a\n\"x\"y\n", "closing quote", 2);
+    refuses("a\n\"x\" ,b\n", "closing quote", 2);
+    refuses("\"a\n\"\nb,\"x\"y", "closing quote", 3);
+    refuses("5\" pipe,1\n2\" pipe,1\n", "a quote in the middle", 1);
+    refuses("a, \"b\"\n", "a quote in the middle", 1);
+    refuses("a\rb\rc", "carriage return", 1);
+    refuses("a,b\r\r\n", "carriage return", 1);
+    refuses("a\r,b\n", "carriage return", 1);
+    refuses("\"a\"\r\"b\"\n", "carriage return", 1);
+}
+
+static void a_byte_order_mark_is_skipped_at_the_very_beginning(void **state)
+{
+    (void)state;
+    reads("\xef\xbb\xbf"
+          "a,b\n",
+          "<a><b>;");
+    reads("\xef\xbb\xbf\"a\",b\n", "\"a\"<b>;");
+    reads("\xef\xbb\xbf", "");
+    reads("\xef\xbb\xbf\n", "<>;");
+    reads("\xef\xbb\xbf\xef\xbb\xbf"
+          "a\n",
+          "<\xef\xbb\xbf"
+          "a>;");
+    reads("a\n\xef\xbb\xbf"
+          "b\n",
+          "<a>;<\xef\xbb\xbf"
+          "b>;");
+    reads("\xef\xbb\xbe\n", "<\xef\xbb\xbe>;"); /* Another character. */
+    reads("\xef\xbb", "<\xef\xbb>;");
+    reads("\xef", "<\xef>;");
 }
 
 static void an_open_quote_at_the_end_is_an_error_with_its_line(void **state)
@@ -118,14 +172,14 @@ static void too_many_fields_are_an_error(void **state)
 static void written_fields_read_back_the_same(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "plain", "a,b", "quo\"te", "line\nend", "\r", " x "};
+    static const char *const texts[] = {"",   "plain", "a,b", "quo\"te",         "line\nend",
+                                        "\r", " x ",   "\\.", "\xef\xbb\xbfmark"};
     struct buf out, scratch, shown;
     buf_init(&out, MEM_GENERAL, 1 << 20);
     buf_init(&scratch, MEM_GENERAL, 1 << 20);
     buf_init(&shown, MEM_GENERAL, 1 << 20);
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         struct csv csv;
-        struct err err;
         size_t used;
         struct value value = value_cstr(texts[i]);
         buf_reset(&out);
@@ -153,6 +207,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_end_at_newlines_and_fields_at_commas),
         cmocka_unit_test(quotes_hold_anything),
+        cmocka_unit_test(what_cannot_be_told_is_an_error_with_its_line),
+        cmocka_unit_test(a_byte_order_mark_is_skipped_at_the_very_beginning),
         cmocka_unit_test(an_open_quote_at_the_end_is_an_error_with_its_line),
         cmocka_unit_test(too_many_fields_are_an_error),
         cmocka_unit_test(written_fields_read_back_the_same),
