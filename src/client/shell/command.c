@@ -78,27 +78,41 @@ static bool run_include(struct shell *shell, const struct arguments *args)
 
 static bool run_out(struct shell *shell, const struct arguments *args)
 {
-    FILE *file = stdout;
-    if (args->n > 0) {
-        file = fopen(args->items[0], "w");
-        if (file == NULL) {
-            return shell_complain(shell, "\\o: %s: %s", args->items[0], strerror(errno));
-        }
+    const char *target = args->raw + strspn(args->raw, " \t");
+    if (args->n == 0) {
+        return out_close(shell);
     }
-    if (shell->out != stdout && fclose(shell->out) != 0) {
-        shell_complain(shell, "\\o: %s", strerror(errno));
+    return out_open(shell, target[0] == '|' ? target : args->items[0]);
+}
+
+static bool echo_to(FILE *out, const struct arguments *args)
+{
+    for (size_t i = 0; i < args->n; i++) {
+        fprintf(out, "%s%s", i == 0 ? "" : " ", args->items[i]);
     }
-    shell->out = file;
+    putc('\n', out);
     return true;
 }
 
 static bool run_echo(struct shell *shell, const struct arguments *args)
 {
-    for (size_t i = 0; i < args->n; i++) {
-        fprintf(shell->out, "%s%s", i == 0 ? "" : " ", args->items[i]);
-    }
-    putc('\n', shell->out);
-    return true;
+    FILE *out = shell->out;
+    shell->out = stdout; /* Whatever \o says; \qecho is for that. */
+    echo_to(stdout, args);
+    bool is_ok = out_flush(shell);
+    shell->out = out;
+    return is_ok;
+}
+
+static bool run_echo_result(struct shell *shell, const struct arguments *args)
+{
+    return echo_to(shell->out, args);
+}
+
+static bool run_warn(struct shell *shell, const struct arguments *args)
+{
+    fflush(shell->out);
+    return echo_to(stderr, args);
 }
 
 static bool run_help(struct shell *shell, const struct arguments *args)
@@ -127,66 +141,53 @@ static bool run_help_statement(struct shell *shell, const struct arguments *args
 
 /* ---- settings ---- */
 
-/* "on", "off", or nothing: the other one. */
-static bool toggle(struct shell *shell, const struct arguments *args, const char *name, bool *value)
+static bool set_look(struct shell *shell, const char *name, const struct arguments *args)
 {
-    bool on = !*value;
-    if (args->n > 0 && !text_is_on(args->items[0], &on)) {
-        return shell_complain(shell, "\\%s: \"%s\" is neither on nor off", name, args->items[0]);
+    if (!pset_set(shell, name, args->n > 0 ? args->items[0] : NULL)) {
+        return false;
     }
-    *value = on;
-    return true;
-}
-
-static void say(struct shell *shell, const char *text)
-{
     if (!shell->set.is_quiet) {
-        fprintf(shell->out, "%s\n", text);
+        pset_tell(shell, name);
     }
+    return true;
 }
 
 static bool run_expanded(struct shell *shell, const struct arguments *args)
 {
-    if (args->n > 0 && strcasecmp(args->items[0], "auto") == 0) {
-        shell->set.expanded = EXPANDED_AUTO;
-        say(shell, "Expanded display is used automatically.");
-        return true;
-    }
-    bool on = shell->set.expanded == EXPANDED_ON;
-    if (!toggle(shell, args, "x", &on)) {
-        return false;
-    }
-    shell->set.expanded = on ? EXPANDED_ON : EXPANDED_OFF;
-    say(shell, on ? "Expanded display is on." : "Expanded display is off.");
-    return true;
-}
-
-static bool run_timing(struct shell *shell, const struct arguments *args)
-{
-    if (!toggle(shell, args, "timing", &shell->set.timing)) {
-        return false;
-    }
-    say(shell, shell->set.timing ? "Timing is on." : "Timing is off.");
-    return true;
-}
-
-static bool run_aligned(struct shell *shell, const struct arguments *args)
-{
-    bool on = shell->set.format == FORMAT_ALIGNED;
-    if (!toggle(shell, args, "a", &on)) {
-        return false;
-    }
-    shell->set.format = on ? FORMAT_ALIGNED : FORMAT_UNALIGNED;
-    say(shell, on ? "Output format is aligned." : "Output format is unaligned.");
-    return true;
+    return set_look(shell, "expanded", args);
 }
 
 static bool run_tuples(struct shell *shell, const struct arguments *args)
 {
-    if (!toggle(shell, args, "t", &shell->set.tuples_only)) {
-        return false;
+    return set_look(shell, "tuples_only", args);
+}
+
+static bool run_aligned(struct shell *shell, const struct arguments *args)
+{
+    (void)args;
+    return set_look(shell, "format", &(struct arguments){0});
+}
+
+static bool run_pset(struct shell *shell, const struct arguments *args)
+{
+    if (args->n == 0) {
+        pset_tell(shell, NULL);
+        return true;
     }
-    say(shell, shell->set.tuples_only ? "Tuples only is on." : "Tuples only is off.");
+    struct arguments value = {.n = args->n > 1, .items = {args->items[1]}};
+    return set_look(shell, args->items[0], &value);
+}
+
+static bool run_timing(struct shell *shell, const struct arguments *args)
+{
+    bool on = !shell->set.timing;
+    if (args->n > 0 && !text_is_on(args->items[0], &on)) {
+        return shell_complain(shell, "\\timing: \"%s\" is neither on nor off", args->items[0]);
+    }
+    shell->set.timing = on;
+    if (!shell->set.is_quiet) {
+        fprintf(shell->out, "Timing is %s.\n", on ? "on" : "off");
+    }
     return true;
 }
 
@@ -239,32 +240,30 @@ static const struct command {
     command_fn *run;
 } commands[] = {
     {"?", "", "list these commands", run_help},
-    {"a", "[on|off]", "aligned output", run_aligned},
+    {"a", "", "switch between aligned and unaligned output", run_aligned},
     {"conninfo", "", "tell about the connection", run_conninfo},
     {"copy", "NAME FROM|TO 'FILE' [(...)]", "COPY with a file on this machine", run_copy},
     {"d", "[NAME]", "describe a collection, or list all", run_describe},
     {"dt", "", "list the collections", run_list},
-    {"echo", "TEXT", "print a text", run_echo},
+    {"echo", "TEXT", "print a text on standard output", run_echo},
     {"h", "[STATEMENT]", "help on VQL statements", run_help_statement},
     {"i", "FILE", "run the statements and commands of a file", run_include},
     {"l", "", "list the shards and what they hold", run_shards},
-    {"o", "[FILE]", "send results to a file, or to the screen again", run_out},
+    {"o", "[FILE or |COMMAND]", "send results there, or to the screen again", run_out},
+    {"pset", "[NAME [VALUE]]", "set how results look, or list all", run_pset},
     {"q", "", "quit", run_quit},
+    {"qecho", "TEXT", "print a text where results go", run_echo_result},
     {"set", "[NAME [VALUE]]", "set a variable, or list all", run_set},
     {"t", "[on|off]", "rows only, without headers", run_tuples},
     {"timing", "[on|off]", "time each statement", run_timing},
     {"unset", "NAME", "remove a variable", run_unset},
+    {"warn", "TEXT", "print a text on standard error", run_warn},
     {"x", "[on|off|auto]", "expanded output: a line a column", run_expanded},
 };
 
-const char *const *command_names(size_t *n)
+const char *command_name(size_t i)
 {
-    static const char *const names[] = {"?",    "a", "conninfo", "copy",  "d", "dt",
-                                        "echo", "h", "i",        "l",     "o", "q",
-                                        "set",  "t", "timing",   "unset", "x"};
-    _Static_assert(COUNT_OF(names) == COUNT_OF(commands), "a name for each command");
-    *n = COUNT_OF(names);
-    return names;
+    return i < COUNT_OF(commands) ? commands[i].name : NULL;
 }
 
 void help_commands(FILE *out)
@@ -403,6 +402,5 @@ bool command_run(struct shell *shell, const char *line)
     for (size_t i = 0; i < args.n; i++) {
         free(args.items[i]);
     }
-    fflush(shell->out);
-    return is_ok;
+    return out_flush(shell) && is_ok;
 }

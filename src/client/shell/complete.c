@@ -336,12 +336,10 @@ static void complete_command(struct context *x, const char *line)
 {
     const char *blank = strpbrk(line, " \t");
     if (blank == NULL) {
-        size_t n;
-        const char *const *names = command_names(&n);
         snprintf(x->word, sizeof(x->word), "%s", line);
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; command_name(i) != NULL; i++) {
             char text[32];
-            snprintf(text, sizeof(text), "\\%s", names[i]);
+            snprintf(text, sizeof(text), "\\%s", command_name(i));
             if (strncmp(text, line, strlen(line)) == 0) {
                 add(x->out, text);
             }

@@ -122,8 +122,13 @@ bool copy_out_to(struct shell *shell, FILE *file)
             break;
         }
         if (is_ok && fwrite(data, 1, (size_t)n, file) != (size_t)n) {
-            is_ok = shell_complain(shell, "writing the data: %s", strerror(errno));
+            is_ok = file == shell->out
+                        ? out_flush(shell)
+                        : shell_complain(shell, "writing the data: %s", strerror(errno));
         }
+    }
+    if (file == shell->out) {
+        return out_flush(shell) && is_ok;
     }
     if (fflush(file) != 0 && is_ok) {
         is_ok = shell_complain(shell, "writing the data: %s", strerror(errno));

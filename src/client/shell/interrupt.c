@@ -20,8 +20,9 @@ static void on_interrupt(int signal)
     errno = saved;
 }
 
-/* The terminal has gone: reading a line ends, and vsql with it, so that the history is saved. */
-static void on_hangup(int signal)
+/* Writing to a pager that was left early is an error of that write and no more.  A handler, and not
+ * SIG_IGN, because the commands that vsql starts would inherit that. */
+static void on_broken_pipe(int signal)
 {
     (void)signal;
 }
@@ -37,11 +38,8 @@ void interrupt_init(void)
     struct sigaction action = {.sa_handler = on_interrupt};
     sigemptyset(&action.sa_mask);
     CHECK(sigaction(SIGINT, &action, NULL) == 0);
-    action.sa_handler = on_hangup;
-    CHECK(sigaction(SIGHUP, &action, NULL) == 0);
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigemptyset(&ignore.sa_mask);
-    CHECK(sigaction(SIGPIPE, &ignore, NULL) == 0); /* A pager that was left early. */
+    action.sa_handler = on_broken_pipe;
+    CHECK(sigaction(SIGPIPE, &action, NULL) == 0);
 }
 
 bool interrupt_take(void)

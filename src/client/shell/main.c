@@ -123,30 +123,38 @@ enum {
     OPTION_VERSION
 };
 
-/* The options that change how results look. */
+/* The options that change how results look, as \pset does. */
 static bool set_look(struct shell *shell, int option, const char *value)
 {
-    switch (option) {
-    case 'A':
-        shell->set.format = FORMAT_UNALIGNED;
-        return true;
-    case 'F':
-        snprintf(shell->set.separator, sizeof(shell->set.separator), "%s", value);
-        return true;
-    case 't':
-        shell->set.tuples_only = true;
-        return true;
-    case 'x':
-        shell->set.expanded = EXPANDED_ON;
-        return true;
-    case 'q':
-        shell->set.is_quiet = true;
-        return true;
-    case OPTION_CSV:
-        shell->set.format = FORMAT_CSV;
-        return true;
-    default:
-        return false;
+    static const struct {
+        int option;
+        const char *name, *value; /* NULL: what the option is given. */
+    } looks[] = {{'A', "format", "unaligned"},
+                 {OPTION_CSV, "format", "csv"},
+                 {'F', "fieldsep", NULL},
+                 {'x', "expanded", "on"},
+                 {'t', "tuples_only", "on"}};
+    for (size_t i = 0; i < COUNT_OF(looks); i++) {
+        if (looks[i].option == option) {
+            const char *text = looks[i].value == NULL ? value : looks[i].value;
+            if (!pset_set(shell, looks[i].name, text)) {
+                usage_error();
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+/* -P NAME=VALUE */
+static void set_named_look(struct shell *shell, const char *pair)
+{
+    char name[SHELL_NAME_BYTES];
+    const char *equals = strchr(pair, '=');
+    size_t bytes = equals == NULL ? strlen(pair) : (size_t)(equals - pair);
+    snprintf(name, sizeof(name), "%.*s", (int)(bytes < sizeof(name) ? bytes : 0), pair);
+    if (!pset_set(shell, name, equals == NULL ? NULL : equals + 1)) {
+        usage_error();
     }
 }
 
@@ -162,6 +170,12 @@ static void set_option(struct shell *shell, struct options *options, int option,
         return;
     case 'v':
         set_variable(shell, value);
+        return;
+    case 'P':
+        set_named_look(shell, value);
+        return;
+    case 'q':
+        shell->set.is_quiet = true;
         return;
     case 'a':
         set_variable(shell, "ECHO=all");
@@ -189,10 +203,10 @@ static void set_option(struct shell *shell, struct options *options, int option,
         return;
     case OPTION_HELP:
         help_options(stdout);
-        exit(EXIT_OK);
+        exit(out_flush(shell) ? EXIT_OK : EXIT_OWN);
     case OPTION_VERSION:
         printf("vsql (vectrond) %s\n", vc_version());
-        exit(EXIT_OK);
+        exit(out_flush(shell) ? EXIT_OK : EXIT_OWN);
     default:
         usage_error();
     }
@@ -213,6 +227,7 @@ static void parse_options(struct shell *shell, struct options *options, int argc
                                           {"field-separator", required_argument, NULL, 'F'},
                                           {"tuples-only", no_argument, NULL, 't'},
                                           {"expanded", no_argument, NULL, 'x'},
+                                          {"pset", required_argument, NULL, 'P'},
                                           {"csv", no_argument, NULL, OPTION_CSV},
                                           {"host", required_argument, NULL, 'h'},
                                           {"port", required_argument, NULL, 'p'},
@@ -222,7 +237,7 @@ static void parse_options(struct shell *shell, struct options *options, int argc
                                           {"version", no_argument, NULL, OPTION_VERSION},
                                           {NULL, 0, NULL, 0}};
     int option;
-    while ((option = getopt_long(argc, argv, "c:f:v:Xo:aeqAF:txh:p:U:d:", names, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:f:v:P:Xo:aeqAF:txh:p:U:d:", names, NULL)) != -1) {
         set_option(shell, options, option, optarg);
     }
     if (optind < argc) {
@@ -312,13 +327,13 @@ int main(int argc, char **argv)
 {
     static struct options options;
     struct shell shell = {.out = stdout, .set = {.separator = "|"}};
+    out_claim_standard_files();
     choose_locale();
     parse_options(&shell, &options, argc, argv);
     shell.conninfo = options.conninfo;
     shell.is_interactive =
         options.n_actions == 0 && isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0;
-    if (options.output != NULL && (shell.out = fopen(options.output, "w")) == NULL) {
-        fprintf(stderr, "vsql: %s: %s\n", options.output, strerror(errno));
+    if (options.output != NULL && !out_open(&shell, options.output)) {
         return EXIT_OWN;
     }
     if (shell_connect(&shell)) {
@@ -328,10 +343,10 @@ int main(int argc, char **argv)
         shell.exit_code = EXIT_CONNECTION;
     }
     vc_close(shell.conn);
-    vars_free(&shell.vars);
-    if (fclose(shell.out) != 0 && shell.exit_code == EXIT_OK) {
-        fprintf(stderr, "vsql: writing the results: %s\n", strerror(errno));
+    bool is_written = out_close(&shell); /* What \o opened, then standard output. */
+    if ((!out_close(&shell) || !is_written) && shell.exit_code == EXIT_OK) {
         shell.exit_code = EXIT_OWN;
     }
+    vars_free(&shell.vars);
     return (int)shell.exit_code;
 }

@@ -24,8 +24,9 @@ FILE *pager_open(struct shell *shell, size_t lines, unsigned columns)
 {
     unsigned screen_rows, screen_columns;
     screen_size(&screen_rows, &screen_columns);
+    bool fits = lines < screen_rows && columns <= screen_columns;
     if (!shell->is_interactive || shell->out != stdout || !isatty(STDOUT_FILENO) ||
-        (lines + 2 < screen_rows && columns <= screen_columns)) {
+        shell->set.pager == PAGER_OFF || (shell->set.pager == PAGER_ON && fits)) {
         return shell->out;
     }
     const char *pager = getenv("VSQL_PAGER");
@@ -47,7 +48,6 @@ FILE *pager_open(struct shell *shell, size_t lines, unsigned columns)
 void pager_close(struct shell *shell, FILE *file)
 {
     if (file == shell->out) {
-        fflush(file);
         return;
     }
     pclose(file);

@@ -6,7 +6,8 @@
 #include <string.h>
 
 enum {
-    TABLE_TEXT_BYTES_MAX = 1 << 30
+    TABLE_TEXT_BYTES_MAX = 1 << 30,
+    ROWS_A_LOOK = 64, /* Rows between two looks whether Ctrl-C was pressed. */
 };
 
 /* The cells of an aligned table: all texts one after another, where each begins, how wide it is. */
@@ -41,7 +42,7 @@ static void add_cell(struct table *t, size_t cell, size_t column)
 }
 
 /* False where memory ran out. */
-static bool table_fill(struct table *t, vc_result *result)
+static bool table_fill(struct table *t, const char *null, vc_result *result)
 {
     t->rows = vc_rows(result);
     t->columns = vc_columns(result);
@@ -67,7 +68,11 @@ static bool table_fill(struct table *t, vc_result *result)
     for (size_t r = 0; r < t->rows; r++) {
         for (size_t c = 0; c < t->columns; c++) {
             const vc_value *value = vc_get_value(result, r, c);
-            text_value(&t->text, value, value->type == VC_VECTOR ? "" : vc_text(result, r, c));
+            if (value->type == VC_NULL) {
+                text_escape(&t->text, null, strlen(null));
+            } else {
+                text_value(&t->text, value, value->type == VC_VECTOR ? "" : vc_text(result, r, c));
+            }
             add_cell(t, (r + 1) * t->columns + c, c);
         }
     }
@@ -92,6 +97,15 @@ static void put_n(FILE *out, char c, unsigned n)
 static void put_footer(FILE *out, size_t rows)
 {
     fprintf(out, "(%zu row%s)\n", rows, rows == 1 ? "" : "s");
+}
+
+/* True where Ctrl-C was pressed: a long result need not be shown to its end. */
+static bool is_enough(struct shell *shell, size_t row)
+{
+    if (row % ROWS_A_LOOK == 0 && interrupt_take()) {
+        shell->was_interrupted = true;
+    }
+    return shell->was_interrupted;
 }
 
 /* ---- aligned ---- */
@@ -132,12 +146,13 @@ static void put_row(FILE *out, const struct table *t, size_t row)
     putc('\n', out);
 }
 
-static void print_aligned(FILE *out, const struct table *t, bool tuples_only)
+static void print_aligned(struct shell *shell, FILE *out, const struct table *t)
 {
+    bool tuples_only = shell->set.tuples_only;
     if (!tuples_only) {
         put_header(out, t);
     }
-    for (size_t r = 0; r < t->rows; r++) {
+    for (size_t r = 0; r < t->rows && !is_enough(shell, r); r++) {
         put_row(out, t, r);
     }
     if (!tuples_only) {
@@ -148,8 +163,9 @@ static void print_aligned(FILE *out, const struct table *t, bool tuples_only)
 
 /* ---- expanded ---- */
 
-static void print_expanded(FILE *out, const struct table *t, bool tuples_only)
+static void print_expanded(struct shell *shell, FILE *out, const struct table *t)
 {
+    bool tuples_only = shell->set.tuples_only;
     unsigned name_width = 0, value_width = 0;
     for (size_t c = 0; c < t->columns; c++) {
         name_width = t->widths[c] > name_width ? t->widths[c] : name_width;
@@ -158,7 +174,7 @@ static void print_expanded(FILE *out, const struct table *t, bool tuples_only)
             value_width = width > value_width ? width : value_width;
         }
     }
-    for (size_t r = 0; r < t->rows; r++) {
+    for (size_t r = 0; r < t->rows && !is_enough(shell, r); r++) {
         if (!tuples_only) {
             int n = fprintf(out, "-[ RECORD %zu ]", r + 1);
             unsigned used = n < 0 ? 0 : (unsigned)n;
@@ -217,8 +233,15 @@ static void put_field(FILE *out, const struct settings *set, size_t column, cons
     }
 }
 
-static void print_plain(FILE *out, const struct settings *set, vc_result *result)
+static const char *shown_text(const struct settings *set, vc_result *result, size_t row,
+                              size_t column)
 {
+    return vc_is_null(result, row, column) ? set->null : vc_text(result, row, column);
+}
+
+static void print_plain(struct shell *shell, FILE *out, vc_result *result)
+{
+    const struct settings *set = &shell->set;
     size_t rows = vc_rows(result), columns = vc_columns(result);
     for (size_t c = 0; !set->tuples_only && c < columns; c++) {
         put_field(out, set, c, vc_column_name(result, c));
@@ -226,9 +249,9 @@ static void print_plain(FILE *out, const struct settings *set, vc_result *result
     if (!set->tuples_only) {
         putc('\n', out);
     }
-    for (size_t r = 0; r < rows; r++) {
+    for (size_t r = 0; r < rows && !is_enough(shell, r); r++) {
         for (size_t c = 0; c < columns; c++) {
-            put_field(out, set, c, vc_text(result, r, c));
+            put_field(out, set, c, shown_text(set, result, r, c));
         }
         putc('\n', out);
     }
@@ -238,15 +261,16 @@ static void print_plain(FILE *out, const struct settings *set, vc_result *result
 }
 
 /* name|value lines, an empty line between records. */
-static void print_plain_expanded(FILE *out, const struct settings *set, vc_result *result)
+static void print_plain_expanded(struct shell *shell, FILE *out, vc_result *result)
 {
-    for (size_t r = 0; r < vc_rows(result); r++) {
+    const struct settings *set = &shell->set;
+    for (size_t r = 0; r < vc_rows(result) && !is_enough(shell, r); r++) {
         if (r > 0) {
             putc('\n', out);
         }
         for (size_t c = 0; c < vc_columns(result); c++) {
             put_field(out, set, 0, vc_column_name(result, c));
-            put_field(out, set, 1, vc_text(result, r, c));
+            put_field(out, set, 1, shown_text(set, result, r, c));
             putc('\n', out);
         }
     }
@@ -260,13 +284,13 @@ static unsigned table_width(const struct table *t)
     for (size_t c = 0; c < t->columns; c++) {
         width += t->column_widths[c] + 3;
     }
-    return width;
+    return width > 0 ? width - 1 : 0; /* A bar between each two. */
 }
 
 static void print_table(struct shell *shell, vc_result *result)
 {
     struct table t = {0};
-    if (!table_fill(&t, result)) {
+    if (!table_fill(&t, shell->set.null, result)) {
         shell_complain(shell, "out of memory for a table of %zu rows", vc_rows(result));
         table_free(&t);
         return;
@@ -275,12 +299,13 @@ static void print_table(struct shell *shell, vc_result *result)
     screen_size(&rows, &columns);
     bool is_expanded = shell->set.expanded == EXPANDED_ON ||
                        (shell->set.expanded == EXPANDED_AUTO && width > columns);
-    FILE *out = is_expanded ? pager_open(shell, t.rows * (t.columns + 1), 0)
-                            : pager_open(shell, t.rows + 4, width);
+    size_t extra = shell->set.tuples_only ? 1 : 4; /* The header, its rule, the count, an end. */
+    FILE *out = is_expanded ? pager_open(shell, t.rows * (t.columns + 1) + 1, 0)
+                            : pager_open(shell, t.rows + extra, width);
     if (is_expanded) {
-        print_expanded(out, &t, shell->set.tuples_only);
+        print_expanded(shell, out, &t);
     } else {
-        print_aligned(out, &t, shell->set.tuples_only);
+        print_aligned(shell, out, &t);
     }
     pager_close(shell, out);
     table_free(&t);
@@ -293,11 +318,12 @@ void print_result(struct shell *shell, vc_result *result)
         print_table(shell, result);
         return;
     }
-    FILE *out = pager_open(shell, vc_rows(result), 0);
+    size_t lines = set->expanded == EXPANDED_ON ? vc_columns(result) + 1 : 1;
+    FILE *out = pager_open(shell, vc_rows(result) * lines + 2, 0);
     if (set->expanded == EXPANDED_ON) {
-        print_plain_expanded(out, set, result);
+        print_plain_expanded(shell, out, result);
     } else {
-        print_plain(out, set, result);
+        print_plain(shell, out, result);
     }
     pager_close(shell, out);
 }

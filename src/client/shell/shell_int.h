@@ -6,6 +6,7 @@
  *   statement.c  a statement -> the server -> results; Ctrl-C cancels it
  *   command.c    backslash commands, from one table
  *   copy.c       the data of COPY and \copy
+ *   out.c        where results go;  pager.c: longer ones;  pset.c: how they look
  *   print.c      results as tables;  text.c: widths of UTF-8;  report.c: errors with a caret
  *   edit.c complete.c   line editing, history, completion
  *
@@ -94,11 +95,19 @@ enum expanded {
     EXPANDED_AUTO
 };
 
+enum pager_use {
+    PAGER_ON, /* For what a screen cannot hold. */
+    PAGER_OFF,
+    PAGER_ALWAYS
+};
+
 struct settings {
     enum print_format format;
     enum expanded expanded;
+    enum pager_use pager;
     bool tuples_only, is_quiet, timing;
     char separator[16];
+    char null[32]; /* What stands for NULL. */
 };
 
 struct source {
@@ -119,6 +128,7 @@ struct shell {
     struct variable *vars;
     struct settings set;
     FILE *out; /* Standard output, or what \o opened. */
+    bool out_is_pipe;
     struct source *source;
     unsigned n_sources;
     struct edit *edit; /* NULL where the input is no terminal. */
@@ -200,6 +210,20 @@ struct bar_state {
 };
 void bar_render(const struct bar_state *state, unsigned columns, char *out, size_t bytes);
 
+/* ---- output ---- */
+
+/* Keeps a standard file that vsql was started without from becoming something else. */
+void out_claim_standard_files(void);
+/* @target: a file, or | and a command.  False where it failed, or what was written before did. */
+bool out_open(struct shell *shell, const char *target);
+bool out_flush(struct shell *shell); /* False where something could not be written: told. */
+bool out_close(struct shell *shell); /* Waits for a command; then it is standard output again. */
+
+/* @value NULL: the other one of two. */
+bool pset_set(struct shell *shell, const char *name, const char *value);
+void pset_tell(struct shell *shell, const char *name); /* NULL: of all. */
+const char *pset_name(size_t i);                       /* NULL behind the last. */
+
 /* ---- printing ---- */
 
 void print_result(struct shell *shell, vc_result *result);
@@ -223,7 +247,7 @@ void text_value(struct buf *out, const vc_value *value, const char *text);
 
 /* @line is what follows the backslash.  False where it failed. */
 bool command_run(struct shell *shell, const char *line);
-const char *const *command_names(size_t *n);
+const char *command_name(size_t i); /* NULL behind the last. */
 void help_commands(FILE *out);
 void help_options(FILE *out);
 /* \h: the list of statements, or those that begin with @topic.  False where none does. */

@@ -41,7 +41,7 @@ const char *source_read(struct shell *shell, struct source *source, const char *
         const char *echo = vars_get(shell->vars, "ECHO");
         if (echo != NULL && strcmp(echo, "all") == 0 && !is_terminal) {
             fprintf(shell->out, "%s\n", line);
-            fflush(shell->out);
+            fflush(shell->out); /* A failure is told behind the statement. */
         }
     }
     return line;

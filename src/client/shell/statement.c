@@ -224,7 +224,7 @@ bool statement_run(struct shell *shell, const char *vql)
     if (shell->set.timing) {
         print_time(shell, clock_micros() - begun_us);
     }
-    fflush(shell->out);
+    is_ok = out_flush(shell) && is_ok;
     statement_after(shell);
     return is_ok;
 }

@@ -86,8 +86,8 @@ static void assert_vsql(const char *arguments, const char *input, int code, cons
     assert_true(fd >= 0);
     assert_int_equal(write(fd, input, strlen(input)), strlen(input));
     close(fd);
-    snprintf(command, sizeof(command), "src/client/vsql -X -d '%s' %s <%s 2>&1",
-             fake_conninfo(fake), arguments, path);
+    snprintf(command, sizeof(command), "(src/client/vsql -X -d '%s' <%s %s) 2>&1",
+             fake_conninfo(fake), path, arguments);
     FILE *pipe = popen(command, "r");
     assert_non_null(pipe);
     size_t n = fread(out, 1, sizeof(out) - 1, pipe);
@@ -165,6 +165,61 @@ static void the_last_statement_needs_no_semicolon(void **state)
     assert_vsql("", "ok;\nok", 0, "OK\nOK\n");
     assert_vsql("-a", "ok; ok\n;", 0, "ok; ok\nOK\n;\nOK\n");
     assert_vsql("-v x=ok", ":x; \\echo :x 'y  z'\n\\q\nok;", 0, "OK\nok y  z\n");
+}
+
+/* ---- output ---- */
+
+#define NO_SPACE "vsql: writing the results: No space left on device\n"
+
+static void what_cannot_be_written_is_an_error(void **state)
+{
+    (void)state;
+    static const char *const looks[] = {"", "-A", "-x", "--csv", "-t", "-At", "-Ax", "-e", "-a"};
+    for (size_t i = 0; i < COUNT_OF(looks); i++) {
+        char arguments[64];
+        snprintf(arguments, sizeof(arguments), "%s -c rows >/dev/full", looks[i]);
+        assert_vsql(arguments, "", 1, NO_SPACE);
+        snprintf(arguments, sizeof(arguments), "%s -c rows -o /dev/full", looks[i]);
+        assert_vsql(arguments, "", 1, NO_SPACE);
+    }
+    assert_vsql("-c ok >/dev/full", "", 1, NO_SPACE); /* A tag. */
+    assert_vsql("-c '\\qecho a' -o /dev/full", "", 1, NO_SPACE);
+    assert_vsql("-c '\\echo a' >/dev/full", "", 1, NO_SPACE);
+    assert_vsql("-c '\\?' >/dev/full", "", 1, NO_SPACE);
+    assert_vsql("-c rows >&-", "", 1, "vsql: writing the results: Bad file descriptor\n");
+    int status = system("src/client/vsql --help >/dev/full 2>/dev/null");
+    assert_int_equal(WEXITSTATUS(status), 1);
+    status = system("src/client/vsql --version >/dev/full 2>/dev/null");
+    assert_int_equal(WEXITSTATUS(status), 1);
+    /* A script whose output nobody sees ends there; one with \o goes on. */
+    assert_vsql(">/dev/full", "ok; ok; ok;", 1, NO_SPACE);
+    assert_vsql("", "\\o /dev/full\nok;\n\\o\nok;", 1, NO_SPACE "OK\n");
+    assert_vsql("-f / -c ok", "", 1, "vsql:/:0: reading the input: Is a directory\nOK\n");
+}
+
+static void results_may_go_to_a_command(void **state)
+{
+    (void)state;
+    assert_vsql("-At", "\\o |tr a-z A-Z\nrows;\n\\o\nok;", 0,
+                "7|A,\"B\"|[1,2,3,4,5,6,7,8]\n10||\nOK\n");
+    assert_vsql("-c ok -o '|sleep 0.1; cat'", "", 0, "OK\n");
+    assert_vsql("-c ok -o '|exit 3'", "", 1, "vsql: \\o: the command ended with status 3\n");
+    assert_vsql("-c '\\o /no/such' -c ok", "", 1,
+                "vsql: /no/such: No such file or directory\nOK\n");
+}
+
+static void looks_are_set_by_name(void **state)
+{
+    (void)state;
+    assert_vsql("-At -P null='(none)' -c rows", "", 0,
+                "7|a,\"b\"|[1,2,3,4,5,6,7,8]\n10|(none)|(none)\n");
+    assert_vsql("", "\\pset format csv\n\\pset tuples_only\nrows;", 0,
+                "Output format is csv.\nTuples only is on.\n"
+                "7,\"a,\"\"b\"\"\",\"[1,2,3,4,5,6,7,8]\"\n10,,\n");
+    assert_vsql("", "\\pset pager always\n\\pset pager perhaps\n\\pset colour\n", 0,
+                "Pager is always used.\n"
+                "vsql: \"perhaps\" is no value of pager: it is on, off or always\n"
+                "vsql: there is no setting \"colour\"; \\pset lists them\n");
 }
 
 /* ---- Ctrl-C ---- */
@@ -277,6 +332,9 @@ int main(void)
         cmocka_unit_test(exit_codes_say_what_went_wrong),
         cmocka_unit_test(a_script_may_hold_its_data),
         cmocka_unit_test(the_last_statement_needs_no_semicolon),
+        cmocka_unit_test(what_cannot_be_written_is_an_error),
+        cmocka_unit_test(results_may_go_to_a_command),
+        cmocka_unit_test(looks_are_set_by_name),
         cmocka_unit_test(ctrl_c_ends_whatever_vsql_waits_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
