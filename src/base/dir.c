@@ -21,10 +21,35 @@ enum {
     DIR_MODE = 0700
 };
 
+enum errcode dir_fail(struct err *err, int errnum, const char *what, const char *path)
+{
+    static const struct {
+        int errnum;
+        const char *hint;
+    } hints[] = {
+        {EACCES,
+         "Give it to the user that runs the server (chown), or run the server as its owner."},
+        {EPERM,
+         "Give it to the user that runs the server (chown), or run the server as its owner."},
+        {EROFS, "Mount its file system for writing, or choose a directory elsewhere."},
+        {ENOENT, "Make the directory above it first."},
+        {ENOTDIR, "A part of this path is a file: choose another path."},
+        {ENOSPC, "Free disk space."},
+        {EDQUOT, "Raise the quota of the user that runs the server, or free disk space."},
+    };
+    err_set_errno(err, ERR_IO, errnum, "could not %s \"%s\"", what, path);
+    for (size_t i = 0; i < COUNT_OF(hints); i++) {
+        if (hints[i].errnum == errnum) {
+            err_hint(err, "%s", hints[i].hint);
+        }
+    }
+    return err->code;
+}
+
 enum errcode dir_make(const char *path, struct err *err)
 {
     if (mkdir(path, DIR_MODE) != 0 && errno != EEXIST) {
-        return err_set_errno(err, ERR_IO, errno, "could not make the directory \"%s\"", path);
+        return dir_fail(err, errno, "make the directory", path);
     }
     return ERR_OK;
 }
@@ -58,31 +83,61 @@ static void write_pid(int fd, const char *path)
     }
 }
 
+static enum errcode lock_path(char path[PATH_BYTES], const char *directory, const char *name,
+                              struct err *err)
+{
+    int n = snprintf(path, PATH_BYTES, "%s/%s", directory, name);
+    if (n < 0 || n >= PATH_BYTES) {
+        return err_set_errno(err, ERR_IO, ENAMETOOLONG, "could not lock \"%.200s\"", directory);
+    }
+    return ERR_OK;
+}
+
+static enum errcode take_lock(int fd, const char *path, const char *directory, const char *what,
+                              struct err *err)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        return ERR_OK;
+    }
+    return errno == EWOULDBLOCK ? refuse(fd, directory, what, err)
+                                : dir_fail(err, errno, "lock", path);
+}
+
 enum errcode dir_lock(const char *directory, const char *name, const char *what, int *fd,
                       struct err *err)
 {
     char path[PATH_BYTES];
     *fd = -1;
-    int n = snprintf(path, sizeof(path), "%s/%s", directory, name);
-    if (n < 0 || (size_t)n >= sizeof(path)) {
-        return err_set_errno(err, ERR_IO, ENAMETOOLONG, "could not lock \"%.200s\"", directory);
+    if (lock_path(path, directory, name, err) != ERR_OK) {
+        return err->code;
     }
     int opened = dir_create(path, O_RDWR);
     if (opened < 0) {
-        return err_set_errno(err, ERR_IO, errno, "could not open \"%s\"", path);
+        return dir_fail(err, errno, "open", path);
     }
-    if (flock(opened, LOCK_EX | LOCK_NB) != 0) {
-        if (errno == EWOULDBLOCK) {
-            (void)refuse(opened, directory, what, err);
-        } else {
-            err_set_errno(err, ERR_IO, errno, "could not lock \"%s\"", path);
-        }
+    if (take_lock(opened, path, directory, what, err) != ERR_OK) {
         close(opened);
         return err->code;
     }
     write_pid(opened, path);
     *fd = opened;
     return ERR_OK;
+}
+
+enum errcode dir_check_lock(const char *directory, const char *name, const char *what,
+                            struct err *err)
+{
+    char path[PATH_BYTES];
+    if (lock_path(path, directory, name, err) != ERR_OK) {
+        return err->code;
+    }
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT ? ERR_OK : dir_fail(err, errno, "open", path);
+    }
+    enum errcode code = take_lock(fd, path, directory, what, err);
+    close(fd);
+    return code;
 }
 
 void dir_unlock(int fd)

@@ -9,6 +9,8 @@ enum {
     DIR_FILE_MODE = 0600 /* Of every file of the data: its owner's alone. */
 };
 
+/* err_set_errno for @path, with a hint that says what to do about that errno. */
+enum errcode dir_fail(struct err *err, int errnum, const char *what, const char *path);
 /* Makes @path, for its owner alone, where it is missing.  Errors: IO, DISK_FULL. */
 enum errcode dir_make(const char *path, struct err *err) WARN_UNUSED;
 /* Opens a file for its owner alone, which is made where it is missing; -1 and errno. */
@@ -21,6 +23,9 @@ int dir_create(const char *path, int flags) WARN_UNUSED;
  * one too), IO. */
 enum errcode dir_lock(const char *directory, const char *name, const char *what, int *fd,
                       struct err *err) WARN_UNUSED;
+/* The same answer without the lock and without a trace: for those who only want to know. */
+enum errcode dir_check_lock(const char *directory, const char *name, const char *what,
+                            struct err *err) WARN_UNUSED;
 void dir_unlock(int fd); /* -1 is allowed. */
 
 /* Makes durable which names are in it: after a rename, or where a file was made.  Errors: IO. */

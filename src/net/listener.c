@@ -7,6 +7,7 @@
 #include "net/net.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -57,6 +58,17 @@ void address_format(const struct sockaddr *address, char out[ADDRESS_BYTES_MAX])
     bool is_v6 = address->sa_family == AF_INET6;
     snprintf(out, ADDRESS_BYTES_MAX, "%s%.64s%s:%.8s", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
              port);
+}
+
+bool address_is_loopback(const char *address)
+{
+    static const char *const heads[] = {"127.", "[::1]:", "[::ffff:127.", "/"};
+    for (size_t i = 0; i < COUNT_OF(heads); i++) {
+        if (strncmp(address, heads[i], strlen(heads[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Digits alone, at most 65535. */
@@ -117,6 +129,24 @@ static int bind_and_listen(int family, const struct sockaddr *address, socklen_t
     return fd;
 }
 
+/* Why, for people; what to do about it knows who has the address from somebody. */
+static void hint_errno(struct err *err, int errnum)
+{
+    switch (errnum) {
+    case EADDRINUSE:
+        err_hint(err, "Another process has it.");
+        break;
+    case EADDRNOTAVAIL:
+        err_hint(err, "This machine has no such address.");
+        break;
+    case EACCES:
+        err_hint(err, "Ports below 1024 take a privilege that this user has not.");
+        break;
+    default:
+        break;
+    }
+}
+
 /* The first of the host's addresses that can be bound; of "*" the IPv6 one, which takes IPv4 too.
  */
 static int tcp_socket(const char *address, char bound[ADDRESS_BYTES_MAX], struct err *err)
@@ -133,6 +163,8 @@ static int tcp_socket(const char *address, char bound[ADDRESS_BYTES_MAX], struct
     int status = getaddrinfo(host[0] == '\0' ? NULL : host, port, &hints, &found);
     if (status != 0) {
         err_set(err, ERR_BAD_CONFIG, "cannot listen on %s: %s", address, gai_strerror(status));
+        err_hint(err,
+                 "The host must be a name or an address of this machine, or * for all of them.");
         return -1;
     }
     int fd = -1;
@@ -145,7 +177,7 @@ static int tcp_socket(const char *address, char bound[ADDRESS_BYTES_MAX], struct
     }
     if (fd == -1) {
         err_set_errno(err, ERR_IO, errno, "cannot listen on %s", address);
-        err_hint(err, "Another process may have the port; choose one with --listen HOST:PORT.");
+        hint_errno(err, errno);
     } else {
         struct sockaddr_storage name = {0};
         socklen_t bytes = sizeof name;
@@ -173,26 +205,64 @@ static bool unix_socket_is_stale(const struct sockaddr_un *name)
     return is_stale;
 }
 
+static enum errcode name_unix_socket(const char *path, struct sockaddr_un *name, struct err *err)
+{
+    *name = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (path[0] == '\0' || strlen(path) >= sizeof name->sun_path) {
+        return err_set(err, ERR_BAD_CONFIG,
+                       "the socket's path \"%.100s\" has %zu bytes, and the system takes 1 to %zu",
+                       path, strlen(path), sizeof name->sun_path - 1);
+    }
+    memcpy(name->sun_path, path, strlen(path) + 1);
+    return ERR_OK;
+}
+
+static enum errcode refuse_unix_socket(const char *path, int errnum, struct err *err)
+{
+    err_set_errno(err, ERR_IO, errnum, "cannot listen on the socket %s", path);
+    if (errnum == EADDRINUSE) {
+        err_hint(err, "A server listens there, or a file of another kind has that name.");
+    } else if (errnum == EACCES || errnum == ENOENT || errnum == EROFS) {
+        err_hint(err, "Its directory must be there, and this user must be allowed to write to it.");
+    }
+    return err->code;
+}
+
 static int unix_socket(const char *path, char bound[ADDRESS_BYTES_MAX], struct err *err)
 {
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    struct sockaddr_un name;
     _Static_assert(sizeof name.sun_path <= ADDRESS_BYTES_MAX, "bound holds any path");
-    if (path[0] == '\0' || strlen(path) >= sizeof name.sun_path) {
-        err_set(err, ERR_BAD_CONFIG, "the socket's path \"%.100s\" is not of 1 to %zu bytes", path,
-                sizeof name.sun_path - 1);
+    if (name_unix_socket(path, &name, err) != ERR_OK) {
         return -1;
     }
-    memcpy(name.sun_path, path, strlen(path) + 1);
     if (unix_socket_is_stale(&name)) {
         unlink(name.sun_path);
     }
     int fd = bind_and_listen(AF_UNIX, (const struct sockaddr *)&name, sizeof name);
     if (fd == -1) {
-        err_set_errno(err, ERR_IO, errno, "cannot listen on the socket %s", path);
+        (void)refuse_unix_socket(path, errno, err);
         return -1;
     }
     memcpy(bound, name.sun_path, sizeof name.sun_path);
     return fd;
+}
+
+enum errcode listener_probe(const char *path, struct err *err)
+{
+    struct sockaddr_un name;
+    struct stat st;
+    if (name_unix_socket(path, &name, err) != ERR_OK) {
+        return err->code;
+    }
+    if (lstat(path, &st) == 0 && !unix_socket_is_stale(&name)) {
+        return refuse_unix_socket(path, EADDRINUSE, err);
+    }
+    char parent[sizeof name.sun_path];
+    memcpy(parent, name.sun_path, sizeof parent);
+    if (access(dirname(parent), W_OK | X_OK) == -1) {
+        return refuse_unix_socket(path, errno, err);
+    }
+    return ERR_OK;
 }
 
 int listening_socket(const char *address, bool is_unix, char bound[ADDRESS_BYTES_MAX],

@@ -43,6 +43,10 @@ void timer_free(struct timer *timer);
 struct listener *listener_new(struct loop *loop, const char *address, bool is_unix,
                               void (*accepted)(void *arg, int fd, const char *peer), void *arg,
                               struct err *err);
+/* What listener_new would say of the path of a Unix socket, without making or removing anything. */
+enum errcode listener_probe(const char *path, struct err *err) WARN_UNUSED;
+/* @address is as listener_address and http_address tell it: nobody else's machine reaches it. */
+bool address_is_loopback(const char *address);
 void listener_pause(struct listener *listener, bool is_paused);
 const char *listener_address(const struct listener *listener); /* With the real port. */
 void listener_free(struct listener *listener);

@@ -141,6 +141,7 @@ enum errcode config_parse(const char *file, const char *text, size_t bytes, stru
                           struct err *err)
 {
     const char *end = text + bytes;
+    out->file = file;
     unsigned number = 0;
     while (text < end) {
         const char *newline = memchr(text, '\n', (size_t)(end - text));

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,12 +82,14 @@ static enum errcode write_version(struct directory *d, const char *path, struct 
     return ERR_OK;
 }
 
-static enum errcode check_version(struct directory *d, const char *path, struct err *err)
+/* Whose it is, without changing anything; *is_new: empty, and not yet anybody's. */
+static enum errcode check_version(struct directory *d, const char *path, bool *is_new,
+                                  struct err *err)
 {
     int fd = openat(d->fd, version_name, O_RDONLY | O_CLOEXEC);
-    if (fd == -1 && errno == ENOENT) {
-        enum errcode code = check_empty(d, path, err);
-        return code != ERR_OK ? code : write_version(d, path, err);
+    *is_new = fd == -1 && errno == ENOENT;
+    if (*is_new) {
+        return check_empty(d, path, err);
     }
     char text[64] = "", wanted[64];
     ssize_t n = fd == -1 ? -1 : read(fd, text, sizeof text - 1);
@@ -95,7 +98,9 @@ static enum errcode check_version(struct directory *d, const char *path, struct 
         close(fd);
     }
     if (n == -1) {
-        return err_set_errno(err, ERR_IO, errnum, "cannot read %s/%s", path, version_name);
+        err_set_errno(err, ERR_IO, errnum, "cannot read %s/%s", path, version_name);
+        err_hint(err, "Run the server as the user that owns the data.");
+        return err->code;
     }
     snprintf(wanted, sizeof wanted, version_format, DIRECTORY_FORMAT);
     if (strcmp(text, wanted) == 0) {
@@ -117,25 +122,71 @@ static enum errcode check_version(struct directory *d, const char *path, struct 
 
 /* ---- opening and closing ---- */
 
-enum errcode directory_open(struct directory *d, const char *path, struct err *err)
+/* Foreign directories are left as they are: nothing is made in one before it is known for ours. */
+static enum errcode open_checked(struct directory *d, const char *path, bool *is_new,
+                                 struct err *err)
 {
     *d = (struct directory){.fd = -1, .lock_fd = -1};
-    if (dir_make(path, err) != ERR_OK) {
-        return err->code;
-    }
     d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (d->fd == -1) {
-        return err_set_errno(err, ERR_IO, errno, "cannot open the data directory %s", path);
+        return dir_fail(err, errno, "open the data directory", path);
     }
-    enum errcode code = dir_lock(path, lock_name, "the data directory", &d->lock_fd, err);
+    return check_version(d, path, is_new, err);
+}
+
+enum errcode directory_open(struct directory *d, const char *path, struct err *err)
+{
+    bool is_new;
+    if (dir_make(path, err) != ERR_OK) {
+        *d = (struct directory){.fd = -1, .lock_fd = -1};
+        return err->code;
+    }
+    enum errcode code = open_checked(d, path, &is_new, err);
     if (code == ERR_OK) {
-        code = check_version(d, path, err);
+        code = dir_lock(path, lock_name, "the data directory", &d->lock_fd, err);
+    }
+    if (code == ERR_OK) {
+        code = check_version(d, path, &is_new, err); /* Another server may have come between. */
+    }
+    if (code == ERR_OK && is_new) {
+        code = write_version(d, path, err);
     }
     if (code != ERR_OK) {
         directory_close(d);
     } else {
-        directory_make_private(path);
+        directory_make_private(path, is_new);
     }
+    return code;
+}
+
+/* What mkdir would say of a directory that is not there yet. */
+static enum errcode check_parent(const char *path, struct err *err)
+{
+    char parent[PATH_BYTES_MAX];
+    if (snprintf(parent, sizeof parent, "%s", path) >= (int)sizeof parent) {
+        return dir_fail(err, ENAMETOOLONG, "make the directory", path);
+    }
+    if (access(dirname(parent), W_OK | X_OK) == -1) {
+        return dir_fail(err, errno, "make the directory", path);
+    }
+    return ERR_OK;
+}
+
+enum errcode directory_check(const char *path, struct err *err)
+{
+    struct directory d;
+    bool is_new;
+    if (access(path, F_OK) == -1 && errno == ENOENT) {
+        return check_parent(path, err);
+    }
+    enum errcode code = open_checked(&d, path, &is_new, err);
+    if (code == ERR_OK) {
+        code = dir_check_lock(path, lock_name, "the data directory", err);
+    }
+    if (code == ERR_OK && access(path, W_OK | X_OK) == -1) {
+        code = dir_fail(err, errno, "write to the data directory", path);
+    }
+    directory_close(&d);
     return code;
 }
 

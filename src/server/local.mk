@@ -7,6 +7,7 @@ src_server_libserver_a_SOURCES = \
     src/server/mode_standalone.c \
     src/server/names.c \
     src/server/options.c \
+    src/server/ports.c \
     src/server/private.c \
     src/server/server.c \
     src/server/server.h src/server/server_int.h \

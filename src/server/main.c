@@ -53,6 +53,7 @@ int main(int argc, char **argv)
         if (is_good && options.is_check) {
             config_print(&b, &config, &options);
             print(&b);
+            is_good = server_check(&options, &config, &err) == ERR_OK;
         } else if (is_good) {
             is_good = server_run(&options, &config, &err) == 0;
         }

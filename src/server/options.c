@@ -24,7 +24,7 @@ static const struct {
     {{"listen", required_argument, NULL, OPTION_LISTEN}, "HOST:PORT", "as --set listen=HOST:PORT"},
     {{"set", required_argument, NULL, OPTION_SET}, "NAME=VALUE", "sets a policy, over the file"},
     {{"config", required_argument, NULL, OPTION_CONFIG}, "FILE", "reads policies from FILE"},
-    {{"check", no_argument, NULL, OPTION_CHECK}, "", "prints the configuration and leaves"},
+    {{"check", no_argument, NULL, OPTION_CHECK}, "", "prints the configuration, tries a start"},
     {{"version", no_argument, NULL, OPTION_VERSION}, "", "prints the version and leaves"},
     {{"help", no_argument, NULL, OPTION_HELP}, "", "prints this and leaves"},
 };

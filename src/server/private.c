@@ -79,7 +79,7 @@ static void narrow_inside(struct narrowing *n, int at, const char *name, int dep
     closedir(stream);
 }
 
-void directory_make_private(const char *path)
+void directory_make_private(const char *path, bool is_new)
 {
     struct stat st;
     if (stat(path, &st) != 0) {
@@ -95,7 +95,7 @@ void directory_make_private(const char *path)
         n.n_failed = 0; /* That was all that could fail so far. */
     }
     narrow_inside(&n, AT_FDCWD, path, 1);
-    if (n.n_narrowed > 0) {
+    if (n.n_narrowed > 0 && !is_new) {
         log_line(LOG_WARNING, "others could read the data, and can no more path=%s narrowed=%zu",
                  path, n.n_narrowed);
     }

@@ -1,6 +1,7 @@
 /* One process: its threads, what it listens on, and how it ends.
  *
  *   main thread        signals, listeners, the HTTP page; hands accepted sockets round
+ *   start              opens what the mode has, and is gone when the server is ready
  *   network threads    a loop each, with the sessions that were given to it
  *   (of the mode)      log, apply, work, background
  *
@@ -11,11 +12,17 @@
  *                      process on the spot, which loses nothing that was acknowledged.
  *   SIGHUP             the configuration is read again
  *
+ * Recovery may take minutes.  The ports are bound before it, and who connects meanwhile is told
+ * NOT_READY; a signal ends the process then and there, which loses nothing, and a SIGHUP waits.
+ *
  * Other threads are spoken to by posts alone. */
+#define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "server/server.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,12 +57,18 @@ struct server {
 
     struct session_host host;
     struct loop *loop;
-    struct listener *listener, *local_listener;
-    struct http *http;
+    struct ports ports;
     struct timer *accept_timer, *drain_timer;
     struct served served[NET_THREADS_MAX];
     unsigned n_served, next_served, n_drained;
     bool is_draining, is_canceled;
+
+    /* From the thread "start" to the loop: what became of the mode's start. */
+    struct thread starter;
+    struct loop_post started;
+    enum errcode start_code;
+    struct err start_err;
+    bool is_ready, wants_reload;
 };
 
 static const struct config *config_now(const struct server *server)
@@ -177,21 +190,11 @@ static bool has_room(const struct server *server)
     return atomic_load(&server->host.n_connections) < admitted_max + HANDSHAKES_MAX;
 }
 
-static void pause_listeners(struct server *server, bool is_paused)
-{
-    if (server->listener != NULL) {
-        listener_pause(server->listener, is_paused);
-    }
-    if (server->local_listener != NULL) {
-        listener_pause(server->local_listener, is_paused);
-    }
-}
-
 static void retry_accept(void *arg)
 {
     struct server *server = arg;
     if (has_room(server)) {
-        pause_listeners(server, false);
+        ports_pause(&server->ports, false);
     } else {
         timer_set(server->accept_timer, ACCEPT_RETRY_US);
     }
@@ -207,7 +210,7 @@ static void accepted(void *arg, int fd, const char *peer)
     if (!has_room(server)) {
         log_line(LOG_WARNING, "listeners wait for start-ups connections=%u",
                  atomic_load(&server->host.n_connections));
-        pause_listeners(server, true);
+        ports_pause(&server->ports, true);
         timer_set(server->accept_timer, ACCEPT_RETRY_US);
     }
 }
@@ -221,52 +224,12 @@ static int serve_page(void *arg, const char *path, struct buf *body, const char 
         return 200;
     }
     if (strcmp(path, "/health") == 0) {
-        buf_printf(body, server->is_draining ? "stopping\n" : "ok\n");
-        return server->is_draining ? 503 : 200;
+        bool is_serving = server->is_ready && !server->is_draining;
+        buf_printf(body, "%s\n", server->is_draining ? "stopping" : is_serving ? "ok" : "starting");
+        return is_serving ? 200 : 503;
     }
     buf_printf(body, "There are /metrics and /health.\n");
     return 404;
-}
-
-/* Text policies that are empty switch off what they name. */
-static enum errcode open_listeners(struct server *server, struct err *err)
-{
-    struct policy_view view = view_of(config_now(server));
-    struct policy_value address = policy_get(&view, POLICY_listen, NULL);
-    struct policy_value path = policy_get(&view, POLICY_socket, NULL);
-    struct policy_value admin = policy_get(&view, POLICY_admin_listen, NULL);
-    if (address.text[0] == '\0' && path.text[0] == '\0') {
-        err_set(err, ERR_BAD_CONFIG, "neither listen nor socket is set: nobody could connect");
-        err_policy(err, "listen");
-        return ERR_BAD_CONFIG;
-    }
-    if (address.text[0] != '\0') {
-        server->listener = listener_new(server->loop, address.text, false, accepted, server, err);
-        if (server->listener == NULL) {
-            return err->code;
-        }
-    }
-    if (path.text[0] != '\0') {
-        server->local_listener = listener_new(server->loop, path.text, true, accepted, server, err);
-        if (server->local_listener == NULL) {
-            return err->code;
-        }
-    }
-    if (admin.text[0] != '\0') {
-        server->http = http_new(server->loop, admin.text, serve_page, server, err);
-        if (server->http == NULL) {
-            err_prefix(err, "admin_listen");
-            return err->code;
-        }
-    }
-    return ERR_OK;
-}
-
-static void close_listeners(struct server *server)
-{
-    listener_free(server->listener);
-    listener_free(server->local_listener);
-    server->listener = server->local_listener = NULL;
 }
 
 /* ---- the configuration ---- */
@@ -367,21 +330,35 @@ static void drain(struct server *server)
 {
     server->is_draining = true;
     timer_clear(server->accept_timer);
-    close_listeners(server);
+    ports_close_clients(&server->ports);
     for (unsigned i = 0; i < server->n_served; i++) {
         loop_post(server->served[i].net.loop, &server->served[i].drain);
     }
     timer_set(server->drain_timer, DRAIN_US);
 }
 
+/* Nothing was acknowledged yet, and what recovery does can be done again: nobody waits for it. */
+static void die_while_starting(struct server *server, int number)
+{
+    log_line(LOG_INFO, "ends before it was ready signal=%d", number);
+    ports_close(&server->ports);
+    signal(number, SIG_DFL);
+    (void)raise(number);
+}
+
 static void on_signal(int number, void *arg)
 {
     struct server *server = arg;
     if (number == SIGHUP) {
-        if (!server->is_draining) {
+        if (!server->is_ready) {
+            server->wants_reload = true;
+        } else if (!server->is_draining) {
             reload(server);
         }
         return;
+    }
+    if (!server->is_ready && !server->is_draining) {
+        die_while_starting(server, number);
     }
     log_line(LOG_INFO, "shutting down signal=%d", number);
     if (!server->is_draining) {
@@ -426,34 +403,112 @@ static enum errcode open_loop(struct server *server, struct err *err)
 
 static void close_loop(struct server *server)
 {
-    close_listeners(server);
-    http_free(server->http);
+    ports_close(&server->ports);
     timer_free(server->accept_timer);
     timer_free(server->drain_timer);
     loop_free(server->loop);
 }
 
-static void log_ready(const struct server *server)
+/* ---- starting ---- */
+
+static void log_addresses(const struct server *server, const char *what)
 {
-    log_line(LOG_INFO, "ready address=%s socket=%s admin=%s mode=%s data=%s version=%s pid=%ld",
-             server->listener == NULL ? "none" : listener_address(server->listener),
-             server->local_listener == NULL ? "none" : listener_address(server->local_listener),
-             server->http == NULL ? "none" : http_address(server->http), server->mode->name,
+    const struct ports *p = &server->ports;
+    log_line(LOG_INFO, "%s address=%s socket=%s admin=%s mode=%s data=%s version=%s pid=%ld", what,
+             ports_clients(p), ports_local(p), ports_page(p), server->mode->name,
              server->options->data, VECTROND_VERSION, (long)getpid());
+}
+
+static void warn(const struct server *server)
+{
+    struct rlimit limit;
+    unsigned n_max = atomic_load(&server->host.n_admitted_max);
+    if (geteuid() == 0) {
+        log_line(LOG_WARNING, "the server runs as root and need not "
+                              "hint=\"Give the data directory to a user of its own, and run it as "
+                              "that user.\"");
+    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < n_max) {
+        log_line(LOG_WARNING,
+                 "fewer files may be open than max_connections limit=%llu max_connections=%u "
+                 "hint=\"Raise the limit (ulimit -n), or lower max_connections.\"",
+                 (unsigned long long)limit.rlim_cur, n_max);
+    }
+    ports_warn(&server->ports);
+}
+
+/* The thread "start". */
+static void start_mode(void *arg)
+{
+    struct server *server = arg;
+    server->start_code = server->mode->start(&server->node, server->options->data,
+                                             &config_now(server)->policies, &server->start_err);
+    loop_post(server->loop, &server->started);
+}
+
+static void started(void *arg)
+{
+    struct server *server = arg;
+    if (server->start_code != ERR_OK) {
+        drain(server);
+        for (unsigned i = 0; i < server->n_served; i++) {
+            loop_post(server->served[i].net.loop, &server->served[i].close);
+        }
+        return;
+    }
+    atomic_store(&server->host.db, server->node.db);
+    server->is_ready = true;
+    log_addresses(server, "ready");
+    if (server->wants_reload) {
+        reload(server);
+    }
+}
+
+static enum errcode open_ports(struct server *server, struct err *err)
+{
+    struct port_events events = {.accepted = accepted, .page = serve_page, .arg = server};
+    return ports_open(&server->ports, server->loop, &events, config_now(server), err);
+}
+
+/* An address space that cannot be had would be told by LMDB, shard by shard, as want of memory. */
+static enum errcode check_address_space(const struct config *config, struct err *err)
+{
+    struct policy_view view = view_of(config);
+    struct policy_value value = policy_get(&view, POLICY_map_size, NULL);
+    size_t bytes = (size_t)value.integer;
+    void *mapped = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped == MAP_FAILED) {
+        char text[POLICY_TEXT_BYTES];
+        err_set_errno(err, ERR_OUT_OF_MEMORY, errno, "no address space for map_size = %s",
+                      policy_format(text, POLICY_map_size, &value));
+        err_hint(err,
+                 "Raise the limit (ulimit -v), or give a smaller one with --set map_size=SIZE.");
+        return err->code;
+    }
+    munmap(mapped, bytes);
+    return ERR_OK;
 }
 
 static enum errcode serve(struct server *server, struct err *err)
 {
+    server->started = (struct loop_post){.fn = started, .arg = server};
     enum errcode code = open_loop(server, err);
     if (code == ERR_OK) {
         code = start_net_threads(server, err);
     }
     if (code == ERR_OK) {
-        code = open_listeners(server, err);
+        code = open_ports(server, err);
     }
     if (code == ERR_OK) {
-        log_ready(server);
+        warn(server);
+        log_addresses(server, "starting");
+        code = thread_start(&server->starter, "start", start_mode, server, err);
+    }
+    if (code == ERR_OK) {
         loop_run(server->loop);
+        thread_join(&server->starter);
+        code = server->start_code;
+        *err = server->start_err;
     }
     stop_net_threads(server);
     close_loop(server);
@@ -463,27 +518,25 @@ static enum errcode serve(struct server *server, struct err *err)
 static enum errcode run(struct server *server, struct err *err)
 {
     server->mode = mode_find(server->options->mode, err);
-    if (server->mode == NULL ||
+    if (server->mode == NULL || check_address_space(config_now(server), err) != ERR_OK ||
         directory_open(&server->directory, server->options->data, err) != ERR_OK) {
         return err->code;
     }
-    enum errcode code = server->mode->start(&server->node, server->options->data,
-                                            &config_now(server)->policies, err);
+    enum errcode code = serve(server, err);
     if (code == ERR_OK) {
-        server->host.db = server->node.db;
-        code = serve(server, err);
         server->mode->stop(&server->node);
     }
     directory_close(&server->directory);
     return code;
 }
 
-int server_run(const struct server_options *options, const struct config *config, struct err *err)
+static struct server *server_new(const struct server_options *options, const struct config *config,
+                                 struct err *err)
 {
     struct server *server = mem_zalloc(MEM_GENERAL, sizeof *server);
     if (server == NULL) {
         err_no_memory(err);
-        return 1;
+        return NULL;
     }
     server->options = options;
     server->configs[0] = *config;
@@ -491,10 +544,51 @@ int server_run(const struct server_options *options, const struct config *config
     umask(umask(0) & (S_IRWXG | S_IRWXO)); /* Of what it takes from us, nothing could be read. */
     raise_descriptors();
     apply_config(server);
+    return server;
+}
+
+int server_run(const struct server_options *options, const struct config *config, struct err *err)
+{
+    struct server *server = server_new(options, config, err);
+    if (server == NULL) {
+        return 1;
+    }
     enum errcode code = run(server, err);
     mem_free(MEM_GENERAL, server);
     if (code == ERR_OK) {
         log_line(LOG_INFO, "stopped");
     }
     return code == ERR_OK ? 0 : 1;
+}
+
+/* In the order of run and serve, without what they leave behind. */
+static enum errcode check(struct server *server, struct err *err)
+{
+    server->ports.is_probe = true;
+    server->mode = mode_find(server->options->mode, err);
+    if (server->mode == NULL || check_address_space(config_now(server), err) != ERR_OK ||
+        directory_check(server->options->data, err) != ERR_OK) {
+        return err->code;
+    }
+    enum errcode code = open_loop(server, err);
+    if (code == ERR_OK) {
+        code = open_ports(server, err);
+    }
+    if (code == ERR_OK) {
+        warn(server);
+    }
+    close_loop(server);
+    return code;
+}
+
+enum errcode server_check(const struct server_options *options, const struct config *config,
+                          struct err *err)
+{
+    struct server *server = server_new(options, config, err);
+    if (server == NULL) {
+        return err->code;
+    }
+    enum errcode code = check(server, err);
+    mem_free(MEM_GENERAL, server);
+    return code;
 }

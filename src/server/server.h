@@ -1,7 +1,7 @@
 /* The door of server: one process, from its options to its exit status.
  *
  *   main -> options_read -> config_load -> [--check: config_print]
- *        -> server_run: directory, mode, network threads, listeners, "ready", until a signal
+ *        -> server_run: directory, network threads, ports, mode, "ready", until a signal
  *        -> drain, stop, flush, exit
  */
 #ifndef VECTRON_SERVER_H
@@ -38,6 +38,7 @@ enum config_origin {
 /* The file and the options together, level LEVEL_FILE. */
 struct config {
     struct policy_set policies;
+    const char *file; /* Where it comes from, or NULL.  Borrowed from the options. */
     struct {
         enum config_origin origin;
         unsigned line; /* ORIGIN_FILE */
@@ -53,6 +54,10 @@ enum errcode config_parse(const char *file, const char *text, size_t bytes, stru
 /* Every policy that a file can set, in the form of the file, with its origin as a comment. */
 void config_print(struct buf *b, const struct config *config, const struct server_options *options);
 
+/* Says what a start would refuse, with the same message, and changes nothing: mode, directory,
+ * address space, ports.  What is in the log and the shards is not looked at. */
+enum errcode server_check(const struct server_options *options, const struct config *config,
+                          struct err *err) WARN_UNUSED;
 /* Serves until a signal ends it.  The process's exit status: 0, or 1 where *err tells why. */
 int server_run(const struct server_options *options, const struct config *config, struct err *err);
 

@@ -41,16 +41,42 @@ struct directory {
 enum errcode directory_open(struct directory *directory, const char *path,
                             struct err *err) WARN_UNUSED;
 void directory_close(struct directory *directory);
+/* What directory_open would say, without making or changing anything. */
+enum errcode directory_check(const char *path, struct err *err) WARN_UNUSED;
 /* Takes from others what they may do with the data; private.c. */
-void directory_make_private(const char *path);
+void directory_make_private(const char *path, bool is_new);
+
+/* ---- what it listens on: ports.c ---- */
+
+struct ports {
+    struct listener *clients, *local;
+    struct http *page;
+    bool is_probe; /* Set before: no file is made for the Unix socket. */
+};
+struct port_events {
+    void (*accepted)(void *arg, int fd, const char *peer);
+    http_handler *page;
+    void *arg;
+};
+/* Binds and listens.  On failure what is open stays for ports_close.  Errors: BAD_CONFIG, IO. */
+enum errcode ports_open(struct ports *ports, struct loop *loop, const struct port_events *events,
+                        const struct config *config, struct err *err) WARN_UNUSED;
+void ports_warn(const struct ports *ports); /* Of what others can reach. */
+/* Addresses with the real port, or "none". */
+const char *ports_clients(const struct ports *ports);
+const char *ports_local(const struct ports *ports);
+const char *ports_page(const struct ports *ports);
+void ports_pause(struct ports *ports, bool is_paused); /* Clients wait in the kernel. */
+void ports_close_clients(struct ports *ports);         /* The page goes on. */
+void ports_close(struct ports *ports);
 
 /* ---- what all sessions share ---- */
 
 struct session_host {
-    struct database *db;
-    atomic_uint n_admitted;     /* Sessions past their start-up. */
-    atomic_uint n_admitted_max; /* max_connections */
-    atomic_uint n_connections;  /* Accepted and not yet gone, admitted or not. */
+    _Atomic(struct database *) db; /* NULL until the server is ready. */
+    atomic_uint n_admitted;        /* Sessions past their start-up. */
+    atomic_uint n_admitted_max;    /* max_connections */
+    atomic_uint n_connections;     /* Accepted and not yet gone, admitted or not. */
     atomic_uint_fast64_t last_id;
 };
 

@@ -198,7 +198,13 @@ static enum errcode take_option(struct session *s, const struct wire_option *opt
 static enum errcode start_query_session(struct session *s, const struct wire_startup *m,
                                         struct err *err)
 {
-    s->query = session_new(s->net->host->db, s->id, err);
+    struct database *db = atomic_load(&s->net->host->db);
+    if (db == NULL) {
+        err_set(err, ERR_NOT_READY, "the server is starting");
+        err_hint(err, "Try again in a moment; recovery of much data may take minutes.");
+        return ERR_NOT_READY;
+    }
+    s->query = session_new(db, s->id, err);
     if (s->query == NULL) {
         return err->code;
     }
@@ -256,7 +262,8 @@ static void starting_message(struct session *s, uint8_t type, struct reader *r)
     if (type == WIRE_STARTUP) {
         startup(s, r);
     } else if (type == WIRE_CANCEL && wire_read_key(r, WIRE_CANCEL, &key)) {
-        bool fits = database_cancel(s->net->host->db, key.session, key.secret);
+        struct database *db = atomic_load(&s->net->host->db);
+        bool fits = db != NULL && database_cancel(db, key.session, key.secret);
         log_line(LOG_DEBUG, "cancel request session=%llu fits=%d", (unsigned long long)key.session,
                  fits);
         session_move(s, SESSION_CLOSING, "cancel request");

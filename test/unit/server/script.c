@@ -32,6 +32,7 @@ void site_open(struct site *site)
     memset(site, 0, sizeof *site);
     atomic_init(&site->host.n_admitted_max, 100);
     site->net.host = &site->host;
+    atomic_init(&site->host.db, (struct database *)site); /* The fake looks at it no further. */
     site->net.limits = (struct session_limits){
         .frame_bytes_max = 1 << 20, .output_bytes_max = 1 << 16, .timeout_us = 5000000};
     site->net.drained = drained;

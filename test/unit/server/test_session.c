@@ -112,6 +112,29 @@ static void sessions_over_max_connections_are_refused_until_one_leaves(void **st
     site_close(&site);
 }
 
+static void a_server_that_is_not_ready_says_so_and_cancels_nothing(void **state)
+{
+    (void)state;
+    struct site site;
+    struct peer p;
+    site_open(&site);
+    struct database *db = atomic_exchange(&site.host.db, NULL);
+    connect_peer(&site, &p);
+    say_startup(&p, NULL, NULL);
+    expect(&p, "!");
+    assert_error(&p, ERR_NOT_READY, "FATAL", 0);
+    expect(&p, ".");
+    leave(&p);
+    connect_peer(&site, &p);
+    wire_write_key(&p.out, WIRE_CANCEL, &(struct wire_key){.session = 1, .secret = 1});
+    expect(&p, ".");
+    leave(&p);
+    atomic_store(&site.host.db, db);
+    start(&site, &p);
+    leave(&p);
+    site_close(&site);
+}
+
 static void silence_before_the_start_up_is_cut_with_its_reason(void **state)
 {
     (void)state;
@@ -323,6 +346,7 @@ int main(void)
         cmocka_unit_test(bad_starts_get_one_error_and_a_clean_close),
         cmocka_unit_test(options_of_the_start_up_are_checked),
         cmocka_unit_test(sessions_over_max_connections_are_refused_until_one_leaves),
+        cmocka_unit_test(a_server_that_is_not_ready_says_so_and_cancels_nothing),
         cmocka_unit_test(silence_before_the_start_up_is_cut_with_its_reason),
         cmocka_unit_test(a_cancel_with_the_right_key_ends_the_statement),
         cmocka_unit_test(violations_get_one_error_then_the_end),
