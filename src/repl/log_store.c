@@ -95,7 +95,7 @@ static enum errcode fail_lmdb(const struct log_store *s, int rc, const char *wha
     case MDB_MAP_FULL:
         err_set(err, ERR_DISK_FULL, "the log \"%s\" has reached its largest size of %zu bytes",
                 s->path, s->map_bytes);
-        err_hint(err, "Raise map_size and restart.");
+        err_hint(err, "It is cut behind flushes: look for those that fail in the server's log.");
         return ERR_DISK_FULL;
     case MDB_INVALID:
         err_set(err, ERR_FORMAT_UNSUPPORTED, "\"%s\" is not a log of vectrond", s->path);

@@ -11,6 +11,9 @@ enum {
     PATH_BYTES_MAX = 4096,
 };
 
+/* Address space: the log holds what is not flushed, and unflushed_max bounds that. */
+static const size_t LOG_MAP_BYTES = (size_t)64 << 30;
+
 static unsigned threads_of(const struct policy_view *view, enum policy_id id)
 {
     struct policy_value value = policy_get(view, id, NULL);
@@ -28,7 +31,7 @@ static enum errcode start(struct node *node, const char *directory,
     struct repl_config repl = {
         .directory = path,
         .node = NODE_ID,
-        .map_bytes = (size_t)policy_int(&view, POLICY_map_size),
+        .map_bytes = LOG_MAP_BYTES,
         .disk_reserve_bytes = (size_t)policy_int(&view, POLICY_disk_reserve),
         .in_memory_max = LOG_IN_MEMORY_BYTES_MAX,
     };

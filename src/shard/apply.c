@@ -592,8 +592,31 @@ static void write_done(struct repl_write *repl, uint64_t index, const struct err
     write->done(write, err);
 }
 
-static enum errcode check_room(struct shard *shard, struct err *err)
+/* Not asked of what only deletes: it is the way out. */
+static enum errcode check_size(struct shard *shard, const struct shard_command *command,
+                               struct err *err)
 {
+    size_t bytes = shard_command_bytes(command);
+    if (!command_grows(command) || !shard_is_full(shard, bytes)) {
+        return ERR_OK;
+    }
+    atomic_store(&shard->refused_bytes, bytes);
+    (void)err_set(
+        err, ERR_DISK_FULL,
+        "collection \"%s\" has no room for %zu bytes more: it would be larger than map_size",
+        shard->schema.name, bytes);
+    err_hint(err, "Delete rows, which is always possible, or raise map_size.");
+    err_collection(err, shard->schema.name);
+    return ERR_DISK_FULL;
+}
+
+static enum errcode check_room(struct shard *shard, const struct shard_command *command,
+                               struct err *err)
+{
+    enum errcode code = check_size(shard, command, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     enum errcode failed = (enum errcode)atomic_load(&shard->flush_error);
     if (failed == ERR_OK ||
         shard_unflushed_bytes(shard) <= (uint64_t)shard_policy(shard, POLICY_unflushed_max)) {
@@ -632,7 +655,7 @@ enum errcode shard_submit(struct shard *shard, struct shard_command *command,
         [ACK_VISIBLE] = REPL_APPLIED,   [ACK_INDEXED] = REPL_APPLIED,
     };
     CHECK((size_t)write->ack < COUNT_OF(stages));
-    enum errcode code = check_room(shard, err);
+    enum errcode code = check_room(shard, command, err);
     if (code == ERR_OK) {
         size_t bytes;
         if (write->ack < ACK_VISIBLE && command_can_be_refused(command)) {

@@ -42,6 +42,7 @@ struct shard_command {
     struct buf data;
     uint32_t n_rows;
     bool depends_on_rows;  /* One of its operations does. */
+    bool has_bodies;       /* One of its operations brings a row. */
     struct buf key_hashes; /* u64 each, of its UPSERTs: one key twice is refused. */
 };
 
@@ -237,6 +238,7 @@ enum errcode shard_command_add(struct shard_command *command, enum shard_op op,
         return ERR_STATEMENT_TOO_LONG;
     }
     command->depends_on_rows = command->depends_on_rows || operation->depends_on_rows;
+    command->has_bodies = command->has_bodies || operation->has_body;
     if (op == SHARD_UPSERT) {
         note_upsert(command, &values[0]);
     }
@@ -251,6 +253,11 @@ static int compare_hashes(const void *a, const void *b)
     memcpy(&x, a, sizeof(x));
     memcpy(&y, b, sizeof(y));
     return x < y ? -1 : x > y;
+}
+
+bool command_grows(const struct shard_command *command)
+{
+    return command->has_bodies;
 }
 
 bool command_can_be_refused(struct shard_command *command)

@@ -19,6 +19,7 @@
 enum {
     RETRY_US = 500000,
     CHANGES_REMOVED_MAX = 50000, /* In one flush. */
+    WRITE_TRIES = 8,             /* Each makes the map larger, where it can. */
 };
 
 static void crash_if(enum fault_point point)
@@ -204,7 +205,7 @@ static enum errcode write_generation(struct shard *shard, struct store_meta *met
 {
     struct store_write *write;
     const struct generation *generation = shard->flushing;
-    enum errcode code = store_write_begin(shard->store, &write, err);
+    enum errcode code = store_write_begin(shard->store, generation_bytes(generation), &write, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -267,8 +268,10 @@ enum errcode shard_flush(struct shard *shard, struct err *err)
     enum errcode code = begin_flush(shard, &is_needed, err);
     if (code == ERR_OK && is_needed) {
         struct store_meta meta = shard->flush_meta;
-        meta.covered = shard->covered;
-        code = write_generation(shard, &meta, err);
+        for (int i = 0; i < WRITE_TRIES && (i == 0 || code == ERR_OVERLOADED); i++) {
+            meta.covered = shard->covered;
+            code = write_generation(shard, &meta, err);
+        }
         if (code == ERR_OK) {
             end_flush(shard, &meta);
             remember_done(shard);

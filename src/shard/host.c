@@ -44,6 +44,7 @@ struct shard_host {
     atomic_bool is_stopping;
     struct carer_thread carers[CARER_COUNT];
     struct crew *crew;
+    struct store_pool *stores;
 };
 
 static const struct {
@@ -111,7 +112,8 @@ enum errcode shard_host_new(const struct shard_host_config *config, struct shard
     /* Who brings a job works on it too. */
     unsigned helpers = config->work_threads > 1 ? config->work_threads - 1 : 0;
     host->crew = crew_new(helpers, err);
-    enum errcode code = host->crew == NULL ? err->code : ERR_OK;
+    host->stores = host->crew == NULL ? NULL : store_pool_new(err);
+    enum errcode code = host->stores == NULL ? err->code : ERR_OK;
     for (int i = 0; i < CARER_COUNT && code == ERR_OK; i++) {
         struct carer_thread *carer = &host->carers[i];
         carer->host = host;
@@ -158,6 +160,7 @@ void shard_host_free(struct shard_host *host)
         condition_fini(&host->carers[i].wanted);
     }
     crew_free(host->crew);
+    store_pool_free(host->stores);
     condition_fini(&host->left);
     mutex_fini(&host->mutex);
     mem_free(MEM_GENERAL, host);
@@ -228,6 +231,11 @@ void host_remove(struct shard_host *host, struct shard *shard)
 const struct index_crew *host_crew(struct shard_host *host)
 {
     return crew_interface(host->crew);
+}
+
+struct store_pool *host_stores(struct shard_host *host)
+{
+    return host->stores;
 }
 
 int64_t host_policy(struct shard_host *host, const struct schema *schema, enum policy_id id)

@@ -14,6 +14,8 @@ enum {
     CARE_LINK_ROWS = 256, /* Of one turn of the indexer. */
     CARE_RETRY_US = 100000,
     CARE_SLOWLY_US = 500000,
+    FULL_CHECKPOINT_US = 2000000,
+    MAP_SIZE_MIN = 16 << 20, /* The policy's least: below it need not be asked. */
 };
 
 int64_t shard_policy(const struct shard *shard, enum policy_id id)
@@ -85,7 +87,7 @@ static enum errcode open_file(struct shard *shard, struct err *err)
         .directory = shard->directory,
         .schema_id = shard->schema.id,
         .group = shard->group_id,
-        .map_bytes = (size_t)shard_policy(shard, POLICY_map_size),
+        .pool = host_stores(shard->host),
     };
     enum errcode code = store_open(&config, &shard->store, err);
     if (code != ERR_OK) {
@@ -262,6 +264,36 @@ void shard_destroy(struct shard *shard)
     mem_free(MEM_GENERAL, directory);
 }
 
+/* ---- how full it is ---- */
+
+uint64_t shard_unflushed_bytes_locked(const struct shard *shard)
+{
+    return (shard->active == NULL ? 0 : generation_bytes(shard->active)) +
+           (shard->flushing == NULL ? 0 : generation_bytes(shard->flushing));
+}
+
+uint64_t shard_unflushed_bytes(struct shard *shard)
+{
+    mutex_lock(&shard->publish);
+    uint64_t bytes = shard_unflushed_bytes_locked(shard);
+    mutex_unlock(&shard->publish);
+    return bytes;
+}
+
+bool shard_is_full(struct shard *shard, uint64_t bytes)
+{
+    uint64_t used = store_used_bytes(shard->store) + shard_unflushed_bytes(shard);
+    return used + bytes > MAP_SIZE_MIN &&
+           used + bytes > (uint64_t)shard_policy(shard, POLICY_map_size);
+}
+
+/* What was refused would be again. */
+static bool is_refusing(struct shard *shard)
+{
+    uint64_t bytes = atomic_load(&shard->refused_bytes);
+    return bytes > 0 && shard_is_full(shard, bytes);
+}
+
 /* ---- care ---- */
 
 uint64_t shard_care_index(struct shard *shard)
@@ -293,6 +325,10 @@ uint64_t shard_care_index(struct shard *shard)
 uint64_t shard_care_slowly(struct shard *shard)
 {
     uint64_t interval_us = (uint64_t)shard_policy(shard, POLICY_checkpoint_interval);
+    if (is_refusing(shard) && interval_us > FULL_CHECKPOINT_US) {
+        interval_us =
+            FULL_CHECKPOINT_US; /* Deleted rows stay until a checkpoint has passed them. */
+    }
     mutex_lock(&shard->checkpoint);
     uint64_t due_us = shard->checkpointed_us + interval_us;
     mutex_unlock(&shard->checkpoint);
@@ -313,23 +349,9 @@ uint64_t shard_care_slowly(struct shard *shard)
 
 /* ---- figures ---- */
 
-uint64_t shard_unflushed_bytes_locked(const struct shard *shard)
+static const char *state_text(struct shard *shard)
 {
-    return (shard->active == NULL ? 0 : generation_bytes(shard->active)) +
-           (shard->flushing == NULL ? 0 : generation_bytes(shard->flushing));
-}
-
-uint64_t shard_unflushed_bytes(struct shard *shard)
-{
-    mutex_lock(&shard->publish);
-    uint64_t bytes = shard_unflushed_bytes_locked(shard);
-    mutex_unlock(&shard->publish);
-    return bytes;
-}
-
-static const char *state_text(const struct shard *shard)
-{
-    const char *text = "serving";
+    const char *text = is_refusing(shard) ? "disk full" : "serving";
     for (size_t i = 0; i < shard->n_vectors; i++) {
         uint8_t state = atomic_load(&shard->vectors[i].state);
         if (state == INDEX_REBUILDING) {

@@ -3,6 +3,7 @@
  *   command.c   what a write is made of            row.c         how a row and a key are encoded
  *   apply.c     a command changes the shard        overlay.c     rows that the file has not got yet
  *   view.c      what a reader sees                 store.c       the file
+ *                                                   store_env.c   its opening, growth and closing
  *   search.c    nearest neighbours                 vectors.c     the index over each VECTOR column
  *   flush.c     the overlay goes into the file     checkpoint.c  a graph goes into its file
  *   curve.c     which ef a recall needs
@@ -18,7 +19,9 @@
  *   vector_index.advance  one thread advances or saves an index
  *   shard.publish         what a view copies when it is opened
  *   shard.waiting         writes that wait for the graph, and searches that wait for it
- *   calibration.mutex     what was measured; under it no other is taken */
+ *   calibration.mutex     what was measured; under it no other is taken
+ *   store.lock            who is inside a store; then store_pool.mutex, under which others' store
+ *                         locks are only tried */
 #ifndef VECTRON_SHARD_INT_H
 #define VECTRON_SHARD_INT_H
 
@@ -69,6 +72,8 @@ void key_decode(struct slice key, struct value *out);
 
 /* ---- command.c: what a write is made of ---- */
 
+/* Some of its rows take room. */
+bool command_grows(const struct shard_command *command);
 /* Apply may refuse it, or change another number of rows than it has. */
 bool command_can_be_refused(struct shard_command *command);
 /* Its bytes, which are the caller's (mem_free MEM_LOG); the command is empty afterwards. */
@@ -121,13 +126,20 @@ struct store_config {
     const char *directory;
     uint64_t schema_id;
     uint64_t group;
-    size_t map_bytes;
+    struct store_pool *pool; /* Borrowed. */
 };
+
+/* Of all stores of a node: bounds how many of their files are open. */
+struct store_pool;
+struct store_pool *store_pool_new(struct err *err);
+void store_pool_free(struct store_pool *pool);
 
 enum errcode store_open(const struct store_config *config, struct store **out,
                         struct err *err) WARN_UNUSED;
 void store_close(struct store *store);
+/* Both as of the last commit; what is not used is free for later rows. */
 uint64_t store_file_bytes(const struct store *store);
+uint64_t store_used_bytes(const struct store *store);
 /* Free bytes where the store is; UINT64_MAX where the system does not say. */
 uint64_t store_disk_free(const struct store *store);
 
@@ -150,7 +162,9 @@ enum errcode store_next(struct store_read *read, enum store_table table, uint64_
                         struct slice *out, struct err *err) WARN_UNUSED;
 
 /* One writer at a time.  After a failure of any of these only store_abort is allowed. */
-enum errcode store_write_begin(struct store *store, struct store_write **out,
+/* @bytes is about what will be put.  OVERLOADED, here or later: views were in the way of a map that
+ * has to grow; to be tried again. */
+enum errcode store_write_begin(struct store *store, uint64_t bytes, struct store_write **out,
                                struct err *err) WARN_UNUSED;
 enum errcode store_put(struct store_write *write, enum store_table table, uint64_t number,
                        struct slice value, struct err *err) WARN_UNUSED;
@@ -416,10 +430,11 @@ struct shard {
 
     struct mutex checkpoint;
     struct mutex flush;
-    struct store_meta flush_meta; /* What the file's head says after the flush; of flush. */
-    uint64_t flush_tried_us;      /* Of flush. */
-    uint64_t checkpointed_us;     /* Of checkpoint. */
-    _Atomic int flush_error;      /* enum errcode of the last flush; 0 = it was well. */
+    struct store_meta flush_meta;   /* What the file's head says after the flush; of flush. */
+    uint64_t flush_tried_us;        /* Of flush. */
+    uint64_t checkpointed_us;       /* Of checkpoint. */
+    _Atomic int flush_error;        /* enum errcode of the last flush; 0 = it was well. */
+    _Atomic uint64_t refused_bytes; /* Of the last command that map_size had no room for. */
 
     struct mutex apply;
     struct arena *scratch; /* Of apply; reset after each command. */
@@ -445,6 +460,8 @@ uint64_t checkpoint_lag(const struct shard *shard); /* Changes that no checkpoin
 
 int64_t shard_policy(const struct shard *shard, enum policy_id id);
 uint64_t shard_unflushed_bytes(struct shard *shard) EXCLUDES(shard->publish);
+/* With @bytes more it would be larger than map_size. */
+bool shard_is_full(struct shard *shard, uint64_t bytes) EXCLUDES(shard->publish);
 uint64_t shard_unflushed_bytes_locked(const struct shard *shard) REQUIRES(shard->publish);
 
 /* ---- apply.c ---- */
@@ -470,6 +487,7 @@ void host_remove(struct shard_host *host, struct shard *shard);
 void host_wake_indexer(struct shard_host *host);
 void host_wake_flusher(struct shard_host *host);
 const struct index_crew *host_crew(struct shard_host *host);
+struct store_pool *host_stores(struct shard_host *host);
 /* A policy's value for @schema's collection, levels file and collection merged. */
 int64_t host_policy(struct shard_host *host, const struct schema *schema, enum policy_id id);
 double host_policy_float(struct shard_host *host, const struct schema *schema, enum policy_id id);

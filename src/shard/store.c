@@ -1,7 +1,6 @@
-/* The shard's file: an LMDB environment, and the only place in shard that knows LMDB.
+/* The shard's file: an LMDB environment (store_env.c), read and written here.
  *
- *   data.mdb, lock.mdb   LMDB's own
- *   lock                 locked while a process has the shard open
+ *   data.mdb, lock.mdb   LMDB's own; missing before the first write
  *
  * Five tables (named databases):
  *
@@ -20,47 +19,22 @@
  * does not tell whether the file has changed, for a reader that is held up in mdb_txn_renew while
  * two commits pass has the number of the first and the pages of the last.
  *
- * What can fail: a full disk shows itself as ENOSPC, as EIO after a short write, or as a full map;
- * all become DISK_FULL, the transaction is gone and the file is as it was. */
-#include "shard/shard_int.h"
+ * What can fail: a full disk shows itself as ENOSPC, or as EIO after a short write; both become
+ * DISK_FULL, the transaction is gone and the file is as it was.  A full map is made larger before
+ * the next try. */
+#include "shard/store_int.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <lmdb.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 enum {
-    STORE_VERSION = 1,
-    META_BYTES = 4 + 4 + 8 * 6,
-    READERS_MAX = 1024,
     NUMBER_BYTES = 8,
     /* With less free space than this an EIO is taken for a full disk. */
     DISK_FULL_BYTES = 1 << 20,
 };
 
-static const char *const table_names[TABLE_COUNT] = {"meta", "rows", "keys", "dead", "changes"};
-
-struct store {
-    MDB_env *env;
-    MDB_dbi tables[TABLE_COUNT];
-    char *directory;
-    uint64_t schema_id, group;
-    int lock_fd;
-};
-
-struct store_read {
-    struct store *store;
-    MDB_txn *txn;
-    MDB_cursor *cursors[TABLE_COUNT]; /* Opened when first needed, renewed with each begin. */
-    bool is_positioned[TABLE_COUNT];
-    uint64_t positions[TABLE_COUNT]; /* The number that the cursor stands on. */
-    bool is_fresh[TABLE_COUNT];      /* The cursor belongs to this begin. */
-    struct store_meta meta;
-};
+const char *const store_table_names[TABLE_COUNT] = {"meta", "rows", "keys", "dead", "changes"};
 
 struct store_write {
     struct store *store;
@@ -78,15 +52,20 @@ uint64_t store_disk_free(const struct store *store)
     return (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
-static enum errcode store_error(const struct store *store, int rc, const char *what,
-                                struct err *err)
+enum errcode store_error(const struct store *store, int rc, const char *what, struct err *err)
 {
     switch (rc) {
     case MDB_MAP_FULL:
-        (void)err_set(err, ERR_DISK_FULL, "%s in \"%s\": the file has reached map_size", what,
+        return err_set(err, ERR_OVERLOADED, "%s in \"%s\": the map is to be made larger first",
+                       what, store->directory);
+    case EMFILE:
+    case ENFILE:
+        (void)err_set(err, ERR_OVERLOADED, "%s in \"%s\": too many files are open", what,
                       store->directory);
-        err_hint(err, "Raise map_size and restart.");
-        return ERR_DISK_FULL;
+        err_hint(err, "Raise the limit of open files (ulimit -n).");
+        return ERR_OVERLOADED;
+    case ENOMEM:
+        return err_no_memory(err);
     case MDB_READERS_FULL:
         return err_set(err, ERR_OVERLOADED, "%s in \"%s\": %d views are open", what,
                        store->directory, READERS_MAX);
@@ -134,8 +113,8 @@ static bool number_from_key(const MDB_val *key, uint64_t *number)
     return key->mv_size == NUMBER_BYTES;
 }
 
-static void meta_write(const struct store *store, const struct store_meta *meta,
-                       uint8_t out[META_BYTES])
+void store_meta_write(const struct store *store, const struct store_meta *meta,
+                      uint8_t out[META_BYTES])
 {
     le_put_u32(out + 4, STORE_VERSION);
     le_put_u64(out + 8, store->schema_id);
@@ -147,8 +126,8 @@ static void meta_write(const struct store *store, const struct store_meta *meta,
     le_put_u32(out, crc32c(0, out + 4, META_BYTES - 4));
 }
 
-static enum errcode meta_read(const struct store *store, const MDB_val *record,
-                              struct store_meta *out, struct err *err)
+enum errcode store_meta_read(const struct store *store, const MDB_val *record,
+                             struct store_meta *out, struct err *err)
 {
     const uint8_t *p = record->mv_data;
     if (record->mv_size < 8) {
@@ -184,139 +163,34 @@ static MDB_val name_val(const char *name)
     return (MDB_val){.mv_size = strlen(name), .mv_data = (void *)(uintptr_t)name};
 }
 
-static MDB_val meta_key(void)
+MDB_val store_meta_key(void)
 {
     return name_val("shard");
-}
-
-/* ---- opening ---- */
-
-static enum errcode open_env(struct store *store, size_t map_bytes, struct err *err)
-{
-    int rc = mdb_env_create(&store->env);
-    if (rc == 0) {
-        rc = mdb_env_set_mapsize(store->env, map_bytes);
-    }
-    if (rc == 0) {
-        rc = mdb_env_set_maxdbs(store->env, TABLE_COUNT);
-    }
-    if (rc == 0) {
-        rc = mdb_env_set_maxreaders(store->env, READERS_MAX);
-    }
-    if (rc == 0) {
-        rc = mdb_env_open(store->env, store->directory, MDB_NOTLS, DIR_FILE_MODE);
-    }
-    return rc == 0 ? ERR_OK : store_error(store, rc, "opening", err);
-}
-
-/* An environment that has no tables yet is a new one; a foreign one has others. */
-static enum errcode open_tables(struct store *store, struct err *err)
-{
-    MDB_txn *txn;
-    int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
-    if (rc != 0) {
-        return store_error(store, rc, "opening", err);
-    }
-    MDB_dbi names;
-    MDB_stat stat = {0};
-    enum errcode code = ERR_OK;
-    rc = mdb_dbi_open(txn, NULL, 0, &names);
-    if (rc == 0) {
-        rc = mdb_stat(txn, names, &stat);
-    }
-    bool is_new = rc == 0 && stat.ms_entries == 0;
-    for (int i = 0; i < TABLE_COUNT && rc == 0; i++) {
-        rc = mdb_dbi_open(txn, table_names[i], is_new ? MDB_CREATE : 0, &store->tables[i]);
-    }
-    if (rc == MDB_NOTFOUND) {
-        code =
-            err_set(err, ERR_FORMAT_UNSUPPORTED,
-                    "\"%s/data.mdb\" is not a shard's file: a table is missing", store->directory);
-    }
-    MDB_val key = meta_key();
-    if (rc == 0 && is_new) {
-        struct store_meta meta = {.next_row = 1};
-        uint8_t record[META_BYTES];
-        meta_write(store, &meta, record);
-        MDB_val value = {.mv_size = META_BYTES, .mv_data = record};
-        rc = mdb_put(txn, store->tables[TABLE_META], &key, &value, 0);
-    } else if (rc == 0) {
-        MDB_val value;
-        struct store_meta meta;
-        rc = mdb_get(txn, store->tables[TABLE_META], &key, &value);
-        code = rc == 0 ? meta_read(store, &value, &meta, err) : code;
-    }
-    if (rc == 0 && code == ERR_OK) {
-        rc = mdb_txn_commit(txn);
-    } else {
-        mdb_txn_abort(txn);
-    }
-    return code != ERR_OK || rc == 0 ? code : store_error(store, rc, "opening", err);
-}
-
-enum errcode store_open(const struct store_config *config, struct store **out, struct err *err)
-{
-    struct store *store = mem_zalloc(MEM_GENERAL, sizeof(*store));
-    if (store == NULL) {
-        return err_no_memory(err);
-    }
-    store->lock_fd = -1;
-    store->schema_id = config->schema_id;
-    store->group = config->group;
-    store->directory = mem_strndup(MEM_GENERAL, config->directory, strlen(config->directory));
-    enum errcode code = store->directory == NULL ? err_no_memory(err) : ERR_OK;
-    if (code == ERR_OK) {
-        code = dir_make(store->directory, err);
-    }
-    if (code == ERR_OK) {
-        code = dir_lock(store->directory, "lock", "the shard", &store->lock_fd, err);
-    }
-    if (code == ERR_OK) {
-        code = open_env(store, config->map_bytes, err);
-    }
-    if (code == ERR_OK) {
-        code = open_tables(store, err);
-    }
-    if (code != ERR_OK) {
-        store_close(store);
-        return code;
-    }
-    *out = store;
-    return ERR_OK;
-}
-
-void store_close(struct store *store)
-{
-    if (store == NULL) {
-        return;
-    }
-    if (store->env != NULL) {
-        mdb_env_close(store->env);
-    }
-    dir_unlock(store->lock_fd);
-    mem_free(MEM_GENERAL, store->directory);
-    mem_free(MEM_GENERAL, store);
-}
-
-uint64_t store_file_bytes(const struct store *store)
-{
-    MDB_envinfo info;
-    MDB_stat stat;
-    if (mdb_env_info(store->env, &info) != 0 || mdb_env_stat(store->env, &stat) != 0) {
-        return 0;
-    }
-    return (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
 }
 
 /* ---- reading ---- */
 
 static enum errcode read_meta(struct store_read *read, struct err *err)
 {
-    MDB_val key = meta_key();
+    MDB_val key = store_meta_key();
     MDB_val value;
     int rc = mdb_get(read->txn, read->store->tables[TABLE_META], &key, &value);
     return rc != 0 ? store_error(read->store, rc, "reading the head", err)
-                   : meta_read(read->store, &value, &read->meta, err);
+                   : store_meta_read(read->store, &value, &read->meta, err);
+}
+
+void store_read_close(struct store_read *read)
+{
+    for (int i = 0; i < TABLE_COUNT; i++) {
+        if (read->cursors[i] != NULL) {
+            mdb_cursor_close(read->cursors[i]);
+            read->cursors[i] = NULL;
+        }
+    }
+    if (read->txn != NULL) {
+        mdb_txn_abort(read->txn);
+        read->txn = NULL;
+    }
 }
 
 struct store_read *store_read_new(struct store *store, struct err *err)
@@ -327,34 +201,47 @@ struct store_read *store_read_new(struct store *store, struct err *err)
         return NULL;
     }
     read->store = store;
-    int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &read->txn);
-    if (rc != 0) {
-        (void)store_error(store, rc, "opening a view", err);
-        mem_free(MEM_GENERAL, read);
-        return NULL;
+    mutex_lock(&store->lock);
+    read->next = store->reads;
+    if (read->next != NULL) {
+        read->next->prev = read;
     }
-    mdb_txn_reset(read->txn);
+    store->reads = read;
+    mutex_unlock(&store->lock);
     return read;
 }
 
 enum errcode store_read_begin(struct store_read *read, struct err *err)
 {
-    int rc = mdb_txn_renew(read->txn);
+    enum errcode code = store_enter(read->store, &read->is_inside, err);
+    if (code != ERR_OK || !read->is_inside) {
+        read->meta = (struct store_meta){.next_row = 1};
+        return code;
+    }
+    int rc = read->txn != NULL ? mdb_txn_renew(read->txn)
+                               : mdb_txn_begin(read->store->env, NULL, MDB_RDONLY, &read->txn);
     if (rc != 0) {
-        return store_error(read->store, rc, "opening a view", err);
+        read->is_inside = false;
+        code = store_error(read->store, rc, "opening a view", err);
+        store_leave(read->store);
+        return code;
     }
     memset(read->is_fresh, 0, sizeof(read->is_fresh));
     memset(read->is_positioned, 0, sizeof(read->is_positioned));
-    enum errcode code = read_meta(read, err);
+    code = read_meta(read, err);
     if (code != ERR_OK) {
-        mdb_txn_reset(read->txn);
+        store_read_end(read);
     }
     return code;
 }
 
 void store_read_end(struct store_read *read)
 {
-    mdb_txn_reset(read->txn);
+    if (read->is_inside) {
+        mdb_txn_reset(read->txn);
+        read->is_inside = false;
+        store_leave(read->store);
+    }
 }
 
 void store_read_free(struct store_read *read)
@@ -362,18 +249,28 @@ void store_read_free(struct store_read *read)
     if (read == NULL) {
         return;
     }
-    for (int i = 0; i < TABLE_COUNT; i++) {
-        if (read->cursors[i] != NULL) {
-            mdb_cursor_close(read->cursors[i]);
-        }
+    struct store *store = read->store;
+    CHECK(!read->is_inside);
+    mutex_lock(&store->lock);
+    *(read->prev == NULL ? &store->reads : &read->prev->next) = read->next;
+    if (read->next != NULL) {
+        read->next->prev = read->prev;
     }
-    mdb_txn_abort(read->txn);
+    store_read_close(read);
+    mutex_unlock(&store->lock);
     mem_free(MEM_GENERAL, read);
 }
 
 const struct store_meta *store_read_meta(const struct store_read *read)
 {
     return &read->meta;
+}
+
+/* A store without a file has nothing. */
+static int get(struct store_read *read, enum store_table table, MDB_val *key, MDB_val *value)
+{
+    return read->is_inside ? mdb_get(read->txn, read->store->tables[table], key, value)
+                           : MDB_NOTFOUND;
 }
 
 static enum errcode found_slice(const struct store *store, int rc, const MDB_val *value,
@@ -392,7 +289,7 @@ enum errcode store_get(struct store_read *read, enum store_table table, uint64_t
     uint8_t buffer[NUMBER_BYTES];
     MDB_val key = number_key(buffer, number);
     MDB_val value;
-    int rc = mdb_get(read->txn, read->store->tables[table], &key, &value);
+    int rc = get(read, table, &key, &value);
     return found_slice(read->store, rc, &value, out, err);
 }
 
@@ -401,7 +298,7 @@ enum errcode store_get_record(struct store_read *read, const char *name, struct 
 {
     MDB_val key = name_val(name);
     MDB_val value;
-    int rc = mdb_get(read->txn, read->store->tables[TABLE_META], &key, &value);
+    int rc = get(read, TABLE_META, &key, &value);
     return found_slice(read->store, rc, &value, out, err);
 }
 
@@ -410,7 +307,7 @@ enum errcode store_get_key(struct store_read *read, struct slice key, uint64_t *
 {
     MDB_val name = {.mv_size = key.bytes, .mv_data = (void *)(uintptr_t)key.data};
     MDB_val value;
-    int rc = mdb_get(read->txn, read->store->tables[TABLE_KEYS], &name, &value);
+    int rc = get(read, TABLE_KEYS, &name, &value);
     *found = rc == 0;
     if (rc != 0) {
         return rc == MDB_NOTFOUND ? ERR_OK : store_error(read->store, rc, "reading a key", err);
@@ -428,6 +325,9 @@ enum errcode store_get_key(struct store_read *read, struct slice key, uint64_t *
 static int read_cursor(struct store_read *read, enum store_table table)
 {
     int rc = 0;
+    if (!read->is_inside) {
+        return MDB_NOTFOUND;
+    }
     if (read->cursors[table] == NULL) {
         rc = mdb_cursor_open(read->txn, read->store->tables[table], &read->cursors[table]);
     } else if (!read->is_fresh[table]) {
@@ -452,7 +352,7 @@ enum errcode store_next(struct store_read *read, enum store_table table, uint64_
     read->is_positioned[table] = rc == 0;
     if (rc == 0 && !number_from_key(&key, number)) {
         return err_set(err, ERR_CORRUPT, "\"%s\": a key of %zu bytes in table %s",
-                       read->store->directory, key.mv_size, table_names[table]);
+                       read->store->directory, key.mv_size, store_table_names[table]);
     }
     read->positions[table] = *number;
     return found_slice(read->store, rc, &value, out, err);
@@ -460,16 +360,38 @@ enum errcode store_next(struct store_read *read, enum store_table table, uint64_
 
 /* ---- writing ---- */
 
-enum errcode store_write_begin(struct store *store, struct store_write **out, struct err *err)
+static void end_write(struct store_write *write)
+{
+    store_leave(write->store);
+    mem_free(MEM_GENERAL, write);
+}
+
+static enum errcode write_error(struct store_write *write, int rc, const char *what,
+                                struct err *err)
+{
+    struct store *store = write->store;
+    mutex_lock(&store->lock);
+    store->is_map_short = store->is_map_short || rc == MDB_MAP_FULL;
+    mutex_unlock(&store->lock);
+    return store_error(store, rc, what, err);
+}
+
+enum errcode store_write_begin(struct store *store, uint64_t bytes, struct store_write **out,
+                               struct err *err)
 {
     struct store_write *write = mem_zalloc(MEM_GENERAL, sizeof(*write));
     if (write == NULL) {
         return err_no_memory(err);
     }
     write->store = store;
+    enum errcode code = store_enter_to_write(store, bytes, err);
+    if (code != ERR_OK) {
+        mem_free(MEM_GENERAL, write);
+        return code;
+    }
     int rc = mdb_txn_begin(store->env, NULL, 0, &write->txn);
     if (rc != 0) {
-        mem_free(MEM_GENERAL, write);
+        end_write(write);
         return store_error(store, rc, "beginning a write", err);
     }
     *out = write;
@@ -480,7 +402,7 @@ static enum errcode put(struct store_write *write, enum store_table table, MDB_v
                         MDB_val *value, unsigned flags, struct err *err)
 {
     int rc = mdb_put(write->txn, write->store->tables[table], key, value, flags);
-    return rc == 0 ? ERR_OK : store_error(write->store, rc, "writing", err);
+    return rc == 0 ? ERR_OK : write_error(write, rc, "writing", err);
 }
 
 static MDB_val slice_val(struct slice s)
@@ -510,7 +432,7 @@ static enum errcode delete_key(struct store_write *write, enum store_table table
                                struct err *err)
 {
     int rc = mdb_del(write->txn, write->store->tables[table], key, NULL);
-    return rc == 0 || rc == MDB_NOTFOUND ? ERR_OK : store_error(write->store, rc, "deleting", err);
+    return rc == 0 || rc == MDB_NOTFOUND ? ERR_OK : write_error(write, rc, "deleting", err);
 }
 
 enum errcode store_delete(struct store_write *write, enum store_table table, uint64_t number,
@@ -529,7 +451,7 @@ enum errcode store_bury(struct store_write *write, uint64_t number, bool is_kept
     if (is_kept) {
         int rc = mdb_get(write->txn, write->store->tables[TABLE_ROWS], &key, &row);
         if (rc != 0) {
-            return store_error(write->store, rc, "deleting a row", err);
+            return write_error(write, rc, "deleting a row", err);
         }
         /* The put may move the page on which the row lies: LMDB wants a copy. */
         void *copy = mem_alloc(MEM_GENERAL, row.mv_size);
@@ -595,10 +517,10 @@ enum errcode store_first_change(struct store_write *write, uint64_t *index, stru
 
 enum errcode store_commit(struct store_write *write, const struct store_meta *meta, struct err *err)
 {
-    const struct store *store = write->store;
+    struct store *store = write->store;
     uint8_t record[META_BYTES];
-    meta_write(store, meta, record);
-    MDB_val key = meta_key();
+    store_meta_write(store, meta, record);
+    MDB_val key = store_meta_key();
     MDB_val value = {.mv_size = META_BYTES, .mv_data = record};
     enum errcode code = put(write, TABLE_META, &key, &value, 0, err);
     int fault = fault_hit(FAULT_SHARD_FLUSH) ? EIO : fault_hit(FAULT_SHARD_FLUSH_FULL) ? ENOSPC : 0;
@@ -610,12 +532,17 @@ enum errcode store_commit(struct store_write *write, const struct store_meta *me
         return code;
     }
     int rc = mdb_txn_commit(write->txn);
-    mem_free(MEM_GENERAL, write);
-    return rc == 0 ? ERR_OK : store_error(store, rc, "committing", err);
+    code = rc == 0 ? ERR_OK : write_error(write, rc, "committing", err);
+    if (rc == 0 && mdb_txn_begin(store->env, NULL, MDB_RDONLY, &write->txn) == 0) {
+        store_measure(store, write->txn);
+        mdb_txn_abort(write->txn);
+    }
+    end_write(write);
+    return code;
 }
 
 void store_abort(struct store_write *write)
 {
     mdb_txn_abort(write->txn);
-    mem_free(MEM_GENERAL, write);
+    end_write(write);
 }

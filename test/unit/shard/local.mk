@@ -8,6 +8,7 @@ shard_tests = \
     test/unit/shard/test_recovery \
     test/unit/shard/test_remember \
     test/unit/shard/test_search \
+    test/unit/shard/test_store \
     test/unit/shard/test_views \
     test/unit/shard/test_writes
 check_PROGRAMS += $(shard_tests)
@@ -27,6 +28,9 @@ test_unit_shard_test_recovery_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_search_SOURCES = test/unit/shard/test_search.c $(SHARD_FIXTURE)
 test_unit_shard_test_search_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_search_LDADD = $(SHARD_TEST_LIBS)
+test_unit_shard_test_store_SOURCES = test/unit/shard/test_store.c $(SHARD_FIXTURE)
+test_unit_shard_test_store_CFLAGS = $(TEST_CFLAGS) $(LMDB_CFLAGS)
+test_unit_shard_test_store_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_views_SOURCES = test/unit/shard/test_views.c $(SHARD_FIXTURE)
 test_unit_shard_test_views_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_views_LDADD = $(SHARD_TEST_LIBS)

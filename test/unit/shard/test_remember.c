@@ -287,7 +287,9 @@ static void access_record(struct fixture *f, struct record *out, const struct re
     struct store_write *write;
     struct slice found;
     fixture_path(f, "shard", path, sizeof(path));
-    struct store_config config = {path, f->schema.id, GROUP, 1 << 30};
+    struct store_pool *pool = store_pool_new(&err);
+    assert_non_null(pool);
+    struct store_config config = {path, f->schema.id, GROUP, pool};
     assert_int_equal(store_open(&config, &store, &err), ERR_OK);
     struct store_read *read = store_read_new(store, &err);
     assert_non_null(read);
@@ -303,11 +305,12 @@ static void access_record(struct fixture *f, struct record *out, const struct re
     store_read_free(read);
     if (in != NULL) {
         struct slice record = {in->data, in->bytes};
-        assert_int_equal(store_write_begin(store, &write, &err), ERR_OK);
+        assert_int_equal(store_write_begin(store, 0, &write, &err), ERR_OK);
         assert_int_equal(store_put_record(write, record_name, record, &err), ERR_OK);
         assert_int_equal(store_commit(write, &meta, &err), ERR_OK);
     }
     store_close(store);
+    store_pool_free(pool);
 }
 
 static void expect_not_believed(struct fixture *f, const struct record *record,
