@@ -6,6 +6,7 @@
  *   exec.c      statements -> frames, each remembered in a queue until it is answered
  *   receive.c   frames -> results, for the statement at the head of the queue
  *   pipeline.c  the queue, and the rule that an error skips to the next sync
+ *   outcome.c   what is said of statements whose answer was lost
  *   copy.c cancel.c result.c values.c   what their names say
  *
  * A connection belongs to one thread at a time; there is no state outside of it. */
@@ -66,6 +67,8 @@ struct command {
     bool ends_at_ready; /* Its end is the server's READY; in a pipeline its own last answer. */
     bool owes_sync;     /* SYNC is sent only when it is done: its portal must live until then. */
     bool is_single_row;
+    bool may_write;    /* See outcome.c. */
+    uint64_t begun_at; /* Where its frames begin in all that the connection sends. */
     uint32_t fetch_rows;
 };
 
@@ -129,9 +132,11 @@ struct vc_conn {
     size_t in_at;
     struct buf out; /* out_at .. out.bytes is not sent yet. */
     size_t out_at;
-    struct buf copy_rows; /* Binary rows that are not yet in a COPY_DATA. */
-    bool is_ended;        /* Nothing more can be sent or read; what was read may still be told. */
-    int ended_errno;      /* Why; 0: the server closed. */
+    uint64_t n_sent;              /* Bytes, ever. */
+    struct reading_name *reading; /* Prepared statements that only read. */
+    struct buf copy_rows;         /* Binary rows that are not yet in a COPY_DATA. */
+    bool is_ended;   /* Nothing more can be sent or read; what was read may still be told. */
+    int ended_errno; /* Why; 0: the server closed. */
 
     bool is_pipeline;
     bool is_aborted; /* An error came; all up to the next sync is skipped by the server. */
@@ -241,7 +246,19 @@ bool result_read_row(vc_result *result, struct reader *r);
 bool result_read_parameters(vc_result *result, struct reader *r);
 bool result_read_error(vc_result *result, struct reader *r);
 bool result_set_tag(vc_result *result, const char *tag, size_t bytes, uint64_t affected);
-vc_result *result_of_error(enum errcode code, const char *message);
+vc_result *result_of_error(enum errcode code, const char *message,
+                           const char *hint); /* NULL: none */
+
+/* ---- outcomes ---- */
+
+bool outcome_only_reads(const char *vql);
+/* A prepared statement's name and text; a name that is closed. */
+void outcome_prepare(vc_conn *conn, const char *name, const char *vql);
+void outcome_forget(vc_conn *conn, const char *name);
+void outcome_forget_all(vc_conn *conn);
+bool outcome_prepared_reads(vc_conn *conn, const char *name);
+/* The error of whoever waits: nothing has come of what was under way, or it may have happened. */
+vc_result *outcome_of_lost(const vc_conn *conn);
 
 /* vc_value and struct value are one layout under two names. */
 vc_value value_to_client(struct value v);

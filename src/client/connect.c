@@ -466,6 +466,7 @@ void vc_close(vc_conn *conn)
     }
     close_socket(conn);
     command_clear(conn);
+    outcome_forget_all(conn);
     vc_result_free(conn->building);
     vc_result_free(conn->result);
     for (size_t i = 0; i < conn->n_statuses; i++) {

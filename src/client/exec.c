@@ -109,6 +109,8 @@ bool vc_send_params(vc_conn *conn, const char *vql, const vc_value *params, size
     if (command == NULL) {
         return false;
     }
+    command->may_write = !outcome_only_reads(vql);
+    outcome_forget(conn, "");
     write_parse(conn, no_name, text, NULL, 0);
     return send_portal(conn, command, no_name, params, n);
 }
@@ -120,7 +122,11 @@ bool vc_send_prepared(vc_conn *conn, const char *name, const vc_value *params, s
         return false;
     }
     struct command *command = command_push(conn, COMMAND_EXECUTE);
-    return command != NULL && send_portal(conn, command, statement, params, n);
+    if (command == NULL) {
+        return false;
+    }
+    command->may_write = !outcome_prepared_reads(conn, name);
+    return send_portal(conn, command, statement, params, n);
 }
 
 bool vc_send_query(vc_conn *conn, const char *vql)
@@ -129,9 +135,12 @@ bool vc_send_query(vc_conn *conn, const char *vql)
         return vc_send_params(conn, vql, NULL, 0); /* QUERY would be a sync of its own. */
     }
     struct wire_str text;
-    if (!to_wire_str(conn, vql, &text) || command_push(conn, COMMAND_QUERY) == NULL) {
+    struct command *command =
+        to_wire_str(conn, vql, &text) ? command_push(conn, COMMAND_QUERY) : NULL;
+    if (command == NULL) {
         return false;
     }
+    command->may_write = !outcome_only_reads(vql);
     wire_write_text(&conn->out, WIRE_QUERY, text.data, text.bytes);
     return io_queued(conn);
 }
@@ -160,6 +169,7 @@ bool vc_send_prepare(vc_conn *conn, const char *name, const char *vql, const vc_
     }
     struct command *command = command_push(conn, COMMAND_PREPARE);
     if (command != NULL) {
+        outcome_prepare(conn, name, vql);
         write_parse(conn, statement, text, numbers, n);
     }
     if (numbers != few) {
@@ -174,6 +184,9 @@ static bool send_named(vc_conn *conn, enum command_kind kind, enum wire_type typ
     struct wire_str statement;
     if (!to_wire_str(conn, name, &statement) || command_push(conn, kind) == NULL) {
         return false;
+    }
+    if (kind == COMMAND_CLOSE) {
+        outcome_forget(conn, name);
     }
     wire_write_named(&conn->out, type, 'S', statement);
     return finish(conn);
@@ -212,7 +225,7 @@ static bool begin_blocking(vc_conn *conn)
 static vc_result *finish_blocking(vc_conn *conn, bool is_sent)
 {
     if (!is_sent && conn->phase == PHASE_IDLE) {
-        return result_of_error(ERR_CONNECTION_FAILED, conn->error);
+        return result_of_error(ERR_CONNECTION_FAILED, conn->error, NULL);
     }
     vc_result *last = NULL, *next;
     while ((next = vc_get_result(conn)) != NULL) {

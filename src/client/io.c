@@ -44,6 +44,7 @@ bool io_send(vc_conn *conn)
                          MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0) {
             conn->out_at += (size_t)n;
+            conn->n_sent += (size_t)n;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return false;
         } else if (errno != EINTR) {

@@ -10,7 +10,7 @@ CLIENT_BASE_SOURCES = \
     src/base/fault.c src/base/json.c src/base/mem.c src/base/value.c src/base/value_text.c
 src_client_libclient_la_SOURCES = \
     src/client/cancel.c src/client/client_int.h src/client/conninfo.c src/client/connect.c \
-    src/client/copy.c src/client/exec.c src/client/io.c src/client/pipeline.c \
+    src/client/copy.c src/client/exec.c src/client/io.c src/client/outcome.c src/client/pipeline.c \
     src/client/receive.c src/client/result.c src/client/values.c src/client/vclient.h \
     $(WIRE_SOURCES) $(CLIENT_BASE_SOURCES)
 src_client_libclient_la_CFLAGS = $(AM_CFLAGS) -DMEM_PLAIN -fvisibility=hidden

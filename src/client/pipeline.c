@@ -35,6 +35,7 @@ struct command *command_push(vc_conn *conn, enum command_kind kind)
         return NULL;
     }
     command->kind = kind;
+    command->begun_at = conn->n_sent + vc_unsent(conn);
     command->ends_at_ready = !conn->is_pipeline;
     if (conn->tail == NULL) {
         conn->head = command;

@@ -39,12 +39,11 @@ void receive_broken(vc_conn *conn)
     vc_result_free(conn->building);
     vc_result_free(conn->result);
     conn->building = NULL;
-    conn->result = NULL;
+    conn->result = conn->phase == PHASE_IDLE ? NULL : outcome_of_lost(conn);
     command_clear(conn);
     if (conn->phase == PHASE_IDLE) {
         return;
     }
-    conn->result = result_of_error(ERR_CONNECTION_FAILED, conn->error);
     conn->after_result = PHASE_END;
     if (conn->result != NULL) {
         phase_move(conn, PHASE_RESULT);

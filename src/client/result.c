@@ -177,11 +177,14 @@ bool result_set_tag(vc_result *result, const char *tag, size_t bytes, uint64_t a
     return result->tag != NULL;
 }
 
-vc_result *result_of_error(enum errcode code, const char *message)
+vc_result *result_of_error(enum errcode code, const char *message, const char *hint)
 {
     vc_result *result = result_new(VC_ERROR);
     if (result != NULL) {
         err_set(&result->err, code, "%s", message);
+        if (hint != NULL) {
+            err_hint(&result->err, "%s", hint);
+        }
         result->severity = "ERROR";
         result->sqlstate = err_sqlstate(code);
     }

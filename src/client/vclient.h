@@ -118,7 +118,9 @@ VC_API bool vc_single_row_mode(vc_conn *conn);
  * with parameters and the prepared ones; the library fetches on by itself.  Not used in a pipeline,
  * where the next statements are on their way before the first fetch ends. */
 VC_API void vc_set_fetch_rows(vc_conn *conn, uint32_t rows);
-VC_API vc_result *vc_get_result(vc_conn *conn); /* Blocks.  NULL: the statement is over. */
+/* Blocks.  NULL: the statement is over.  When the connection is lost all that was under way ends
+ * with one VC_ERROR: SQLSTATE 40003 where it holds writes, which may have happened, else 08006. */
+VC_API vc_result *vc_get_result(vc_conn *conn);
 
 /* Pipeline: many statements without waiting; vc_pipeline_sync marks a point of order.  Each
  * statement's results end with NULL; a sync gives VC_PIPELINE_SYNC (without a NULL); after an error

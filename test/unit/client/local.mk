@@ -1,13 +1,16 @@
 # Unit tests of src/client: test_NAME.c, added to check_PROGRAMS and TESTS.
 CLIENT_TESTS = test/unit/client/test_bench test/unit/client/test_cancel \
     test/unit/client/test_conninfo \
-    test/unit/client/test_exec test/unit/client/test_pipeline test/unit/client/test_shell \
+    test/unit/client/test_exec test/unit/client/test_outcome test/unit/client/test_pipeline test/unit/client/test_shell \
     test/unit/client/test_vsql
 check_PROGRAMS += $(CLIENT_TESTS)
 TESTS += $(CLIENT_TESTS)
 
 FAKE_SERVER = test/unit/client/fake_server.c test/unit/client/fake_server.h src/base/thread.c
 
+test_unit_client_test_outcome_SOURCES = test/unit/client/test_outcome.c $(FAKE_SERVER)
+test_unit_client_test_outcome_CFLAGS = $(TEST_CFLAGS)
+test_unit_client_test_outcome_LDADD = $(CLIENT_LIBS) $(CMOCKA_LIBS)
 test_unit_client_test_cancel_SOURCES = test/unit/client/test_cancel.c $(FAKE_SERVER)
 test_unit_client_test_cancel_CFLAGS = $(TEST_CFLAGS)
 test_unit_client_test_cancel_LDADD = $(CLIENT_LIBS) $(CMOCKA_LIBS)

@@ -139,9 +139,12 @@ static void exit_codes_say_what_went_wrong(void **state)
     assert_vsql("-v ON_ERROR_STOP=1", "\\nonsense\nok;", 3,
                 "vsql: there is no command \\nonsense; \\? lists them\n");
     assert_vsql("-f /no/such/file", "", 1, "vsql: /no/such/file: No such file or directory\n");
-    assert_vsql("", "die; ok;", 2,
-                "ERROR:  the server closed the connection unexpectedly\n"
-                "vsql: the connection to the server was lost\n");
+    assert_vsql(
+        "", "die; ok;", 2,
+        "ERROR:  the server closed the connection unexpectedly, and 1 write was under way and "
+        "may have happened\n"
+        "HINT:  Read the rows to learn whether, before you write again.\n"
+        "vsql: the connection to the server was lost\n");
     int status = system("src/client/vsql -X -h 127.0.0.1 -p 1 -c ok >/dev/null 2>&1");
     assert_int_equal(WEXITSTATUS(status), 2);
     status = system("src/client/vsql --nonsense >/dev/null 2>&1");
