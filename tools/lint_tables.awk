@@ -25,7 +25,8 @@ function rule(macro, name, second,    lower) {
         needs("test", "WIRE_" name)
     } else if (macro == "METRIC_ROW") {
         needs("src", "METRIC_" name)
-        needs("doc", "vectrond_" name " vectrond_" name "_total vectrond_" name "_seconds")
+        needs("doc", "vectrond_" name " vectrond_" name "_total vectrond_" name "_seconds" \
+              " vectrond_" name "_microseconds")
         needs("test", name " METRIC_" name " vectrond_" name " vectrond_" name "_total")
     } else if (macro == "FAULT") {
         needs("src", "FAULT_" name)

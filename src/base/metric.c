@@ -39,6 +39,15 @@ void metric_set(enum metric_id id, int64_t value)
     atomic_store_explicit(&values[id], value, memory_order_relaxed);
 }
 
+void metric_raise(enum metric_id id, int64_t value)
+{
+    int64_t old = metric_value(id);
+    while (old < value &&
+           !atomic_compare_exchange_weak_explicit(&values[id], &old, value, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
+    }
+}
+
 int64_t metric_value(enum metric_id id)
 {
     return atomic_load_explicit(&values[id], memory_order_relaxed);

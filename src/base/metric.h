@@ -30,6 +30,7 @@ struct metric_row {
 const struct metric_row *metric_row(enum metric_id id);
 void metric_add(enum metric_id id, int64_t n);              /* Counters and gauges. */
 void metric_set(enum metric_id id, int64_t value);          /* Gauges. */
+void metric_raise(enum metric_id id, int64_t value);        /* Of a gauge that keeps its highest. */
 void metric_observe_us(enum metric_id id, uint64_t micros); /* Histograms of seconds. */
 int64_t metric_value(enum metric_id id); /* A histogram's: the number of observations. */
 /* The value below which @share (0..1) of a histogram's observations lie, in microseconds. */

@@ -1,9 +1,14 @@
 /* Connections: frames in, bytes out, with every buffer bounded and every stall cut.
  *
- *             conn_finish            all is sent              end of input, or LINGER_US
+ *      conn_finish, or the
+ *      input is handled to        all is sent              end of input, or LINGER_US
+ *      its end
  *    OPEN ----------------> FINISHING ----------> LINGERING ----------------+
  *     |                        |                                            v
- *     +------------------------+--- fault, end of input, stall ---------> ENDED: closed()
+ *     +------------------------+------- fault, stall, peer gone ---------> ENDED: closed()
+ *
+ * Any events may meet in one turn.  The owner hears of frames, of their faults and of room while
+ * the connection is OPEN and at no other time, and of the end once.
  *
  * Input.  A read goes to the loop's scratch space, so that an idle connection holds no buffer;
  * frames are handled where they lie, and what is left over (half a frame, or all behind a pause) is
@@ -13,6 +18,10 @@
  * Output.  Frames of one batch leave in one write: during a batch conn_flush only notes the wish,
  * unless FLUSH_BYTES or FLUSH_DELAY_US are passed.  While output is over its bound no further frame
  * is handled, and while the input is full nothing is read: the peer's own kernel then stops it.
+ *
+ * A peer that has shut its sending side may still read: what it sent before is handled to the end,
+ * however long the owner pauses, and only then the connection finishes.  While the owner pauses the
+ * socket is looked at every PEER_LOOK_US, for a peer that has gone altogether.
  *
  * Callbacks come only from a turn, which runs from the event loop and never inside a call of the
  * owner.  So an owner may call anything here from its callbacks; closed() is the last thing that a
@@ -25,9 +34,12 @@
 #include "net/net.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -44,6 +56,8 @@ enum {
     BUFFER_KEPT_BYTES = 128 << 10, /* An empty buffer that is larger is given back. */
     OUTPUT_SLACK_BYTES = 64 << 20, /* One row or piece may take output over its bound by this. */
     LINGER_US = 2000000,
+    PEER_LOOK_US = 100000,
+    OUTPUT_LOOKS = 4, /* At what the kernel holds, in the time of the timeout. */
     DEFAULT_OUTPUT_MAX = 8 << 20,
 };
 
@@ -68,6 +82,13 @@ static const struct state_machine machine = {
     .n_edges = COUNT_OF(edges),
 };
 
+/* What the owner knows of the end of the input. */
+enum end_told {
+    NOTHING_TOLD,
+    ENDED_TOLD,
+    HANDLED_TOLD
+};
+
 /* Belongs to its loop's thread. */
 struct conn {
     struct loop *loop;
@@ -80,11 +101,13 @@ struct conn {
     bool wants_flush;
     bool was_over; /* Owes the owner drained(). */
     bool is_end_of_input;
+    uint8_t end_told; /* enum end_told */
     bool is_yielding; /* Frames are left for the next turn, which is scheduled. */
 
     const struct conn_events *events;
     void *arg;
-    struct event readable, writable, resume, stall;
+    struct event readable, writable, resume;
+    struct loop_timer stall;
 
     /* Unhandled input: in the loop's scratch during a turn, else in @input. */
     const uint8_t *pending;
@@ -97,12 +120,16 @@ struct conn {
     struct buf output;
     size_t sent_bytes; /* Of output: already with the kernel. */
     size_t output_bytes_max;
-    uint64_t flushed_us; /* When the turn last wrote, or began. */
+    uint64_t begun_us;   /* When the turn began. */
+    uint64_t flushed_us; /* When it last wrote, or began. */
 
     /* Since when the peer is silent though it owes the rest of a frame, since when it owes it at
-     * all, and since when it owes room for output; 0: it does not. */
+     * all, and since when it has taken nothing though output waits; 0: it does not owe it. */
     uint64_t input_wait_us, frame_wait_us, output_wait_us;
     uint64_t timeout_us;
+    /* Of all that was ever sent: given to the kernel, and taken by the peer's when that was last
+     * looked at. */
+    uint64_t given_bytes, taken_bytes;
 
     enum errcode why;
     int why_errno;
@@ -132,7 +159,7 @@ static void end(struct conn *c, enum errcode why, int errnum, const char *text)
     state_move(&machine, &c->state, ENDED, (uint64_t)c->fd, text);
     event_del(&c->readable);
     event_del(&c->writable);
-    event_del(&c->stall);
+    loop_timer_clear(c->loop, &c->stall);
     c->is_read_watched = false;
     if (!c->is_in_turn) {
         schedule(c, true);
@@ -179,11 +206,11 @@ static void buffer_empty(struct buf *b)
     }
 }
 
-static void set_delay(struct event *event, uint64_t delay_us)
+static void look_within(struct conn *c, uint64_t delay_us)
 {
-    struct timeval delay = {.tv_sec = (time_t)(delay_us / 1000000),
-                            .tv_usec = (suseconds_t)(delay_us % 1000000)};
-    CHECK(event_add(event, &delay) == 0);
+    if (!c->stall.is_set || c->stall.at_us > clock_micros() + delay_us) {
+        loop_timer_set(c->loop, &c->stall, delay_us);
+    }
 }
 
 /* Notes that the peer is being waited for.  The timer is not moved by progress: when it fires it
@@ -191,8 +218,30 @@ static void set_delay(struct event *event, uint64_t delay_us)
 static void wait_begin(struct conn *c, uint64_t *wait_us)
 {
     *wait_us = clock_micros();
-    if (c->timeout_us > 0 && !event_pending(&c->stall, EV_TIMEOUT, NULL)) {
-        set_delay(&c->stall, c->timeout_us);
+    if (c->timeout_us > 0 && !c->stall.is_set) {
+        loop_timer_set(c->loop, &c->stall, c->timeout_us);
+    }
+}
+
+/* The kernel's buffer may hold megabytes, and is writable again only when a third of it has left:
+ * what leaves it meanwhile shows that the peer reads.  True where it has taken something. */
+static bool output_look(struct conn *c)
+{
+    int held_bytes = 0;
+    if (ioctl(c->fd, SIOCOUTQ, &held_bytes) != 0 || held_bytes < 0) {
+        held_bytes = 0;
+    }
+    uint64_t before = c->taken_bytes, held = (uint64_t)held_bytes;
+    c->taken_bytes = c->given_bytes > held ? c->given_bytes - held : 0;
+    return c->taken_bytes > before;
+}
+
+static void output_wait_begin(struct conn *c)
+{
+    (void)output_look(c);
+    wait_begin(c, &c->output_wait_us);
+    if (c->timeout_us > 0) {
+        look_within(c, c->timeout_us / OUTPUT_LOOKS);
     }
 }
 
@@ -218,8 +267,9 @@ static void output_send(struct conn *c)
             return;
         }
         c->sent_bytes += n > 0 ? (size_t)n : 0;
+        c->given_bytes += n > 0 ? (uint64_t)n : 0;
         if (n < (ssize_t)bytes) {
-            wait_begin(c, &c->output_wait_us);
+            output_wait_begin(c);
             CHECK(event_add(&c->writable, NULL) == 0);
         }
     }
@@ -379,15 +429,61 @@ static void input_find(struct conn *c)
 
 /* ---- turns ---- */
 
+/* More than half a frame is left to be handled, or its owner is not done with what was. */
+static bool has_input(const struct conn *c)
+{
+    return c->is_paused || c->is_yielding ||
+           (c->pending_bytes > 0 && c->need_bytes <= c->pending_bytes);
+}
+
+/* True where the peer has gone altogether, and not only ended what it sends. */
+static bool peer_is_gone(const struct conn *c)
+{
+    struct pollfd p = {.fd = c->fd};
+    return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+static void tell_input_ended(struct conn *c, bool is_handled)
+{
+    enum end_told told = is_handled ? HANDLED_TOLD : ENDED_TOLD;
+    if (c->state == OPEN && c->end_told < told) {
+        c->end_told = told;
+        c->events->input_ended(c->arg, is_handled);
+    }
+}
+
+/* The input has ended: what came is handled first, and what was said about it is sent. */
+static void end_of_input_step(struct conn *c)
+{
+    if (c->state == LINGERING || (c->state == OPEN && c->is_paused && peer_is_gone(c))) {
+        end(c, ERR_OK, 0, "end of input");
+        return;
+    }
+    tell_input_ended(c, !has_input(c));
+    if (c->state == OPEN && has_input(c)) {
+        look_within(c, PEER_LOOK_US);
+    } else {
+        conn_finish(c);
+    }
+}
+
 static void finish_step(struct conn *c)
 {
+    if (c->is_end_of_input) {
+        end_of_input_step(c);
+    }
+    if (c->state == FINISHING && c->wants_flush) {
+        output_send(c);
+    }
     if (c->state == FINISHING && conn_output_bytes(c) == 0) {
         shutdown(c->fd, SHUT_WR);
         state_move(&machine, &c->state, LINGERING, (uint64_t)c->fd, "all is sent");
-        set_delay(&c->stall, LINGER_US);
-    }
-    if (c->is_end_of_input && !c->is_yielding) {
-        end(c, ERR_OK, 0, "end of input");
+        if (c->is_end_of_input) {
+            end(c, ERR_OK, 0, "end of input");
+            return;
+        }
+        (void)output_look(c);
+        loop_timer_set(c->loop, &c->stall, LINGER_US);
     }
 }
 
@@ -418,7 +514,7 @@ static void turn_begin(struct conn *c)
 {
     CHECK(!c->is_in_turn);
     c->is_in_turn = true;
-    c->flushed_us = clock_micros();
+    c->begun_us = c->flushed_us = clock_micros();
     input_find(c);
 }
 
@@ -426,6 +522,7 @@ static void turn_begin(struct conn *c)
  * any event does, for closed() may free the connection. */
 static void turn_end(struct conn *c)
 {
+    uint64_t begun_us = c->begun_us;
     input_keep(c);
     if (c->wants_flush && c->state != ENDED) {
         output_send(c);
@@ -447,6 +544,7 @@ static void turn_end(struct conn *c)
         why_ended(c, &why);
         c->events->closed(c->arg, &why);
     }
+    loop_held(begun_us);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -487,21 +585,33 @@ static void on_resume(evutil_socket_t fd, short what, void *arg)
     turn_end(c);
 }
 
-/* How much of the timeout is left of a wait; UINT64_MAX where there is none. */
-static uint64_t wait_left_us(const struct conn *c, uint64_t since_us)
+/* How much of the timeout is left of a wait, of which more was bought; UINT64_MAX: there is none.
+ */
+static uint64_t wait_left_us(const struct conn *c, uint64_t since_us, uint64_t bought_us)
 {
-    uint64_t now_us = c->flushed_us; /* The turn has just begun. */
-    if (since_us == 0) {
+    uint64_t now_us = c->begun_us;
+    if (since_us == 0 || c->timeout_us == 0) {
         return UINT64_MAX;
     }
-    return now_us >= since_us + c->timeout_us ? 0 : since_us + c->timeout_us - now_us;
+    uint64_t until_us = since_us + c->timeout_us + bought_us;
+    return now_us >= until_us ? 0 : until_us - now_us;
 }
 
-/* What has come of the frame buys time for the rest of it. */
-static uint64_t frame_left_us(const struct conn *c)
+/* Bytes that have come, or were taken, buy time for those that follow. */
+static uint64_t bought_us(uint64_t bytes)
 {
-    uint64_t bought_us = (uint64_t)c->pending_bytes * 1000000 / FRAME_BYTES_A_SECOND_MIN;
-    return wait_left_us(c, c->frame_wait_us == 0 ? 0 : c->frame_wait_us + bought_us);
+    return bytes * 1000000 / BYTES_A_SECOND_MIN;
+}
+
+/* A peer's kernel tells by steps that its reader takes something: as large as they may be by what
+ * it has taken, they have time to come. */
+static uint64_t output_left_us(struct conn *c)
+{
+    if (c->output_wait_us != 0 && output_look(c)) {
+        c->output_wait_us = c->begun_us;
+    }
+    uint64_t step_bytes = c->taken_bytes < OUTPUT_STEP_BYTES ? c->taken_bytes : OUTPUT_STEP_BYTES;
+    return wait_left_us(c, c->output_wait_us, bought_us(step_bytes));
 }
 
 static uint64_t min_us(uint64_t a, uint64_t b)
@@ -509,25 +619,45 @@ static uint64_t min_us(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static void on_stall(evutil_socket_t fd, short what, void *arg)
+/* The peer's time for the rest of a frame is over. */
+static void input_stalled(struct conn *c, bool is_slow)
 {
-    (void)fd;
-    (void)what;
+    c->events->stalled(c->arg, is_slow);
+    CHECK(c->state != OPEN); /* As the owner's contract says. */
+}
+
+static void stall_step(struct conn *c)
+{
+    uint64_t input_left_us = wait_left_us(c, c->input_wait_us, 0);
+    uint64_t slow_left_us = wait_left_us(c, c->frame_wait_us, bought_us(c->pending_bytes));
+    uint64_t left_us = output_left_us(c);
+    if (left_us == 0) {
+        end(c, ERR_IDLE, 0, "does not read its answers");
+        return;
+    }
+    if (left_us != UINT64_MAX) {
+        look_within(c, min_us(left_us, c->timeout_us / OUTPUT_LOOKS));
+    }
+    if (c->state == OPEN && (input_left_us == 0 || slow_left_us == 0)) {
+        input_stalled(c, input_left_us != 0);
+        return;
+    }
+    left_us = min_us(input_left_us, slow_left_us);
+    if (c->state == OPEN && left_us != UINT64_MAX) {
+        look_within(c, left_us);
+    }
+}
+
+static void on_stall(void *arg)
+{
     struct conn *c = arg;
     turn_begin(c);
-    uint64_t input_left_us = wait_left_us(c, c->input_wait_us);
-    uint64_t output_left_us = wait_left_us(c, c->output_wait_us);
-    uint64_t slow_left_us = frame_left_us(c);
-    uint64_t left_us = min_us(min_us(input_left_us, slow_left_us), output_left_us);
-    if (c->state == LINGERING) {
+    if (c->state != LINGERING) {
+        stall_step(c);
+    } else if (output_look(c)) {
+        loop_timer_set(c->loop, &c->stall, LINGER_US); /* The last of it is on its way. */
+    } else {
         end(c, ERR_OK, 0, "lingered long enough");
-    } else if (output_left_us == 0) {
-        end(c, ERR_IDLE, 0, "does not read its answers");
-    } else if (input_left_us == 0 || slow_left_us == 0) {
-        c->events->stalled(c->arg, input_left_us != 0);
-        CHECK(c->state != OPEN);
-    } else if (left_us != UINT64_MAX) {
-        set_delay(&c->stall, left_us);
     }
     turn_end(c);
 }
@@ -567,7 +697,7 @@ struct conn *conn_new(struct loop *loop, int fd, const struct conn_events *event
     CHECK(event_assign(&c->readable, loop->base, fd, EV_READ | EV_PERSIST, on_readable, c) == 0);
     CHECK(event_assign(&c->writable, loop->base, fd, EV_WRITE, on_writable, c) == 0);
     CHECK(event_assign(&c->resume, loop->base, -1, 0, on_resume, c) == 0);
-    CHECK(event_assign(&c->stall, loop->base, -1, 0, on_stall, c) == 0);
+    c->stall = (struct loop_timer){.fn = on_stall, .arg = c};
     watch_input(c);
     return c;
 }
@@ -581,7 +711,7 @@ void conn_free(struct conn *c)
     event_del(&c->readable);
     event_del(&c->writable);
     event_del(&c->resume);
-    event_del(&c->stall);
+    loop_timer_clear(c->loop, &c->stall);
     close(c->fd);
     buf_fini(&c->input);
     buf_fini(&c->output);
@@ -608,8 +738,8 @@ void conn_set_timeout(struct conn *c, uint64_t micros)
 
 void conn_pause(struct conn *c, bool is_paused)
 {
-    if (c->is_paused && !is_paused && c->state == OPEN && !c->is_in_turn) {
-        schedule(c, true);
+    if (c->is_paused && !is_paused && c->state == OPEN) {
+        schedule(c, true); /* In a turn too: what it dispatches may be dispatched already. */
     }
     c->is_paused = is_paused;
 }
@@ -624,6 +754,18 @@ void conn_finish(struct conn *c)
     if (!c->is_in_turn) {
         schedule(c, true);
     }
+}
+
+bool conn_has_frame(const struct conn *c)
+{
+    const uint8_t *data = c->pending;
+    size_t bytes = c->pending_bytes, need_bytes;
+    struct wire_frame frame;
+    if (data == NULL) {
+        data = c->input.data + c->input_at;
+        bytes = c->input.bytes - c->input_at;
+    }
+    return bytes > 0 && wire_parse(data, bytes, SIZE_MAX, &frame, &need_bytes) == WIRE_FRAME;
 }
 
 const char *conn_peer(const struct conn *c)

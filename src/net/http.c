@@ -26,7 +26,8 @@ enum {
 struct http {
     struct evhttp *evhttp;
     struct evconnlistener *listener; /* Owned by evhttp. */
-    struct event retry;
+    struct loop *loop;
+    struct loop_timer retry;
     http_handler *handler;
     void *arg;
     unsigned n_accepted; /* Since the window began. */
@@ -38,10 +39,8 @@ struct http {
 
 static void pause_accepting(struct http *http, uint64_t micros)
 {
-    struct timeval delay = {.tv_sec = (time_t)(micros / 1000000),
-                            .tv_usec = (suseconds_t)(micros % 1000000)};
     CHECK(evconnlistener_disable(http->listener) == 0);
-    CHECK(event_add(&http->retry, &delay) == 0);
+    loop_timer_set(http->loop, &http->retry, micros);
 }
 
 static void accept_failed(struct evconnlistener *listener, void *arg)
@@ -69,10 +68,8 @@ static struct bufferevent *accepted(struct event_base *base, void *arg)
     return bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 }
 
-static void retry(evutil_socket_t fd, short what, void *arg)
+static void retry(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct http *http = arg;
     CHECK(evconnlistener_enable(http->listener) == 0);
 }
@@ -142,7 +139,8 @@ struct http *http_new(struct loop *loop, const char *address, http_handler *hand
     }
     http->handler = handler;
     http->arg = arg;
-    CHECK(event_assign(&http->retry, loop->base, -1, 0, retry, http) == 0);
+    http->loop = loop;
+    http->retry = (struct loop_timer){.fn = retry, .arg = http};
     int fd = listening_socket(address, false, http->address, err);
     if (fd != -1 && http_listen(http, loop, fd)) {
         return http;
@@ -164,7 +162,7 @@ void http_free(struct http *http)
     if (http == NULL) {
         return;
     }
-    event_del(&http->retry);
+    loop_timer_clear(http->loop, &http->retry);
     if (http->evhttp != NULL) {
         evhttp_free(http->evhttp);
     }

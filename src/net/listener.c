@@ -32,7 +32,7 @@ struct listener {
     bool is_paused;  /* By the owner. */
     bool is_starved; /* For want of descriptors, until the timer. */
     struct event readable;
-    struct event retry;
+    struct loop_timer retry;
     void (*accepted)(void *arg, int fd, const char *peer);
     void *arg;
     char address[ADDRESS_BYTES_MAX];
@@ -294,13 +294,11 @@ static void starve(struct listener *l, int errnum)
     log_err(LOG_WARNING, &err, "listener waits for descriptors address=%s", l->address);
     l->is_starved = true;
     listener_watch(l);
-    CHECK(event_add(&l->retry, &(struct timeval){.tv_usec = ACCEPT_PAUSE_US}) == 0);
+    loop_timer_set(l->loop, &l->retry, ACCEPT_PAUSE_US);
 }
 
-static void retry(evutil_socket_t fd, short what, void *arg)
+static void retry(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct listener *l = arg;
     l->is_starved = false;
     listener_watch(l);
@@ -349,7 +347,7 @@ struct listener *listener_new(struct loop *loop, const char *address, bool is_un
         return NULL;
     }
     CHECK(event_assign(&l->readable, loop->base, l->fd, EV_READ | EV_PERSIST, acceptable, l) == 0);
-    CHECK(event_assign(&l->retry, loop->base, -1, 0, retry, l) == 0);
+    l->retry = (struct loop_timer){.fn = retry, .arg = l};
     listener_watch(l);
     return l;
 }
@@ -371,7 +369,7 @@ void listener_free(struct listener *l)
         return;
     }
     event_del(&l->readable);
-    event_del(&l->retry);
+    loop_timer_clear(l->loop, &l->retry);
     close(l->fd);
     if (l->is_unix) {
         unlink(l->address);

@@ -1,4 +1,5 @@
-/* An event loop: libevent's base without locks, posts from other threads, signals and timers.
+/* An event loop: libevent's base without locks, posts from other threads, and signals; timer.c has
+ * its timers.
  *
  * Posts are a stack: loop_post pushes with a compare-and-swap, the loop takes the whole stack with
  * one exchange and turns it round.  Nobody pops a single member, so a member cannot come back under
@@ -31,6 +32,21 @@ static void set_event_log(void)
     event_set_log_callback(event_message);
 }
 
+/* ---- how long callbacks take ---- */
+
+enum {
+    HOLD_US_MIN = 1000 /* Shorter ones are not worth a count. */
+};
+
+void loop_held(uint64_t since_us)
+{
+    uint64_t held_us = clock_micros() - since_us;
+    if (held_us >= HOLD_US_MIN) {
+        metric_observe_us(METRIC_loop_hold, held_us);
+        metric_raise(METRIC_loop_hold_max, (int64_t)held_us);
+    }
+}
+
 /* ---- posts ---- */
 
 static void take_posts(struct loop *loop)
@@ -45,7 +61,9 @@ static void take_posts(struct loop *loop)
     }
     while (oldest != NULL) {
         struct loop_post *next = oldest->next; /* The post is its owner's again once fn runs. */
+        uint64_t since_us = clock_micros();
         oldest->fn(oldest->arg);
+        loop_held(since_us);
         oldest = next;
     }
 }
@@ -81,6 +99,13 @@ static void stop_now(void *arg)
     CHECK(event_base_loopbreak(loop->base) == 0);
 }
 
+static void ticked(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    loop_timers_fire(arg);
+}
+
 static bool loop_init(struct loop *loop)
 {
     struct event_config *config = event_config_new();
@@ -95,7 +120,8 @@ static bool loop_init(struct loop *loop)
     if (loop->base == NULL || loop->scratch == NULL || loop->wake_fd == -1) {
         return false;
     }
-    return event_assign(&loop->wake, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, woken,
+    return event_assign(&loop->tick, loop->base, -1, 0, ticked, loop) == 0 &&
+           event_assign(&loop->wake, loop->base, loop->wake_fd, EV_READ | EV_PERSIST, woken,
                         loop) == 0 &&
            event_add(&loop->wake, NULL) == 0;
 }
@@ -110,6 +136,7 @@ struct loop *loop_new(struct err *err)
         return NULL;
     }
     loop->wake_fd = -1;
+    loop->tick_at_us = UINT64_MAX;
     loop->stop = (struct loop_post){.fn = stop_now, .arg = loop};
     errno = 0;
     if (!loop_init(loop)) {
@@ -130,8 +157,12 @@ void loop_free(struct loop *loop)
     for (unsigned i = 0; i < loop->n_signals; i++) {
         event_del(&loop->signals[i].event);
     }
+    CHECK(loop->timers == NULL);
     if (event_initialized(&loop->wake)) {
         event_del(&loop->wake);
+    }
+    if (event_initialized(&loop->tick)) {
+        event_del(&loop->tick);
     }
     if (loop->base != NULL) {
         event_base_free(loop->base);
@@ -153,6 +184,15 @@ void loop_run(struct loop *loop)
     CHECK(event_base_got_break(loop->base));
     take_posts(loop); /* What was posted behind the stop would otherwise never run. */
     atomic_store(&loop->is_stopping, false);
+    atomic_store(&loop->is_running, false);
+}
+
+void loop_turn(struct loop *loop)
+{
+    loop->thread = pthread_self();
+    atomic_store(&loop->is_running, true);
+    loop_timers_fire(loop);
+    CHECK(event_base_loop(loop->base, EVLOOP_NONBLOCK) >= 0);
     atomic_store(&loop->is_running, false);
 }
 
@@ -190,52 +230,4 @@ bool loop_on_signal(struct loop *loop, int signal, void (*fn)(int signal, void *
     }
     loop->n_signals++;
     return true;
-}
-
-/* ---- timers ---- */
-
-struct timer {
-    struct event event;
-    void (*fn)(void *arg);
-    void *arg;
-};
-
-static void timer_fired(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    struct timer *timer = arg;
-    timer->fn(timer->arg);
-}
-
-struct timer *timer_new(struct loop *loop, void (*fn)(void *arg), void *arg)
-{
-    struct timer *timer = mem_zalloc(MEM_NETWORK, sizeof *timer);
-    if (timer == NULL) {
-        return NULL;
-    }
-    timer->fn = fn;
-    timer->arg = arg;
-    CHECK(event_assign(&timer->event, loop->base, -1, 0, timer_fired, timer) == 0);
-    return timer;
-}
-
-void timer_set(struct timer *timer, uint64_t delay_us)
-{
-    struct timeval delay = {.tv_sec = (time_t)(delay_us / 1000000),
-                            .tv_usec = (suseconds_t)(delay_us % 1000000)};
-    CHECK(event_add(&timer->event, &delay) == 0);
-}
-
-void timer_clear(struct timer *timer)
-{
-    event_del(&timer->event);
-}
-
-void timer_free(struct timer *timer)
-{
-    if (timer != NULL) {
-        event_del(&timer->event);
-        mem_free(MEM_NETWORK, timer);
-    }
 }

@@ -19,6 +19,9 @@ struct loop *loop_new(struct err *err);
 void loop_free(struct loop *loop);
 void loop_run(struct loop *loop);  /* Until loop_stop. */
 void loop_stop(struct loop *loop); /* From any thread. */
+/* For a simulation: what is due by base/clock.h fires, then what is posted or ready is handled
+ * once, without waiting. */
+void loop_turn(struct loop *loop);
 /* Runs fn(arg) on the loop's thread, in the order of the posts.  The caller owns @post until fn
  * runs; it is embedded so that posting cannot fail. */
 struct loop_post {
@@ -57,13 +60,17 @@ struct conn_events {
     void (*frame)(void *arg, uint8_t type, const uint8_t *payload, size_t bytes);
     /* Output fell below half of its bound after it was over it: a paused owner may go on. */
     void (*drained)(void *arg);
+    /* The peer sends nothing more.  Told at once where something is left to be handled, or the
+     * owner pauses, and again when all is handled: then the connection finishes unless the owner
+     * pauses it once more. */
+    void (*input_ended)(void *arg, bool is_handled);
     /* The connection has ended: by the peer (@why->code = 0), or by a fault.  The conn is still
      * valid; the owner calls conn_free, now or later. */
     void (*closed)(void *arg, const struct err *why);
     /* A frame longer than the bound: the owner sends an error and calls conn_finish. */
     void (*too_large)(void *arg, uint8_t type, uint64_t bytes);
-    /* Silent in mid-frame for longer than the timeout, or slower than FRAME_BYTES_A_SECOND_MIN
-     * beyond it: as too_large. */
+    /* Silent in mid-frame for longer than the timeout, or slower than BYTES_A_SECOND_MIN beyond it:
+     * as too_large. */
     void (*stalled)(void *arg, bool is_slow);
 };
 
@@ -74,10 +81,13 @@ void conn_set_frame_max(struct conn *conn, size_t payload_bytes_max);
 void conn_set_output_max(struct conn *conn, size_t bytes);
 /* For longer than this a peer may neither be silent in mid-frame (stalled() is called), nor read
  * nothing of waiting output (closed with ERR_IDLE).  A frame as a whole may take this long from its
- * first byte, and a second more for every FRAME_BYTES_A_SECOND_MIN that have come of it: so drops
- * are cut, and large frames on a slow line are not.  0: no bound. */
+ * first byte, and a second more for every BYTES_A_SECOND_MIN that have come of it: so drops are
+ * cut, and large frames on a slow line are not.  A reader has a second more for every
+ * BYTES_A_SECOND_MIN that its kernel has taken, of which OUTPUT_STEP_BYTES count: that kernel may
+ * tell of its reading no sooner.  0: no bound. */
 enum {
-    FRAME_BYTES_A_SECOND_MIN = 1024
+    BYTES_A_SECOND_MIN = 1024,
+    OUTPUT_STEP_BYTES = 64 << 10
 };
 void conn_set_timeout(struct conn *conn, uint64_t micros);
 /* The buffer that leaves with the next conn_flush.  Write frames into it with wire_*. */
@@ -85,6 +95,7 @@ struct buf *conn_output(struct conn *conn);
 void conn_flush(struct conn *conn);
 size_t conn_output_bytes(const struct conn *conn); /* Not yet taken by the kernel. */
 bool conn_is_over(const struct conn *conn);        /* Output is over its bound. */
+bool conn_has_frame(const struct conn *conn);      /* One has come that was not handled yet. */
 /* While paused no frame() is called and, once the input is full, nothing is read. */
 void conn_pause(struct conn *conn, bool is_paused);
 void conn_finish(struct conn *conn); /* Sends what waits, then closes; closed() is called. */

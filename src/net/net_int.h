@@ -1,4 +1,6 @@
-/* What the files of net share: the inside of a loop, and how a listening socket is made. */
+/* What the files of net share: the inside of a loop, its timers, and how a listening socket is
+ * made.
+ */
 #ifndef VECTRON_NET_INT_H
 #define VECTRON_NET_INT_H
 
@@ -12,6 +14,15 @@ enum {
     LOOP_SCRATCH_BYTES = 256 << 10, /* What one read can take at most. */
     LOOP_SIGNALS_MAX = 8,
     ADDRESS_BYTES_MAX = 128, /* "[address%scope]:port" or the path of a Unix socket. */
+};
+
+/* A timer that its owner embeds; see timer.c. */
+struct loop_timer {
+    uint64_t at_us; /* By clock_micros. */
+    void (*fn)(void *arg);
+    void *arg;
+    bool is_set;
+    struct loop_timer *child, *next, *back;
 };
 
 struct loop_signal {
@@ -34,7 +45,17 @@ struct loop {
     uint8_t *scratch;
     struct loop_signal signals[LOOP_SIGNALS_MAX];
     unsigned n_signals;
+    struct loop_timer *timers; /* The root of a heap. */
+    struct event tick;         /* Wakes the loop at tick_at_us, for the first of them. */
+    uint64_t tick_at_us;
 };
+
+/* Set again while it is set: it moves.  Cleared or fired, it is no longer set. */
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_us);
+void loop_timer_clear(struct loop *loop, struct loop_timer *timer);
+void loop_timers_fire(struct loop *loop); /* Those that are due. */
+/* Tells how long a callback has kept the loop from all others: METRIC_loop_hold. */
+void loop_held(uint64_t since_us);
 
 /* A bound, listening, non-blocking socket; @bound gets the address with the real port.  -1 where
  * it failed. */

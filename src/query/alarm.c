@@ -1,7 +1,6 @@
 /* Alarms: one thread that calls back when a statement that waits has reached its deadline.
  *
- * Only statements with a timeout that wait for something else than their client set one, so the
- * list is short and unsorted. */
+ * Only statements with a timeout that wait set one, so the list is short and unsorted. */
 #include "query/query_int.h"
 
 struct alarms {
@@ -94,6 +93,10 @@ void alarms_free(struct alarms *alarms)
 void alarm_set(struct alarms *alarms, struct alarm *alarm, uint64_t at_us)
 {
     mutex_lock(&alarms->lock);
+    if (alarm->is_set && alarm->at_us == at_us) {
+        mutex_unlock(&alarms->lock);
+        return;
+    }
     if (!alarm->is_set) {
         alarm->is_set = true;
         alarm->prev = NULL;

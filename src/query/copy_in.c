@@ -342,14 +342,11 @@ void portal_copy_done(struct portal *p)
     in->is_ended = true;
 }
 
-void portal_copy_fail(struct portal *p, const char *reason, size_t bytes)
+void portal_copy_fail(struct portal *p, const struct err *reason)
 {
     struct copy_in *in = p->verb_state;
-    struct err err;
     CHECK(p->state == PORTAL_IS_COPYING);
-    err_set(&err, ERR_CANCELED, "ended by the client: %.*s", (int)(bytes < 200 ? bytes : 200),
-            reason);
-    fail_here(p, in, &err);
+    fail_here(p, in, reason);
     in->is_ended = true;
 }
 

@@ -7,11 +7,12 @@
  *                          |  step: write                                              |
  *                          +--------------> blocked --event--> ready       error, from any
  *                          |  step: wants data
- *                          +--------------> copying --portal_run--> ready
+ *                          +--------------> copying --event, data, portal_run--> ready
  *
  * Everything happens on the owner's thread but the step of a working portal.  The owner is told of
- * events through sink.wake, once for each time that portal_run returned PORTAL_WAIT (or that
- * portal_copy_data said that it is full): "parked" is that debt.
+ * events through sink.wake, at most once for each time that portal_run returned to wait for
+ * something (or that portal_copy_data said that it is full): "parked" is that debt.  Whoever waits
+ * for the client is parked too, so that a cancel and the deadline end that wait.
  *
  * A portal that is freed while a step or a write is under way is abandoned: its work notices, ends,
  * and the last reference frees it. */
@@ -167,6 +168,24 @@ static void tell_progress(struct portal *p)
 }
 
 /* ---- life ---- */
+
+void portal_suspend(struct portal *p)
+{
+    p->is_suspended = true;
+    session_end(p->session, p);
+}
+
+/* The owner runs it again: it waits for nothing, and is what a cancel is for. */
+static void come_back(struct portal *p)
+{
+    mutex_lock(&p->lock);
+    p->is_parked = false;
+    mutex_unlock(&p->lock);
+    if (p->is_suspended) {
+        p->is_suspended = false;
+        session_begin(p->session, p);
+    }
+}
 
 void portal_ref(struct portal *p)
 {
@@ -330,7 +349,7 @@ static void reset_portal(struct portal *p, struct query_session *session, struct
     p->pause_until_us = p->settle_until_us = 0;
     p->pending = NULL;
     p->is_settled = false;
-    p->job_ended = p->is_parked = false;
+    p->job_ended = p->is_parked = p->is_suspended = false;
     p->events = p->events_seen = p->phase_at_us = 0;
     p->phase = NULL;
 }
@@ -505,7 +524,7 @@ static enum portal_status after_step(struct portal *p, enum step step)
         return PORTAL_DONE;
     case STEP_COPY_IN:
         move(p, PORTAL_IS_COPYING, "wants data");
-        return PORTAL_COPY_IN;
+        return portal_park(p) ? PORTAL_COPY_IN : PORTAL_DONE;
     case STEP_WAIT:
         move(p, PORTAL_IS_BLOCKED, "for a write or a pause");
         return PORTAL_DONE;
@@ -530,6 +549,15 @@ static enum portal_status leave_blocked(struct portal *p, struct err *err)
     p->is_settled = is_settling;
     move(p, PORTAL_IS_READY, is_ending ? "ends early" : "event");
     return PORTAL_DONE;
+}
+
+/* The sink is full, and the rows wait for the client. */
+static enum portal_status wait_for_room(struct portal *p, struct err *err)
+{
+    if (portal_poll(p, err) != ERR_OK) {
+        return PORTAL_FAILED;
+    }
+    return portal_park(p) ? PORTAL_FULL : PORTAL_DONE;
 }
 
 /* One move of the machine, with the batch empty.  DONE: go on. */
@@ -574,6 +602,7 @@ enum portal_status portal_run(struct portal *p, uint64_t row_limit, struct err *
     if (p->state == PORTAL_IS_ENDED) {
         return PORTAL_DONE;
     }
+    come_back(p);
     if (p->state == PORTAL_IS_NEW && portal_start(p, err) != ERR_OK) {
         end(p, err);
         return PORTAL_FAILED;
@@ -592,6 +621,8 @@ enum portal_status portal_run(struct portal *p, uint64_t row_limit, struct err *
         }
         if (status == PORTAL_DONE) {
             status = advance(p, err);
+        } else if (status == PORTAL_FULL) {
+            status = wait_for_room(p, err);
         }
         if (status == PORTAL_FAILED) {
             end(p, err);

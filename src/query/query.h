@@ -7,8 +7,9 @@
  *
  * portal_run does as much as it can and never blocks its thread: where it must wait (a write's
  * acknowledgement, work on the pool) it returns PORTAL_WAIT and later calls wake once, from any
- * thread, whereupon its owner calls portal_run again on its own thread.  Statements whose estimated
- * cost is small run where they were read; others go to the work pool. */
+ * thread, whereupon its owner calls portal_run again on its own thread.  Where it waits for the
+ * client (PORTAL_FULL, PORTAL_COPY_IN) wake may come too: a cancel, or the end of its time.
+ * Statements whose estimated cost is small run where they were read; others go to the work pool. */
 #ifndef VECTRON_QUERY_H
 #define VECTRON_QUERY_H
 
@@ -110,9 +111,9 @@ size_t portal_columns(const struct portal *portal, const struct result_column **
 enum portal_status {
     PORTAL_DONE,      /* portal_tag and portal_rows tell of it. */
     PORTAL_SUSPENDED, /* The row limit was reached. */
-    PORTAL_FULL,      /* The sink is full: call again when it is not. */
+    PORTAL_FULL,      /* The sink is full: call again when it is not, or after wake. */
     PORTAL_WAIT,      /* Call again after wake. */
-    PORTAL_COPY_IN,   /* Wants portal_copy_data; call again after it returned false or was ended. */
+    PORTAL_COPY_IN,   /* Wants portal_copy_data; call again after wake, or when it was ended. */
     PORTAL_COPY_OUT,  /* Returned once, before the first copy_data: the owner announces it. */
     PORTAL_FAILED,    /* *err tells. */
 };
@@ -121,13 +122,17 @@ enum portal_status portal_run(struct portal *portal, uint64_t row_limit,
 const char *portal_tag(const struct portal *portal);
 uint64_t portal_rows(const struct portal *portal); /* Given or changed. */
 
+/* The owner suspends it: until portal_run it does not run, and a cancel is not for it. */
+void portal_suspend(struct portal *portal);
+
 /* COPY in.  portal_copy_data takes bytes cut anywhere; *is_full = true asks the owner to hold
- * further data until wake, then to call portal_run, which asks for more or says what went wrong.
- * The end and a failure are told, then portal_run says how it went. */
+ * further data until wake.  After a wake, which may come at any time, portal_run asks for more or
+ * says what went wrong.  The end of the data, or why the owner gives up, is told; then portal_run
+ * says how it went. */
 enum copy_format portal_copy_format(const struct portal *portal, const uint8_t **types, size_t *n);
 enum errcode portal_copy_data(struct portal *portal, const void *data, size_t bytes, bool *is_full,
                               struct err *err) WARN_UNUSED;
 void portal_copy_done(struct portal *portal);
-void portal_copy_fail(struct portal *portal, const char *reason, size_t bytes);
+void portal_copy_fail(struct portal *portal, const struct err *reason);
 
 #endif

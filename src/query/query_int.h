@@ -301,7 +301,7 @@ struct query_session {
 };
 
 void session_release(struct query_session *session);
-void session_begin(struct query_session *session, struct portal *portal);
+void session_begin(struct query_session *session, struct portal *portal); /* Also after its end. */
 void session_end(struct query_session *session, struct portal *portal);
 
 /* ---- policies in force for one portal ---- */
@@ -592,6 +592,7 @@ struct portal {
     uint64_t limit, offset; /* limit: UINT64_MAX where there is none. */
     bool is_heavy;          /* The next step belongs on the pool. */
     bool is_started;
+    bool is_suspended;      /* By its owner, until portal_run. */
     uint8_t state;          /* enum portal_state */
     uint64_t rows;          /* Given or changed. */
     uint64_t analyzed_rows; /* EXPLAIN ANALYZE: of the statement explained. */

@@ -68,9 +68,9 @@ void session_release(struct query_session *session)
 
 void session_cancel(struct query_session *session)
 {
-    atomic_store(&session->is_canceled, true);
     mutex_lock(&session->lock);
     if (session->running != NULL) {
+        atomic_store(&session->is_canceled, true);
         portal_event(session->running);
     }
     mutex_unlock(&session->lock);
@@ -116,10 +116,10 @@ void session_begin(struct query_session *session, struct portal *portal)
     const struct plan *plan = portal->plan;
     size_t bytes =
         plan->text_bytes < STATEMENT_SHOWN_BYTES ? plan->text_bytes : STATEMENT_SHOWN_BYTES;
-    atomic_store(&session->is_canceled, false);
     mutex_lock(&session->lock);
+    atomic_store(&session->is_canceled, false);
     session->running = portal;
-    session->statements++;
+    session->statements += portal->state == PORTAL_IS_NEW ? 1 : 0;
     session->statement_us = portal->started_us;
     memcpy(session->statement, plan->text, bytes);
     session->statement_bytes = bytes;

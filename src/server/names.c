@@ -73,3 +73,13 @@ void names_remove(struct names *names, struct named *named)
     CHECK(i < names->n);
     names->items[i] = names->items[--names->n];
 }
+
+bool name_is_clean(struct wire_str name)
+{
+    for (uint32_t i = 0; i < name.bytes; i++) {
+        if ((unsigned char)name.data[i] < ' ' || name.data[i] == 0x7f) {
+            return false;
+        }
+    }
+    return utf8_is_valid(name.data, name.bytes);
+}

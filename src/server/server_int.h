@@ -121,6 +121,8 @@ struct named *names_find(const struct names *names, struct wire_str name);
 enum errcode names_add(struct names *names, struct wire_str name, void *thing,
                        struct err *err) WARN_UNUSED;
 void names_remove(struct names *names, struct named *named);
+/* UTF-8 without control characters: what can be shown as it is. */
+bool name_is_clean(struct wire_str name);
 
 /* ---- sessions ---- */
 
@@ -128,7 +130,7 @@ void names_remove(struct names *names, struct named *named);
 enum session_wait {
     WAIT_NOTHING,
     WAIT_WAKE, /* The portal's wake. */
-    WAIT_ROOM, /* The connection's drained. */
+    WAIT_ROOM, /* The connection's drained, or the portal's wake: a cancel, the end of its time. */
 };
 
 /* One client; see session.c for its states.  Belongs to its network thread. */
@@ -181,7 +183,8 @@ enum session_state {
 };
 void session_move(struct session *s, enum session_state to, const char *why);
 
-/* Sends @err and closes: for faults of the connection, not of a statement. */
+/* Sends @err and closes: for faults of the connection, not of a statement.  Nothing where the
+ * session is closing already: a client gets one such error. */
 void session_fatal(struct session *s, const struct err *err);
 /* The same for bytes that are not the protocol; counted. */
 void session_violation(struct session *s, const char *what);
@@ -193,13 +196,17 @@ void statement_init(struct session *s, void (*wake)(void *arg));
 void statement_message(struct session *s, uint8_t type, struct reader *r);
 void statement_copy_message(struct session *s, uint8_t type, const uint8_t *payload, size_t bytes);
 void statement_resume(struct session *s, enum session_wait ended);
+/* In COPY_IN: it ends with this error. */
+void statement_stop_copy(struct session *s, const struct err *reason);
+/* Runs, and waits for neither its client nor room. */
+bool statement_is_working(const struct session *s);
 void statement_abandon(struct session *s); /* Frees all portals and statements. */
 
 /* Takes @fd, whatever happens; it is served on @net's thread.  Any thread. */
 void session_accept(struct net_thread *net, int fd);
 /* The rest on @net's thread. */
 void sessions_limit(struct net_thread *net, const struct session_limits *limits);
-/* Sessions that do nothing are told and closed; those that run go on until READY. */
+/* Sessions that wait for their client are told and closed; those that run go on until READY. */
 void sessions_drain(struct net_thread *net);
 /* Running statements are canceled. */
 void sessions_cancel(struct net_thread *net);

@@ -12,6 +12,17 @@
  *
  *    any ---> CLOSING   the goodbye is on its way out, nothing more is handled
  *
+ * Any events may meet in one turn.  What each of them does in each state:
+ *
+ *              frame      too large,  input    wake       room       start-up  drain
+ *                         stalled     ended                          late
+ *    STARTING  start-up   fatal       -        -          -          fatal     fatal
+ *    IDLE      statement  fatal       -        -          -          -         fatal
+ *    RUNNING   (paused)   (paused)    probe    goes on    goes on    -         at its end
+ *    COPY_IN   data       fatal       fails    goes on    -          -         fails, fatal
+ *    SKIPPING  to SYNC    fatal       -        -          -          -         fatal
+ *    CLOSING   -          -           -        -          -          -         -
+ *
  * A session lives on one network thread.  While a statement waits (RUNNING) its connection is
  * paused, so that further frames stay queued in order; the portal's wake is a post to the thread's
  * loop.  A wake may be under way when the connection ends: the struct then stays until it arrives.
@@ -104,6 +115,9 @@ static void session_close(struct session *s)
 
 void session_fatal(struct session *s, const struct err *err)
 {
+    if (s->state == SESSION_CLOSING) {
+        return;
+    }
     wire_write_error(conn_output(s->conn), WIRE_ERROR, "FATAL", err);
     session_move(s, SESSION_CLOSING, "fatal error");
     conn_pause(s->conn, false);
@@ -125,6 +139,24 @@ static void say_shutting_down(struct session *s)
     struct err err;
     err_set(&err, ERR_SHUTTING_DOWN, "the server is shutting down");
     session_fatal(s, &err);
+}
+
+/* While the server drains, a session that waits for its client waits no longer: what was sent
+ * before is answered, and then it ends. */
+static void settle(struct session *s)
+{
+    if (!s->net->is_draining) {
+        return;
+    }
+    if (s->state == SESSION_COPY_IN) {
+        struct err err;
+        err_set(&err, ERR_SHUTTING_DOWN, "the server is shutting down");
+        statement_stop_copy(s, &err);
+    }
+    bool is_waiting = s->state == SESSION_IDLE || s->state == SESSION_SKIPPING;
+    if (is_waiting && !conn_has_frame(s->conn)) {
+        say_shutting_down(s);
+    }
 }
 
 void session_ready(struct session *s)
@@ -163,9 +195,13 @@ static bool is_named(struct wire_str s, const char *name)
 static enum errcode take_text(char to[NAME_BYTES_MAX + 1], const struct wire_option *option,
                               struct err *err)
 {
-    if (option->value.bytes > NAME_BYTES_MAX ||
-        !utf8_is_valid(option->value.data, option->value.bytes)) {
-        return err_set(err, ERR_NAME_TOO_LONG, "option \"%.*s\" is not UTF-8 of at most %d bytes",
+    if (!name_is_clean(option->value)) {
+        return err_set(err, ERR_BAD_ENCODING,
+                       "option \"%.*s\" is not UTF-8 without control characters",
+                       (int)option->name.bytes, option->name.data);
+    }
+    if (option->value.bytes > NAME_BYTES_MAX) {
+        return err_set(err, ERR_NAME_TOO_LONG, "option \"%.*s\" is longer than %d bytes",
                        (int)option->name.bytes, option->name.data, NAME_BYTES_MAX);
     }
     memcpy(to, option->value.data, option->value.bytes);
@@ -188,6 +224,10 @@ static enum errcode take_option(struct session *s, const struct wire_option *opt
             return err_set(err, ERR_BAD_PARAMETER, "option \"progress\" is neither on nor off");
         }
         return ERR_OK;
+    }
+    if (!name_is_clean(option->name) || !name_is_clean(option->value)) {
+        return err_set(err, ERR_BAD_ENCODING,
+                       "an option of the start-up is not UTF-8 without control characters");
     }
     char name[NAME_BYTES_MAX + 1];
     snprintf(name, sizeof name, "%.*s", (int)option->name.bytes, option->name.data);
@@ -281,39 +321,60 @@ static bool is_copy_leftover(uint8_t type)
     return type == WIRE_COPY_DATA || type == WIRE_COPY_DONE || type == WIRE_COPY_FAIL;
 }
 
+/* After an error of the extended protocol. */
+static void skip(struct session *s, uint8_t type)
+{
+    if (type == WIRE_SYNC) {
+        session_move(s, SESSION_IDLE, "sync");
+        session_ready(s);
+    } else if (type == WIRE_FLUSH) {
+        conn_flush(s->conn);
+    }
+}
+
+/* What is wrong with a message in any state; NULL where nothing is. */
+static const char *fault_of(uint8_t type, size_t bytes)
+{
+    const struct wire_row *row = wire_find(type);
+    if (row == NULL || (row->from & FROM_CLIENT) == 0) {
+        return "a message of a type that is not expected here";
+    }
+    return row->fields[0] == '\0' && bytes > 0 ? "bytes in a message that has none" : NULL;
+}
+
+static void started_message(struct session *s, uint8_t type, const uint8_t *payload, size_t bytes)
+{
+    struct reader r;
+    const char *fault = fault_of(type, bytes);
+    reader_init(&r, payload, bytes);
+    if (fault != NULL) {
+        session_violation(s, fault);
+    } else if (type == WIRE_TERMINATE) {
+        session_move(s, SESSION_CLOSING, "terminated by the client");
+        conn_finish(s->conn);
+    } else if (s->state == SESSION_COPY_IN) {
+        statement_copy_message(s, type, payload, bytes);
+    } else if (s->state == SESSION_SKIPPING) {
+        skip(s, type);
+    } else if (!is_copy_leftover(type)) {
+        statement_message(s, type, &r);
+    } else if (type == WIRE_COPY_FAIL && !wire_read_text(&r, &(struct wire_str){0})) {
+        session_violation(s, "malformed COPY_FAIL");
+    }
+}
+
 static void on_frame(void *arg, uint8_t type, const uint8_t *payload, size_t bytes)
 {
     struct session *s = arg;
-    struct reader r;
-    reader_init(&r, payload, bytes);
-    if (type == WIRE_TERMINATE && s->state != SESSION_STARTING) {
-        session_move(s, SESSION_CLOSING, "terminated by the client");
-        conn_finish(s->conn);
-        return;
-    }
-    switch ((enum session_state)s->state) {
-    case SESSION_STARTING:
+    CHECK(s->state != SESSION_RUNNING); /* Its connection is paused. */
+    if (s->state == SESSION_STARTING) {
+        struct reader r;
+        reader_init(&r, payload, bytes);
         starting_message(s, type, &r);
-        break;
-    case SESSION_IDLE:
-        if (!is_copy_leftover(type)) {
-            statement_message(s, type, &r);
-        }
-        break;
-    case SESSION_COPY_IN:
-        statement_copy_message(s, type, payload, bytes);
-        break;
-    case SESSION_SKIPPING:
-        if (type == WIRE_SYNC) {
-            session_move(s, SESSION_IDLE, "sync");
-            session_ready(s);
-        }
-        break;
-    case SESSION_RUNNING:
-    case SESSION_CLOSING:
-    case SESSION_STATES:
-        CHECK(false); /* Its connection is paused, or finished: no frame comes. */
+    } else if (s->state != SESSION_CLOSING) {
+        started_message(s, type, payload, bytes);
     }
+    settle(s);
 }
 
 static void on_drained(void *arg)
@@ -324,6 +385,22 @@ static void on_drained(void *arg)
         session_describe(s->query, &s->facts);
     }
     statement_resume(s, WAIT_ROOM);
+    settle(s);
+}
+
+/* A client that has sent all it had to say still gets its answers.  Whether it has left altogether
+ * shows when something is sent to it, so something is while it may have to wait long. */
+static void on_input_ended(void *arg, bool is_handled)
+{
+    struct session *s = arg;
+    if (!is_handled && statement_is_working(s)) {
+        wire_write_status(conn_output(s->conn), "server_version", VECTROND_VERSION);
+        conn_flush(s->conn);
+    } else if (is_handled && s->state == SESSION_COPY_IN) {
+        struct err err;
+        err_set(&err, ERR_CANCELED, "the client's input ended before its COPY data did");
+        statement_stop_copy(s, &err);
+    }
 }
 
 static void on_closed(void *arg, const struct err *why)
@@ -363,7 +440,7 @@ static void on_stalled(void *arg, bool is_slow)
     if (is_slow) {
         err_set(&err, ERR_IDLE,
                 "a message did not come within %llu ms and a second for every %d bytes of it", ms,
-                FRAME_BYTES_A_SECOND_MIN);
+                BYTES_A_SECOND_MIN);
     } else {
         err_set(&err, ERR_IDLE, "the rest of a message did not come within %llu ms", ms);
     }
@@ -386,6 +463,7 @@ static void on_startup_late(void *arg)
 static const struct conn_events conn_events = {
     .frame = on_frame,
     .drained = on_drained,
+    .input_ended = on_input_ended,
     .closed = on_closed,
     .too_large = on_too_large,
     .stalled = on_stalled,
@@ -411,6 +489,7 @@ static void on_wake(void *arg)
         session_dispose(s);
     } else {
         statement_resume(s, WAIT_WAKE);
+        settle(s);
     }
 }
 
@@ -440,15 +519,16 @@ static void on_arrival(void *arg)
         s->next->prev = s;
     }
     s->net->sessions = s;
-    if (s->conn == NULL || s->net->is_draining) {
-        if (s->conn == NULL) {
-            close(s->fd);
-        }
+    if (s->conn == NULL) {
+        close(s->fd);
         session_close(s);
         return;
     }
     apply_limits(s);
     timer_set(s->startup_timer, s->net->limits.timeout_us);
+    if (s->net->is_draining) {
+        say_shutting_down(s);
+    }
 }
 
 void session_accept(struct net_thread *net, int fd)
@@ -484,7 +564,9 @@ void sessions_limit(struct net_thread *net, const struct session_limits *limits)
  * client sent was read. */
 static void drain(struct session *s)
 {
-    if (s->state == SESSION_RUNNING || s->state == SESSION_COPY_IN || s->state == SESSION_CLOSING) {
+    if (s->state == SESSION_RUNNING || s->state == SESSION_COPY_IN || s->state == SESSION_CLOSING ||
+        conn_has_frame(s->conn)) {
+        settle(s);
         return;
     }
     struct err err;

@@ -6,7 +6,9 @@
  *
  *   run      portal_run again and again, until it is done (COMMAND_COMPLETE), suspended, has failed
  *            (ERROR), or must wait: for the portal's wake, for room in the output, for COPY data.
- *            Then the connection is paused and statement_resume goes on where run stopped.
+ *            Then the connection is paused, but for COPY data, and statement_resume goes on where
+ *            run stopped.  A portal that waits for room or for data wakes too: its time is over, or
+ *            it was canceled.
  *
  * A portal leaves the session when it is done or has failed; a suspended one stays under its name.
  */
@@ -150,12 +152,14 @@ static void fail(struct session *s, struct err *err)
     if (s->is_simple && err->position > 0) {
         err->position += (uint32_t)s->statement_at;
     }
+    s->wait = WAIT_NOTHING;
     wire_write_error(conn_output(s->conn), WIRE_ERROR, "ERROR", err);
     if (s->is_simple) {
         simple_leave(s, "failed");
     } else {
         conn_pause(s->conn, false);
         session_move(s, SESSION_SKIPPING, "failed");
+        conn_flush(s->conn); /* The client may send data until it hears of it. */
     }
 }
 
@@ -188,6 +192,7 @@ static void take_copy_data(struct session *s)
         announce_copy(s, WIRE_COPY_IN);
     }
     session_move(s, SESSION_COPY_IN, "wants data");
+    s->wait = WAIT_WAKE;
     conn_pause(s->conn, false);
     conn_flush(s->conn);
 }
@@ -212,6 +217,7 @@ static enum portal_status run_once(struct session *s, struct err *err)
  * knows. */
 static bool run(struct session *s)
 {
+    s->wait = WAIT_NOTHING;
     for (;;) {
         struct err err;
         switch (run_once(s, &err)) {
@@ -225,6 +231,7 @@ static bool run(struct session *s)
             return true;
         case PORTAL_SUSPENDED:
             wire_write_empty(conn_output(s->conn), WIRE_PORTAL_SUSPENDED);
+            portal_suspend(s->portal);
             s->portal = NULL;
             return true;
         case PORTAL_COPY_OUT:
@@ -370,6 +377,20 @@ static void refuse(struct session *s, struct err *err)
 {
     wire_write_error(conn_output(s->conn), WIRE_ERROR, "ERROR", err);
     session_move(s, SESSION_SKIPPING, "refused");
+    conn_flush(s->conn);
+}
+
+/* The names that messages carry come back in errors: here is where they are looked at. */
+static bool takes_name(struct session *s, struct wire_str name)
+{
+    if (!name_is_clean(name)) {
+        struct err err;
+        err_set(&err, ERR_BAD_ENCODING,
+                "a name of a statement or portal is not UTF-8 without control characters");
+        refuse(s, &err);
+        return false;
+    }
+    return true;
 }
 
 static void free_statement(struct session *s, struct named *named)
@@ -437,6 +458,8 @@ static void on_parse(struct session *s, struct reader *r)
     struct err err;
     if (!wire_read_parse(r, &m)) {
         session_violation(s, "malformed PARSE");
+    } else if (!takes_name(s, m.name)) {
+        return;
     } else if (parse_statement(s, &m, &err) != ERR_OK) {
         refuse(s, &err);
     } else {
@@ -526,6 +549,8 @@ static void on_bind(struct session *s, struct reader *r)
         refuse(s, &err);
     } else if (!reader_done(r)) {
         session_violation(s, "malformed BIND");
+    } else if (!takes_name(s, m.portal) || !takes_name(s, m.statement)) {
+        return;
     } else if (bind_portal(s, &m, values, &err) != ERR_OK) {
         refuse(s, &err);
     } else {
@@ -551,6 +576,9 @@ static void on_describe(struct session *s, struct reader *r)
     struct err err;
     if (!wire_read_named(r, &kind, &name)) {
         session_violation(s, "malformed DESCRIBE");
+        return;
+    }
+    if (!takes_name(s, name)) {
         return;
     }
     bool is_statement = kind == WIRE_KIND_STATEMENT;
@@ -582,6 +610,9 @@ static void on_execute(struct session *s, struct reader *r)
         session_violation(s, "malformed EXECUTE");
         return;
     }
+    if (!takes_name(s, name)) {
+        return;
+    }
     struct named *named = find_portal(s, name, &err);
     if (named == NULL) {
         refuse(s, &err);
@@ -603,6 +634,9 @@ static void on_close(struct session *s, struct reader *r)
     struct wire_str name;
     if (!wire_read_named(r, &kind, &name)) {
         session_violation(s, "malformed CLOSE");
+        return;
+    }
+    if (!takes_name(s, name)) {
         return;
     }
     struct named *named = kind == WIRE_KIND_STATEMENT ? names_find(&s->statements, name)
@@ -676,10 +710,36 @@ static void copy_data(struct session *s, const uint8_t *payload, size_t bytes)
     }
 }
 
+void statement_stop_copy(struct session *s, const struct err *reason)
+{
+    portal_copy_fail(s->portal, reason);
+    session_move(s, SESSION_RUNNING, "no more data is wanted");
+    go_on(s);
+}
+
+static void copy_fail(struct session *s, struct reader *r)
+{
+    enum {
+        REASON_BYTES_MAX = 200
+    };
+    struct wire_str reason;
+    struct err err;
+    if (!wire_read_text(r, &reason)) {
+        session_violation(s, "malformed COPY_FAIL");
+        return;
+    }
+    if (name_is_clean(reason)) {
+        int bytes = (int)(reason.bytes < REASON_BYTES_MAX ? reason.bytes : REASON_BYTES_MAX);
+        err_set(&err, ERR_CANCELED, "ended by the client: %.*s", bytes, reason.data);
+    } else {
+        err_set(&err, ERR_CANCELED, "ended by the client, for a reason that is not text");
+    }
+    statement_stop_copy(s, &err);
+}
+
 void statement_copy_message(struct session *s, uint8_t type, const uint8_t *payload, size_t bytes)
 {
     struct reader r;
-    struct wire_str reason;
     reader_init(&r, payload, bytes);
     switch (type) {
     case WIRE_COPY_DATA:
@@ -691,13 +751,7 @@ void statement_copy_message(struct session *s, uint8_t type, const uint8_t *payl
         go_on(s);
         break;
     case WIRE_COPY_FAIL:
-        if (!wire_read_text(&r, &reason)) {
-            session_violation(s, "malformed COPY_FAIL");
-            break;
-        }
-        portal_copy_fail(s->portal, reason.data, reason.bytes);
-        session_move(s, SESSION_RUNNING, "the client gave up");
-        go_on(s);
+        copy_fail(s, &r);
         break;
     case WIRE_FLUSH:
     case WIRE_SYNC:
@@ -710,16 +764,21 @@ void statement_copy_message(struct session *s, uint8_t type, const uint8_t *payl
 
 void statement_resume(struct session *s, enum session_wait ended)
 {
-    if (s->wait != ended || s->wait == WAIT_NOTHING) {
+    bool is_awaited = s->wait == ended || (s->wait == WAIT_ROOM && ended == WAIT_WAKE);
+    if (s->wait == WAIT_NOTHING || !is_awaited) {
         return;
     }
-    s->wait = WAIT_NOTHING;
     if (s->state == SESSION_COPY_IN) {
-        session_move(s, SESSION_RUNNING, "room for data, or the COPY has failed");
+        session_move(s, SESSION_RUNNING, "woken");
         go_on(s);
     } else if (s->state == SESSION_RUNNING) {
         go_on(s);
     }
+}
+
+bool statement_is_working(const struct session *s)
+{
+    return s->state == SESSION_RUNNING && s->wait == WAIT_WAKE;
 }
 
 void statement_abandon(struct session *s)

@@ -51,6 +51,7 @@ size_t server_resident_bytes(void);
 
 /* ---- clients: client.c ---- */
 
+extern int client_receive_bytes;       /* Of the next socket's kernel; 0: as it likes. */
 bool client_connect(struct client *c); /* The socket alone. */
 bool client_start(struct client *c);   /* Up to READY. */
 void client_close(struct client *c);
@@ -63,18 +64,22 @@ bool client_send(struct client *c); /* What was appended. */
 char client_next(struct client *c);
 /* Reads up to READY; the letters go to @trace without ROWs.  False where it does not come. */
 bool client_until_ready(struct client *c, char *trace, size_t trace_bytes);
+/* A cancel request by a connection of its own, which the server closes. */
+bool client_cancel(const struct wire_key *key);
+/* The next messages have these letters. */
+bool client_says(struct client *c, const char *trace);
 /* A session of its own that asks for one row gets it. */
 bool server_answers(void);
 
-/* ---- the tests: messages.c, load.c, life.c ---- */
+/* ---- the tests: messages.c, waits.c, load.c, life.c ---- */
 
 struct test {
     const char *name;
     bool (*run)(void);
 };
-extern const struct test message_tests[], load_tests[], life_tests[];
-extern const size_t n_message_tests, n_load_tests, n_life_tests;
+extern const struct test message_tests[], wait_tests[], load_tests[], life_tests[];
+extern const size_t n_message_tests, n_wait_tests, n_load_tests, n_life_tests;
 /* The last one: the server is told to stop, and has ended when it returns. */
-bool a_stop_lets_the_running_end_and_tells_everyone(void);
+bool a_stop_tells_those_that_wait_for_their_client_at_once(void);
 
 #endif

@@ -11,6 +11,8 @@ enum {
     INPUT_FIRST_BYTES = 1024
 };
 
+int client_receive_bytes;
+
 bool client_connect(struct client *c)
 {
     struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)server_port)};
@@ -27,6 +29,10 @@ bool client_connect(struct client *c)
     struct timeval deadline = {.tv_sec = ANSWER_MS_MAX / 1000};
     setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
     setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof deadline);
+    if (client_receive_bytes != 0) {
+        setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &client_receive_bytes,
+                   sizeof client_receive_bytes);
+    }
     return connect(c->fd, (struct sockaddr *)&name, sizeof name) == 0;
 }
 
@@ -173,4 +179,16 @@ bool server_answers(void)
     is_good = is_good && client_send(&c) && client_until_ready(&c, trace, sizeof trace);
     client_close(&c);
     return is_good && strcmp(trace, "rkZ") == 0;
+}
+
+bool client_cancel(const struct wire_key *key)
+{
+    struct client c;
+    EXPECT(client_connect(&c), "no connection");
+    wire_write_key(&c.out, WIRE_CANCEL, key);
+    EXPECT(client_send(&c), "not sent");
+    char letter = client_next(&c);
+    EXPECT(letter == '.', "got '%c' for a cancel", letter);
+    client_close(&c);
+    return true;
 }

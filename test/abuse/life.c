@@ -58,30 +58,6 @@ static bool a_hangup_with_a_bad_file_changes_nothing(void)
     return true;
 }
 
-bool a_stop_lets_the_running_end_and_tells_everyone(void)
-{
-    struct client idle, running;
-    char trace[64];
-    EXPECT(client_start(&idle) && client_start(&running), "no sessions");
-    client_query(&running, "COPY t (id, v) FROM STDIN");
-    EXPECT(client_send(&running) && client_next(&running) == WIRE_COPY_IN, "no COPY");
-    server_terminate();
-    char letter = client_next(&idle);
-    EXPECT(letter == WIRE_ERROR && strcmp(idle.sqlstate, "57P01") == 0, "idle: '%c' %s", letter,
-           idle.sqlstate);
-    EXPECT(client_next(&idle) == '.', "idle is not closed");
-    wire_write_empty(&running.out, WIRE_COPY_DONE);
-    EXPECT(client_send(&running), "not sent");
-    EXPECT(client_until_ready(&running, trace, sizeof trace), "running: %s", trace);
-    EXPECT(strcmp(trace, "kZ") == 0, "running: %s", trace);
-    letter = client_next(&running);
-    EXPECT(letter == WIRE_ERROR && strcmp(running.sqlstate, "57P01") == 0, "running: '%c' %s",
-           letter, running.sqlstate);
-    client_close(&idle);
-    client_close(&running);
-    return true;
-}
-
 const struct test life_tests[] = {
     {"a_hangup_reads_the_configuration_again", a_hangup_reads_the_configuration_again},
     {"a_hangup_with_a_bad_file_changes_nothing", a_hangup_with_a_bad_file_changes_nothing},

@@ -52,6 +52,7 @@ static bool readers_that_do_not_read_cost_a_bounded_amount_and_are_cut(void)
 {
     static struct client readers[SILENT_READERS];
     size_t before = server_resident_bytes(), most = 0;
+    client_receive_bytes = 4096; /* What a kernel takes in for its reader buys it time. */
     for (int i = 0; i < SILENT_READERS; i++) {
         EXPECT(client_start(&readers[i]), "no session %d", i);
         for (int j = 0; j < 50; j++) {
@@ -59,6 +60,7 @@ static bool readers_that_do_not_read_cost_a_bounded_amount_and_are_cut(void)
         }
         EXPECT(client_send(&readers[i]), "not sent");
     }
+    client_receive_bytes = 0;
     uint64_t started_us = clock_micros();
     while (clock_micros() - started_us < CLIENT_TIMEOUT_MS * 1000) {
         size_t now = server_resident_bytes();
@@ -92,6 +94,30 @@ static bool a_slow_reader_that_reads_gets_all_of_it(void)
             }
         }
         EXPECT(n_rows == ROWS, "%u rows", n_rows);
+    }
+    client_close(&c);
+    return true;
+}
+
+/* At this pace the kernel's buffer takes longer than client_timeout until it asks for more. */
+static bool a_steady_reader_of_400_kb_a_second_is_not_cut(void)
+{
+    enum {
+        STEP_BYTES = 40000,
+        STEP_US = 100000
+    };
+    static uint8_t piece[STEP_BYTES];
+    struct client c;
+    EXPECT(client_start(&c), "no session");
+    for (int i = 0; i < 15; i++) {
+        client_query(&c, large_result);
+    }
+    EXPECT(client_send(&c), "not sent");
+    uint64_t started_us = clock_micros();
+    while (clock_micros() - started_us < 4 * CLIENT_TIMEOUT_MS * UINT64_C(1000)) {
+        EXPECT(recv(c.fd, piece, sizeof piece, MSG_WAITALL) == STEP_BYTES, "cut: %s",
+               strerror(errno));
+        clock_sleep_micros(STEP_US);
     }
     client_close(&c);
     return true;
@@ -201,6 +227,8 @@ const struct test load_tests[] = {
     {"readers_that_do_not_read_cost_a_bounded_amount_and_are_cut",
      readers_that_do_not_read_cost_a_bounded_amount_and_are_cut},
     {"a_slow_reader_that_reads_gets_all_of_it", a_slow_reader_that_reads_gets_all_of_it},
+    {"a_steady_reader_of_400_kb_a_second_is_not_cut",
+     a_steady_reader_of_400_kb_a_second_is_not_cut},
     {"a_writer_that_does_not_read_is_stopped_and_then_answered",
      a_writer_that_does_not_read_is_stopped_and_then_answered},
     {"ten_thousand_connects_leave_the_server_answering",

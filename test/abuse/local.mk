@@ -8,5 +8,6 @@ test_abuse_abuse_SOURCES = \
     test/abuse/load.c \
     test/abuse/main.c \
     test/abuse/messages.c \
-    test/abuse/server.c
+    test/abuse/server.c \
+    test/abuse/waits.c
 test_abuse_abuse_LDADD = $(NET_LIBS)

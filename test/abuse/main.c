@@ -75,10 +75,11 @@ int main(int argc, char **argv)
     count("the_server_starts_and_takes_rows", server_start(argv[1]) && load());
     if (failed == 0) {
         run(message_tests, n_message_tests);
+        run(wait_tests, n_wait_tests);
         run(load_tests, n_load_tests);
         run(life_tests, n_life_tests);
-        count("a_stop_lets_the_running_end_and_tells_everyone",
-              a_stop_lets_the_running_end_and_tells_everyone());
+        count("a_stop_tells_those_that_wait_for_their_client_at_once",
+              a_stop_tells_those_that_wait_for_their_client_at_once());
     }
     count("the_server_ends_with_status_0", server_stop() == 0);
     printf("%u passed, %u failed\n", passed, failed);

@@ -170,18 +170,6 @@ static void say_long(struct client *c)
     buf_fini(&b);
 }
 
-static bool send_cancel(const struct wire_key *key)
-{
-    struct client c;
-    EXPECT(client_connect(&c), "no connection");
-    wire_write_key(&c.out, WIRE_CANCEL, key);
-    EXPECT(client_send(&c), "not sent");
-    char letter = client_next(&c);
-    EXPECT(letter == '.', "got '%c' for a cancel", letter);
-    client_close(&c);
-    return true;
-}
-
 static bool a_cancel_ends_a_running_statement_and_a_wrong_one_does_not(void)
 {
     struct client c;
@@ -190,11 +178,11 @@ static bool a_cancel_ends_a_running_statement_and_a_wrong_one_does_not(void)
     say_long(&c);
     EXPECT(client_send(&c), "not sent");
     struct wire_key wrong = {.session = c.key.session, .secret = ~c.key.secret};
-    EXPECT(send_cancel(&wrong), "see above");
+    EXPECT(client_cancel(&wrong), "see above");
     unsigned n_canceled = 0;
     for (int i = 0; i < 20; i++) {
         /* A cancel may come between two statements, where it ends nothing: so one a statement. */
-        EXPECT(i == 0 || send_cancel(&c.key), "see above");
+        EXPECT(i == 0 || client_cancel(&c.key), "see above");
         EXPECT(client_until_ready(&c, trace, sizeof trace), "%s", trace);
         EXPECT(i > 0 || strcmp(trace, "rkZ") == 0, "the wrong cancel did something: %s", trace);
         bool is_canceled = strchr(trace, WIRE_ERROR) != NULL;

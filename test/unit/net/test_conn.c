@@ -19,7 +19,8 @@ struct pair {
     struct conn *conn;
     int peer;
     struct timer *deadline, *stop;
-    unsigned n_frames, n_drained, n_closed, n_too_large, n_stalled;
+    unsigned n_frames, n_drained, n_closed, n_too_large, n_stalled, n_ended;
+    bool is_handled;
     unsigned stop_at_frames; /* The loop stops there; 0: never. */
     unsigned pause_at_frames;
     bool stop_at_drained, echo;
@@ -90,8 +91,19 @@ static void on_stalled(void *arg, bool is_slow)
     loop_stop(p->loop);
 }
 
-static const struct conn_events events = {on_frame, on_drained, on_closed, on_too_large,
-                                          on_stalled};
+static void on_input_ended(void *arg, bool is_handled)
+{
+    struct pair *p = arg;
+    p->n_ended++;
+    p->is_handled = is_handled;
+}
+
+static const struct conn_events events = {.frame = on_frame,
+                                          .drained = on_drained,
+                                          .input_ended = on_input_ended,
+                                          .closed = on_closed,
+                                          .too_large = on_too_large,
+                                          .stalled = on_stalled};
 
 static void out_of_time(void *arg)
 {
@@ -507,10 +519,10 @@ static void a_slow_sender_that_keeps_the_pace_is_not_cut(void **state)
     conn_set_timeout(p.conn, 500000); /* In all it takes longer, each step much less. */
     struct buf b;
     buf_init(&b, MEM_NETWORK, 1 << 20);
-    make_frames(&b, 1, (size_t)N_PIECES * FRAME_BYTES_A_SECOND_MIN - WIRE_HEADER_BYTES, 0);
-    assert_int_equal(b.bytes, N_PIECES * FRAME_BYTES_A_SECOND_MIN);
+    make_frames(&b, 1, (size_t)N_PIECES * BYTES_A_SECOND_MIN - WIRE_HEADER_BYTES, 0);
+    assert_int_equal(b.bytes, N_PIECES * BYTES_A_SECOND_MIN);
     for (size_t i = 0; i < N_PIECES; i++) {
-        feed(&p, b.data + i * FRAME_BYTES_A_SECOND_MIN, FRAME_BYTES_A_SECOND_MIN);
+        feed(&p, b.data + i * BYTES_A_SECOND_MIN, BYTES_A_SECOND_MIN);
         run_for(&p, 20000);
     }
     assert_int_equal(p.n_closed, 0);

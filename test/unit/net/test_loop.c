@@ -194,6 +194,25 @@ static void a_cleared_timer_does_not_fire(void **state)
     loop_free(ticker.loop);
 }
 
+static void dawdle(void *arg)
+{
+    clock_sleep_micros(3000);
+    loop_stop(arg);
+}
+
+static void what_holds_a_loop_is_measured(void **state)
+{
+    (void)state;
+    struct loop *loop = new_loop();
+    int64_t before = metric_value(METRIC_loop_hold);
+    struct loop_post post = {.fn = dawdle, .arg = loop};
+    loop_post(loop, &post);
+    loop_run(loop);
+    assert_int_equal(metric_value(METRIC_loop_hold), before + 1);
+    assert_true(metric_value(METRIC_loop_hold_max) >= 3000);
+    loop_free(loop);
+}
+
 static void signaled(int number, void *arg)
 {
     assert_int_equal(number, SIGUSR1);
@@ -219,6 +238,7 @@ int main(void)
         cmocka_unit_test(a_loop_runs_again_after_it_was_stopped),
         cmocka_unit_test(a_timer_fires_once_and_not_early),
         cmocka_unit_test(a_cleared_timer_does_not_fire),
+        cmocka_unit_test(what_holds_a_loop_is_measured),
         cmocka_unit_test(a_signal_runs_on_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

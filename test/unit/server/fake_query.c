@@ -35,12 +35,14 @@ struct portal {
     unsigned given;
     uint64_t rows;
     bool is_begun, is_ended, is_failed;
+    struct err why; /* It has failed. */
 };
 
 static struct mutex lock = {PTHREAD_MUTEX_INITIALIZER};
 static struct condition changed = {PTHREAD_COND_INITIALIZER};
 static struct query_session *sessions;
-static struct portal *waiting;
+static struct portal *waiting;   /* For the test. */
+static struct portal *listening; /* Waits for its client, and hears a cancel. */
 static unsigned live, cancels;
 static uint64_t output_bytes_max;
 
@@ -75,16 +77,32 @@ uint64_t fake_output_bytes(void)
     return n;
 }
 
+static void wake(struct portal **parked)
+{
+    struct portal *portal = *parked;
+    *parked = NULL;
+    portal->sink.wake(portal->sink.arg);
+}
+
 void fake_wake(void)
 {
     mutex_lock(&lock);
     while (waiting == NULL) {
         condition_wait(&changed, &lock);
     }
-    struct portal *portal = waiting;
-    waiting = NULL;
-    portal->sink.wake(portal->sink.arg);
+    wake(&waiting);
     mutex_unlock(&lock);
+}
+
+bool fake_wake_now(void)
+{
+    mutex_lock(&lock);
+    bool is_waiting = waiting != NULL;
+    if (is_waiting) {
+        wake(&waiting);
+    }
+    mutex_unlock(&lock);
+    return is_waiting;
 }
 
 static void park(struct portal *portal)
@@ -93,6 +111,15 @@ static void park(struct portal *portal)
     waiting = portal;
     condition_broadcast(&changed);
     mutex_unlock(&lock);
+}
+
+/* The status of a portal that waits for its client. */
+static enum portal_status listen_for_cancel(struct portal *portal, enum portal_status status)
+{
+    mutex_lock(&lock);
+    listening = portal;
+    mutex_unlock(&lock);
+    return status;
 }
 
 /* ---- sessions ---- */
@@ -132,9 +159,10 @@ static void cancel(struct query_session *session)
 {
     session->is_canceled = true;
     if (waiting != NULL && waiting->session == session) {
-        struct portal *portal = waiting;
-        waiting = NULL;
-        portal->sink.wake(portal->sink.arg);
+        wake(&waiting);
+    }
+    if (listening != NULL && listening->session == session) {
+        wake(&listening);
     }
 }
 
@@ -272,9 +300,8 @@ void portal_free(struct portal *portal)
         return;
     }
     mutex_lock(&lock);
-    if (waiting == portal) {
-        waiting = NULL;
-    }
+    waiting = waiting == portal ? NULL : waiting;
+    listening = listening == portal ? NULL : listening;
     mutex_unlock(&lock);
     free(portal);
     count(-1);
@@ -285,14 +312,28 @@ size_t portal_columns(const struct portal *portal, const struct result_column **
     return prepared_columns(&portal->prepared, columns);
 }
 
-static enum portal_status run_rows(struct portal *p, uint64_t row_limit)
+static bool is_canceled(struct portal *p, struct err *err)
 {
+    mutex_lock(&lock);
+    bool is = p->session->is_canceled;
+    mutex_unlock(&lock);
+    if (is) {
+        err_set(err, ERR_CANCELED, "canceled");
+    }
+    return is;
+}
+
+static enum portal_status run_rows(struct portal *p, uint64_t row_limit, struct err *err)
+{
+    if (is_canceled(p, err)) {
+        return PORTAL_FAILED;
+    }
     for (uint64_t given = 0; p->given < p->prepared.n; given++) {
         if (row_limit != 0 && given == row_limit) {
             return PORTAL_SUSPENDED;
         }
         if (p->sink.is_full(p->sink.arg)) {
-            return PORTAL_FULL;
+            return listen_for_cancel(p, PORTAL_FULL);
         }
         struct value value = value_int(p->given++);
         p->sink.row(p->sink.arg, &value, 1);
@@ -301,16 +342,19 @@ static enum portal_status run_rows(struct portal *p, uint64_t row_limit)
     return PORTAL_DONE;
 }
 
-static enum portal_status run_copy_out(struct portal *p)
+static enum portal_status run_copy_out(struct portal *p, struct err *err)
 {
     static const uint8_t piece[PIECE_BYTES];
+    if (is_canceled(p, err)) {
+        return PORTAL_FAILED;
+    }
     if (!p->is_begun) {
         p->is_begun = true;
         return PORTAL_COPY_OUT;
     }
     for (; p->given < p->prepared.n; p->given++) {
         if (p->sink.is_full(p->sink.arg)) {
-            return PORTAL_FULL;
+            return listen_for_cancel(p, PORTAL_FULL);
         }
         p->sink.copy_data(p->sink.arg, piece, sizeof piece);
     }
@@ -329,11 +373,7 @@ static enum portal_status run_big(struct portal *p)
 
 static enum portal_status run_wait(struct portal *p, struct err *err)
 {
-    mutex_lock(&lock);
-    bool is_canceled = p->session->is_canceled;
-    mutex_unlock(&lock);
-    if (is_canceled) {
-        err_set(err, ERR_CANCELED, "canceled");
+    if (is_canceled(p, err)) {
         return PORTAL_FAILED;
     }
     if (!p->is_begun) {
@@ -354,11 +394,26 @@ static enum portal_status run_remarks(struct portal *p)
     return PORTAL_DONE;
 }
 
+static enum portal_status run_copy_in(struct portal *p, struct err *err)
+{
+    if (is_canceled(p, err)) {
+        return PORTAL_FAILED;
+    }
+    if (p->is_failed) {
+        *err = p->why;
+        return PORTAL_FAILED;
+    }
+    if (!p->is_ended) {
+        return listen_for_cancel(p, PORTAL_COPY_IN);
+    }
+    return PORTAL_DONE;
+}
+
 enum portal_status portal_run(struct portal *p, uint64_t row_limit, struct err *err)
 {
     const char *verb = p->prepared.verb;
     if (strcmp(verb, "rows") == 0) {
-        return run_rows(p, row_limit);
+        return run_rows(p, row_limit, err);
     }
     if (strcmp(verb, "param") == 0) {
         p->sink.row(p->sink.arg, &p->parameter, 1);
@@ -371,20 +426,20 @@ enum portal_status portal_run(struct portal *p, uint64_t row_limit, struct err *
         return run_wait(p, err);
     }
     if (strcmp(verb, "copyout") == 0) {
-        return run_copy_out(p);
+        return run_copy_out(p, err);
     }
     if (strcmp(verb, "remarks") == 0) {
         return run_remarks(p);
     }
-    if (strncmp(verb, "copy", 4) == 0 && !p->is_ended && !p->is_failed) {
-        return PORTAL_COPY_IN;
+    if (strncmp(verb, "copy", 4) == 0) {
+        return run_copy_in(p, err);
     }
-    if (strcmp(verb, "fail") == 0 || p->is_failed) {
+    if (strcmp(verb, "fail") == 0) {
         err_set(err, ERR_DUPLICATE_KEY, "failed");
         err->position = 3;
         return PORTAL_FAILED;
     }
-    p->rows = p->is_ended ? p->rows : 1;
+    p->rows = 1;
     return PORTAL_DONE;
 }
 
@@ -415,7 +470,10 @@ enum errcode portal_copy_data(struct portal *p, const void *data, size_t bytes, 
         return err_set(err, ERR_BAD_COPY_DATA, "line 1 is bad");
     }
     p->rows += bytes;
-    p->is_failed = strcmp(p->prepared.verb, "copylate") == 0;
+    if (strcmp(p->prepared.verb, "copylate") == 0) {
+        p->is_failed = true;
+        err_set(&p->why, ERR_DUPLICATE_KEY, "failed");
+    }
     *is_full = p->is_failed || strcmp(p->prepared.verb, "copyfull") == 0;
     if (*is_full) {
         park(p);
@@ -428,9 +486,13 @@ void portal_copy_done(struct portal *portal)
     portal->is_ended = true;
 }
 
-void portal_copy_fail(struct portal *portal, const char *reason, size_t bytes)
+void portal_suspend(struct portal *portal)
 {
-    (void)reason;
-    (void)bytes;
+    (void)portal;
+}
+
+void portal_copy_fail(struct portal *portal, const struct err *reason)
+{
     portal->is_failed = true;
+    portal->why = *reason;
 }

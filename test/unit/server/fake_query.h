@@ -15,6 +15,7 @@
 #include "query/query.h"
 
 void fake_wake(void);             /* Wakes the portal that waits; waits for one if there is none. */
+bool fake_wake_now(void);         /* The same without waiting; false where none waits. */
 unsigned fake_live(void);         /* Sessions, prepared statements and portals not yet freed. */
 unsigned fake_cancels(void);      /* Cancel requests that fit. */
 uint64_t fake_output_bytes(void); /* The highest that session_describe was told. */

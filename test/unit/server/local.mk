@@ -3,6 +3,7 @@ SERVER_TESTS = \
     test/unit/server/test_config \
     test/unit/server/test_directory \
     test/unit/server/test_faults \
+    test/unit/server/test_pairs \
     test/unit/server/test_session \
     test/unit/server/test_statement
 check_PROGRAMS += $(SERVER_TESTS)
@@ -34,3 +35,9 @@ test_unit_server_test_session_LDADD = $(SCRIPT_LIBS)
 test_unit_server_test_statement_SOURCES = test/unit/server/test_statement.c $(SCRIPT_SOURCES)
 test_unit_server_test_statement_CFLAGS = $(SCRIPT_CFLAGS)
 test_unit_server_test_statement_LDADD = $(SCRIPT_LIBS)
+
+SIM_SOURCES = test/unit/server/sim.c test/unit/server/sim.h \
+    test/unit/server/fake_query.c test/unit/server/fake_query.h
+test_unit_server_test_pairs_SOURCES = test/unit/server/test_pairs.c $(SIM_SOURCES)
+test_unit_server_test_pairs_CFLAGS = $(SCRIPT_CFLAGS)
+test_unit_server_test_pairs_LDADD = $(SCRIPT_LIBS)
