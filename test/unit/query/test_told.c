@@ -6,6 +6,7 @@
  * a write, the other in apply. */
 #include "query_fixture.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -155,7 +156,8 @@ struct told {
     struct fixture *fixture;
     struct client actor;
     struct gate gate;
-    uint64_t chance;
+    uint64_t chance, chance_of_cancel; /* A thread's own each. */
+    atomic_bool is_over;
     struct counts counts;
 };
 
@@ -164,11 +166,14 @@ static void cancel_now(struct client *c)
     session_cancel(c->session);
 }
 
+/* Again and again, since one that comes before the statement has begun is not meant for it. */
 static void cancel_later(void *arg)
 {
     struct told *t = arg;
-    clock_sleep_micros(random_next(&t->chance) % CHANCE_US_MAX);
-    session_cancel(t->actor.session);
+    while (!atomic_load(&t->is_over)) {
+        clock_sleep_micros(random_next(&t->chance_of_cancel) % CHANCE_US_MAX);
+        session_cancel(t->actor.session);
+    }
 }
 
 static void prepare(struct told *t, const struct kind *kind, const char *ack, enum end end)
@@ -261,10 +266,12 @@ static void one_write(struct told *t, const struct kind *kind, const char *ack, 
     snprintf(how, sizeof(how), "ack %s, hold %d, end %d", ack, (int)hold, (int)end);
     prepare(t, kind, ack, end);
     gate_hold(&t->gate, hold);
+    atomic_store(&t->is_over, false);
     if (end == END_BY_CHANCE) {
         assert_int_equal(thread_start(&thread, "cancel", cancel_later, t, &err), ERR_OK);
     }
     enum errcode told = act(&t->actor, kind);
+    atomic_store(&t->is_over, true);
     gate_release(&t->gate);
     if (end == END_BY_CHANCE) {
         thread_join(&thread);
@@ -277,7 +284,7 @@ static void one_write(struct told *t, const struct kind *kind, const char *ack, 
 static struct told *told_open(void **state)
 {
     static struct told t;
-    t = (struct told){.fixture = *state, .chance = 1};
+    t = (struct told){.fixture = *state, .chance = 1, .chance_of_cancel = 2};
     expect_ok(
         &t.fixture->client,
         "CREATE COLLECTION t (id INT PRIMARY KEY, n INT, e VECTOR(4)) WITH (index_mode = async)");
