@@ -91,9 +91,18 @@ function plain_number(x) {
     return x == int(x) ? sprintf("%.0f", x) : sprintf("%g", x)
 }
 
+# 1,000,000: a bound is read by people.
+function grouped(x,    out) {
+    x = sprintf("%.0f", x)
+    while (length(x) > 3) {
+        out = "," substr(x, length(x) - 2) out
+        x = substr(x, 1, length(x) - 3)
+    }
+    return x out
+}
+
 function duration(us) {
-    if (us == 0) return "0"
-    if (us % 86400000000 == 0) return plain_number(us / 3600000000) "h"
+    if (us % 86400000000 == 0) return plain_number(us / 86400000000) "d"
     if (us % 3600000000 == 0) return plain_number(us / 3600000000) "h"
     if (us % 60000000 == 0) return plain_number(us / 60000000) "min"
     if (us % 1000000 == 0) return plain_number(us / 1000000) "s"
@@ -103,8 +112,7 @@ function duration(us) {
 
 function bytes(x) {
     if (x == 0) return "0"
-    if (x >= 1e12) return plain_number(x / 1e12) "TB"
-    if (x % 1e9 == 0) return plain_number(x / 1e9) "GB"
+    if (x % 1099511627776 == 0) return plain_number(x / 1099511627776) "TiB"
     if (x % 1073741824 == 0) return plain_number(x / 1073741824) "GiB"
     if (x % 1048576 == 0) return plain_number(x / 1048576) "MiB"
     if (x % 1024 == 0) return plain_number(x / 1024) "KiB"
@@ -114,7 +122,7 @@ function bytes(x) {
 function bound(type, x) {
     x += 0
     return type == "POLICY_IS_DURATION" ? duration(x) : type == "POLICY_IS_BYTES" ? bytes(x) \
-                                                                                : plain_number(x)
+        : type == "POLICY_IS_INT" ? grouped(x) : plain_number(x)
 }
 
 # What a policy may be set to.
@@ -134,7 +142,10 @@ function allowed(i,    type, choices) {
         return choices
     }
     return (row["POLICY", i, 4] == "auto" ? "auto, or " : "") \
-        bound(type, row["POLICY", i, 5]) " to " bound(type, row["POLICY", i, 6])
+        (type == "POLICY_IS_DURATION" && row["POLICY", i, 5] == 0 ? "none, or up to " \
+            : bound(type, row["POLICY", i, 5]) " to ") \
+        bound(type, row["POLICY", i, 6]) \
+        (row["POLICY", i, 15] == "" ? "" : " " row["POLICY", i, 15])
 }
 
 function default_of(i) {

@@ -22,14 +22,16 @@ enum {
     {                                                                                              \
         __VA_ARGS__                                                                                \
     }
+#define TEXT_AND_UNIT(text, unit, ...) text, unit /* NULL where a row gives no unit. */
 static const struct policy_row rows[POLICY_COUNT] = {
 #define POLICY(name, plane, type, def, min, max, choices, scopes, apply, improves, costs, signal,  \
-               undo, text)                                                                         \
+               undo, ...)                                                                          \
     {#name,  plane, type,     def,   min,    max,  choices,                                        \
-     scopes, apply, improves, costs, signal, undo, text},
+     scopes, apply, improves, costs, signal, undo, TEXT_AND_UNIT(__VA_ARGS__, NULL, 0)},
 #include "base/policies.def"
 #undef POLICY
 };
+#undef TEXT_AND_UNIT
 #undef CHOICES
 
 const struct policy_row *policy_row(enum policy_id id)
@@ -55,8 +57,8 @@ enum policy_id policy_find(const char *name, const char **nearest)
 
 const char *policy_level_name(enum policy_level level)
 {
-    static const char *const names[LEVEL_COUNT] = {"built-in", "file", "collection", "session",
-                                                   "statement"};
+    static const char *const names[LEVEL_COUNT] = {"built-in",   "file",    "command line",
+                                                   "collection", "session", "statement"};
     CHECK(level < LEVEL_COUNT);
     return names[level];
 }
@@ -80,6 +82,7 @@ static const struct unit byte_units[] = {
     {"MiB", 1 << 20},
     {"GB", 1024.0 * (1 << 20)},
     {"GiB", 1024.0 * (1 << 20)},
+    {"TB", 1048576.0 * (1 << 20)},
     {"TiB", 1048576.0 * (1 << 20)},
     {"", 1},
 };
@@ -136,6 +139,10 @@ static bool parse_policy_number(const struct policy_row *row, const char *text, 
     static const struct unit no_unit[] = {{"", 1}};
     switch (row->type) {
     case POLICY_IS_DURATION:
+        if (strcasecmp(text, "none") == 0) {
+            *out = 0;
+            return true;
+        }
         return parse_number_with_unit(text, duration_units, COUNT_OF(duration_units), out);
     case POLICY_IS_BYTES:
         return parse_number_with_unit(text, byte_units, COUNT_OF(byte_units), out);
@@ -144,61 +151,112 @@ static bool parse_policy_number(const struct policy_row *row, const char *text, 
     }
 }
 
-/* What a value of the row's type looks like, for hints. */
-static void format_bound(struct buf *b, enum policy_id id, double bound)
+/* ---- what is allowed, in words ---- */
+
+/* 1,000,000: a bound is read by people. */
+static void put_count(struct buf *b, int64_t n)
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof(digits), "%lld", (long long)n);
+    for (int i = 0; i < length; i++) {
+        bool is_group = i > 0 && (length - i) % 3 == 0 && digits[i - 1] != '-';
+        buf_printf(b, "%s%c", is_group ? "," : "", digits[i]);
+    }
+}
+
+static void put_bound(struct buf *b, enum policy_id id, double bound)
 {
     char text[POLICY_TEXT_BYTES];
     struct policy_value value = {.integer = (int64_t)bound};
-    buf_printf(b, "%s", policy_format(text, id, &value));
+    if (rows[id].type == POLICY_IS_FLOAT) {
+        buf_printf(b, "%g", bound);
+    } else if (rows[id].type == POLICY_IS_INT) {
+        put_count(b, (int64_t)bound);
+    } else {
+        buf_printf(b, "%s", policy_format(text, id, &value));
+    }
+}
+
+/* A duration that may be 0, which is written none. */
+static bool has_none(const struct policy_row *row)
+{
+    return row->type == POLICY_IS_DURATION && row->min == 0;
+}
+
+/* "@from1 to 64 threads", or "up to 1d". */
+static void put_range(struct buf *b, enum policy_id id, const char *from)
+{
+    const struct policy_row *row = &rows[id];
+    if (has_none(row)) {
+        buf_printf(b, "up to ");
+    } else {
+        buf_printf(b, "%s", from);
+        put_bound(b, id, row->min);
+        buf_printf(b, " to ");
+    }
+    put_bound(b, id, row->max);
+    buf_printf(b, "%s%s", row->unit != NULL ? " " : "", row->unit != NULL ? row->unit : "");
+}
+
+static void put_choices(struct buf *b, const struct policy_row *row)
+{
+    for (int i = 0; i < POLICY_CHOICES_MAX && row->choices[i] != NULL; i++) {
+        buf_printf(b, "%s%s", i == 0 ? "" : ", ", row->choices[i]);
+    }
+}
+
+void policy_allowed(struct buf *b, enum policy_id id)
+{
+    const struct policy_row *row = policy_row(id);
+    switch (row->type) {
+    case POLICY_IS_BOOL:
+        buf_printf(b, "on or off");
+        break;
+    case POLICY_IS_INT:
+    case POLICY_IS_FLOAT:
+    case POLICY_IS_DURATION:
+    case POLICY_IS_BYTES:
+        buf_printf(b, "%s", has_none(row) ? "none, or " : "");
+        buf_printf(b, "%s", strcmp(row->default_text, "auto") == 0 ? "auto, or " : "");
+        put_range(b, id, "");
+        break;
+    case POLICY_IS_CHOICE:
+        put_choices(b, row);
+        break;
+    case POLICY_IS_TEXT:
+        buf_printf(b, "a text of at most %d bytes", POLICY_TEXT_BYTES - 1);
+        break;
+    }
 }
 
 static void hint_form(struct err *err, enum policy_id id)
 {
+    static const char *const kinds[] = {
+        [POLICY_IS_INT] = "a whole number ", [POLICY_IS_FLOAT] = "a number ",
+        [POLICY_IS_DURATION] = "a time ",    [POLICY_IS_BYTES] = "a size ",
+        [POLICY_IS_CHOICE] = "one of ",      [POLICY_IS_TEXT] = NULL,
+    };
     const struct policy_row *row = policy_row(id);
+    bool is_range = row->type >= POLICY_IS_INT && row->type <= POLICY_IS_BYTES;
     struct buf b;
     buf_init(&b, MEM_GENERAL, ERR_FIELD_BYTES - 1);
-    switch (row->type) {
-    case POLICY_IS_BOOL:
-        buf_printf(&b, "Write on or off");
-        break;
-    case POLICY_IS_INT:
-        buf_printf(&b, "Write a whole number from %.0f to %.0f", row->min, row->max);
-        break;
-    case POLICY_IS_FLOAT:
-        buf_printf(&b, "Write a number from %g to %g", row->min, row->max);
-        break;
-    case POLICY_IS_DURATION:
-        buf_printf(&b, "Write a time from ");
-        format_bound(&b, id, row->min);
-        buf_printf(&b, " to ");
-        format_bound(&b, id, row->max);
-        buf_printf(&b, ", with us, ms, s, min, h or d");
-        break;
-    case POLICY_IS_BYTES:
-        buf_printf(&b, "Write a size from ");
-        format_bound(&b, id, row->min);
-        buf_printf(&b, " to ");
-        format_bound(&b, id, row->max);
-        buf_printf(&b, ", with KiB, MiB or GiB");
-        break;
-    case POLICY_IS_CHOICE:
-        buf_printf(&b, "Write one of");
-        for (int i = 0; i < POLICY_CHOICES_MAX && row->choices[i] != NULL; i++) {
-            buf_printf(&b, "%s %s", i == 0 ? "" : ",", row->choices[i]);
-        }
-        break;
-    case POLICY_IS_TEXT:
-        buf_printf(&b, "Write a text of at most %d bytes", POLICY_TEXT_BYTES - 1);
-        break;
+    buf_printf(&b, "Write %s", kinds[row->type] != NULL ? kinds[row->type] : "");
+    if (is_range) {
+        put_range(&b, id, "from ");
+    } else {
+        policy_allowed(&b, id);
     }
-    if (strcmp(row->default_text, "auto") == 0) {
-        buf_printf(&b, ", or auto");
-    }
+    buf_printf(&b, "%s", row->type == POLICY_IS_DURATION ? ", with us, ms, s, min, h or d" : "");
+    buf_printf(&b, "%s", row->type == POLICY_IS_BYTES ? ", with KiB, MiB, GiB or TiB" : "");
+    buf_printf(&b, "%s", has_none(row) ? ", or none" : "");
+    buf_printf(&b, "%s.", strcmp(row->default_text, "auto") == 0 ? ", or auto" : "");
     if (!b.failed) {
-        err_hint(err, "%.*s.", (int)b.bytes, (const char *)b.data);
+        err_hint(err, "%.*s", (int)b.bytes, (const char *)b.data);
     }
     buf_fini(&b);
 }
+
+/* ---- text to a policy's value ---- */
 
 /* False where the text is not a value of the row's type or out of its bounds. */
 static bool parse_policy(const struct policy_row *row, const char *text, struct policy_value *out)
@@ -244,9 +302,10 @@ static enum errcode refuse_scope(struct err *err, const struct policy_row *row,
     buf_init(&b, MEM_GENERAL, ERR_FIELD_BYTES - 1);
     const char *joint = "";
     for (int l = LEVEL_FILE; l < LEVEL_COUNT; l++) {
-        static const char *const how[LEVEL_COUNT] = {"", "in the configuration file or with --set",
-                                                     "in CREATE COLLECTION ... WITH (...)",
-                                                     "with SET", "in the statement's WITH (...)"};
+        static const char *const how[LEVEL_COUNT] = {
+            "",         "in the configuration file or with --set",
+            "",         "in CREATE COLLECTION ... WITH (...)",
+            "with SET", "in the statement's WITH (...)"};
         if ((row->scopes & (1u << l)) != 0) {
             buf_printf(&b, "%s%s", joint, how[l]);
             joint = ", or ";
@@ -272,12 +331,22 @@ static enum errcode refuse_value(struct err *err, enum policy_id id, const struc
     return ERR_POLICY_BOUNDS;
 }
 
+static void set_value(struct policy_set *set, enum policy_id id, const struct policy_value *value,
+                      bool is_option)
+{
+    uint64_t bit = UINT64_C(1) << id;
+    set->values[id] = *value;
+    set->is_set |= bit;
+    set->is_from_command_line = (set->is_from_command_line & ~bit) | (is_option ? bit : 0);
+}
+
 enum errcode policy_assign(struct policy_set *set, enum policy_id id, enum policy_level level,
                            const struct value *value, struct err *err)
 {
     CHECK(level > LEVEL_BUILT_IN && level < LEVEL_COUNT);
     const struct policy_row *row = policy_row(id);
-    if ((row->scopes & (1u << level)) == 0) {
+    enum policy_level scope = level == LEVEL_COMMAND_LINE ? LEVEL_FILE : level;
+    if ((row->scopes & (1u << scope)) == 0) {
         return refuse_scope(err, row, level);
     }
     struct buf b;
@@ -292,8 +361,7 @@ enum errcode policy_assign(struct policy_set *set, enum policy_id id, enum polic
                !parse_policy(row, (const char *)b.data, &parsed)) {
         code = refuse_value(err, id, &b);
     } else {
-        set->values[id] = parsed;
-        set->is_set |= UINT64_C(1) << id;
+        set_value(set, id, &parsed, level == LEVEL_COMMAND_LINE);
     }
     buf_fini(&b);
     return code;
@@ -326,10 +394,18 @@ void policy_merge(struct policy_set *into, const struct policy_set *from)
 {
     for (int id = 0; id < POLICY_COUNT; id++) {
         if ((from->is_set >> id & 1) != 0) {
-            into->values[id] = from->values[id];
+            policy_copy(into, from, (enum policy_id)id);
         }
     }
-    into->is_set |= from->is_set;
+}
+
+void policy_copy(struct policy_set *into, const struct policy_set *from, enum policy_id id)
+{
+    if ((from->is_set >> id & 1) != 0) {
+        set_value(into, id, &from->values[id], (from->is_from_command_line >> id & 1) != 0);
+    } else {
+        policy_clear(into, id);
+    }
 }
 
 /* The built-in level: the table's texts, parsed once. */
@@ -350,7 +426,8 @@ struct policy_value policy_get(const struct policy_view *view, enum policy_id id
         const struct policy_set *set = view->levels[level];
         if (set != NULL && (set->is_set >> id & 1) != 0) {
             if (origin != NULL) {
-                *origin = (enum policy_level)level;
+                bool is_option = (set->is_from_command_line >> id & 1) != 0;
+                *origin = is_option ? LEVEL_COMMAND_LINE : (enum policy_level)level;
             }
             return set->values[id];
         }
@@ -420,6 +497,9 @@ const char *policy_format(char out[POLICY_TEXT_BYTES], enum policy_id id,
         snprintf(out, POLICY_TEXT_BYTES, "%.9g", value->number);
         break;
     case POLICY_IS_DURATION:
+        if (value->integer == 0) {
+            return "none";
+        }
         format_with_unit(out, value->integer, duration_units, COUNT_OF(duration_units), "us");
         break;
     case POLICY_IS_BYTES:
@@ -476,8 +556,7 @@ static enum errcode read_policy(struct reader *r, struct policy_set *set, struct
         err_hint(err, "Use the server's version that wrote it, or a newer one.");
         return ERR_FORMAT_UNSUPPORTED;
     }
-    set->values[id] = value;
-    set->is_set |= UINT64_C(1) << id;
+    set_value(set, id, &value, false);
     return ERR_OK;
 }
 

@@ -1,8 +1,8 @@
 /* Policies: every trade that the server makes, named, typed and declared once in policies.def.
  *
- * A policy is set at five levels (built-in < file < collection < session < statement); the highest
- * level that sets it wins, and the origin is kept so that SHOW and EXPLAIN can tell it.  A value
- * that cannot be honoured is refused with an error, never replaced. */
+ * A policy is set at six levels (built-in < file < command line < collection < session <
+ * statement); the highest level that sets it wins, and the origin is kept so that SHOW and EXPLAIN
+ * can tell it.  A value that cannot be honoured is refused with an error, never replaced. */
 #ifndef VECTRON_BASE_POLICY_H
 #define VECTRON_BASE_POLICY_H
 
@@ -11,7 +11,7 @@
 
 enum policy_id {
 #define POLICY(name, plane, type, def, min, max, choices, scopes, apply, improves, costs, signal,  \
-               undo, text)                                                                         \
+               undo, ...)                                                                          \
     POLICY_##name,
 #include "base/policies.def"
 #undef POLICY
@@ -22,7 +22,7 @@ enum policy_type {
     POLICY_IS_BOOL,
     POLICY_IS_INT,
     POLICY_IS_FLOAT,
-    POLICY_IS_DURATION, /* Microseconds; written '500ms', '2s', '1min'; a bare number is ms. */
+    POLICY_IS_DURATION, /* Microseconds; written '500ms', '2s', none; a bare number is ms. */
     POLICY_IS_BYTES,    /* Written '64MiB', '1GiB', '512KiB'. */
     POLICY_IS_CHOICE,   /* An index into the row's choices. */
     POLICY_IS_TEXT,
@@ -30,7 +30,8 @@ enum policy_type {
 
 enum policy_level {
     LEVEL_BUILT_IN,
-    LEVEL_FILE, /* The configuration file and --set. */
+    LEVEL_FILE,
+    LEVEL_COMMAND_LINE, /* In the set of LEVEL_FILE, over what the file says. */
     LEVEL_COLLECTION,
     LEVEL_SESSION,
     LEVEL_STATEMENT,
@@ -76,14 +77,18 @@ struct policy_row {
     unsigned scopes;
     enum policy_apply apply;
     const char *improves, *costs, *signal, *undo, *text;
+    const char *unit; /* What a number counts, or NULL. */
 };
 
 /* What one level sets.  A plain value: copied freely. */
 struct policy_set {
-    uint64_t is_set; /* Bit per policy. */
+    uint64_t is_set;               /* Bit per policy. */
+    uint64_t is_from_command_line; /* The same, of those that are set. */
     struct policy_value values[POLICY_COUNT];
 };
 _Static_assert(POLICY_COUNT <= 64, "policy_set.is_set is one word");
+/* Takes @id as @from has it: set, from where, or not set. */
+void policy_copy(struct policy_set *into, const struct policy_set *from, enum policy_id id);
 
 /* The levels in force for one statement; NULL where a level sets nothing.  Borrowed. */
 struct policy_view {
@@ -116,6 +121,9 @@ bool policy_bool(const struct policy_view *view, enum policy_id id);
  * text that is there for good. */
 const char *policy_format(char out[POLICY_TEXT_BYTES], enum policy_id id,
                           const struct policy_value *value);
+
+/* What it may be set to, for people: "64KiB to 1TiB", "sync, async". */
+void policy_allowed(struct buf *b, enum policy_id id);
 
 void policy_set_write(struct buf *b, const struct policy_set *set);
 enum errcode policy_set_read(struct reader *r, struct policy_set *set, struct err *err) WARN_UNUSED;

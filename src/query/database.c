@@ -20,9 +20,7 @@ static struct policy_file *policy_file_new(const struct database *db, const stru
     file->set = *set;
     for (int i = 0; i < POLICY_COUNT; i++) {
         if (policy_row((enum policy_id)i)->apply == APPLY_AT_START) {
-            uint64_t bit = 1ULL << i;
-            file->set.values[i] = db->started.values[i];
-            file->set.is_set = (file->set.is_set & ~bit) | (db->started.is_set & bit);
+            policy_copy(&file->set, &db->started, (enum policy_id)i);
         }
     }
     return file;

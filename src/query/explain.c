@@ -140,11 +140,13 @@ static void explain_policy(struct explain *out, const struct policy_view *view, 
     bool raised = is_raised(out->portal->plan, id, &value);
     char text[POLICY_TEXT_BYTES];
     const char *shown = policy_format(text, id, &value);
+    bool has_unit = row->unit != NULL && !value.is_auto;
     if (!out->is_json && raised) {
         explain_text(out, row->name, "%s (%s), raised to %s: %s", shown, policy_level_name(origin),
                      row->choices[ACK_VISIBLE], why);
     } else if (!out->is_json) {
-        explain_text(out, row->name, "%s (%s)", shown, policy_level_name(origin));
+        explain_text(out, row->name, "%s%s%s (%s)", shown, has_unit ? " " : "",
+                     has_unit ? row->unit : "", policy_level_name(origin));
     } else {
         begin_member(out, row->name);
         buf_bytes(&out->text, "{\"value\": ", 10);

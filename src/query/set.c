@@ -158,7 +158,7 @@ static const char *unit_of(const struct policy_row *row, char *text, size_t byte
     case POLICY_IS_TEXT:
         return "text";
     default:
-        return "number";
+        return row->unit != NULL ? row->unit : "number";
     }
 }
 

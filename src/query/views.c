@@ -4,6 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+enum {
+    ALLOWED_BYTES_MAX = 256 /* Of the words for what a policy may be set to. */
+};
+
 #define VIEW(name, text, columns)                                                                  \
     static enum errcode fill_##name(struct portal *p, struct err *err);
 #include "query/views.def"
@@ -296,32 +300,38 @@ static enum errcode fill_metrics(struct portal *p, struct err *err)
 
 /* ---- policies, views ---- */
 
+static enum errcode fill_policy(struct portal *p, enum policy_id id, struct err *err)
+{
+    const struct policy_row *row = policy_row(id);
+    char scopes[64];
+    int n = 0;
+    for (int level = LEVEL_FILE; level < LEVEL_COUNT; level++) {
+        if ((row->scopes >> level & 1) != 0) {
+            n += snprintf(scopes + n, sizeof(scopes) - (size_t)n, "%s%s", n > 0 ? ", " : "",
+                          policy_level_name((enum policy_level)level));
+        }
+    }
+    struct buf allowed;
+    buf_init(&allowed, MEM_STATEMENT, ALLOWED_BYTES_MAX);
+    policy_allowed(&allowed, id);
+    struct value values[] = {
+        value_cstr(row->name),         value_cstr(row->plane),
+        value_cstr(row->default_text), value_text((const char *)allowed.data, allowed.bytes),
+        value_text(scopes, (size_t)n), value_cstr(row->apply == APPLY_NOW ? "now" : "at start"),
+        value_cstr(row->improves),     value_cstr(row->costs),
+        value_cstr(row->signal),       value_cstr(row->undo),
+        value_cstr(row->text),
+    };
+    enum errcode code = allowed.failed ? err_no_memory(err) : portal_emit(p, values, err);
+    buf_fini(&allowed);
+    return code;
+}
+
 static enum errcode fill_policies(struct portal *p, struct err *err)
 {
     enum errcode code = ERR_OK;
     for (int i = 0; i < POLICY_COUNT && code == ERR_OK; i++) {
-        const struct policy_row *row = policy_row((enum policy_id)i);
-        char scopes[64];
-        int n = 0;
-        for (int level = LEVEL_FILE; level < LEVEL_COUNT; level++) {
-            if ((row->scopes >> level & 1) != 0) {
-                n += snprintf(scopes + n, sizeof(scopes) - (size_t)n, "%s%s", n > 0 ? ", " : "",
-                              policy_level_name((enum policy_level)level));
-            }
-        }
-        struct value values[] = {
-            value_cstr(row->name),
-            value_cstr(row->plane),
-            value_cstr(row->default_text),
-            value_text(scopes, (size_t)n),
-            value_cstr(row->apply == APPLY_NOW ? "now" : "at start"),
-            value_cstr(row->improves),
-            value_cstr(row->costs),
-            value_cstr(row->signal),
-            value_cstr(row->undo),
-            value_cstr(row->text),
-        };
-        code = portal_emit(p, values, err);
+        code = fill_policy(p, (enum policy_id)i, err);
     }
     return code;
 }

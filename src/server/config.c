@@ -26,7 +26,8 @@ static enum errcode assign(struct config *config, const char *name, const char *
                            enum config_origin origin, unsigned line, struct err *err)
 {
     struct value value = value_cstr(text);
-    if (policy_assign_name(&config->policies, name, LEVEL_FILE, &value, err) != ERR_OK) {
+    enum policy_level level = origin == ORIGIN_FILE ? LEVEL_FILE : LEVEL_COMMAND_LINE;
+    if (policy_assign_name(&config->policies, name, level, &value, err) != ERR_OK) {
         return err->code;
     }
     enum policy_id id = policy_find(name, NULL);

@@ -36,7 +36,9 @@ static void the_highest_level_that_sets_a_policy_wins(void **state)
     (void)state;
     struct policy_set file = {0}, session = {0}, statement = {0};
     struct err err;
-    struct policy_view view = {{NULL, &file, NULL, &session, &statement}};
+    struct policy_view view = {
+        .levels = {
+            [LEVEL_FILE] = &file, [LEVEL_SESSION] = &session, [LEVEL_STATEMENT] = &statement}};
     enum policy_level origin;
     assert_true(policy_get(&view, POLICY_recall, &origin).number == 0.95);
     assert_int_equal(assign(&file, "recall", LEVEL_FILE, "0.9", &err), ERR_OK);
@@ -48,12 +50,91 @@ static void the_highest_level_that_sets_a_policy_wins(void **state)
     assert_int_equal(origin, LEVEL_FILE);
 }
 
+static void what_the_command_line_sets_is_told_from_the_file_and_copied_with_it(void **state)
+{
+    (void)state;
+    struct policy_set file = {0}, copy = {0};
+    struct err err;
+    enum policy_level origin;
+    struct policy_view view = {.levels = {[LEVEL_FILE] = &file}};
+    struct policy_view copied = {.levels = {[LEVEL_FILE] = &copy}};
+    assert_int_equal(assign(&file, "recall", LEVEL_FILE, "0.9", &err), ERR_OK);
+    assert_int_equal(assign(&file, "ef", LEVEL_COMMAND_LINE, "50", &err), ERR_OK);
+    assert_int_equal(assign(&file, "recall", LEVEL_COMMAND_LINE, "0.8", &err), ERR_OK);
+    assert_true(policy_get(&view, POLICY_recall, &origin).number == 0.8);
+    assert_int_equal(origin, LEVEL_COMMAND_LINE);
+    assert_string_equal(policy_level_name(origin), "command line");
+    policy_merge(&copy, &file);
+    (void)policy_get(&copied, POLICY_ef, &origin);
+    assert_int_equal(origin, LEVEL_COMMAND_LINE);
+    assert_int_equal(assign(&file, "ef", LEVEL_FILE, "60", &err), ERR_OK);
+    policy_copy(&copy, &file, POLICY_ef);
+    assert_int_equal(policy_get(&copied, POLICY_ef, &origin).integer, 60);
+    assert_int_equal(origin, LEVEL_FILE);
+    policy_clear(&file, POLICY_ef);
+    policy_copy(&copy, &file, POLICY_ef);
+    (void)policy_get(&copied, POLICY_ef, &origin);
+    assert_int_equal(origin, LEVEL_BUILT_IN);
+    assert_int_equal(assign(&file, "m", LEVEL_COMMAND_LINE, "16", &err), ERR_POLICY_SCOPE);
+}
+
+/* What is read by people has no number that must be counted by its digits. */
+static void bounds_are_told_in_units_that_can_be_written_back(void **state)
+{
+    (void)state;
+    for (int id = 0; id < POLICY_COUNT; id++) {
+        const struct policy_row *row = policy_row((enum policy_id)id);
+        struct policy_set set = {0};
+        struct err err = {0};
+        struct buf b;
+        buf_init(&b, MEM_GENERAL, 1024);
+        policy_allowed(&b, (enum policy_id)id);
+        buf_u8(&b, 0);
+        const char *allowed = (const char *)b.data;
+        size_t n_digits = 0;
+        for (const char *c = allowed; *c != '\0'; c++) {
+            n_digits = *c >= '0' && *c <= '9' ? n_digits + 1 : 0;
+            assert_in_range(n_digits, 0, 4);
+        }
+        const char *to = strstr(allowed, "to ");
+        bool is_written_back = row->type == POLICY_IS_DURATION || row->type == POLICY_IS_BYTES;
+        if (is_written_back && assign(&set, row->name, LEVEL_FILE, to + 3, &err) != ERR_OK) {
+            fail_msg("%s: %s: %s", row->name, allowed, err.message);
+        }
+        if (is_written_back) {
+            assert_true((double)set.values[id].integer == row->max);
+        }
+        buf_fini(&b);
+    }
+}
+
+static void a_hint_says_what_can_be_written_instead(void **state)
+{
+    (void)state;
+    static const char *const cases[][3] = {
+        {"statement_memory", "1B", "Write a size from 64KiB to 1TiB, with KiB, MiB, GiB or TiB."},
+        {"timeout", "2d", "Write a time up to 1d, with us, ms, s, min, h or d, or none."},
+        {"ef", "0", "Write a whole number from 1 to 65,536 candidates, or auto."},
+        {"recall", "2", "Write a number from 0.5 to 0.999."},
+        {"exact", "2", "Write on or off."},
+        {"on_lag", "2", "Write one of scan, wait, fail."},
+        {"flush_interval", "none", "Write a time from 10ms to 1h, with us, ms, s, min, h or d."},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct policy_set set = {0};
+        struct err err;
+        assert_int_equal(assign(&set, cases[i][0], LEVEL_FILE, cases[i][1], &err),
+                         ERR_POLICY_BOUNDS);
+        assert_string_equal(err.hint, cases[i][2]);
+    }
+}
+
 static void units_are_understood(void **state)
 {
     (void)state;
     struct policy_set set = {0};
     struct err err;
-    struct policy_view view = {{NULL, &set}};
+    struct policy_view view = {.levels = {[LEVEL_FILE] = &set}};
     assert_int_equal(assign(&set, "timeout", LEVEL_FILE, "500ms", &err), ERR_OK);
     assert_int_equal(policy_int(&view, POLICY_timeout), 500000);
     assert_int_equal(assign(&set, "timeout", LEVEL_FILE, "2", &err), ERR_OK);
@@ -62,6 +143,10 @@ static void units_are_understood(void **state)
     assert_int_equal(policy_int(&view, POLICY_timeout), 60000000);
     assert_int_equal(assign(&set, "statement_memory", LEVEL_FILE, "64MiB", &err), ERR_OK);
     assert_int_equal(policy_int(&view, POLICY_statement_memory), 64 << 20);
+    assert_int_equal(assign(&set, "statement_memory", LEVEL_FILE, "1TB", &err), ERR_OK);
+    assert_int_equal(policy_int(&view, POLICY_statement_memory), INT64_C(1) << 40);
+    assert_int_equal(assign(&set, "timeout", LEVEL_FILE, "none", &err), ERR_OK);
+    assert_int_equal(policy_int(&view, POLICY_timeout), 0);
     struct value off = value_bool(true);
     assert_int_equal(policy_assign(&set, POLICY_exact, LEVEL_FILE, &off, &err), ERR_OK);
     assert_true(policy_bool(&view, POLICY_exact));
@@ -157,6 +242,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_default_is_a_valid_value_that_prints_and_parses_back),
         cmocka_unit_test(the_highest_level_that_sets_a_policy_wins),
+        cmocka_unit_test(what_the_command_line_sets_is_told_from_the_file_and_copied_with_it),
+        cmocka_unit_test(bounds_are_told_in_units_that_can_be_written_back),
+        cmocka_unit_test(a_hint_says_what_can_be_written_instead),
         cmocka_unit_test(units_are_understood),
         cmocka_unit_test(what_is_out_of_bounds_or_no_value_is_refused_and_changes_nothing),
         cmocka_unit_test(a_policy_is_refused_at_a_level_that_is_not_its_own),
