@@ -11,9 +11,6 @@ enum {
     PATH_BYTES_MAX = 4096,
 };
 
-/* Address space: the log holds what is not flushed, and unflushed_max bounds that. */
-static const size_t LOG_MAP_BYTES = (size_t)64 << 30;
-
 static unsigned threads_of(const struct policy_view *view, enum policy_id id)
 {
     struct policy_value value = policy_get(view, id, NULL);
@@ -31,7 +28,7 @@ static enum errcode start(struct node *node, const char *directory,
     struct repl_config repl = {
         .directory = path,
         .node = NODE_ID,
-        .map_bytes = LOG_MAP_BYTES,
+        .map_bytes = mode_standalone.map_bytes,
         .disk_reserve_bytes = (size_t)policy_int(&view, POLICY_disk_reserve),
         .in_memory_max = LOG_IN_MEMORY_BYTES_MAX,
     };
@@ -67,6 +64,8 @@ static void stop(struct node *node)
 const struct mode mode_standalone = {
     .name = "standalone",
     .text = "all in one process",
+    /* The log's: it holds what is not flushed, and unflushed_max bounds that. */
+    .map_bytes = (size_t)64 << 30,
     .start = start,
     .reload = reload,
     .stop = stop,

@@ -470,22 +470,19 @@ static enum errcode open_ports(struct server *server, struct err *err)
     return ports_open(&server->ports, server->loop, &events, config_now(server), err);
 }
 
-/* An address space that cannot be had would be told by LMDB, shard by shard, as want of memory. */
-static enum errcode check_address_space(const struct config *config, struct err *err)
+/* An address space that cannot be had would be told by LMDB as want of memory. */
+static enum errcode check_address_space(const struct mode *mode, struct err *err)
 {
-    struct policy_view view = view_of(config);
-    struct policy_value value = policy_get(&view, POLICY_map_size, NULL);
-    size_t bytes = (size_t)value.integer;
-    void *mapped = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *mapped =
+        mmap(NULL, mode->map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapped == MAP_FAILED) {
-        char text[POLICY_TEXT_BYTES];
-        err_set_errno(err, ERR_OUT_OF_MEMORY, errno, "no address space for map_size = %s",
-                      policy_format(text, POLICY_map_size, &value));
+        err_set_errno(err, ERR_OUT_OF_MEMORY, errno, "no address space for the log, %zu GiB",
+                      mode->map_bytes >> 30);
         err_hint(err,
-                 "Raise the limit (ulimit -v), or give a smaller one with --set map_size=SIZE.");
+                 "Raise the limit of address space (ulimit -v); it is neither memory nor disk.");
         return err->code;
     }
-    munmap(mapped, bytes);
+    munmap(mapped, mode->map_bytes);
     return ERR_OK;
 }
 
@@ -518,7 +515,7 @@ static enum errcode serve(struct server *server, struct err *err)
 static enum errcode run(struct server *server, struct err *err)
 {
     server->mode = mode_find(server->options->mode, err);
-    if (server->mode == NULL || check_address_space(config_now(server), err) != ERR_OK ||
+    if (server->mode == NULL || check_address_space(server->mode, err) != ERR_OK ||
         directory_open(&server->directory, server->options->data, err) != ERR_OK) {
         return err->code;
     }
@@ -566,7 +563,7 @@ static enum errcode check(struct server *server, struct err *err)
 {
     server->ports.is_probe = true;
     server->mode = mode_find(server->options->mode, err);
-    if (server->mode == NULL || check_address_space(config_now(server), err) != ERR_OK ||
+    if (server->mode == NULL || check_address_space(server->mode, err) != ERR_OK ||
         directory_check(server->options->data, err) != ERR_OK) {
         return err->code;
     }

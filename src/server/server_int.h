@@ -19,6 +19,7 @@ struct node {
 
 struct mode {
     const char *name, *text;
+    size_t map_bytes; /* Address space that start takes at once. */
     enum errcode (*start)(struct node *node, const char *directory,
                           const struct policy_set *policies, struct err *err);
     void (*reload)(struct node *node, const struct policy_set *policies);
