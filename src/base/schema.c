@@ -4,11 +4,38 @@
  * u8 distance, u8 not null | policies (policy_set_write). */
 #include "base/schema.h"
 
+#include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
+
+#include "base/mem.h"
 
 enum {
     SCHEMA_VERSION = 1
 };
+
+const struct schema *schema_hold(const struct schema *schema)
+{
+    if (atomic_load(&schema->n_holders) > 0) {
+        atomic_fetch_add(&((struct schema *)(uintptr_t)schema)->n_holders, 1);
+        return schema;
+    }
+    size_t bytes = offsetof(struct schema, columns) + schema->n_columns * sizeof(struct column);
+    struct schema *held = mem_alloc(MEM_CATALOG, bytes);
+    if (held != NULL) {
+        memcpy(held, schema, bytes);
+        atomic_init(&held->n_holders, 1);
+    }
+    return held;
+}
+
+void schema_release(const struct schema *schema)
+{
+    struct schema *held = (struct schema *)(uintptr_t)schema;
+    if (held != NULL && atomic_fetch_sub(&held->n_holders, 1) == 1) {
+        mem_free(MEM_CATALOG, held);
+    }
+}
 
 int schema_column(const struct schema *schema, const char *name)
 {

@@ -29,13 +29,20 @@ struct column {
     bool is_not_null;       /* The key always is. */
 };
 
+/* A schema that is kept is held: counted, never changed, and only as large as its columns, so it
+ * must not be copied by value. */
 struct schema {
     uint64_t id; /* Of the collection; never used again. */
     char name[NAME_BYTES_MAX + 1];
+    struct policy_set policies; /* Level collection. */
+    _Atomic uint32_t n_holders; /* 0: it is not held, but somebody's own. */
     uint32_t n_columns;
     struct column columns[COLUMNS_MAX];
-    struct policy_set policies; /* Level collection. */
 };
+
+/* One holder more of a held schema, or a copy of another one that is held; NULL: no memory. */
+const struct schema *schema_hold(const struct schema *schema) WARN_UNUSED;
+void schema_release(const struct schema *schema); /* NULL is allowed. */
 
 /* The column's number, or -1. */
 int schema_column(const struct schema *schema, const char *name);

@@ -42,6 +42,7 @@ void version_release(struct version *v)
     for (size_t i = 0; i < v->map.n_collections; i++) {
         struct held_collection *held = held_of(v->held[i]);
         if (atomic_fetch_sub(&held->n_holders, 1) == 1) {
+            schema_release(held->collection.schema);
             mem_free(MEM_CATALOG, held);
         }
     }
@@ -54,7 +55,11 @@ bool version_add(struct version *v, const struct schema *schema, uint64_t group)
     if (held == NULL) {
         return false;
     }
-    held->collection.schema = *schema;
+    held->collection.schema = schema_hold(schema);
+    if (held->collection.schema == NULL) {
+        mem_free(MEM_CATALOG, held);
+        return false;
+    }
     held->collection.shard.group = group;
     atomic_init(&held->n_holders, 1);
     v->held[v->map.n_collections++] = &held->collection;
@@ -67,7 +72,7 @@ static void share(struct version *v, const struct map_collection *c)
     v->held[v->map.n_collections++] = c;
 }
 
-struct version *version_with(const struct version *from, const struct schema *schema)
+struct version *version_with(const struct version *from, struct schema *schema)
 {
     const struct map *map = &from->map;
     bool found;
@@ -82,11 +87,11 @@ struct version *version_with(const struct version *from, const struct schema *sc
     for (size_t i = 0; i < at; i++) {
         share(v, map->collections[i]);
     }
+    schema->id = from->next_collection;
     if (!version_add(v, schema, from->next_group)) {
         version_release(v);
         return NULL;
     }
-    held_of(v->held[at])->collection.schema.id = from->next_collection;
     for (size_t i = at; i < map->n_collections; i++) {
         share(v, map->collections[i]);
     }
@@ -118,7 +123,7 @@ size_t map_place(const struct map *map, const char *name, bool *found)
     *found = false;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = strcmp(map->collections[middle]->schema.name, name);
+        int order = strcmp(map->collections[middle]->schema->name, name);
         if (order == 0) {
             *found = true;
             return middle;
@@ -139,7 +144,7 @@ static const char *nearest_name(const struct map *map, const char *name)
     const char *best = NULL;
     size_t n = 0;
     for (size_t i = 0; i < map->n_collections; i++) {
-        names[n++] = map->collections[i]->schema.name;
+        names[n++] = map->collections[i]->schema->name;
         if (n == COUNT_OF(names) || i + 1 == map->n_collections) {
             best = err_nearest(name, names, n);
             n = 0;

@@ -23,7 +23,7 @@ struct map_shard {
 };
 
 struct map_collection {
-    struct schema schema;
+    const struct schema *schema; /* Held. */
     struct map_shard shard;
 };
 

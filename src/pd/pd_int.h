@@ -25,8 +25,8 @@ struct version {
 
 struct version *version_empty(void); /* NULL without memory; so all that makes one. */
 void version_release(struct version *version);
-/* The next version: with a copy of @schema under the next ids, or without collection @at. */
-struct version *version_with(const struct version *from, const struct schema *schema);
+/* The next version: with a copy of @schema, which gets the next id, or without collection @at. */
+struct version *version_with(const struct version *from, struct schema *schema);
 struct version *version_without(const struct version *from, size_t at);
 /* For a map read from a file: room for @n collections, which are then added in order. */
 struct version *version_new(uint64_t epoch, size_t n);

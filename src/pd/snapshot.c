@@ -40,7 +40,7 @@ static void encode(struct buf *b, const struct version *version, uint64_t applie
     for (size_t i = 0; i < version->map.n_collections; i++) {
         const struct map_collection *c = version->map.collections[i];
         buf_u64(b, c->shard.group);
-        schema_write(b, &c->schema);
+        schema_write(b, c->schema);
     }
     if (!b->failed) {
         size_t bytes = b->bytes - HEAD_BYTES;
@@ -131,7 +131,7 @@ static enum errcode decode_collections(struct reader *r, struct version *v, uint
             err_prefix(err, "in the map \"%s\"", path);
         } else if (group <= PD_GROUP || group >= v->next_group ||
                    schema->id >= v->next_collection ||
-                   (i > 0 && strcmp(v->held[i - 1]->schema.name, schema->name) >= 0)) {
+                   (i > 0 && strcmp(v->held[i - 1]->schema->name, schema->name) >= 0)) {
             code = damaged(path, "a collection is out of order", err);
         } else if (!version_add(v, schema, group)) {
             code = err_no_memory(err);

@@ -34,7 +34,7 @@ enum errcode analyze_collection(struct analysis *a, const struct name *name, str
     const char *nearest = NULL;
     const struct map_collection *found = map_find(map, name->text, &nearest);
     if (found != NULL) {
-        a->plan->collection = catalog_find(db->catalog, found->schema.id);
+        a->plan->collection = catalog_find(db->catalog, found->schema->id);
     }
     if (a->plan->collection == NULL) {
         err_at(err, name->position, ERR_UNKNOWN_COLLECTION, "there is no collection \"%s\"",
@@ -50,7 +50,7 @@ enum errcode analyze_collection(struct analysis *a, const struct name *name, str
     if (a->plan->collection == NULL) {
         return ERR_UNKNOWN_COLLECTION;
     }
-    a->plan->schema = &a->plan->collection->schema;
+    a->plan->schema = a->plan->collection->schema;
     a->scope.schema = a->plan->schema;
     return ERR_OK;
 }

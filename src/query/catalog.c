@@ -69,17 +69,17 @@ static enum errcode check_serving(struct collection *c, struct err *err)
     reopen_if_broken(catalog, c);
     int state = atomic_load(&c->state);
     if (state == COLLECTION_OPENING) {
-        err_set(err, ERR_NOT_READY, "collection \"%s\" is being opened", c->schema.name);
+        err_set(err, ERR_NOT_READY, "collection \"%s\" is being opened", c->schema->name);
         err_hint(err, "Try again in a moment.");
     } else if (state == COLLECTION_BROKEN) {
         *err = c->why;
-        err_prefix(err, "collection \"%s\" could not be opened", c->schema.name);
+        err_prefix(err, "collection \"%s\" could not be opened", c->schema->name);
     }
     mutex_unlock(&catalog->lock);
     if (state == COLLECTION_SERVING) {
         return ERR_OK;
     }
-    err_collection(err, c->schema.name);
+    err_collection(err, c->schema->name);
     return err->code;
 }
 
@@ -88,8 +88,8 @@ enum errcode collection_enter(struct collection *c, struct err *err)
     unsigned users = atomic_load(&c->users);
     do {
         if (users == 0 || atomic_load(&c->is_dropped)) {
-            err_set(err, ERR_UNKNOWN_COLLECTION, "collection \"%s\" was dropped", c->schema.name);
-            err_collection(err, c->schema.name);
+            err_set(err, ERR_UNKNOWN_COLLECTION, "collection \"%s\" was dropped", c->schema->name);
+            err_collection(err, c->schema->name);
             return ERR_UNKNOWN_COLLECTION;
         }
     } while (!atomic_compare_exchange_weak(&c->users, &users, users + 1));
@@ -110,6 +110,7 @@ void collection_leave(struct collection *c)
 void collection_release(struct collection *c)
 {
     if (c != NULL && atomic_fetch_sub(&c->refs, 1) == 1) {
+        schema_release(c->schema);
         mem_free(MEM_CATALOG, c);
     }
 }
@@ -123,7 +124,7 @@ static struct collection *collection_new(struct database *db, const struct map_c
         atomic_init(&c->state, COLLECTION_OPENING);
         atomic_init(&c->is_dropped, false);
         c->group = from->shard.group;
-        c->schema = from->schema;
+        c->schema = schema_hold(from->schema); /* The map holds it: no copy, which might fail. */
         c->db = db;
     }
     return c;
@@ -174,14 +175,14 @@ static void open_collection(struct catalog *catalog, struct collection *c)
     struct shard_config config = {
         .directory = shard_directory(db, c->group, path, sizeof(path)),
         .group = c->group,
-        .schema = &c->schema,
+        .schema = c->schema,
         .repl = db->repl,
         .host = db->host,
     };
     bool is_open = shard_open(&config, &c->shard, &c->why) == ERR_OK;
     if (!is_open) {
         log_err(LOG_ERROR, &c->why, "collection not opened collection=%s group=%llu",
-                c->schema.name, (unsigned long long)c->group);
+                c->schema->name, (unsigned long long)c->group);
     }
     mutex_lock(&catalog->lock);
     c->n_failures += is_open ? 0 : 1;
@@ -200,7 +201,7 @@ static void destroy_collection(struct catalog *catalog, struct collection *c)
     } else {
         remove_remains(catalog->db, c->group);
     }
-    log_line(LOG_INFO, "collection dropped collection=%s group=%llu", c->schema.name,
+    log_line(LOG_INFO, "collection dropped collection=%s group=%llu", c->schema->name,
              (unsigned long long)c->group);
     collection_release(c);
 }
@@ -248,7 +249,7 @@ static size_t find_place(const struct catalog *catalog, uint64_t id)
     size_t low = 0, high = catalog->n;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (catalog->collections[middle]->schema.id < id) {
+        if (catalog->collections[middle]->schema->id < id) {
             low = middle + 1;
         } else {
             high = middle;
@@ -260,7 +261,7 @@ static size_t find_place(const struct catalog *catalog, uint64_t id)
 static bool has(const struct catalog *catalog, uint64_t id)
 {
     size_t at = find_place(catalog, id);
-    return at < catalog->n && catalog->collections[at]->schema.id == id;
+    return at < catalog->n && catalog->collections[at]->schema->id == id;
 }
 
 static bool add_collection(struct catalog *catalog, const struct map_collection *from)
@@ -279,7 +280,7 @@ static bool add_collection(struct catalog *catalog, const struct map_collection 
     if (c == NULL) {
         return false;
     }
-    size_t at = find_place(catalog, c->schema.id);
+    size_t at = find_place(catalog, c->schema->id);
     memmove(&catalog->collections[at + 1], &catalog->collections[at],
             (catalog->n - at) * sizeof(*catalog->collections));
     catalog->collections[at] = c;
@@ -290,8 +291,8 @@ static bool add_collection(struct catalog *catalog, const struct map_collection 
 
 static bool map_has(const struct map *map, const struct collection *c)
 {
-    const struct map_collection *found = map_find(map, c->schema.name, NULL);
-    return found != NULL && found->schema.id == c->schema.id;
+    const struct map_collection *found = map_find(map, c->schema->name, NULL);
+    return found != NULL && found->schema->id == c->schema->id;
 }
 
 /* Takes one collection that the map has not got out of the table; NULL: there is none. */
@@ -322,10 +323,10 @@ void catalog_changed(void *arg, const struct map *map)
     for (size_t i = 0; i < map->n_collections; i++) {
         const struct map_collection *from = map->collections[i];
         /* Else the map would have a collection that this node has not: without memory it waits. */
-        while (!has(catalog, from->schema.id) && !add_collection(catalog, from)) {
+        while (!has(catalog, from->schema->id) && !add_collection(catalog, from)) {
             mutex_unlock(&catalog->lock);
             log_line(LOG_WARNING, "no memory to open a collection, waiting for some collection=%s",
-                     from->schema.name);
+                     from->schema->name);
             clock_sleep_micros(MEMORY_RETRY_US);
             mutex_lock(&catalog->lock);
         }
@@ -338,7 +339,7 @@ struct collection *catalog_find(struct catalog *catalog, uint64_t id)
     struct collection *c = NULL;
     mutex_lock(&catalog->lock);
     size_t at = find_place(catalog, id);
-    if (at < catalog->n && catalog->collections[at]->schema.id == id) {
+    if (at < catalog->n && catalog->collections[at]->schema->id == id) {
         c = catalog->collections[at];
         atomic_fetch_add(&c->refs, 1);
     }
@@ -367,7 +368,7 @@ static bool is_opening(const struct catalog *catalog, const char *name)
 {
     for (size_t i = 0; i < catalog->n; i++) {
         const struct collection *c = catalog->collections[i];
-        if ((name == NULL || strcmp(c->schema.name, name) == 0) &&
+        if ((name == NULL || strcmp(c->schema->name, name) == 0) &&
             atomic_load(&c->state) == COLLECTION_OPENING) {
             return true;
         }
@@ -379,7 +380,7 @@ static bool is_opening(const struct catalog *catalog, const char *name)
 static struct collection *find_named(const struct catalog *catalog, const char *name)
 {
     for (size_t i = 0; i < catalog->n; i++) {
-        if (strcmp(catalog->collections[i]->schema.name, name) == 0) {
+        if (strcmp(catalog->collections[i]->schema->name, name) == 0) {
             return catalog->collections[i];
         }
     }

@@ -278,7 +278,7 @@ static enum errcode checkpoint_one(struct portal *p, struct collection *c, struc
     enum errcode code = shard_checkpoint(c->shard, checkpoint_progress, p, err);
     collection_leave(c);
     if (code != ERR_OK) {
-        err_prefix(err, "collection \"%s\"", c->schema.name);
+        err_prefix(err, "collection \"%s\"", c->schema->name);
     }
     return code;
 }

@@ -224,7 +224,7 @@ struct collection {
     atomic_ullong number_hint; /* A row's number, not far from the last one's. */
     struct database *db;
     struct collection *next; /* In the catalog's queue. */
-    struct schema schema;
+    const struct schema *schema; /* Held. */
 };
 
 /* Keeps the shard open until collection_leave, or says why it cannot be used. */

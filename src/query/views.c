@@ -102,7 +102,7 @@ static enum errcode fill_collection(struct portal *p, struct collection *c, stru
     struct err why;
     struct value vectors;
     struct shard_figures figures = {.state = "dropped"};
-    if (vectors_of(p, &c->schema, &vectors, err) != ERR_OK) {
+    if (vectors_of(p, c->schema, &vectors, err) != ERR_OK) {
         return err->code;
     }
     bool is_open = collection_enter(c, &why) == ERR_OK;
@@ -113,9 +113,9 @@ static enum errcode fill_collection(struct portal *p, struct collection *c, stru
         figures.state = why.code == ERR_NOT_READY ? "opening" : "broken";
     }
     struct value values[] = {
-        value_cstr(c->schema.name),     is_open ? value_of_count(figures.rows) : value_null(),
-        value_int(c->schema.n_columns), vectors,
-        value_cstr(figures.state),      is_open ? value_null() : value_cstr(why.message),
+        value_cstr(c->schema->name),     is_open ? value_of_count(figures.rows) : value_null(),
+        value_int(c->schema->n_columns), vectors,
+        value_cstr(figures.state),       is_open ? value_null() : value_cstr(why.message),
     };
     return portal_emit(p, values, err);
 }
@@ -135,7 +135,7 @@ static enum errcode fill_shard(struct portal *p, struct collection *c, struct er
     shard_figures(c->shard, &f);
     collection_leave(c);
     struct value values[] = {
-        value_cstr(c->schema.name),
+        value_cstr(c->schema->name),
         value_of_count(c->group),
         value_cstr(f.state),
         value_of_count(f.rows),
@@ -170,9 +170,9 @@ static enum errcode fill_calibrated(struct portal *p, struct collection *c, stru
     if (collection_enter(c, &why) != ERR_OK) {
         return ERR_OK;
     }
-    for (uint32_t i = 0; i < c->schema.n_columns && code == ERR_OK; i++) {
+    for (uint32_t i = 0; i < c->schema->n_columns && code == ERR_OK; i++) {
         struct shard_recall r;
-        if (c->schema.columns[i].type != TYPE_VECTOR) {
+        if (c->schema->columns[i].type != TYPE_VECTOR) {
             continue;
         }
         bool is_measured = shard_recall(c->shard, i, &r) && r.wall_us != 0;
@@ -180,8 +180,8 @@ static enum errcode fill_calibrated(struct portal *p, struct collection *c, stru
         at.type = TYPE_TIMESTAMP;
         struct value none = value_null();
         struct value values[] = {
-            value_cstr(c->schema.name),
-            value_cstr(c->schema.columns[i].name),
+            value_cstr(c->schema->name),
+            value_cstr(c->schema->columns[i].name),
             is_measured ? value_of_count(r.samples) : none,
             is_measured ? value_int(r.ef_for_90) : none,
             is_measured ? value_int(r.ef_for_95) : none,

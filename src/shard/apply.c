@@ -96,7 +96,7 @@ static void add_item(struct plan *plan, struct planned item)
 static enum errcode refuse(const struct plan *plan, struct slice key, enum errcode code,
                            const char *what, struct err *err)
 {
-    const struct schema *schema = &plan->shard->schema;
+    const struct schema *schema = plan->shard->schema;
     struct buf text;
     buf_init(&text, MEM_GENERAL, 4 * KEY_BYTES_ENCODED_MAX);
     struct value value;
@@ -132,7 +132,7 @@ static bool changes_a_vector(const struct schema *schema, const struct slice *be
 static enum errcode merge(struct plan *plan, const struct slice *before, const struct slice *after,
                           struct slice given, struct slice *body, struct err *err)
 {
-    const struct schema *schema = &plan->shard->schema;
+    const struct schema *schema = plan->shard->schema;
     struct slice merged[COLUMNS_MAX];
     struct buf joined;
     for (uint32_t i = 0; i < schema->n_columns; i++) {
@@ -152,7 +152,7 @@ static enum errcode plan_update(struct plan *plan, const struct command_row *row
                                 const struct slice *after, const struct shard_row *there,
                                 struct err *err)
 {
-    const struct schema *schema = &plan->shard->schema;
+    const struct schema *schema = plan->shard->schema;
     struct slice stored = {there->data, there->bytes};
     struct slice before_body;
     struct slice before[COLUMNS_MAX];
@@ -244,7 +244,7 @@ static enum errcode plan_met(struct plan *plan, const struct command_row *row, s
 
 static enum errcode plan_row(struct plan *plan, const struct command_row *row, struct err *err)
 {
-    const struct schema *schema = &plan->shard->schema;
+    const struct schema *schema = plan->shard->schema;
     struct slice after[COLUMNS_MAX];
     struct slice key = row->key;
     enum errcode code = ERR_OK;
@@ -281,7 +281,7 @@ static enum errcode plan_row(struct plan *plan, const struct command_row *row, s
 static enum errcode plan_command(struct plan *plan, struct slice data, struct err *err)
 {
     struct command_reader reader;
-    enum errcode code = command_open(&reader, &plan->shard->schema, data, err);
+    enum errcode code = command_open(&reader, plan->shard->schema, data, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -604,9 +604,9 @@ static enum errcode check_size(struct shard *shard, const struct shard_command *
     (void)err_set(
         err, ERR_DISK_FULL,
         "collection \"%s\" has no room for %zu bytes more: it would be larger than map_size",
-        shard->schema.name, bytes);
+        shard->schema->name, bytes);
     err_hint(err, "Delete rows, which is always possible, or raise map_size.");
-    err_collection(err, shard->schema.name);
+    err_collection(err, shard->schema->name);
     return ERR_DISK_FULL;
 }
 
@@ -624,7 +624,7 @@ static enum errcode check_room(struct shard *shard, const struct shard_command *
     }
     (void)err_set(err, failed, "\"%s\" cannot be written, and unflushed_max rows wait for it",
                   shard->directory);
-    err_collection(err, shard->schema.name);
+    err_collection(err, shard->schema->name);
     if (failed == ERR_DISK_FULL) {
         err_hint(err, "Free disk space; reads go on, and writes resume by themselves.");
     }

@@ -206,7 +206,7 @@ static bool pick_row(struct shard *shard, struct vector_index *v, struct shard_v
         uint64_t from = 1 + random_next(&v->calibration.chance) % view->next_row;
         columns[v->column / 64] = UINT64_C(1) << (v->column % 64);
         if (shard_view_next(view, from, &row, &found, &err) != ERR_OK || !found ||
-            shard_row_decode(&shard->schema, &row, columns, values, arena, &err) != ERR_OK ||
+            shard_row_decode(shard->schema, &row, columns, values, arena, &err) != ERR_OK ||
             values[v->column].type != TYPE_VECTOR) {
             continue;
         }
@@ -247,7 +247,7 @@ static size_t samples_for(uint64_t rows)
 static void begin_run(struct shard *shard, struct vector_index *v)
 {
     struct calibration *c = &v->calibration;
-    uint32_t dim = shard->schema.columns[v->column].dim;
+    uint32_t dim = shard->schema->columns[v->column].dim;
     uint64_t rows = index_count(v->index);
     size_t n = samples_for(rows);
     c->run = mem_zalloc(MEM_SEARCH, sizeof(*c->run) + n * dim * sizeof(float));
@@ -361,7 +361,7 @@ static void step_ladder(struct shard *shard, struct vector_index *v)
     curve->n_points++;
     run->rung++;
     if (recall >= RECALL_ENOUGH || run->rung == CALIBRATION_POINTS) {
-        double policy = host_policy_float(shard->host, &shard->schema, POLICY_recall);
+        double policy = host_policy_float(shard->host, shard->schema, POLICY_recall);
         for (size_t i = 0; i < COUNT_OF(targets); i++) {
             run->confirm_ef[i] = curve_ef(curve, targets[i]);
         }
@@ -400,7 +400,7 @@ static void end_run(struct shard *shard, struct vector_index *v)
     log_line(LOG_INFO,
              "recall measured group=%llu column=%s samples=%zu real=%s recall=%.4f ef_90=%u "
              "ef_95=%u ef_99=%u",
-             (unsigned long long)shard->group_id, shard->schema.columns[v->column].name,
+             (unsigned long long)shard->group_id, shard->schema->columns[v->column].name,
              run->n_samples, run->is_real ? "yes" : "no", measured, run->confirm_ef[0],
              run->confirm_ef[1], run->confirm_ef[2]);
     mem_free(MEM_SEARCH, run);

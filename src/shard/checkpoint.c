@@ -125,11 +125,11 @@ static enum errcode write_stream(void *arg, const void *data, size_t bytes, stru
 static void head_write(const struct shard *shard, const struct vector_index *v, uint64_t sequence,
                        uint8_t out[HEAD_BYTES])
 {
-    const struct column *column = &shard->schema.columns[v->column];
+    const struct column *column = &shard->schema->columns[v->column];
     memcpy(out, magic, sizeof(magic));
     le_put_u32(out + 8, CHECKPOINT_VERSION);
     le_put_u32(out + 12, v->column);
-    le_put_u64(out + 16, shard->schema.id);
+    le_put_u64(out + 16, shard->schema->id);
     le_put_u64(out + 24, shard->group_id);
     le_put_u32(out + 32, column->dim);
     le_put_u32(out + 36, (uint32_t)column->distance);
@@ -254,7 +254,7 @@ enum errcode checkpoint_write(struct shard *shard, struct vector_index *v, struc
     remember_graph(v, &id, changes);
     metric_add(METRIC_checkpoints, 1);
     log_line(LOG_INFO, "checkpoint written group=%llu column=%s log_index=%llu bytes=%llu",
-             (unsigned long long)shard->group_id, shard->schema.columns[v->column].name,
+             (unsigned long long)shard->group_id, shard->schema->columns[v->column].name,
              (unsigned long long)id.sequence,
              HEAD_BYTES + (unsigned long long)id.bytes + TAIL_BYTES);
     return ERR_OK;
@@ -392,7 +392,7 @@ static enum errcode read_tail(struct block_file *f, struct checkpoint_id *id, st
 static enum errcode feed_vectors(const struct shard *shard, struct vector_index *v,
                                  struct store_read *read, enum store_table table, struct err *err)
 {
-    size_t bytes = shard->schema.columns[v->column].dim * sizeof(float);
+    size_t bytes = shard->schema->columns[v->column].dim * sizeof(float);
     float *vector = mem_alloc(MEM_GENERAL, bytes);
     enum errcode code = vector == NULL ? err_no_memory(err) : ERR_OK;
     for (uint64_t number = 1; code == ERR_OK; number++) {
@@ -408,7 +408,7 @@ static enum errcode feed_vectors(const struct shard *shard, struct vector_index 
         }
         code = row_check(number, stored, &body, err);
         if (code == ERR_OK) {
-            code = row_split(&shard->schema, body, columns, err);
+            code = row_split(shard->schema, body, columns, err);
         }
         if (code == ERR_OK && columns[v->column].data != NULL) {
             memcpy(vector, columns[v->column].data, bytes);

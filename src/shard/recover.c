@@ -152,7 +152,7 @@ static enum errcode stage_all(struct shard *shard, struct vector_index *v, struc
 static enum errcode make_anew(struct shard *shard, struct vector_index *v, struct store_read *read,
                               const struct err *why, struct err *err)
 {
-    const char *column = shard->schema.columns[v->column].name;
+    const char *column = shard->schema->columns[v->column].name;
     if (why != NULL) {
         log_err(LOG_WARNING, why, "index is rebuilt group=%llu column=%s rows=%llu",
                 (unsigned long long)shard->group_id, column, (unsigned long long)shard->rows);

@@ -249,7 +249,7 @@ void remember_load(struct shard *shard, struct vector_index *v, struct store_rea
     const char *why_not = decode(v, record, id, &measured);
     if (why_not != NULL) {
         log_line(LOG_INFO, "recall will be measured again group=%llu column=%s reason=\"%s\"",
-                 (unsigned long long)shard->group_id, shard->schema.columns[v->column].name,
+                 (unsigned long long)shard->group_id, shard->schema->columns[v->column].name,
                  why_not);
         return;
     }

@@ -11,9 +11,9 @@ static enum errcode lag_error(const struct shard *shard, uint64_t lag, uint64_t 
 {
     (void)err_set(err, ERR_INDEX_LAG,
                   "the index of \"%s\" is %llu rows behind, index_lag allows %llu",
-                  shard->schema.name, (unsigned long long)lag, (unsigned long long)lag_max);
+                  shard->schema->name, (unsigned long long)lag, (unsigned long long)lag_max);
     err_hint(err, "Set on_lag to scan or wait, or raise index_lag.");
-    err_collection(err, shard->schema.name);
+    err_collection(err, shard->schema->name);
     err_policy(err, "on_lag");
     return ERR_INDEX_LAG;
 }
@@ -30,10 +30,10 @@ static enum errcode wait_for_graph(struct shard *shard, const struct vector_inde
         uint64_t now = clock_micros();
         if (s->is_canceled != NULL && s->is_canceled(s->canceled_arg)) {
             code = err_set(err, ERR_CANCELED, "canceled while waiting for the index of \"%s\"",
-                           shard->schema.name);
+                           shard->schema->name);
         } else if (search->deadline_us != 0 && now >= search->deadline_us) {
             code = err_set(err, ERR_TIMEOUT, "timeout while waiting for the index of \"%s\"",
-                           shard->schema.name);
+                           shard->schema->name);
         } else {
             (void)condition_wait_until(&shard->linked_condition, &shard->waiting,
                                        now + CANCEL_POLL_US);
@@ -84,7 +84,7 @@ enum errcode shard_search(struct shard *shard, const struct shard_search *search
         metric_add(METRIC_searches_filtered, 1);
     }
     if (code == ERR_OK && search->index.matches == NULL) {
-        calibration_note_query(v, shard->schema.columns[v->column].dim, search->index.query);
+        calibration_note_query(v, shard->schema->columns[v->column].dim, search->index.query);
     }
     return code;
 }

@@ -20,12 +20,12 @@ enum {
 
 int64_t shard_policy(const struct shard *shard, enum policy_id id)
 {
-    return host_policy(shard->host, &shard->schema, id);
+    return host_policy(shard->host, shard->schema, id);
 }
 
 const struct schema *shard_schema(const struct shard *shard)
 {
-    return &shard->schema;
+    return shard->schema;
 }
 
 /* ---- opening ---- */
@@ -38,7 +38,7 @@ static struct shard *shard_new(const struct shard_config *config, struct err *er
         return NULL;
     }
     shard->group_id = config->group;
-    shard->schema = *config->schema;
+    shard->schema = schema_hold(config->schema);
     shard->repl = config->repl;
     shard->host = config->host;
     shard->flush_tried_us = clock_micros();
@@ -53,7 +53,7 @@ static struct shard *shard_new(const struct shard_config *config, struct err *er
     condition_init(&shard->linked_condition);
     shard->directory = mem_strndup(MEM_GENERAL, config->directory, strlen(config->directory));
     shard->scratch = arena_new(MEM_OVERLAY, SIZE_MAX);
-    if (shard->directory == NULL || shard->scratch == NULL) {
+    if (shard->directory == NULL || shard->scratch == NULL || shard->schema == NULL) {
         (void)err_no_memory(err);
         shard_free(shard);
         return NULL;
@@ -70,6 +70,7 @@ void shard_free(struct shard *shard)
     generation_unref(shard->flushing);
     store_close(shard->store);
     arena_free(shard->scratch);
+    schema_release(shard->schema);
     condition_fini(&shard->linked_condition);
     condition_fini(&shard->flushed_condition);
     mutex_fini(&shard->waiting);
@@ -85,7 +86,7 @@ static enum errcode open_file(struct shard *shard, struct err *err)
 {
     struct store_config config = {
         .directory = shard->directory,
-        .schema_id = shard->schema.id,
+        .schema_id = shard->schema->id,
         .group = shard->group_id,
         .pool = host_stores(shard->host),
     };
@@ -154,14 +155,14 @@ enum errcode shard_open(const struct shard_config *config, struct shard **out, s
         if (is_cared_for) {
             host_remove(shard->host, shard);
         }
-        err_prefix(err, "shard of \"%s\"", shard->schema.name);
+        err_prefix(err, "shard of \"%s\"", shard->schema->name);
         shard_free(shard);
         return code;
     }
     host_wake_indexer(shard->host);
     log_line(LOG_INFO,
              "shard opened group=%llu collection=%s rows=%llu replayed=%llu to_link=%llu ms=%llu",
-             (unsigned long long)shard->group_id, shard->schema.name,
+             (unsigned long long)shard->group_id, shard->schema->name,
              (unsigned long long)shard->rows, (unsigned long long)(shard->applied - flushed),
              (unsigned long long)vectors_lag(shard),
              (unsigned long long)(clock_micros() - started_us) / 1000);

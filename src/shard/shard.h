@@ -37,7 +37,7 @@ void shard_host_free(struct shard_host *host);
 struct shard_config {
     const char *directory;       /* Made where it is missing. */
     uint64_t group;              /* Of the log. */
-    const struct schema *schema; /* Copied. */
+    const struct schema *schema; /* Held, or copied where it is not. */
     struct repl *repl;
     struct shard_host *host;
 };

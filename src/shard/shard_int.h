@@ -418,7 +418,7 @@ enum {
 struct shard {
     char *directory; /* Owned. */
     uint64_t group_id;
-    struct schema schema;
+    const struct schema *schema; /* Held. */
     struct repl *repl;
     _Atomic(struct repl_group *) group; /* NULL while the log is replayed. */
     struct shard_host *host;

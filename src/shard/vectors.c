@@ -37,22 +37,22 @@ static const struct state_machine state_machine = {
 struct index *vector_index_new(const struct shard *shard, const struct vector_index *v,
                                struct err *err)
 {
-    const struct column *column = &shard->schema.columns[v->column];
+    const struct column *column = &shard->schema->columns[v->column];
     struct index_config config = {
         .kind = v->kind,
         .distance = column->distance,
         .dim = column->dim,
         .m = v->m,
         .ef_construction = v->ef_construction,
-        .seed = hash_u64(shard->schema.id * COLUMNS_MAX + v->column),
+        .seed = hash_u64(shard->schema->id * COLUMNS_MAX + v->column),
     };
     return index_new(&config, err);
 }
 
 enum errcode vectors_open(struct shard *shard, struct err *err)
 {
-    for (uint32_t i = 0; i < shard->schema.n_columns; i++) {
-        shard->n_vectors += shard->schema.columns[i].type == TYPE_VECTOR;
+    for (uint32_t i = 0; i < shard->schema->n_columns; i++) {
+        shard->n_vectors += shard->schema->columns[i].type == TYPE_VECTOR;
     }
     if (shard->n_vectors == 0) {
         return ERR_OK;
@@ -63,8 +63,8 @@ enum errcode vectors_open(struct shard *shard, struct err *err)
         return err_no_memory(err);
     }
     size_t n = 0;
-    for (uint32_t i = 0; i < shard->schema.n_columns; i++) {
-        if (shard->schema.columns[i].type == TYPE_VECTOR) {
+    for (uint32_t i = 0; i < shard->schema->n_columns; i++) {
+        if (shard->schema->columns[i].type == TYPE_VECTOR) {
             struct vector_index *v = &shard->vectors[n++];
             v->column = i;
             v->kind = (enum index_kind)shard_policy(shard, POLICY_index);
@@ -132,7 +132,7 @@ static enum errcode gather(const struct shard *shard, const struct vector_index 
                            const struct change *change, const struct staged_rows *rows,
                            struct gathered *out, struct err *err)
 {
-    uint32_t dim = shard->schema.columns[v->column].dim;
+    uint32_t dim = shard->schema->columns[v->column].dim;
     *out = (struct gathered){0};
     out->numbers = arena_array(rows->arena, (size_t)change->n_rows, sizeof(uint64_t));
     out->vectors = arena_array(rows->arena, (size_t)change->n_rows, dim * sizeof(float));
@@ -144,7 +144,7 @@ static enum errcode gather(const struct shard *shard, const struct vector_index 
         if (rows->bodies[i].data == NULL) {
             continue;
         }
-        enum errcode code = row_split(&shard->schema, rows->bodies[i], columns, err);
+        enum errcode code = row_split(shard->schema, rows->bodies[i], columns, err);
         if (code != ERR_OK) {
             return code;
         }
@@ -169,7 +169,7 @@ static enum errcode stage_new_rows(struct shard *shard, struct vector_index *v,
         /* Whoever made the command had to refuse it; the rows are kept without this vector. */
         log_err(LOG_ERROR, err, "rows left out of an index group=%llu log_index=%llu column=%s",
                 (unsigned long long)shard->group_id, (unsigned long long)change->index,
-                shard->schema.columns[v->column].name);
+                shard->schema->columns[v->column].name);
         err_clear(err);
         code = ERR_OK;
     }
@@ -228,7 +228,7 @@ void vector_index_log_progress(struct shard *shard, struct vector_index *v)
         v->progress_logged_us = now;
         log_line(LOG_INFO, "index %s group=%llu column=%s rows=%zu to_link=%zu",
                  state_names[atomic_load(&v->state)], (unsigned long long)shard->group_id,
-                 shard->schema.columns[v->column].name, index_count(v->index),
+                 shard->schema->columns[v->column].name, index_count(v->index),
                  index_pending(v->index));
     }
 }

@@ -192,7 +192,7 @@ enum errcode view_find_key(struct shard_view *view, struct slice key, struct sha
 enum errcode shard_view_get(struct shard_view *view, const struct value *key, struct shard_row *out,
                             bool *found, struct err *err)
 {
-    const struct column *column = &view->shard->schema.columns[0];
+    const struct column *column = &view->shard->schema->columns[0];
     *found = false;
     if (key->type != column->type) {
         return err_set(err, ERR_TYPE_MISMATCH, "key \"%s\" is %s, the value is %s", column->name,

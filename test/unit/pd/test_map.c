@@ -205,10 +205,10 @@ static uint64_t group_of(struct pd *pd, const char *name, uint64_t *id)
     const struct map *map = pd_map_acquire(pd);
     const struct map_collection *c = map_find(map, name, NULL);
     uint64_t group = c != NULL ? c->shard.group : 0;
-    *id = c != NULL ? c->schema.id : 0;
+    *id = c != NULL ? c->schema->id : 0;
     if (c != NULL) {
-        assert_int_equal(c->schema.n_columns, 2);
-        assert_int_equal(c->schema.columns[1].dim, 100);
+        assert_int_equal(c->schema->n_columns, 2);
+        assert_int_equal(c->schema->columns[1].dim, 100);
     }
     pd_map_release(pd, map);
     return group;
@@ -312,7 +312,7 @@ static void collections_are_sorted_by_name(void **state)
     const struct map *map = pd_map_acquire(f->pd);
     assert_int_equal(map->n_collections, 4);
     for (size_t i = 1; i < map->n_collections; i++) {
-        assert_true(strcmp(map->collections[i - 1]->schema.name, map->collections[i]->schema.name) <
+        assert_true(strcmp(map->collections[i - 1]->schema->name, map->collections[i]->schema->name) <
                     0);
     }
     pd_map_release(f->pd, map);
