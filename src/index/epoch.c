@@ -15,18 +15,29 @@
 
 #include <sched.h>
 
-void epochs_init(struct epochs *e)
+enum {
+    READERS_MORE = 16 /* Of threads that cannot all run. */
+};
+
+bool epochs_init(struct epochs *e)
 {
+    unsigned n = 2 * thread_cores() + READERS_MORE;
     atomic_init(&e->now, 1);
     atomic_init(&e->is_closed, false);
-    for (size_t i = 0; i < READERS_MAX; i++) {
-        atomic_init(&e->places[i].epoch, 0);
-    }
+    e->n_places = n < READERS_MAX ? n : READERS_MAX;
+    e->places = mem_zalloc(MEM_GRAPH, e->n_places * sizeof(*e->places));
+    return e->places != NULL;
+}
+
+void epochs_fini(struct epochs *e)
+{
+    mem_free(MEM_GRAPH, e->places);
+    e->places = NULL;
 }
 
 unsigned epoch_enter(struct epochs *e, unsigned place_hint)
 {
-    for (unsigned place = place_hint % READERS_MAX;; place = (place + 1) % READERS_MAX) {
+    for (unsigned place = place_hint % e->n_places;; place = (place + 1) % e->n_places) {
         uint64_t nobody = 0, now = atomic_load(&e->now);
         if (!atomic_load(&e->is_closed) &&
             atomic_compare_exchange_strong(&e->places[place].epoch, &nobody, now)) {
@@ -37,7 +48,7 @@ unsigned epoch_enter(struct epochs *e, unsigned place_hint)
             }
             atomic_store(&e->places[place].epoch, 0);
         }
-        if (atomic_load(&e->is_closed) || (place + 1) % READERS_MAX == place_hint % READERS_MAX) {
+        if (atomic_load(&e->is_closed) || (place + 1) % e->n_places == place_hint % e->n_places) {
             sched_yield();
         }
     }
@@ -45,7 +56,7 @@ unsigned epoch_enter(struct epochs *e, unsigned place_hint)
 
 void epoch_leave(struct epochs *e, unsigned place)
 {
-    CHECK(place < READERS_MAX);
+    CHECK(place < e->n_places);
     atomic_store_explicit(&e->places[place].epoch, 0, memory_order_release);
 }
 
@@ -56,7 +67,7 @@ uint64_t epoch_mark(struct epochs *e)
 
 bool epoch_is_over(const struct epochs *e, uint64_t mark)
 {
-    for (size_t i = 0; i < READERS_MAX; i++) {
+    for (size_t i = 0; i < e->n_places; i++) {
         uint64_t epoch = atomic_load(&e->places[i].epoch);
         if (epoch != 0 && epoch <= mark) {
             return false;

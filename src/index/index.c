@@ -12,13 +12,13 @@ struct index *index_new(const struct index_config *config, struct err *err)
     }
     index->config = *config;
     index->keys = kernel_for(config->distance);
-    epochs_init(&index->epochs);
     mutex_init(&index->advance_lock);
     atomic_init(&index->entry, SLOT_NONE);
+    bool has_epochs = epochs_init(&index->epochs);
     bool has_queue = queue_init(&index->queue);
     bool has_slots =
         slots_init(&index->slots, config->dim, config->kind == INDEX_FLAT ? 0 : config->m);
-    if (!has_queue || !has_slots) {
+    if (!has_epochs || !has_queue || !has_slots) {
         index_free(index);
         err_no_memory(err);
         return NULL;
@@ -32,6 +32,7 @@ void index_free(struct index *index)
         row_map_fini(&index->map);
         queue_fini(&index->queue);
         slots_fini(&index->slots);
+        epochs_fini(&index->epochs);
         mutex_fini(&index->advance_lock);
         mem_free(MEM_GRAPH, index);
     }

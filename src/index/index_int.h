@@ -71,10 +71,12 @@ struct reader_place {
 struct epochs {
     _Atomic uint64_t now;
     _Atomic bool is_closed;
-    struct reader_place places[READERS_MAX];
+    unsigned n_places; /* Twice as many as threads can run, and some; who comes later waits. */
+    struct reader_place *places;
 };
 
-void epochs_init(struct epochs *e);
+bool epochs_init(struct epochs *e) WARN_UNUSED;
+void epochs_fini(struct epochs *e);
 /* Until epoch_leave nothing that a reader can reach is used again and no region moves. */
 unsigned epoch_enter(struct epochs *e, unsigned place_hint);
 void epoch_leave(struct epochs *e, unsigned place);
