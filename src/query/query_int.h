@@ -223,7 +223,7 @@ struct collection {
     uint64_t reopen_at_us;     /* Not before; under the catalog's lock. */
     atomic_ullong number_hint; /* A row's number, not far from the last one's. */
     struct database *db;
-    struct collection *next; /* In the catalog's queue. */
+    struct collection *next;     /* In the catalog's queue. */
     const struct schema *schema; /* Held. */
 };
 

@@ -467,7 +467,7 @@ static void wait_for_room(struct shard *shard)
     mutex_lock(&shard->publish);
     while (shard_unflushed_bytes_locked(shard) > bytes_max &&
            atomic_load(&shard->flush_error) == ERR_OK) {
-        host_wake_flusher(shard->host);
+        host_wake_flusher(shard);
         (void)condition_wait_until(&shard->flushed_condition, &shard->publish,
                                    clock_micros() + ROOM_WAIT_US);
     }
@@ -493,7 +493,7 @@ static void link_staged(struct shard *shard)
         is_left = is_left || is_more;
     }
     if (is_left) {
-        host_wake_indexer(shard->host);
+        host_wake_indexer(shard);
     }
 }
 
@@ -559,8 +559,9 @@ void shard_apply(void *arg, const struct repl_entry *entries, size_t n)
     }
     link_staged(shard);
     complete(shard, first);
+    shard_note_change(shard);
     if (shard_unflushed_bytes(shard) >= (uint64_t)shard_policy(shard, POLICY_flush_bytes)) {
-        host_wake_flusher(shard->host);
+        host_wake_flusher(shard);
     }
 }
 

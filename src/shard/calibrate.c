@@ -33,7 +33,6 @@ enum {
     SEEN_MIN = 2048,
     SEEN_FADE = 1 << 15,
     SEEN_AGAIN_MAX = 1 << 20,
-    ROWS_MIN = 1000, /* Below it the cautious rule costs nothing. */
     RESERVOIR_STRIDE = 8,
     REST = 4,
     PICK_TRIES = 8,
@@ -101,7 +100,8 @@ void calibration_note_query(struct vector_index *v, uint32_t dim, const float *q
     struct calibration *c = &v->calibration;
     unsigned turn = atomic_fetch_add_explicit(&c->turn, 1, memory_order_relaxed);
     /* Few rows are not measured, and 10,000 collections of them want no reservoirs. */
-    if (turn % RESERVOIR_STRIDE != 0 || v->kind != INDEX_HNSW || index_count(v->index) < ROWS_MIN) {
+    if (turn % RESERVOIR_STRIDE != 0 || v->kind != INDEX_HNSW ||
+        index_count(v->index) < CALIBRATION_ROWS_MIN) {
         return;
     }
     /* A search waits for nobody: where the keeper reads the reservoir, this query is not noted. */
@@ -167,7 +167,8 @@ static bool is_due(struct vector_index *v)
     struct calibration *c = &v->calibration;
     uint64_t rows = index_count(v->index);
     uint64_t changes = atomic_load(&v->changes);
-    if (v->kind != INDEX_HNSW || rows < ROWS_MIN || index_pending(v->index) > rows / 100) {
+    if (v->kind != INDEX_HNSW || rows < CALIBRATION_ROWS_MIN ||
+        index_pending(v->index) > rows / 100) {
         return false;
     }
     mutex_lock(&c->mutex);
@@ -395,6 +396,7 @@ static void end_run(struct shard *shard, struct vector_index *v)
     c->run = NULL;
     curve_publish(&c->curve, &m->curve);
     mutex_unlock(&c->mutex);
+    shard_note_change(shard); /* It is written down with the next flush. */
     double measured = run->confirmed[COUNT_OF(targets)];
     metric_set(METRIC_recall_measured, (int64_t)(measured * 1e6));
     log_line(LOG_INFO,

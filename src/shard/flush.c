@@ -287,8 +287,49 @@ enum errcode shard_flush(struct shard *shard, struct err *err)
     return code;
 }
 
+/* What begin_flush would find; may be one turn late, and then somebody wakes the flusher. */
+static bool is_flush_needed(struct shard *shard)
+{
+    mutex_lock(&shard->publish);
+    bool is_needed = shard->flushing != NULL || shard->applied > shard->flushed ||
+                     checkpointed(shard) > shard->covered;
+    mutex_unlock(&shard->publish);
+    return is_needed || remember_is_due(shard);
+}
+
+/* Marked idle before it looks: what changes afterwards wakes it. */
+static bool becomes_idle(struct shard *shard)
+{
+    atomic_store(&shard->is_flusher_idle, true);
+    if (!is_flush_needed(shard)) {
+        shard->has_flusher_rested = true;
+        return true;
+    }
+    atomic_store(&shard->is_flusher_idle, false);
+    if (shard->has_flusher_rested) {
+        mutex_lock(&shard->flush);
+        shard->flush_tried_us = clock_micros(); /* The interval begins now. */
+        mutex_unlock(&shard->flush);
+        shard->has_flusher_rested = false;
+    }
+    return false;
+}
+
+void shard_note_change(struct shard *shard)
+{
+    if (atomic_load(&shard->is_flusher_idle) && atomic_exchange(&shard->is_flusher_idle, false)) {
+        host_wake_flusher(shard);
+    }
+    if (atomic_load(&shard->is_keeper_idle) && atomic_exchange(&shard->is_keeper_idle, false)) {
+        host_wake_keeper(shard);
+    }
+}
+
 uint64_t shard_care_flush(struct shard *shard)
 {
+    if (becomes_idle(shard)) {
+        return UINT64_MAX;
+    }
     uint64_t now = clock_micros();
     uint64_t interval_us = (uint64_t)shard_policy(shard, POLICY_flush_interval);
     uint64_t bytes_max = (uint64_t)shard_policy(shard, POLICY_flush_bytes);

@@ -1,11 +1,13 @@
-/* What the shards of a node share: three threads that care for them in turn, and the crew.
+/* What the shards of a node share: three threads that care for them in turn, the crew, and the pool
+ * of their open files.
  *
  *   indexer   links what is staged and not linked yet
  *   flusher   writes overlays into files
  *   keeper    checkpoints and calibration: slow things, at a low rate
  *
- * A thread goes round the shards, asks each when it wants to be called again, and sleeps until the
- * earliest of these times or until it is woken.  A shard is only removed when no thread is in it.
+ * Each thread has a heap of the shards, by when they want to be called; the call says when the next
+ * is wanted, and a wake brings it forward to now.  A shard with nothing to do costs nothing, so a
+ * node may have many.  A shard is only removed when no thread is in it.
  *
  * Where cores are scarce, what clients wait for goes first: linking behind a write's
  * acknowledgement is nicer than the apply thread, and calibration is the nicest.  The flusher is
@@ -19,27 +21,43 @@ enum carer {
     CARER_COUNT
 };
 
+enum {
+    HEAP_FIRST = 16
+};
+
+/* What one thread has of one shard; all of host.mutex. */
+struct turn {
+    uint64_t due_us;
+    size_t place;   /* In the thread's heap. */
+    bool is_inside; /* The thread is in the shard, which is in no heap meanwhile. */
+    bool is_woken;  /* While it was inside. */
+};
+
 struct patient {
     struct shard *shard;
+    struct patient *prev, *next;
     unsigned n_inside; /* Threads that are in the shard. */
     bool is_leaving;   /* No thread goes in any more. */
-    struct patient *next;
+    struct turn turns[CARER_COUNT];
 };
 
 struct carer_thread {
     struct shard_host *host;
     uint64_t (*care)(struct shard *shard);
     struct thread thread;
+    enum carer who;
     int nice;
     bool is_started;
-    bool is_woken;           /* Of host.mutex. */
-    struct condition wanted; /* It was woken, or the end. */
+    struct patient **heap; /* The first is due first. */
+    size_t n, n_max;
+    struct condition wanted; /* Another one is first, or the end. */
 };
 
 struct shard_host {
     struct mutex mutex;
     struct condition left; /* A thread left a shard. */
     struct patient *patients;
+    size_t n_patients;
     struct policy_set file_policies;
     atomic_bool is_stopping;
     struct carer_thread carers[CARER_COUNT];
@@ -57,6 +75,88 @@ static const struct {
     [KEEPER] = {"keeper", shard_care_slowly, 15},
 };
 
+/* ---- heaps ---- */
+
+static uint64_t due_at(const struct carer_thread *carer, size_t place)
+{
+    return carer->heap[place]->turns[carer->who].due_us;
+}
+
+static void put_at(struct carer_thread *carer, size_t place, struct patient *p)
+{
+    carer->heap[place] = p;
+    p->turns[carer->who].place = place;
+}
+
+static void sift_up(struct carer_thread *carer, size_t place)
+{
+    struct patient *p = carer->heap[place];
+    uint64_t due_us = p->turns[carer->who].due_us;
+    while (place > 0 && due_at(carer, (place - 1) / 2) > due_us) {
+        put_at(carer, place, carer->heap[(place - 1) / 2]);
+        place = (place - 1) / 2;
+    }
+    put_at(carer, place, p);
+}
+
+static void sift_down(struct carer_thread *carer, size_t place)
+{
+    struct patient *p = carer->heap[place];
+    uint64_t due_us = p->turns[carer->who].due_us;
+    for (size_t child = 2 * place + 1; child < carer->n; child = 2 * place + 1) {
+        if (child + 1 < carer->n && due_at(carer, child + 1) < due_at(carer, child)) {
+            child++;
+        }
+        if (due_at(carer, child) >= due_us) {
+            break;
+        }
+        put_at(carer, place, carer->heap[child]);
+        place = child;
+    }
+    put_at(carer, place, p);
+}
+
+static void heap_add(struct carer_thread *carer, struct patient *p, uint64_t due_us)
+{
+    CHECK(carer->n < carer->n_max);
+    p->turns[carer->who].due_us = due_us;
+    put_at(carer, carer->n++, p);
+    sift_up(carer, carer->n - 1);
+}
+
+static void heap_remove(struct carer_thread *carer, struct patient *p)
+{
+    size_t place = p->turns[carer->who].place;
+    CHECK(place < carer->n && carer->heap[place] == p);
+    struct patient *last = carer->heap[--carer->n];
+    if (last != p) {
+        put_at(carer, place, last);
+        sift_up(carer, place);
+        sift_down(carer, last->turns[carer->who].place);
+    }
+}
+
+/* ---- the threads ---- */
+
+static void visit(struct shard_host *host, struct carer_thread *self, struct patient *p)
+    REQUIRES(host->mutex)
+{
+    struct turn *turn = &p->turns[self->who];
+    heap_remove(self, p);
+    turn->is_inside = true;
+    turn->is_woken = false;
+    p->n_inside++;
+    mutex_unlock(&host->mutex);
+    uint64_t wanted_us = self->care(p->shard);
+    mutex_lock(&host->mutex);
+    p->n_inside--;
+    turn->is_inside = false;
+    heap_add(self, p, turn->is_woken ? clock_micros() : wanted_us);
+    if (p->is_leaving) {
+        condition_broadcast(&host->left);
+    }
+}
+
 static void carer_main(void *arg)
 {
     struct carer_thread *self = arg;
@@ -64,32 +164,40 @@ static void carer_main(void *arg)
     thread_be_nice(self->nice);
     mutex_lock(&host->mutex);
     while (!atomic_load(&host->is_stopping)) {
-        uint64_t next_us = UINT64_MAX;
-        self->is_woken = false;
-        /* A patient with somebody inside stays in the list, so ->next is good after the call. */
-        for (struct patient *p = host->patients; p != NULL; p = p->next) {
-            if (p->is_leaving) {
-                continue;
-            }
-            p->n_inside++;
-            mutex_unlock(&host->mutex);
-            uint64_t wanted_us = self->care(p->shard);
-            mutex_lock(&host->mutex);
-            p->n_inside--;
-            condition_broadcast(&host->left);
-            next_us = wanted_us < next_us ? wanted_us : next_us;
-        }
-        bool is_late = false;
-        while (!self->is_woken && !atomic_load(&host->is_stopping) && !is_late) {
-            if (next_us == UINT64_MAX) {
-                condition_wait(&self->wanted, &host->mutex);
-            } else {
-                is_late = !condition_wait_until(&self->wanted, &host->mutex, next_us);
-            }
+        uint64_t due_us = self->n > 0 ? due_at(self, 0) : UINT64_MAX;
+        if (due_us == UINT64_MAX) {
+            condition_wait(&self->wanted, &host->mutex);
+        } else if (due_us > clock_micros()) {
+            (void)condition_wait_until(&self->wanted, &host->mutex, due_us);
+        } else {
+            visit(host, self, self->heap[0]);
         }
     }
     mutex_unlock(&host->mutex);
     index_thread_exit();
+}
+
+static void call_for(struct carer_thread *carer, struct patient *p)
+{
+    struct turn *turn = &p->turns[carer->who];
+    uint64_t now = clock_micros();
+    turn->is_woken = true;
+    if (!turn->is_inside && !p->is_leaving && turn->due_us > now) {
+        turn->due_us = now;
+        sift_up(carer, turn->place);
+        if (turn->place == 0) {
+            condition_signal(&carer->wanted);
+        }
+    }
+}
+
+static void call_for_all(struct shard_host *host) REQUIRES(host->mutex)
+{
+    for (struct patient *p = host->patients; p != NULL; p = p->next) {
+        for (int i = 0; i < CARER_COUNT; i++) {
+            call_for(&host->carers[i], p);
+        }
+    }
 }
 
 enum errcode shard_host_new(const struct shard_host_config *config, struct shard_host **out,
@@ -117,6 +225,7 @@ enum errcode shard_host_new(const struct shard_host_config *config, struct shard
     for (int i = 0; i < CARER_COUNT && code == ERR_OK; i++) {
         struct carer_thread *carer = &host->carers[i];
         carer->host = host;
+        carer->who = (enum carer)i;
         carer->care = carers[i].care;
         carer->nice = carers[i].nice;
         code = thread_start(&carer->thread, carers[i].name, carer_main, carer, err);
@@ -134,10 +243,7 @@ void shard_host_reload(struct shard_host *host, const struct policy_set *file_po
 {
     mutex_lock(&host->mutex);
     host->file_policies = *file_policies;
-    for (int i = 0; i < CARER_COUNT; i++) {
-        host->carers[i].is_woken = true;
-        condition_signal(&host->carers[i].wanted);
-    }
+    call_for_all(host);
     mutex_unlock(&host->mutex);
 }
 
@@ -157,6 +263,7 @@ void shard_host_free(struct shard_host *host)
         if (host->carers[i].is_started) {
             thread_join(&host->carers[i].thread);
         }
+        mem_free(MEM_GENERAL, host->carers[i].heap);
         condition_fini(&host->carers[i].wanted);
     }
     crew_free(host->crew);
@@ -168,22 +275,47 @@ void shard_host_free(struct shard_host *host)
 
 /* ---- shards ---- */
 
-static void wake(struct shard_host *host, enum carer who)
+static void wake(struct shard *shard, enum carer who)
 {
+    struct shard_host *host = shard->host;
     mutex_lock(&host->mutex);
-    host->carers[who].is_woken = true;
-    condition_signal(&host->carers[who].wanted);
+    if (shard->patient != NULL) {
+        call_for(&host->carers[who], shard->patient);
+    }
     mutex_unlock(&host->mutex);
 }
 
-void host_wake_indexer(struct shard_host *host)
+void host_wake_indexer(struct shard *shard)
 {
-    wake(host, INDEXER);
+    wake(shard, INDEXER);
 }
 
-void host_wake_flusher(struct shard_host *host)
+void host_wake_flusher(struct shard *shard)
 {
-    wake(host, FLUSHER);
+    wake(shard, FLUSHER);
+}
+
+void host_wake_keeper(struct shard *shard)
+{
+    wake(shard, KEEPER);
+}
+
+/* One more in each heap: a thread that comes out of a shard must find its place. */
+static bool make_room(struct shard_host *host, size_t n) REQUIRES(host->mutex)
+{
+    for (int i = 0; i < CARER_COUNT; i++) {
+        struct carer_thread *carer = &host->carers[i];
+        if (n > carer->n_max) {
+            size_t n_max = carer->n_max == 0 ? HEAP_FIRST : 2 * carer->n_max;
+            void *larger = mem_realloc(MEM_GENERAL, carer->heap, n_max * sizeof(struct patient *));
+            if (larger == NULL) {
+                return false;
+            }
+            carer->heap = larger;
+            carer->n_max = n_max;
+        }
+    }
+    return true;
 }
 
 enum errcode host_add(struct shard_host *host, struct shard *shard, struct err *err)
@@ -194,38 +326,48 @@ enum errcode host_add(struct shard_host *host, struct shard *shard, struct err *
     }
     patient->shard = shard;
     mutex_lock(&host->mutex);
-    patient->next = host->patients;
-    host->patients = patient;
-    for (int i = 0; i < CARER_COUNT; i++) {
-        host->carers[i].is_woken = true;
-        condition_signal(&host->carers[i].wanted);
+    bool has_room = make_room(host, host->n_patients + 1);
+    if (has_room) {
+        host->n_patients++;
+        patient->next = host->patients;
+        if (patient->next != NULL) {
+            patient->next->prev = patient;
+        }
+        host->patients = patient;
+        shard->patient = patient;
+        for (int i = 0; i < CARER_COUNT; i++) {
+            heap_add(&host->carers[i], patient, UINT64_MAX);
+            call_for(&host->carers[i], patient);
+        }
     }
     mutex_unlock(&host->mutex);
+    if (!has_room) {
+        mem_free(MEM_GENERAL, patient);
+        return err_no_memory(err);
+    }
     return ERR_OK;
 }
 
 void host_remove(struct shard_host *host, struct shard *shard)
 {
     mutex_lock(&host->mutex);
-    struct patient *found = host->patients;
-    while (found != NULL && found->shard != shard) {
-        found = found->next;
-    }
-    if (found != NULL) {
-        found->is_leaving = true;
-    }
-    while (found != NULL && found->n_inside > 0) {
+    struct patient *p = shard->patient;
+    CHECK(p != NULL);
+    p->is_leaving = true;
+    while (p->n_inside > 0) {
         condition_wait(&host->left, &host->mutex);
     }
-    struct patient **link = &host->patients;
-    while (*link != found) {
-        link = &(*link)->next;
+    for (int i = 0; i < CARER_COUNT; i++) {
+        heap_remove(&host->carers[i], p);
     }
-    if (found != NULL) {
-        *link = found->next;
+    *(p->prev == NULL ? &host->patients : &p->prev->next) = p->next;
+    if (p->next != NULL) {
+        p->next->prev = p->prev;
     }
+    host->n_patients--;
+    shard->patient = NULL;
     mutex_unlock(&host->mutex);
-    mem_free(MEM_GENERAL, found);
+    mem_free(MEM_GENERAL, p);
 }
 
 const struct index_crew *host_crew(struct shard_host *host)

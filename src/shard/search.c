@@ -24,7 +24,7 @@ static enum errcode wait_for_graph(struct shard *shard, const struct vector_inde
 {
     const struct index_search *s = &search->index;
     enum errcode code = ERR_OK;
-    host_wake_indexer(shard->host);
+    host_wake_indexer(shard);
     mutex_lock(&shard->waiting);
     while (code == ERR_OK && index_pending(v->index) > search->index_lag_max) {
         uint64_t now = clock_micros();

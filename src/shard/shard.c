@@ -14,6 +14,7 @@ enum {
     CARE_LINK_ROWS = 256, /* Of one turn of the indexer. */
     CARE_RETRY_US = 100000,
     CARE_SLOWLY_US = 500000,
+    CHECKPOINT_CHANGES_MIN = 64,
     FULL_CHECKPOINT_US = 2000000,
     MAP_SIZE_MIN = 16 << 20, /* The policy's least: below it need not be asked. */
 };
@@ -159,7 +160,7 @@ enum errcode shard_open(const struct shard_config *config, struct shard **out, s
         shard_free(shard);
         return code;
     }
-    host_wake_indexer(shard->host);
+    host_wake_indexer(shard);
     log_line(LOG_INFO,
              "shard opened group=%llu collection=%s rows=%llu replayed=%llu to_link=%llu ms=%llu",
              (unsigned long long)shard->group_id, shard->schema->name,
@@ -168,6 +169,43 @@ enum errcode shard_open(const struct shard_config *config, struct shard **out, s
              (unsigned long long)(clock_micros() - started_us) / 1000);
     *out = shard;
     return ERR_OK;
+}
+
+/* ---- how full it is ---- */
+
+uint64_t shard_unflushed_bytes_locked(const struct shard *shard)
+{
+    return (shard->active == NULL ? 0 : generation_bytes(shard->active)) +
+           (shard->flushing == NULL ? 0 : generation_bytes(shard->flushing));
+}
+
+uint64_t shard_unflushed_bytes(struct shard *shard)
+{
+    mutex_lock(&shard->publish);
+    uint64_t bytes = shard_unflushed_bytes_locked(shard);
+    mutex_unlock(&shard->publish);
+    return bytes;
+}
+
+bool shard_is_full(struct shard *shard, uint64_t bytes)
+{
+    uint64_t used = store_used_bytes(shard->store) + shard_unflushed_bytes(shard);
+    return used + bytes > MAP_SIZE_MIN &&
+           used + bytes > (uint64_t)shard_policy(shard, POLICY_map_size);
+}
+
+/* What was refused would be again. */
+static bool is_refusing(struct shard *shard)
+{
+    uint64_t bytes = atomic_load(&shard->refused_bytes);
+    return bytes > 0 && shard_is_full(shard, bytes);
+}
+
+/* A few changes are linked again after a start as soon as a checkpoint of them is read. */
+static bool is_checkpoint_worth(struct shard *shard)
+{
+    return checkpoint_lag(shard) > CHECKPOINT_CHANGES_MIN ||
+           (checkpoint_lag(shard) > 0 && is_refusing(shard));
 }
 
 /* ---- closing ---- */
@@ -209,7 +247,9 @@ void shard_close(struct shard *shard)
     }
     struct err err = {0};
     leave_log_and_host(shard);
-    if (shard_checkpoint(shard, NULL, NULL, &err) != ERR_OK) {
+    enum errcode code = is_checkpoint_worth(shard) ? shard_checkpoint(shard, NULL, NULL, &err)
+                                                   : shard_flush(shard, &err);
+    if (code != ERR_OK) {
         log_err(LOG_ERROR, &err,
                 "closing without a checkpoint; the log has what is missing "
                 "group=%llu",
@@ -265,36 +305,6 @@ void shard_destroy(struct shard *shard)
     mem_free(MEM_GENERAL, directory);
 }
 
-/* ---- how full it is ---- */
-
-uint64_t shard_unflushed_bytes_locked(const struct shard *shard)
-{
-    return (shard->active == NULL ? 0 : generation_bytes(shard->active)) +
-           (shard->flushing == NULL ? 0 : generation_bytes(shard->flushing));
-}
-
-uint64_t shard_unflushed_bytes(struct shard *shard)
-{
-    mutex_lock(&shard->publish);
-    uint64_t bytes = shard_unflushed_bytes_locked(shard);
-    mutex_unlock(&shard->publish);
-    return bytes;
-}
-
-bool shard_is_full(struct shard *shard, uint64_t bytes)
-{
-    uint64_t used = store_used_bytes(shard->store) + shard_unflushed_bytes(shard);
-    return used + bytes > MAP_SIZE_MIN &&
-           used + bytes > (uint64_t)shard_policy(shard, POLICY_map_size);
-}
-
-/* What was refused would be again. */
-static bool is_refusing(struct shard *shard)
-{
-    uint64_t bytes = atomic_load(&shard->refused_bytes);
-    return bytes > 0 && shard_is_full(shard, bytes);
-}
-
 /* ---- care ---- */
 
 uint64_t shard_care_index(struct shard *shard)
@@ -323,8 +333,32 @@ uint64_t shard_care_index(struct shard *shard)
     return is_any_left ? clock_micros() : UINT64_MAX;
 }
 
+/* Some have so many rows that they are measured. */
+static bool is_any_large(const struct shard *shard)
+{
+    bool is_large = false;
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        is_large = is_large || index_count(shard->vectors[i].index) >= CALIBRATION_ROWS_MIN;
+    }
+    return is_large;
+}
+
+/* Marked idle before it looks: what changes afterwards wakes it. */
+static bool keeper_becomes_idle(struct shard *shard)
+{
+    atomic_store(&shard->is_keeper_idle, true);
+    if (!is_checkpoint_worth(shard) && !is_any_large(shard)) {
+        return true;
+    }
+    atomic_store(&shard->is_keeper_idle, false);
+    return false;
+}
+
 uint64_t shard_care_slowly(struct shard *shard)
 {
+    if (keeper_becomes_idle(shard)) {
+        return UINT64_MAX;
+    }
     uint64_t interval_us = (uint64_t)shard_policy(shard, POLICY_checkpoint_interval);
     if (is_refusing(shard) && interval_us > FULL_CHECKPOINT_US) {
         interval_us =
@@ -333,7 +367,7 @@ uint64_t shard_care_slowly(struct shard *shard)
     mutex_lock(&shard->checkpoint);
     uint64_t due_us = shard->checkpointed_us + interval_us;
     mutex_unlock(&shard->checkpoint);
-    if (clock_micros() >= due_us && checkpoint_lag(shard) > 0) {
+    if (clock_micros() >= due_us && is_checkpoint_worth(shard)) {
         struct err err = {0};
         if (shard_checkpoint(shard, NULL, NULL, &err) != ERR_OK) {
             log_err(LOG_ERROR, &err, "checkpoint failed and will be tried again group=%llu",

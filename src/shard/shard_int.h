@@ -290,6 +290,7 @@ enum index_state {
 
 enum {
     CALIBRATION_POINTS = 16,
+    CALIBRATION_ROWS_MIN = 1000, /* Below it the cautious rule costs nothing. */
     RESERVOIR_QUERIES = 512,
 };
 
@@ -422,6 +423,7 @@ struct shard {
     struct repl *repl;
     _Atomic(struct repl_group *) group; /* NULL while the log is replayed. */
     struct shard_host *host;
+    struct patient *patient; /* Of the host; NULL while nobody cares for it. */
     struct store *store;
 
     struct vector_index *vectors;
@@ -430,9 +432,13 @@ struct shard {
 
     struct mutex checkpoint;
     struct mutex flush;
-    struct store_meta flush_meta;   /* What the file's head says after the flush; of flush. */
-    uint64_t flush_tried_us;        /* Of flush. */
-    uint64_t checkpointed_us;       /* Of checkpoint. */
+    struct store_meta flush_meta; /* What the file's head says after the flush; of flush. */
+    uint64_t flush_tried_us;      /* Of flush. */
+    uint64_t checkpointed_us;     /* Of checkpoint. */
+    atomic_bool
+        is_flusher_idle; /* It said that there is nothing to flush: who changes that wakes it. */
+    bool has_flusher_rested;        /* Of the flusher. */
+    atomic_bool is_keeper_idle;     /* The same of what changed since the last checkpoint. */
     _Atomic int flush_error;        /* enum errcode of the last flush; 0 = it was well. */
     _Atomic uint64_t refused_bytes; /* Of the last command that map_size had no room for. */
 
@@ -456,6 +462,8 @@ struct shard {
 };
 
 void shard_free(struct shard *shard);
+/* The flusher and the keeper hear of what is new, if they have nothing to do. */
+void shard_note_change(struct shard *shard);
 uint64_t checkpoint_lag(const struct shard *shard); /* Changes that no checkpoint has. */
 
 int64_t shard_policy(const struct shard *shard, enum policy_id id);
@@ -484,8 +492,10 @@ const struct index_crew *crew_interface(struct crew *crew);
 /* From now on the host's threads care for the shard; until remove returns. */
 enum errcode host_add(struct shard_host *host, struct shard *shard, struct err *err) WARN_UNUSED;
 void host_remove(struct shard_host *host, struct shard *shard);
-void host_wake_indexer(struct shard_host *host);
-void host_wake_flusher(struct shard_host *host);
+/* It wants to be called now. */
+void host_wake_indexer(struct shard *shard);
+void host_wake_flusher(struct shard *shard);
+void host_wake_keeper(struct shard *shard);
 const struct index_crew *host_crew(struct shard_host *host);
 struct store_pool *host_stores(struct shard_host *host);
 /* A policy's value for @schema's collection, levels file and collection merged. */

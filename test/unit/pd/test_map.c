@@ -312,8 +312,8 @@ static void collections_are_sorted_by_name(void **state)
     const struct map *map = pd_map_acquire(f->pd);
     assert_int_equal(map->n_collections, 4);
     for (size_t i = 1; i < map->n_collections; i++) {
-        assert_true(strcmp(map->collections[i - 1]->schema->name, map->collections[i]->schema->name) <
-                    0);
+        assert_true(
+            strcmp(map->collections[i - 1]->schema->name, map->collections[i]->schema->name) < 0);
     }
     pd_map_release(f->pd, map);
 }

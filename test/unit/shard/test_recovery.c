@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -374,6 +375,28 @@ static void a_checkpoint_of_a_newer_version_or_another_shard_is_not_used(void **
     free(d.data);
 }
 
+static void a_few_changes_need_no_checkpoint_and_are_linked_again(void **state)
+{
+    struct fixture *f = *state;
+    char path[4096];
+    struct stat facts;
+    fixture_path(f, "shard/index-1.graph", path, sizeof(path));
+    for (uint64_t round = 0; round < 3; round++) {
+        fixture_start(f);
+        insert_rows(f, 10 * round + 1, 10 * round + 11, 3);
+        check_all_are_found(f, 1, 10 * round + 11);
+        wait_until_linked(f);
+        fixture_stop(f);
+        assert_int_not_equal(stat(path, &facts), 0);
+    }
+    fixture_start(f);
+    wait_until_linked(f);
+    check_all_are_found(f, 1, 31);
+    insert_rows(f, 31, 131, 10);
+    fixture_stop(f);
+    assert_int_equal(stat(path, &facts), 0);
+}
+
 static void an_old_checkpoint_in_the_place_of_a_newer_one_is_not_used(void **state)
 {
     struct damage d;
@@ -382,6 +405,7 @@ static void an_old_checkpoint_in_the_place_of_a_newer_one_is_not_used(void **sta
     fixture_start(d.f);
     assert_int_equal(delete_row(d.f, 18, &err), ERR_OK);
     d.content = content_hash(d.f);
+    checkpoint(d.f);
     fixture_stop(d.f);
     write_file(d.path, d.data, d.bytes);
     expect_rebuilt(&d);
@@ -553,6 +577,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_damaged_checkpoint_is_never_trusted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_checkpoint_of_a_newer_version_or_another_shard_is_not_used, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_few_changes_need_no_checkpoint_and_are_linked_again,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_old_checkpoint_in_the_place_of_a_newer_one_is_not_used,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_graph_that_is_half_made_anew_is_no_checkpoint, set_up,
