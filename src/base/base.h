@@ -20,5 +20,6 @@
 #include "base/state.h"
 #include "base/thread.h"
 #include "base/value.h"
+#include "base/work.h"
 
 #endif

@@ -77,6 +77,10 @@ struct index_hit {
     float distance;
 };
 
+enum {
+    INDEX_POLL_FLOATS = 1 << 18
+};
+
 enum index_plan {
     INDEX_WALK,  /* The graph, and the tail exactly. */
     INDEX_EXACT, /* Every row. */
@@ -96,7 +100,7 @@ struct index_search {
     /* Rows at the very place of the query are passed over: neither returned nor walked through, as
      * if they had not been inserted.  So a stored vector serves as a query from elsewhere. */
     bool passes_itself_over;
-    /* Polled every few thousand distances: true ends the search with CANCELED. */
+    /* Polled whenever distances to so many floats were computed: true ends it with CANCELED. */
     bool (*is_canceled)(void *arg);
     void *canceled_arg;
 };

@@ -26,7 +26,6 @@ enum {
     READERS_MAX = 128,  /* Searches, and one advance or save, at one time; more wait. */
     CACHE_LINE = 64,
     BATCH = 64, /* Rows whose distances are asked for at once in a scan. */
-    CANCEL_POLL_DISTANCES = 4096,
 };
 
 /* ---- distances ---- */

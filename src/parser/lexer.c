@@ -16,6 +16,10 @@
 
 #include "parser/grammar.h"
 
+enum {
+    TOKEN_WORK = 100 /* To read and to build into the tree. */
+};
+
 /* The byte @ahead of p->at, 0 past the end. */
 static char peek(const struct parse *p, size_t ahead)
 {
@@ -331,6 +335,7 @@ static int read_token(struct parse *p, struct token *out)
 
 int lexer_next(struct parse *p, struct token *out)
 {
+    size_t from = p->at;
     *out = (struct token){.data = ""};
     if (!skip_blanks(p)) {
         return TOKEN_FAILED;
@@ -346,5 +351,9 @@ int lexer_next(struct parse *p, struct token *out)
                           "a statement has more than %d bytes", VQL_TEXT_BYTES_MAX);
     }
     p->n_tokens++;
-    return token;
+    enum errcode code = work_spend(p->work, TOKEN_WORK + (p->at - from), p->err);
+    if (code != ERR_OK && !parse_failed(p)) {
+        p->code = code;
+    }
+    return parse_failed(p) ? TOKEN_FAILED : token;
 }

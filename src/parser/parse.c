@@ -182,11 +182,16 @@ void *parse_alloc(struct parse *p, size_t bytes)
     return memory;
 }
 
-enum errcode parse(const char *text, size_t bytes, struct arena *arena, struct stmt **out,
-                   size_t *rest, struct err *err)
+enum errcode parse_metered(const struct parse_source *source, struct stmt **out, size_t *rest,
+                           struct err *err)
 {
-    CHECK(text != NULL && arena != NULL && out != NULL && rest != NULL && err != NULL);
-    struct parse p = {.text = text, .bytes = bytes, .arena = arena, .err = err};
+    size_t bytes = source->bytes;
+    CHECK(source->text != NULL && source->arena != NULL && out != NULL && rest != NULL);
+    struct parse p = {.text = source->text,
+                      .bytes = bytes,
+                      .arena = source->arena,
+                      .work = source->work,
+                      .err = err};
     *out = NULL;
     *rest = bytes;
     if (bytes >= UINT32_MAX) { /* Positions are 32 bits. */
@@ -204,6 +209,14 @@ enum errcode parse(const char *text, size_t bytes, struct arena *arena, struct s
         p.statement->n_parameters = p.n_parameters;
     }
     return ERR_OK;
+}
+
+enum errcode parse(const char *text, size_t bytes, struct arena *arena, struct stmt **out,
+                   size_t *rest, struct err *err)
+{
+    struct work unmetered = {.left = INT64_MAX};
+    struct parse_source source = {text, bytes, arena, &unmetered};
+    return parse_metered(&source, out, rest, err);
 }
 
 const char *stmt_name(enum stmt_kind kind)

@@ -278,6 +278,15 @@ struct stmt {
  * NULL where only blanks and comments were left.  The tree lives in @arena and may borrow from
  * @text.  Errors: SYNTAX, STATEMENT_TOO_LONG, NESTED_TOO_DEEP, TOO_MANY_ITEMS, NUMBER_OUT_OF_RANGE,
  * BAD_ENCODING, NAME_TOO_LONG, OUT_OF_MEMORY; each with its position. */
+struct parse_source {
+    const char *text;
+    size_t bytes;
+    struct arena *arena;
+    struct work *work; /* Paid as the text is read. */
+};
+enum errcode parse_metered(const struct parse_source *source, struct stmt **out, size_t *rest,
+                           struct err *err) WARN_UNUSED;
+/* The same without a meter. */
 enum errcode parse(const char *text, size_t bytes, struct arena *arena, struct stmt **out,
                    size_t *rest, struct err *err) WARN_UNUSED;
 

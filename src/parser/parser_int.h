@@ -27,6 +27,7 @@ struct parse {
     uint32_t n_open; /* Parentheses. */
     uint32_t n_parameters;
     struct arena *arena;
+    struct work *work;
     struct stmt *statement; /* The result, from the action of the start symbol. */
     struct err *err;
     enum errcode code; /* ERR_OK while nothing has failed. */

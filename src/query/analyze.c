@@ -466,9 +466,11 @@ static enum errcode analyze_stmt(struct analysis *a, const struct stmt *stmt, st
 }
 
 /* Where the first statement of a text ends; the whole text where it holds one at the most. */
-static enum errcode first_statement(const char *text, size_t bytes, struct arena *arena,
+static enum errcode first_statement(struct analysis *a, const struct statement_text *all,
                                     size_t *end, struct err *err)
 {
+    const char *text = all->data;
+    size_t bytes = all->bytes;
     const char *semicolon = memchr(text, ';', bytes);
     size_t at = semicolon != NULL ? (size_t)(semicolon - text) + 1 : bytes;
     while (at < bytes && strchr(" \t\r\n", text[at]) != NULL) {
@@ -477,24 +479,36 @@ static enum errcode first_statement(const char *text, size_t bytes, struct arena
     *end = bytes;
     struct stmt *stmt;
     /* Parsed twice, so that a plan keeps its own statement and not all that came with it. */
-    return at < bytes ? parse(text, bytes, arena, &stmt, end, err) : ERR_OK;
+    struct parse_source source = {text, bytes, a->plan->arena, &a->work};
+    return at < bytes ? parse_metered(&source, &stmt, end, err) : ERR_OK;
 }
 
-static size_t statement_memory(struct query_session *session)
+static int64_t session_policy(struct query_session *session, enum policy_id id)
 {
     struct policy_file *file = policy_file_acquire(session->db);
     struct policy_view view = {
         .levels = {[LEVEL_FILE] = &file->set, [LEVEL_SESSION] = &session->policies}};
-    size_t bytes = (size_t)policy_int(&view, POLICY_statement_memory);
+    int64_t value = policy_int(&view, id);
     policy_file_release(file);
-    return bytes;
+    return value;
 }
 
-static enum errcode parse_own(struct plan *plan, const struct statement_text *text,
+/* Asked by the meter: a long text hears of a cancel and of the session's timeout as a portal does.
+ */
+static enum errcode ask(struct work *work, struct err *err)
+{
+    struct analysis *a = CONTAINER_OF(work, struct analysis, work);
+    enum errcode code = session_poll(a->session, a->deadline_us, a->timeout_us, err);
+    work->left = code == ERR_OK ? WORK_SLICE : 0;
+    return code;
+}
+
+static enum errcode parse_own(struct analysis *a, const struct statement_text *text,
                               struct stmt **stmt, size_t *rest, struct err *err)
 {
+    struct plan *plan = a->plan;
     size_t end, unused;
-    enum errcode code = first_statement(text->data, text->bytes, plan->arena, &end, err);
+    enum errcode code = first_statement(a, text, &end, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -503,7 +517,8 @@ static enum errcode parse_own(struct plan *plan, const struct statement_text *te
     if (plan->text == NULL) {
         return err_no_memory(err);
     }
-    code = parse(plan->text, end, plan->arena, stmt, &unused, err);
+    struct parse_source source = {plan->text, end, plan->arena, &a->work};
+    code = parse_metered(&source, stmt, &unused, err);
     *rest = end < text->bytes ? end : unused;
     return code;
 }
@@ -512,7 +527,8 @@ enum errcode analyze(struct query_session *session, const struct statement_text 
                      struct plan **out, size_t *rest, struct err *err)
 {
     struct stmt *stmt = NULL;
-    struct arena *arena = arena_new(MEM_SESSION, statement_memory(session));
+    struct arena *arena =
+        arena_new(MEM_SESSION, (size_t)session_policy(session, POLICY_statement_memory));
     struct plan *plan = arena != NULL ? arena_zalloc(arena, sizeof(*plan)) : NULL;
     *out = NULL;
     if (plan == NULL) {
@@ -521,12 +537,18 @@ enum errcode analyze(struct query_session *session, const struct statement_text 
     }
     atomic_init(&plan->refs, 1);
     plan->arena = arena;
-    enum errcode code = parse_own(plan, text, &stmt, rest, err);
+    struct analysis a = {.session = session,
+                         .plan = plan,
+                         .scope = {.arena = arena, .work = &a.work},
+                         .work = {.left = WORK_SLICE, .ask = ask},
+                         .timeout_us = (uint64_t)session_policy(session, POLICY_timeout)};
+    atomic_store(&session->is_canceled, false); /* One that came before is of another statement. */
+    a.deadline_us = a.timeout_us != 0 ? clock_micros() + a.timeout_us : 0;
+    enum errcode code = parse_own(&a, text, &stmt, rest, err);
     if (code != ERR_OK || stmt == NULL) {
         plan_release(plan);
         return code;
     }
-    struct analysis a = {.session = session, .plan = plan, .scope = {.arena = arena}};
     a.scope.n_types = stmt->n_parameters;
     a.scope.types = arena_zalloc(arena, a.scope.n_types);
     if (a.scope.types == NULL) {

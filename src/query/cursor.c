@@ -34,13 +34,22 @@ static enum errcode next_row(struct cursor *c, bool *found, struct err *err)
     const struct value_set *keys = &c->portal->evaluator.sets[c->access->key_set];
     *found = false;
     while (!*found && c->next_key < keys->n) {
-        enum errcode code =
-            shard_view_get(c->view, &keys->items[c->next_key++], &c->row, found, err);
+        c->row_key = c->next_key++;
+        enum errcode code = work_spend(&c->portal->work, ROW_WORK, err);
+        if (code == ERR_OK) {
+            code = shard_view_get(c->view, &keys->items[c->row_key], &c->row, found, err);
+        }
         if (code != ERR_OK) {
             return code;
         }
     }
     return ERR_OK;
+}
+
+void cursor_back(struct cursor *c)
+{
+    c->next_number = c->row.number;
+    c->next_key = c->row_key;
 }
 
 enum errcode cursor_next(struct cursor *c, bool *found, struct err *err)
@@ -51,12 +60,11 @@ enum errcode cursor_next(struct cursor *c, bool *found, struct err *err)
         if (code != ERR_OK || !*found) {
             return code;
         }
-        if (++c->looked_at % POLL_ROWS == 0 && portal_poll(p, err) != ERR_OK) {
-            return err->code;
-        }
+        c->looked_at++;
         arena_reset(p->row_arena);
-        if (c->access->where == NULL) {
-            return ERR_OK;
+        code = work_spend(&p->work, ROW_WORK + c->row.bytes / BYTES_A_UNIT, err);
+        if (code != ERR_OK || c->access->where == NULL) {
+            return code;
         }
         code = cursor_decode(c, &c->access->columns, err);
         bool matches = false;

@@ -10,12 +10,20 @@
 
 #include <string.h>
 
+enum {
+    EMIT_WORK = 100,
+    NAME_WORK = 5, /* Of one column's name that is compared. */
+    PARSED_BYTE_WORK = 3,
+};
+
 struct compiler {
     struct expr_scope *scope;
     struct instruction *code;
     uint32_t n_code, code_capacity;
     struct value *constants;
     uint32_t n_constants, constants_capacity;
+    const struct like **patterns;
+    uint32_t n_patterns, patterns_capacity;
     uint32_t stack, stack_max;
     uint32_t n_variables; /* Parameters, columns, pseudo-columns so far. */
     uint32_t n_per_row;
@@ -62,6 +70,8 @@ static enum pseudo pseudo_find(const struct compiler *c, const char *name)
 static struct shape shape_of_column(const struct compiler *c, const char *name)
 {
     int column = c->scope->schema != NULL ? schema_column(c->scope->schema, name) : -1;
+    work_charge(c->scope->work,
+                NAME_WORK * (c->scope->schema != NULL ? c->scope->schema->n_columns : 1));
     if (column >= 0) {
         return (struct shape){.type = c->scope->schema->columns[column].type};
     }
@@ -165,6 +175,10 @@ static bool grow(struct compiler *c, void **items, size_t item_bytes, uint32_t n
 static enum errcode emit(struct compiler *c, struct instruction instruction, uint32_t pops,
                          uint32_t pushes, struct err *err)
 {
+    enum errcode stop = work_spend(c->scope->work, EMIT_WORK, err);
+    if (stop != ERR_OK) {
+        return stop;
+    }
     void *code = c->code;
     if (!grow(c, &code, sizeof(*c->code), c->n_code, &c->code_capacity)) {
         return err_no_memory(err);
@@ -195,8 +209,11 @@ static enum errcode emit_constant(struct compiler *c, const struct value *value,
 
 static struct program program_so_far(const struct compiler *c)
 {
-    return (struct program){
-        .code = c->code, .n_code = c->n_code, .constants = c->constants, .stack_max = c->stack_max};
+    return (struct program){.code = c->code,
+                            .n_code = c->n_code,
+                            .constants = c->constants,
+                            .patterns = c->patterns,
+                            .stack_max = c->stack_max};
 }
 
 /* Replaces code[from..] that reads nothing by the constant that it gives. */
@@ -207,7 +224,7 @@ static enum errcode fold(struct compiler *c, uint32_t from, uint32_t variables_b
         return ERR_OK;
     }
     struct program program = program_so_far(c);
-    struct evaluator evaluator = {.arena = c->scope->arena};
+    struct evaluator evaluator = {.arena = c->scope->arena, .work = c->scope->work};
     evaluator.stack = arena_array(c->scope->arena, c->stack_max + 1, sizeof(struct value));
     if (evaluator.stack == NULL) {
         return err_no_memory(err);
@@ -242,6 +259,7 @@ static enum errcode coerce(struct compiler *c, const struct expr *e, enum value_
     }
     if (e->kind == EXPR_LITERAL && actual == TYPE_TEXT) {
         struct value *constant = &c->constants[c->code[c->n_code - 1].at];
+        work_charge(c->scope->work, PARSED_BYTE_WORK * e->value.text.bytes);
         enum errcode code = value_parse(want, e->value.text.data, e->value.text.bytes,
                                         c->scope->arena, constant, err);
         err->position = code != ERR_OK ? e->position : err->position;
@@ -477,6 +495,37 @@ static enum errcode emit_arithmetic(struct compiler *c, const struct expr *e, en
     return emit(c, i, 2, 1, err);
 }
 
+/* A pattern that is a constant is taken apart here, and does not come on the stack. */
+static enum errcode emit_like(struct compiler *c, const struct expr *e, uint32_t pattern_at,
+                              struct err *err)
+{
+    struct instruction i = {
+        .code = CODE_LIKE, .is_negated = e->op == OP_NOT_LIKE, .position = e->position};
+    const struct instruction *last = &c->code[c->n_code - 1];
+    const struct value *pattern = &c->constants[last->at];
+    bool is_fixed = c->n_code == pattern_at + 1 && last->code == CODE_CONSTANT;
+    if (!is_fixed || pattern->type != TYPE_TEXT) {
+        return emit(c, i, 2, 1, err);
+    }
+    void *patterns = c->patterns;
+    if (!grow(c, &patterns, sizeof(*c->patterns), c->n_patterns, &c->patterns_capacity)) {
+        return err_no_memory(err);
+    }
+    c->patterns = patterns;
+    work_charge(c->scope->work, pattern->text.bytes);
+    enum errcode code = like_compile(pattern->text.data, pattern->text.bytes, c->scope->arena,
+                                     &c->patterns[c->n_patterns], err);
+    if (code != ERR_OK) {
+        err->position = e->right->position;
+        return code;
+    }
+    c->n_code--;
+    c->stack--;
+    i.code = CODE_LIKE_FIXED;
+    i.at = c->n_patterns++;
+    return emit(c, i, 1, 1, err);
+}
+
 /* ||, LIKE, -> and ->>: both sides have types of their own. */
 static enum errcode emit_text_operator(struct compiler *c, const struct expr *e,
                                        enum value_type *type, struct err *err)
@@ -487,19 +536,21 @@ static enum errcode emit_text_operator(struct compiler *c, const struct expr *e,
     if (code != ERR_OK) {
         return code;
     }
+    uint32_t right_at = c->n_code;
     bool is_element = is_json && shape_of(c, e->right).type == TYPE_INT;
     code = emit_expr(c, e->right, is_element ? TYPE_INT : TYPE_TEXT, &right, err);
     if (code != ERR_OK) {
         return code;
     }
-    enum opcode op = e->op == OP_CONCAT      ? CODE_CONCAT
-                     : e->op == OP_JSON      ? CODE_JSON_GET
-                     : e->op == OP_JSON_TEXT ? CODE_JSON_TEXT
-                                             : CODE_LIKE;
-    *type = op == CODE_LIKE ? TYPE_BOOL : op == CODE_JSON_GET ? TYPE_JSON : TYPE_TEXT;
-    struct instruction i = {
-        .code = (uint8_t)op, .is_negated = e->op == OP_NOT_LIKE, .position = e->position};
-    return emit(c, i, 2, 1, err);
+    if (e->op == OP_LIKE || e->op == OP_NOT_LIKE) {
+        *type = TYPE_BOOL;
+        return emit_like(c, e, right_at, err);
+    }
+    enum opcode op = e->op == OP_CONCAT ? CODE_CONCAT
+                     : e->op == OP_JSON ? CODE_JSON_GET
+                                        : CODE_JSON_TEXT;
+    *type = op == CODE_JSON_GET ? TYPE_JSON : TYPE_TEXT;
+    return emit(c, (struct instruction){.code = (uint8_t)op, .position = e->position}, 2, 1, err);
 }
 
 static enum errcode emit_binary(struct compiler *c, const struct expr *e, enum value_type *type,

@@ -11,6 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    INSTRUCTION_WORK = 8,
+    JSON_BYTE_WORK = 2, /* Of what -> walks through. */
+};
+
 /* ---- arithmetic ---- */
 
 static bool int_multiply(int64_t a, int64_t b, int64_t *out)
@@ -141,11 +146,20 @@ static struct value run_or(const struct value *a, const struct value *b)
     return is_false(a) && is_false(b) ? value_bool(false) : value_null();
 }
 
-static struct value run_compare(enum expr_op op, const struct value *a, const struct value *b)
+/* What comparing two values costs beyond the instruction. */
+static void charge_compare(struct work *work, const struct value *a, const struct value *b)
+{
+    size_t a_bytes = value_bytes(a), b_bytes = value_bytes(b);
+    work_charge(work, (a_bytes < b_bytes ? a_bytes : b_bytes) / BYTES_A_UNIT);
+}
+
+static struct value run_compare(enum expr_op op, const struct value *a, const struct value *b,
+                                struct work *work)
 {
     if (a->type == TYPE_NULL || b->type == TYPE_NULL) {
         return value_null();
     }
+    charge_compare(work, a, b);
     int order = value_compare(a, b);
     switch (op) {
     case OP_EQ:
@@ -170,19 +184,20 @@ static struct value negate_if(bool is_negated, struct value v)
 }
 
 /* stack: value, low, high */
-static struct value run_between(const struct value *stack, bool is_negated)
+static struct value run_between(const struct value *stack, bool is_negated, struct work *work)
 {
-    struct value low = run_compare(OP_GE, &stack[0], &stack[1]);
-    struct value high = run_compare(OP_LE, &stack[0], &stack[2]);
+    struct value low = run_compare(OP_GE, &stack[0], &stack[1], work);
+    struct value high = run_compare(OP_LE, &stack[0], &stack[2], work);
     return negate_if(is_negated, run_and(&low, &high));
 }
 
-/* stack: value, n items */
-static struct value run_in(const struct value *stack, uint32_t n, bool is_negated)
+/* stack: value, n items, each of which was paid for when it was pushed */
+static struct value run_in(const struct value *stack, uint32_t n, bool is_negated,
+                           struct work *work)
 {
     bool has_null = false;
     for (uint32_t i = 1; i <= n; i++) {
-        struct value equal = run_compare(OP_EQ, &stack[0], &stack[i]);
+        struct value equal = run_compare(OP_EQ, &stack[0], &stack[i], work);
         if (is_true(&equal)) {
             return value_bool(!is_negated);
         }
@@ -191,7 +206,8 @@ static struct value run_in(const struct value *stack, uint32_t n, bool is_negate
     return has_null ? value_null() : value_bool(is_negated);
 }
 
-static struct value run_in_set(const struct value *v, const struct value_set *set, bool is_negated)
+static struct value run_in_set(const struct value *v, const struct value_set *set, bool is_negated,
+                               struct work *work)
 {
     if (set->n == 0 && !set->has_null) {
         return value_bool(is_negated);
@@ -199,7 +215,7 @@ static struct value run_in_set(const struct value *v, const struct value_set *se
     if (v->type == TYPE_NULL) {
         return value_null();
     }
-    if (value_set_has(set, v)) {
+    if (value_set_has(set, v, work)) {
         return value_bool(!is_negated);
     }
     return set->has_null ? value_null() : value_bool(is_negated);
@@ -207,50 +223,38 @@ static struct value run_in_set(const struct value *v, const struct value_set *se
 
 /* ---- text ---- */
 
-/* The bytes of the UTF-8 character at the front. */
-static size_t character_bytes(const char *text, size_t bytes)
+static enum errcode run_like(const struct instruction *i, struct value *text,
+                             const struct like *pattern, struct work *work, struct err *err)
 {
-    size_t n = 1;
-    while (n < bytes && ((unsigned char)text[n] & 0xc0) == 0x80) {
-        n++;
+    bool matches = false;
+    if (text->type == TYPE_NULL) {
+        return ERR_OK;
     }
-    return n;
+    enum errcode code = like_matches(pattern, text, work, &matches, err);
+    *text = value_bool(matches != i->is_negated);
+    return code;
 }
 
-bool like_matches(const char *text, size_t bytes, const char *pattern, size_t pattern_bytes)
+/* With a pattern that is not known before. */
+static enum errcode run_like_any(const struct instruction *i, struct value *text,
+                                 const struct value *pattern, const struct evaluator *evaluator,
+                                 struct err *err)
 {
-    size_t t = 0, p = 0;
-    size_t star = SIZE_MAX, star_text = 0; /* The last % and where its match ends. */
-    while (t < bytes || p < pattern_bytes) {
-        if (p < pattern_bytes && pattern[p] == '%') {
-            star = p++;
-            star_text = t;
-            continue;
-        }
-        bool is_escape = p + 1 < pattern_bytes && pattern[p] == '\\';
-        if (p < pattern_bytes && t < bytes && !is_escape && pattern[p] == '_') {
-            t += character_bytes(text + t, bytes - t);
-            p++;
-            continue;
-        }
-        size_t at = p + (is_escape ? 1 : 0);
-        if (at < pattern_bytes && t < bytes && pattern[at] == text[t]) {
-            t++;
-            p = at + 1;
-            continue;
-        }
-        if (star == SIZE_MAX || star_text >= bytes) {
-            return false;
-        }
-        star_text += character_bytes(text + star_text, bytes - star_text);
-        t = star_text;
-        p = star + 1;
+    const struct like *like;
+    if (text->type == TYPE_NULL || pattern->type == TYPE_NULL) {
+        *text = value_null();
+        return ERR_OK;
     }
-    return true;
+    enum errcode code = work_spend(evaluator->work, pattern->text.bytes, err);
+    if (code == ERR_OK) {
+        code = like_compile(pattern->text.data, pattern->text.bytes, evaluator->arena, &like, err);
+        err->position = code == ERR_BAD_LIKE_PATTERN ? i->position : err->position;
+    }
+    return code == ERR_OK ? run_like(i, text, like, evaluator->work, err) : code;
 }
 
 static enum errcode run_concat(const struct instruction *i, struct value *a, const struct value *b,
-                               struct arena *arena, struct err *err)
+                               const struct evaluator *evaluator, struct err *err)
 {
     if (a->type == TYPE_NULL || b->type == TYPE_NULL) {
         *a = value_null();
@@ -261,7 +265,11 @@ static enum errcode run_concat(const struct instruction *i, struct value *a, con
         return err_at(err, i->position, ERR_STRING_TOO_LONG,
                       "a text of %zu bytes is longer than %d", bytes, TEXT_BYTES_MAX);
     }
-    char *text = arena_alloc(arena, bytes);
+    enum errcode code = work_spend(evaluator->work, bytes / 2, err); /* Most of it is new memory. */
+    if (code != ERR_OK) {
+        return code;
+    }
+    char *text = arena_alloc(evaluator->arena, bytes);
     if (text == NULL) {
         return err_no_memory(err);
     }
@@ -302,7 +310,7 @@ static enum errcode json_text(const char *json, size_t bytes, struct value *out,
 }
 
 static enum errcode run_json(const struct instruction *i, struct value *a, const struct value *b,
-                             struct arena *arena, struct err *err)
+                             const struct evaluator *evaluator, struct err *err)
 {
     char digits[24];
     const char *key = digits, *member;
@@ -317,12 +325,16 @@ static enum errcode run_json(const struct instruction *i, struct value *a, const
     } else {
         key_bytes = (size_t)snprintf(digits, sizeof(digits), "%lld", (long long)b->integer);
     }
+    enum errcode code = work_spend(evaluator->work, JSON_BYTE_WORK * a->text.bytes, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     if (!json_member(a->text.data, a->text.bytes, key, key_bytes, &member, &member_bytes)) {
         *a = value_null();
         return ERR_OK;
     }
     if (i->code == CODE_JSON_TEXT) {
-        return json_text(member, member_bytes, a, arena, err);
+        return json_text(member, member_bytes, a, evaluator->arena, err);
     }
     *a = value_text(member, member_bytes);
     a->type = TYPE_JSON;
@@ -408,7 +420,7 @@ static enum errcode run_unary(const struct instruction *i, const struct evaluato
         return ERR_OK;
     default:
         CHECK(i->code == CODE_IN_SET);
-        *top = run_in_set(top, &evaluator->sets[i->at], i->is_negated);
+        *top = run_in_set(top, &evaluator->sets[i->at], i->is_negated, evaluator->work);
         return ERR_OK;
     }
 }
@@ -426,21 +438,17 @@ static enum errcode run_binary(const struct instruction *i, const struct evaluat
         *a = run_or(a, b);
         return ERR_OK;
     case CODE_COMPARE:
-        *a = run_compare((enum expr_op)i->op, a, b);
+        *a = run_compare((enum expr_op)i->op, a, b, evaluator->work);
         return ERR_OK;
     case CODE_ARITHMETIC:
         return run_arithmetic(i, a, b, err);
     case CODE_CONCAT:
-        return run_concat(i, a, b, evaluator->arena, err);
+        return run_concat(i, a, b, evaluator, err);
     case CODE_LIKE:
-        *a = a->type == TYPE_NULL || b->type == TYPE_NULL
-                 ? value_null()
-                 : value_bool(like_matches(a->text.data, a->text.bytes, b->text.data,
-                                           b->text.bytes) != i->is_negated);
-        return ERR_OK;
+        return run_like_any(i, a, b, evaluator, err);
     default:
         CHECK(i->code == CODE_JSON_GET || i->code == CODE_JSON_TEXT);
-        return run_json(i, a, b, evaluator->arena, err);
+        return run_json(i, a, b, evaluator, err);
     }
 }
 
@@ -452,6 +460,10 @@ enum errcode program_run_part(const struct program *program, uint32_t from, uint
     enum errcode code = ERR_OK;
     for (uint32_t at = from; at < to && code == ERR_OK;) {
         const struct instruction *i = &program->code[at++];
+        code = work_spend(evaluator->work, INSTRUCTION_WORK, err);
+        if (code != ERR_OK) {
+            return code;
+        }
         switch ((enum opcode)i->code) {
         case CODE_CONSTANT:
         case CODE_PARAMETER:
@@ -468,11 +480,14 @@ enum errcode program_run_part(const struct program *program, uint32_t from, uint
             break;
         case CODE_BETWEEN:
             n -= 2;
-            stack[n - 1] = run_between(&stack[n - 1], i->is_negated);
+            stack[n - 1] = run_between(&stack[n - 1], i->is_negated, evaluator->work);
             break;
         case CODE_IN:
             n -= i->at;
-            stack[n - 1] = run_in(&stack[n - 1], i->at, i->is_negated);
+            stack[n - 1] = run_in(&stack[n - 1], i->at, i->is_negated, evaluator->work);
+            break;
+        case CODE_LIKE_FIXED:
+            code = run_like(i, &stack[n - 1], program->patterns[i->at], evaluator->work, err);
             break;
         case CODE_AND:
         case CODE_OR:
@@ -522,12 +537,14 @@ enum errcode program_matches(const struct program *program, struct evaluator *ev
 
 /* ---- values ---- */
 
-static int compare_values(const void *a, const void *b)
+static int compare_values(const void *a, const void *b, struct work *work)
 {
+    charge_compare(work, a, b);
     return value_compare(a, b);
 }
 
-void value_set_build(struct value_set *set, struct value *items, size_t n)
+enum errcode value_set_build(struct value_set *set, struct value *items, size_t n,
+                             struct work *work, struct err *err)
 {
     size_t kept = 0;
     *set = (struct value_set){.items = items};
@@ -538,22 +555,23 @@ void value_set_build(struct value_set *set, struct value *items, size_t n)
             items[kept++] = items[i];
         }
     }
-    if (kept > 1) {
-        qsort(items, kept, sizeof(*items), compare_values);
-    }
-    for (size_t i = 0; i < kept; i++) {
-        if (set->n == 0 || value_compare(&items[set->n - 1], &items[i]) != 0) {
+    struct sorting sorting = {kept, sizeof(*items), compare_values, work};
+    enum errcode code = merge_sort(&sorting, items, err);
+    for (size_t i = 0; i < kept && code == ERR_OK; i++) {
+        if (set->n == 0 || compare_values(&items[set->n - 1], &items[i], work) != 0) {
             items[set->n++] = items[i];
         }
     }
+    return code;
 }
 
-bool value_set_has(const struct value_set *set, const struct value *value)
+bool value_set_has(const struct value_set *set, const struct value *value, struct work *work)
 {
     size_t low = 0, high = set->n;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = value_compare(value, &set->items[middle]);
+        int order = compare_values(value, &set->items[middle], work);
+        work_charge(work, INSTRUCTION_WORK);
         if (order == 0) {
             return true;
         }
@@ -599,6 +617,15 @@ size_t value_bytes(const struct value *value)
     default:
         return 0;
     }
+}
+
+size_t values_bytes(const struct value *values, size_t n)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++) {
+        bytes += value_bytes(&values[i]);
+    }
+    return bytes;
 }
 
 bool value_copy(struct value *out, const struct value *value, struct arena *arena)

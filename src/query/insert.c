@@ -120,6 +120,7 @@ static enum errcode start_insert(struct portal *p, struct err *err)
     }
     p->verb_state = state;
     state->values = arena_array(p->arena, p->plan->schema->n_columns, sizeof(*state->values));
+    p->is_heavy = p->plan->text_bytes > INLINE_TEXT_BYTES_MAX;
     return state->values != NULL ? ERR_OK : portal_no_memory(p, err);
 }
 
@@ -139,6 +140,7 @@ static enum errcode add_row(struct portal *p, struct shard_command *command, siz
             return code;
         }
     }
+    work_charge(&p->work, values_bytes(values, p->plan->schema->n_columns) / BYTES_A_UNIT);
     enum errcode code = shard_command_add(command, plan->op, values, plan->mask.bits, 0, err);
     if (code != ERR_OK && plan->n_rows > 1) {
         err_prefix(err, "row %zu", row + 1);
@@ -153,7 +155,7 @@ static enum errcode build(struct portal *p, struct shard_command **out, struct e
         return err->code;
     }
     for (size_t i = 0; i < p->plan->insert.n_rows; i++) {
-        enum errcode code = i % POLL_ROWS == POLL_ROWS - 1 ? portal_poll(p, err) : ERR_OK;
+        enum errcode code = work_spend(&p->work, ROW_WORK, err);
         if (code == ERR_OK) {
             code = add_row(p, command, i, err);
         }

@@ -141,6 +141,7 @@ static enum errcode add_row(struct portal *p, struct shard_command *command, str
     if (code != ERR_OK) {
         return code;
     }
+    work_charge(&p->work, values_bytes(state->values, p->plan->schema->n_columns) / BYTES_A_UNIT);
     static const struct column_mask all = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
     code = shard_command_add(command, modify_op(p->plan), state->values, all.bits,
                              shard_row_stamp(&state->cursor.row), err);

@@ -1,6 +1,6 @@
 /* Portals: statements while they run.
  *
- *            start               step: rows                      batch is out, last
+ *            begin               step: rows                      batch is out, last
  *   new ---------------> ready <------------> ready --> last ----------------------> ended
  *                          | \  heavy step                                             ^
  *                          |  +-----------> working (pool) --event--> ready            |
@@ -8,6 +8,9 @@
  *                          +--------------> blocked --event--> ready       error, from any
  *                          |  step: wants data
  *                          +--------------> copying --event, data, portal_run--> ready
+ *
+ * The first step is the start: it evaluates what no row changes.  A step that is taken on the
+ * owner's thread and turns out to be long is given up, and begun again on the pool.
  *
  * Everything happens on the owner's thread but the step of a working portal.  The owner is told of
  * events through sink.wake, at most once for each time that portal_run returned to wait for
@@ -126,17 +129,24 @@ bool portal_is_canceled(void *arg)
 
 enum errcode portal_poll(struct portal *p, struct err *err)
 {
-    if (atomic_load(&p->session->is_canceled) || atomic_load(&p->is_abandoned)) {
+    if (atomic_load(&p->is_abandoned)) {
         return err_set(err, ERR_CANCELED, "the statement was canceled");
     }
-    if (p->deadline_us != 0 && clock_micros() >= p->deadline_us) {
-        err_set(err, ERR_TIMEOUT, "the statement ran longer than timeout = %g ms",
-                (double)p->force.timeout_us / 1000);
-        err_hint(err, "Raise the policy timeout, or set it to 0 for no bound.");
-        err_policy(err, "timeout");
-        return ERR_TIMEOUT;
+    return session_poll(p->session, p->deadline_us, p->force.timeout_us, err);
+}
+
+/* Asked by the meter at the end of a slice. */
+static enum errcode ask(struct work *work, struct err *err)
+{
+    struct portal *p = CONTAINER_OF(work, struct portal, work);
+    enum errcode code = portal_poll(p, err);
+    if (code == ERR_OK && p->is_inline) {
+        p->inline_left -= WORK_SLICE - work->left;
+        p->is_moving = p->inline_left <= 0;
+        code = p->is_moving ? err_set(err, ERR_CANCELED, "the step goes to the pool") : ERR_OK;
     }
-    return ERR_OK;
+    work->left = code == ERR_OK ? WORK_SLICE : 0;
+    return code;
 }
 
 void portal_progress(struct portal *p, const char *phase, uint64_t done, uint64_t total)
@@ -198,7 +208,7 @@ static void release_run(struct portal *p)
     if (p->is_started && p->verb->end != NULL) {
         p->verb->end(p);
     }
-    p->is_started = false;
+    p->is_started = p->is_open = false;
     p->verb_state = NULL;
     if (p->entered != NULL) {
         collection_leave(p->entered);
@@ -343,7 +353,8 @@ static void reset_portal(struct portal *p, struct query_session *session, struct
     p->shard = NULL;
     p->limit = UINT64_MAX;
     p->offset = 0;
-    p->is_heavy = p->told_copy_out = p->has_notice = false;
+    p->is_heavy = p->is_inline = p->is_moving = p->told_copy_out = p->has_notice = false;
+    p->work = (struct work){.left = WORK_SLICE, .ask = ask};
     p->copy_out = NULL;
     p->rows = p->analyzed_rows = p->started_us = p->deadline_us = 0;
     p->pause_until_us = p->settle_until_us = 0;
@@ -435,12 +446,34 @@ uint64_t portal_rows(const struct portal *p)
 
 /* ---- running ---- */
 
+static enum step run_step(struct portal *p, struct err *err)
+{
+    if (p->is_open) {
+        return p->verb->step(p, err);
+    }
+    p->is_open = portal_start(p, err) == ERR_OK;
+    return p->is_open ? STEP_MORE : STEP_FAILED;
+}
+
+/* A step on the owner's thread; POOL where it was given up for the pool. */
+static enum step run_inline(struct portal *p, struct err *err)
+{
+    p->is_inline = !p->plan->verb->is_untimed; /* Those change what is the owner's. */
+    enum step step = run_step(p, err);
+    p->is_inline = false;
+    if (step == STEP_FAILED && p->is_moving) {
+        step = STEP_POOL;
+    }
+    p->is_moving = false;
+    return step;
+}
+
 /* The job's reference goes to the owner with its result: when the client hears of the end, nothing
  * of the statement is left with the pool. */
 static void run_job(void *arg)
 {
     struct portal *p = arg;
-    p->job_step = p->verb->step(p, &p->job_err);
+    p->job_step = run_step(p, &p->job_err);
     mutex_lock(&p->lock);
     p->job_ended = true;
     p->events++;
@@ -592,23 +625,28 @@ static enum portal_status advance(struct portal *p, struct err *err)
         start_job(p);
         return PORTAL_DONE;
     }
-    return after_step(p, p->verb->step(p, err));
+    return after_step(p, run_inline(p, err));
+}
+
+static void begin(struct portal *p)
+{
+    p->started_us = clock_micros();
+    p->file = policy_file_acquire(p->db);
+    session_begin(p->session, p);
+    move(p, PORTAL_IS_READY, "begun");
 }
 
 enum portal_status portal_run(struct portal *p, uint64_t row_limit, struct err *err)
 {
     uint64_t n_given = 0;
+    p->inline_left = INLINE_WORK_MAX;
     CHECK(p->state != PORTAL_IS_ENDED || p->batch.next_row == p->batch.n_rows);
     if (p->state == PORTAL_IS_ENDED) {
         return PORTAL_DONE;
     }
     come_back(p);
-    if (p->state == PORTAL_IS_NEW && portal_start(p, err) != ERR_OK) {
-        end(p, err);
-        return PORTAL_FAILED;
-    }
     if (p->state == PORTAL_IS_NEW) {
-        move(p, PORTAL_IS_READY, "started");
+        begin(p);
     }
     for (;;) {
         enum portal_status status = PORTAL_DONE;

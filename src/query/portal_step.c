@@ -87,7 +87,10 @@ static enum errcode build_sets(struct portal *p, struct err *err)
                 return code;
             }
         }
-        value_set_build(&sets[set->number], items, set->n_items);
+        enum errcode code = value_set_build(&sets[set->number], items, set->n_items, &p->work, err);
+        if (code != ERR_OK) {
+            return code;
+        }
     }
     p->evaluator.sets = sets;
     return ERR_OK;
@@ -97,7 +100,8 @@ static enum errcode prepare_evaluator(struct portal *p, struct err *err)
 {
     const struct plan *plan = p->plan;
     size_t n_columns = plan->schema != NULL ? plan->schema->n_columns : 0;
-    p->evaluator = (struct evaluator){.parameters = p->parameters, .arena = p->arena};
+    p->evaluator =
+        (struct evaluator){.parameters = p->parameters, .arena = p->arena, .work = &p->work};
     p->evaluator.stack = arena_array(p->arena, plan->stack_max + 1, sizeof(struct value));
     p->evaluator.columns = arena_array(p->arena, n_columns, sizeof(struct value));
     p->output = arena_array(p->arena, plan->output.n, sizeof(struct value));
@@ -132,9 +136,7 @@ static enum errcode count_of(struct portal *p, const struct program *program, co
 enum errcode portal_start(struct portal *p, struct err *err)
 {
     const struct plan *plan = p->plan;
-    p->started_us = clock_micros();
-    p->file = policy_file_acquire(p->db);
-    session_begin(p->session, p);
+    bool has_moved = p->is_heavy;
     enum errcode code = prepare_evaluator(p, err);
     if (code == ERR_OK) {
         code = fill_with(p, err);
@@ -146,7 +148,8 @@ enum errcode portal_start(struct portal *p, struct err *err)
     if (code == ERR_OK) {
         code = count_of(p, plan->offset, "OFFSET", &p->offset, err);
     }
-    if (code == ERR_OK && plan->collection != NULL && plan->verb->needs_shard) {
+    if (code == ERR_OK && plan->collection != NULL && plan->verb->needs_shard &&
+        p->entered == NULL) {
         code = collection_enter(plan->collection, err);
         if (code == ERR_OK) {
             p->entered = plan->collection;
@@ -158,7 +161,9 @@ enum errcode portal_start(struct portal *p, struct err *err)
     }
     p->is_started = true;
     p->verb = plan->is_explain ? &verb_explain : plan->verb;
-    return p->verb->start != NULL ? p->verb->start(p, err) : ERR_OK;
+    code = p->verb->start != NULL ? p->verb->start(p, err) : ERR_OK;
+    p->is_heavy = p->is_heavy || has_moved;
+    return code;
 }
 
 enum errcode portal_eval(struct portal *p, const struct program *program, struct value *out,

@@ -14,12 +14,14 @@
 #include "query/query.h"
 
 enum {
-    BATCH_ROWS_MAX = 1024,       /* Rows that a step makes before they are handed out. */
-    BATCH_BYTES_MAX = 512 << 10, /* The same, of texts and vectors. */
-    POLL_ROWS = 256,             /* Rows between two looks at the cancel flag and the clock. */
-    INLINE_ROWS_MAX = 2000,      /* Rows that a step may look at on its owner's thread. */
-    INLINE_SEARCHES_MAX = 16,    /* Walks that a step may make there. */
-    SEARCH_TRIES_MAX = 3,        /* Walks before vanished rows make a search scan instead. */
+    BATCH_ROWS_MAX = 1024,            /* Rows that a step makes before they are handed out. */
+    BATCH_BYTES_MAX = 512 << 10,      /* The same, of texts and vectors. */
+    INLINE_ROWS_MAX = 2000,           /* Rows that a step may look at on its owner's thread. */
+    INLINE_TEXT_BYTES_MAX = 64 << 10, /* Of an INSERT whose rows are built there. */
+    INLINE_WORK_MAX = 2000000,        /* What portal_run may spend there before it moves. */
+    ROW_WORK = 300,                   /* The next row of a scan or of a list. */
+    BYTES_A_UNIT = 16,                /* Compared or copied for a unit of work. */
+    SEARCH_TRIES_MAX = 3,             /* Walks before vanished rows make a search scan instead. */
     PROGRESS_INTERVAL_US = 200000,
     STATEMENT_SHOWN_BYTES = 128,
 };
@@ -55,6 +57,8 @@ static inline void mask_merge(struct column_mask *into, const struct column_mask
 
 /* ---- expressions: expr_compile.c, expr_eval.c ---- */
 
+struct like;
+
 enum pseudo {
     PSEUDO_DISTANCE,
     PSEUDO_QUERY,
@@ -80,7 +84,8 @@ enum opcode {
     CODE_TO_FLOAT,   /* INT or JSON number; at: how deep below the top */
     CODE_JSON_BOOL,  /* at: how deep below the top */
     CODE_CONCAT,
-    CODE_LIKE,
+    CODE_LIKE,       /* The pattern is on the stack. */
+    CODE_LIKE_FIXED, /* at: which pattern */
     CODE_JSON_GET,
     CODE_JSON_TEXT,
     CODE_BETWEEN,
@@ -101,6 +106,7 @@ struct program {
     const struct instruction *code;
     uint32_t n_code;
     const struct value *constants;
+    const struct like *const *patterns;
     enum value_type type; /* TYPE_NULL: always NULL. */
     uint32_t dim;         /* Of a VECTOR where it is known; FLOAT32_BITS of a distance; else 0. */
     uint32_t stack_max;
@@ -126,6 +132,7 @@ struct value_set {
 /* What names and parameters mean while the expressions of one statement are compiled. */
 struct expr_scope {
     struct arena *arena;
+    struct work *work;
     const struct schema *schema; /* NULL: there are no columns. */
     bool has_pseudo;             /* distance and query are known. */
     bool has_count;              /* count(*) is allowed. */
@@ -154,6 +161,7 @@ struct evaluator {
     struct value *stack;
     const struct value_set *sets;
     struct arena *arena; /* Texts made by || and ->> live here. */
+    struct work *work;
 };
 
 enum errcode program_run(const struct program *program, struct evaluator *evaluator,
@@ -165,16 +173,25 @@ enum errcode program_run_part(const struct program *program, uint32_t from, uint
 /* SQL's WHERE: NULL is no match.  @program may be NULL: everything matches. */
 enum errcode program_matches(const struct program *program, struct evaluator *evaluator,
                              bool *matches, struct err *err) WARN_UNUSED;
-bool like_matches(const char *text, size_t bytes, const char *pattern, size_t pattern_bytes);
 /* Sorts and removes doubles and NULLs. */
-void value_set_build(struct value_set *set, struct value *items, size_t n);
-bool value_set_has(const struct value_set *set, const struct value *value);
+enum errcode value_set_build(struct value_set *set, struct value *items, size_t n,
+                             struct work *work, struct err *err) WARN_UNUSED;
+bool value_set_has(const struct value_set *set, const struct value *value, struct work *work);
 /* A value of the type @want made of @value: the same type, INT to FLOAT, or parsed from TEXT. */
 enum errcode value_coerce(const struct value *value, enum value_type want, struct arena *arena,
                           struct value *out, struct err *err) WARN_UNUSED;
 /* A deep copy; false where memory ran out. */
 bool value_copy(struct value *out, const struct value *value, struct arena *arena);
 size_t value_bytes(const struct value *value); /* Of its text or vector. */
+size_t values_bytes(const struct value *values, size_t n);
+
+/* ---- LIKE: like.c ---- */
+
+/* A pattern taken apart, in @arena.  Errors: BAD_LIKE_PATTERN, OUT_OF_MEMORY. */
+enum errcode like_compile(const char *pattern, size_t bytes, struct arena *arena,
+                          const struct like **out, struct err *err) WARN_UNUSED;
+enum errcode like_matches(const struct like *like, const struct value *text, struct work *work,
+                          bool *matches, struct err *err) WARN_UNUSED;
 
 /* ---- the database: database.c, catalog.c, pool.c, alarm.c ---- */
 
@@ -303,6 +320,9 @@ struct query_session {
 void session_release(struct query_session *session);
 void session_begin(struct query_session *session, struct portal *portal); /* Also after its end. */
 void session_end(struct query_session *session, struct portal *portal);
+/* CANCELED or TIMEOUT where it is so; deadline 0: none. */
+enum errcode session_poll(const struct query_session *session, uint64_t deadline_us,
+                          uint64_t timeout_us, struct err *err) WARN_UNUSED;
 
 /* ---- policies in force for one portal ---- */
 
@@ -465,6 +485,8 @@ struct analysis {
     struct query_session *session;
     struct plan *plan;
     struct expr_scope scope;
+    struct work work; /* Of parsing too. */
+    uint64_t deadline_us, timeout_us;
 };
 
 enum errcode analyze(struct query_session *session, const struct statement_text *text,
@@ -528,7 +550,7 @@ enum step {
     STEP_WAIT,    /* For a write, or a pause: call again when portal_event was called. */
     STEP_COPY_IN, /* Wants COPY data. */
     STEP_POOL,    /* The next step belongs on the pool. */
-    STEP_FAILED,
+    STEP_FAILED,  /* An inline step that ran out of work is begun again on the pool. */
 };
 
 struct verb {
@@ -538,7 +560,8 @@ struct verb {
     enum shard_op (*op)(const struct plan *plan); /* What it does to rows; NULL: it writes none. */
     uint64_t policies; /* Bit per policy that WITH may set: those that change what it does. */
     enum errcode (*analyze)(struct analysis *a, const struct stmt *stmt, struct err *err);
-    /* Owner's thread: resolves parameters, sets portal->state and portal->is_heavy. */
+    /* Resolves parameters, sets portal->state and portal->is_heavy.  It and each step may be given
+     * up where they pay for work and be called again: they hold nothing then, and begin anew. */
     enum errcode (*start)(struct portal *portal, struct err *err);
     enum step (*step)(struct portal *portal, struct err *err);
     /* Frees what is not in the arenas; any thread; may be NULL. */
@@ -591,7 +614,12 @@ struct portal {
     void *verb_state;
     uint64_t limit, offset; /* limit: UINT64_MAX where there is none. */
     bool is_heavy;          /* The next step belongs on the pool. */
-    bool is_started;
+    bool is_started;        /* The verb's end is called. */
+    bool is_open;           /* The start is done: steps follow. */
+    struct work work;       /* Of start and steps. */
+    int64_t inline_left;    /* Of portal_run's work on the owner's thread. */
+    bool is_inline;         /* A step runs there... */
+    bool is_moving;         /* ...and has used it up. */
     bool is_suspended;      /* By its owner, until portal_run. */
     uint8_t state;          /* enum portal_state */
     uint64_t rows;          /* Given or changed. */
@@ -622,7 +650,7 @@ struct portal {
     uint64_t phase_at_us; /* When it was last told; the step's thread. */
 };
 
-/* Before the first step: policies, parameters of WITH, LIMIT, sets, the shard, the verb. */
+/* The first step: policies, parameters of WITH, LIMIT, sets, the shard, the verb. */
 enum errcode portal_start(struct portal *portal, struct err *err) WARN_UNUSED;
 /* Appends a row (deep copies) to the batch; OUT_OF_MEMORY over the budget. */
 enum errcode portal_emit(struct portal *portal, const struct value *values,
@@ -631,7 +659,7 @@ bool portal_batch_is_full(const struct portal *portal);
 /* Runs the select list over the row at hand into portal->output; emit_output appends it too. */
 enum errcode portal_make_output(struct portal *portal, struct err *err) WARN_UNUSED;
 enum errcode portal_emit_output(struct portal *portal, struct err *err) WARN_UNUSED;
-/* CANCELED or TIMEOUT where it is so; polled in every long loop. */
+/* CANCELED or TIMEOUT where it is so.  Loops pay portal->work, which asks. */
 enum errcode portal_poll(struct portal *portal, struct err *err) WARN_UNUSED;
 bool portal_is_canceled(void *portal); /* The same as a callback. */
 /* The owner will wait for wake; false where an event came since the last call: go on at once. */
@@ -698,12 +726,15 @@ struct cursor {
     struct shard_row row;
     uint64_t next_number;
     size_t next_key;
+    size_t row_key; /* ACCESS_KEYS: of the row at hand. */
     uint64_t looked_at;
 };
 enum errcode cursor_open(struct cursor *cursor, struct portal *portal, struct err *err) WARN_UNUSED;
 void cursor_close(struct cursor *cursor); /* Keeps where it was; cursor_open goes on from there. */
 /* The next row that is taken; its where columns are decoded. */
 enum errcode cursor_next(struct cursor *cursor, bool *found, struct err *err) WARN_UNUSED;
+/* The row at hand comes again. */
+void cursor_back(struct cursor *cursor);
 /* Decodes further columns of the row at hand. */
 enum errcode cursor_decode(struct cursor *cursor, const struct column_mask *columns,
                            struct err *err) WARN_UNUSED;
@@ -755,15 +786,26 @@ const char *search_way_name(enum search_way way);
 
 /* ---- sorting: sort.c ---- */
 
-/* Keeps the first @rows_max rows (0: all) by the keys; in arenas of at most @budget_bytes. */
+/* Keeps the first @rows_max rows by the keys, within the portal's budget, at the cost of its work.
+ */
 struct sorter *sorter_new(const struct sort_key *keys, size_t n_keys, size_t n_values,
-                          size_t rows_max, size_t budget_bytes);
+                          uint64_t rows_max, struct portal *portal);
+void sorter_reset(struct sorter *sorter); /* Forgets all rows. */
 void sorter_free(struct sorter *sorter);
 /* Whether a row with these keys would be kept; asked before its values are made. */
 bool sorter_wants(const struct sorter *sorter, const struct value *keys);
-bool sorter_add(struct sorter *sorter, const struct value *keys, const struct value *values);
-void sorter_finish(struct sorter *sorter);
+enum errcode sorter_add(struct sorter *sorter, const struct value *keys, const struct value *values,
+                        struct err *err) WARN_UNUSED;
+enum errcode sorter_finish(struct sorter *sorter, struct err *err) WARN_UNUSED;
 size_t sorter_rows(const struct sorter *sorter);
 const struct value *sorter_row(const struct sorter *sorter, size_t i);
+
+/* Sorts @items, equal ones as they came. */
+struct sorting {
+    size_t n, item_bytes;
+    int (*compare)(const void *a, const void *b, struct work *work);
+    struct work *work;
+};
+enum errcode merge_sort(const struct sorting *sorting, void *items, struct err *err) WARN_UNUSED;
 
 #endif

@@ -285,12 +285,14 @@ static bool filter(void *arg, uint64_t number)
     const struct access *access = &p->plan->access;
     struct shard_row row;
     bool matches = false;
-    enum errcode code = shard_view_get_number(s->view, number, &row, &matches, &s->filter_err);
-    if (code != ERR_OK || !matches) {
+    if (s->filter_err.code != ERR_OK ||
+        shard_view_get_number(s->view, number, &row, &matches, &s->filter_err) != ERR_OK ||
+        !matches) {
         return false;
     }
     arena_reset(p->row_arena);
-    if (!mask_is_empty(&access->columns)) {
+    enum errcode code = work_spend(&p->work, ROW_WORK + row.bytes / BYTES_A_UNIT, &s->filter_err);
+    if (code == ERR_OK && !mask_is_empty(&access->columns)) {
         code = shard_row_decode(p->plan->schema, &row, access->columns.bits, p->evaluator.columns,
                                 p->row_arena, &s->filter_err);
     }
@@ -303,8 +305,9 @@ static bool filter(void *arg, uint64_t number)
 static bool is_canceled(void *arg)
 {
     struct portal *p = arg;
-    const struct search_state *s = p->verb_state;
-    return s->filter_err.code != ERR_OK || portal_is_canceled(p);
+    struct search_state *s = p->verb_state;
+    return s->filter_err.code != ERR_OK ||
+           work_spend(&p->work, INDEX_POLL_FLOATS, &s->filter_err) != ERR_OK;
 }
 
 static enum errcode search_index(struct portal *p, struct search_state *s, size_t q,
@@ -328,13 +331,10 @@ static enum errcode search_index(struct portal *p, struct search_state *s, size_
         .deadline_us = p->deadline_us,
     };
     s->work.is_complete = true;
+    s->filter_err.code = ERR_OK;
     enum errcode code = shard_search(p->shard, &search, s->index_hits, &s->n_hits, &s->work, err);
     if (s->filter_err.code != ERR_OK) {
         *err = s->filter_err;
-        return err->code;
-    }
-    if (code == ERR_CANCELED) {
-        CHECK(portal_poll(p, err) != ERR_OK);
         return err->code;
     }
     for (size_t i = 0; i < s->n_hits; i++) {
@@ -408,6 +408,7 @@ static enum errcode search_rows(struct portal *p, struct search_state *s, size_t
         }
         if (vector->type == TYPE_VECTOR) {
             s->work.distances++;
+            work_charge(&p->work, column->dim);
             heap_add(s, (struct search_hit){.number = cursor.row.number,
                                             .distance =
                                                 index_distance(column->distance, s->queries[q],
@@ -479,7 +480,10 @@ static enum errcode fetch_rows(struct portal *p, struct search_state *s, size_t 
         struct shard_row row;
         bool found;
         arena_reset(p->row_arena);
-        enum errcode code = shard_view_get_number(s->view, s->hits[i].number, &row, &found, err);
+        enum errcode code = work_spend(&p->work, ROW_WORK, err);
+        if (code == ERR_OK) {
+            code = shard_view_get_number(s->view, s->hits[i].number, &row, &found, err);
+        }
         if (code == ERR_OK && !found) {
             p->batch.n_rows = mark.n_rows;
             p->batch.bytes = mark.bytes;
@@ -581,7 +585,10 @@ static enum step step_search(struct portal *p, struct err *err)
     struct search_state *s = p->verb_state;
     size_t n_queries = p->plan->search.n_queries;
     while (s->next_query < n_queries && !portal_batch_is_full(p)) {
+        struct batch mark = p->batch;
         if (s->k > 0 && run_query(p, s, s->next_query, err) != ERR_OK) {
+            p->batch.n_rows = mark.n_rows; /* The query may be begun again. */
+            p->batch.bytes = mark.bytes;
             return STEP_FAILED;
         }
         s->next_query++;

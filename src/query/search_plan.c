@@ -62,8 +62,8 @@ static enum errcode test_row(struct portal *p, const struct shard_row *row, bool
 {
     const struct access *access = &p->plan->access;
     arena_reset(p->row_arena);
-    enum errcode code = ERR_OK;
-    if (!mask_is_empty(&access->columns)) {
+    enum errcode code = work_spend(&p->work, ROW_WORK + row->bytes / BYTES_A_UNIT, err);
+    if (code == ERR_OK && !mask_is_empty(&access->columns)) {
         code = shard_row_decode(p->plan->schema, row, access->columns.bits, p->evaluator.columns,
                                 p->row_arena, err);
     }

@@ -144,8 +144,7 @@ static enum errcode start_select(struct portal *p, struct err *err)
         return ERR_OK;
     }
     state->keys = arena_array(p->arena, select->n_keys, sizeof(*state->keys));
-    state->sorter =
-        sorter_new(select->keys, select->n_keys, p->plan->output.n, state->wanted, p->budget_bytes);
+    state->sorter = sorter_new(select->keys, select->n_keys, p->plan->output.n, state->wanted, p);
     return state->keys != NULL && state->sorter != NULL ? ERR_OK : portal_no_memory(p, err);
 }
 
@@ -174,6 +173,7 @@ static enum errcode count_rows(struct portal *p, struct cursor *cursor, struct e
     }
     bool found = true;
     enum errcode code = ERR_OK;
+    p->evaluator.count = 0;
     while (code == ERR_OK && found) {
         code = cursor_next(cursor, &found, err);
         p->evaluator.count += found ? 1 : 0;
@@ -195,16 +195,14 @@ static enum errcode sort_row(struct portal *p, struct select_state *state, struc
     if (code == ERR_OK) {
         code = portal_make_output(p, err);
     }
-    if (code == ERR_OK && !sorter_add(state->sorter, state->keys, p->output)) {
-        code = portal_no_memory(p, err);
-    }
-    return code;
+    return code == ERR_OK ? sorter_add(state->sorter, state->keys, p->output, err) : code;
 }
 
 static enum errcode sort_rows(struct portal *p, struct select_state *state, struct err *err)
 {
     bool found = true;
     enum errcode code = ERR_OK;
+    sorter_reset(state->sorter);
     while (code == ERR_OK && found) {
         code = cursor_next(&state->cursor, &found, err);
         if (code == ERR_OK && found) {
@@ -212,7 +210,7 @@ static enum errcode sort_rows(struct portal *p, struct select_state *state, stru
         }
     }
     if (code == ERR_OK) {
-        sorter_finish(state->sorter);
+        code = sorter_finish(state->sorter, err);
         state->next_sorted = p->offset < SIZE_MAX ? (size_t)p->offset : SIZE_MAX;
     }
     return code;
@@ -231,6 +229,17 @@ static enum step hand_out_sorted(struct portal *p, struct select_state *state, s
     return STEP_DONE;
 }
 
+/* The row at hand, as a row of the result. */
+static enum errcode give_row(struct portal *p, struct select_state *state, struct err *err)
+{
+    enum errcode code = cursor_decode(&state->cursor, &p->plan->output.columns, err);
+    if (code == ERR_OK) {
+        code = portal_emit_output(p, err);
+    }
+    state->given += code == ERR_OK ? 1 : 0;
+    return code;
+}
+
 /* Rows as they come, until the batch is full. */
 static enum step read_batch(struct portal *p, struct select_state *state, struct err *err)
 {
@@ -242,13 +251,10 @@ static enum step read_batch(struct portal *p, struct select_state *state, struct
             continue;
         }
         if (code == ERR_OK && found) {
-            code = cursor_decode(&state->cursor, &p->plan->output.columns, err);
-            if (code == ERR_OK) {
-                code = portal_emit_output(p, err);
-            }
-            state->given++;
+            code = give_row(p, state, err);
         }
         if (code != ERR_OK) {
+            cursor_back(&state->cursor);
             return STEP_FAILED;
         }
         if (!found) {
@@ -272,6 +278,9 @@ static enum step step_select(struct portal *p, struct err *err)
     bool is_sorted = state->sorter != NULL;
     if (is_sorted && state->is_sorted) {
         return hand_out_sorted(p, state, err);
+    }
+    if (is_sorted || p->plan->select.is_count) {
+        state->cursor = (struct cursor){0};
     }
     if (cursor_open(&state->cursor, p, err) != ERR_OK) {
         return STEP_FAILED;

@@ -111,6 +111,22 @@ bool database_cancel(struct database *db, uint64_t id, uint64_t secret)
     return fits;
 }
 
+enum errcode session_poll(const struct query_session *session, uint64_t deadline_us,
+                          uint64_t timeout_us, struct err *err)
+{
+    if (atomic_load(&session->is_canceled)) {
+        return err_set(err, ERR_CANCELED, "the statement was canceled");
+    }
+    if (deadline_us != 0 && clock_micros() >= deadline_us) {
+        err_set(err, ERR_TIMEOUT, "the statement ran longer than timeout = %g ms",
+                (double)timeout_us / 1000);
+        err_hint(err, "Raise the policy timeout, or set it to 0 for no bound.");
+        err_policy(err, "timeout");
+        return ERR_TIMEOUT;
+    }
+    return ERR_OK;
+}
+
 void session_begin(struct query_session *session, struct portal *portal)
 {
     const struct plan *plan = portal->plan;

@@ -6,12 +6,62 @@
  * is held.  Equal keys keep the order in which they were added. */
 #include "query/query_int.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
-    SQUEEZE_BYTES_MIN = 1 << 20
+    SQUEEZE_BYTES_MIN = 1 << 20,
+    COMPARE_WORK = 8,
 };
+
+/* ---- sorting what can be given up ---- */
+
+/* Merges the runs [from, middle) and [middle, to) of @items into @out. */
+static enum errcode merge(const struct sorting *s, const char *items, const size_t bounds[3],
+                          char *out, struct err *err)
+{
+    size_t a = bounds[0], b = bounds[1], bytes = s->item_bytes;
+    for (size_t i = bounds[0]; i < bounds[2]; i++) {
+        enum errcode code = work_spend(s->work, COMPARE_WORK, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        bool is_a =
+            b == bounds[2] ||
+            (a < bounds[1] && s->compare(items + a * bytes, items + b * bytes, s->work) <= 0);
+        memcpy(out + i * bytes, items + (is_a ? a++ : b++) * bytes, bytes);
+    }
+    return ERR_OK;
+}
+
+/* Runs of one, of two, of four, ..., from one half of the memory to the other.  The library's
+ * qsort would do as well if it could be ended. */
+enum errcode merge_sort(const struct sorting *s, void *items, struct err *err)
+{
+    size_t bytes = s->n * s->item_bytes;
+    char *from = items, *to = s->n > 1 ? mem_alloc(MEM_STATEMENT, bytes) : NULL, *memory = to;
+    if (s->n > 1 && to == NULL) {
+        return err_no_memory(err);
+    }
+    enum errcode code = ERR_OK;
+    for (size_t run = 1; run < s->n && code == ERR_OK; run *= 2) {
+        for (size_t at = 0; at < s->n && code == ERR_OK; at += 2 * run) {
+            size_t left = s->n - at;
+            size_t bounds[] = {at, at + (run < left ? run : left),
+                               at + (2 * run < left ? 2 * run : left)};
+            code = merge(s, from, bounds, to, err);
+        }
+        char *merged = to;
+        to = from;
+        from = merged;
+    }
+    if (from != items && code == ERR_OK) {
+        memcpy(items, from, bytes);
+    }
+    mem_free(MEM_STATEMENT, memory);
+    return code;
+}
+
+/* ---- the sorter ---- */
 
 struct sorted_row {
     uint64_t added; /* Breaks ties. */
@@ -25,6 +75,8 @@ struct sorter {
     size_t n_keys, n_values;
     size_t rows_max; /* SIZE_MAX: all. */
     size_t budget_bytes;
+    struct portal *portal;
+    struct work *work; /* Its. */
     struct arena *arena;
     struct sorted_row **rows; /* A heap while rows come and there is a bound. */
     size_t n, capacity;
@@ -46,6 +98,7 @@ static int compare_key(const struct sort_key *key, const struct value *a, const 
 static int compare_keys(const struct sorter *s, const struct value *a, const struct value *b)
 {
     for (size_t i = 0; i < s->n_keys; i++) {
+        work_charge(s->work, COMPARE_WORK + value_bytes(&a[i]) / BYTES_A_UNIT);
         int order = compare_key(&s->keys[i], &a[i], &b[i]);
         if (order != 0) {
             return order;
@@ -54,8 +107,9 @@ static int compare_keys(const struct sorter *s, const struct value *a, const str
     return 0;
 }
 
-static int compare_rows(const void *a, const void *b)
+static int compare_rows(const void *a, const void *b, struct work *work)
 {
+    (void)work; /* The sorter's. */
     const struct sorted_row *x = *(struct sorted_row *const *)a;
     const struct sorted_row *y = *(struct sorted_row *const *)b;
     int order = compare_keys(x->sorter, x->values, y->values);
@@ -63,7 +117,7 @@ static int compare_rows(const void *a, const void *b)
 }
 
 struct sorter *sorter_new(const struct sort_key *keys, size_t n_keys, size_t n_values,
-                          uint64_t rows_max, size_t budget_bytes)
+                          uint64_t rows_max, struct portal *portal)
 {
     struct sorter *s = mem_zalloc(MEM_STATEMENT, sizeof(*s));
     if (s == NULL) {
@@ -73,8 +127,10 @@ struct sorter *sorter_new(const struct sort_key *keys, size_t n_keys, size_t n_v
     s->n_keys = n_keys;
     s->n_values = n_values;
     s->rows_max = rows_max < SIZE_MAX ? (size_t)rows_max : SIZE_MAX;
-    s->budget_bytes = budget_bytes;
-    s->arena = arena_new(MEM_STATEMENT, budget_bytes);
+    s->portal = portal;
+    s->budget_bytes = portal->budget_bytes;
+    s->work = &portal->work;
+    s->arena = arena_new(MEM_STATEMENT, s->budget_bytes);
     if (s->arena == NULL) {
         sorter_free(s);
         return NULL;
@@ -91,6 +147,14 @@ void sorter_free(struct sorter *s)
     }
 }
 
+void sorter_reset(struct sorter *s)
+{
+    arena_reset(s->arena);
+    s->n = 0;
+    s->added = 0;
+    s->live_bytes = s->held_bytes = 0;
+}
+
 /* ---- the heap: rows[0] is the last in the order ---- */
 
 static void swap(struct sorter *s, size_t i, size_t j)
@@ -102,7 +166,7 @@ static void swap(struct sorter *s, size_t i, size_t j)
 
 static void sift_up(struct sorter *s, size_t i)
 {
-    while (i > 0 && compare_rows(&s->rows[(i - 1) / 2], &s->rows[i]) < 0) {
+    while (i > 0 && compare_rows(&s->rows[(i - 1) / 2], &s->rows[i], s->work) < 0) {
         swap(s, i, (i - 1) / 2);
         i = (i - 1) / 2;
     }
@@ -113,7 +177,7 @@ static void sift_down(struct sorter *s, size_t i)
     for (;;) {
         size_t last = i;
         for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < s->n; child++) {
-            last = compare_rows(&s->rows[child], &s->rows[last]) > 0 ? child : last;
+            last = compare_rows(&s->rows[child], &s->rows[last], s->work) > 0 ? child : last;
         }
         if (last == i) {
             return;
@@ -154,19 +218,21 @@ static struct sorted_row *copy_row(struct sorter *s, struct arena *arena, const 
 }
 
 /* Copies what lives to a fresh arena. */
-static bool squeeze(struct sorter *s)
+static enum errcode squeeze(struct sorter *s, struct err *err)
 {
     struct arena *fresh = arena_new(MEM_STATEMENT, s->budget_bytes);
     if (fresh == NULL) {
-        return false;
+        return portal_no_memory(s->portal, err);
     }
     for (size_t i = 0; i < s->n; i++) {
         const struct sorted_row *old = s->rows[i];
-        struct sorted_row *row = copy_row(s, fresh, old->values, old->values + s->n_keys);
+        enum errcode code = work_spend(s->work, COMPARE_WORK + old->bytes / BYTES_A_UNIT, err);
+        struct sorted_row *row =
+            code == ERR_OK ? copy_row(s, fresh, old->values, old->values + s->n_keys) : NULL;
         if (row == NULL) {
-            arena_free(fresh); /* Rows before i are in it: the sorter is of no more use. */
+            arena_free(fresh); /* Rows before i are in it: the sorter has lost them. */
             s->n = 0;
-            return false;
+            return code != ERR_OK ? code : portal_no_memory(s->portal, err);
         }
         row->added = old->added;
         s->rows[i] = row;
@@ -174,7 +240,7 @@ static bool squeeze(struct sorter *s)
     arena_free(s->arena);
     s->arena = fresh;
     s->held_bytes = s->live_bytes;
-    return true;
+    return ERR_OK;
 }
 
 static bool reserve(struct sorter *s)
@@ -195,16 +261,21 @@ static bool reserve(struct sorter *s)
     return true;
 }
 
-bool sorter_add(struct sorter *s, const struct value *keys, const struct value *values)
+enum errcode sorter_add(struct sorter *s, const struct value *keys, const struct value *values,
+                        struct err *err)
 {
     CHECK(sorter_wants(s, keys));
-    if (s->held_bytes > SQUEEZE_BYTES_MIN && s->held_bytes > 2 * s->live_bytes && !squeeze(s)) {
-        return false;
+    if (s->held_bytes > SQUEEZE_BYTES_MIN && s->held_bytes > 2 * s->live_bytes) {
+        enum errcode code = squeeze(s, err);
+        if (code != ERR_OK) {
+            return code;
+        }
     }
     struct sorted_row *row = copy_row(s, s->arena, keys, values);
     if (row == NULL || !reserve(s)) {
-        return false;
+        return portal_no_memory(s->portal, err);
     }
+    work_charge(s->work, row->bytes / BYTES_A_UNIT);
     row->added = s->added++;
     s->held_bytes += row->bytes;
     s->live_bytes += row->bytes;
@@ -213,19 +284,18 @@ bool sorter_add(struct sorter *s, const struct value *keys, const struct value *
         if (s->rows_max != SIZE_MAX) {
             sift_up(s, s->n - 1);
         }
-        return true;
+        return ERR_OK;
     }
     s->live_bytes -= s->rows[0]->bytes;
     s->rows[0] = row;
     sift_down(s, 0);
-    return true;
+    return ERR_OK;
 }
 
-void sorter_finish(struct sorter *s)
+enum errcode sorter_finish(struct sorter *s, struct err *err)
 {
-    if (s->n > 1) {
-        qsort(s->rows, s->n, sizeof(struct sorted_row *), compare_rows);
-    }
+    struct sorting sorting = {s->n, sizeof(struct sorted_row *), compare_rows, s->work};
+    return merge_sort(&sorting, s->rows, err);
 }
 
 size_t sorter_rows(const struct sorter *s)

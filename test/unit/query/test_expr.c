@@ -70,8 +70,12 @@ static enum errcode evaluate(struct expr_test *t, const char *expr, struct value
     snprintf(text, sizeof(text), "SELECT %s FROM t", expr);
     char *copy = arena_strndup(t->arena, text, strlen(text));
     assert_int_equal(parse(copy, strlen(copy), t->arena, &stmt, &rest, &t->err), ERR_OK);
-    struct expr_scope scope = {
-        .arena = t->arena, .schema = &t->schema, .types = t->types, .n_types = PARAMETERS_MAX};
+    struct work work = {.left = INT64_MAX};
+    struct expr_scope scope = {.arena = t->arena,
+                               .work = &work,
+                               .schema = &t->schema,
+                               .types = t->types,
+                               .n_types = PARAMETERS_MAX};
     const struct program *program;
     enum errcode code =
         program_compile(&scope, stmt->select.targets[0].expr, TYPE_NULL, &program, &t->err);
@@ -84,14 +88,16 @@ static enum errcode evaluate(struct expr_test *t, const char *expr, struct value
                                   .columns = t->columns,
                                   .stack = stack,
                                   .sets = sets,
-                                  .arena = t->arena};
+                                  .arena = t->arena,
+                                  .work = &work};
     assert_true(scope.stack_max <= STACK_MAX);
     for (struct set_plan *set = scope.sets; set != NULL; set = set->next) {
         struct value *items = arena_array(t->arena, set->n_items, sizeof(*items));
         for (size_t i = 0; i < set->n_items; i++) {
             assert_int_equal(program_run(set->items[i], &evaluator, &items[i], &t->err), ERR_OK);
         }
-        value_set_build(&sets[set->number], items, set->n_items);
+        assert_int_equal(value_set_build(&sets[set->number], items, set->n_items, &work, &t->err),
+                         ERR_OK);
     }
     return program_run(program, &evaluator, out, &t->err);
 }

@@ -159,6 +159,83 @@ static void a_wait_is_ended_by_exactly_one_wake(void **state)
     }
 }
 
+enum {
+    LONG_ROWS = 100,
+    LONG_BYTES = 60000, /* LIKE '%x_y%' over so many x takes more than a million units of work. */
+};
+
+static struct client *setup_long_rows(void **state, char text[LONG_BYTES + 1])
+{
+    struct client *c = &((struct fixture *)*state)->client;
+    struct buf csv;
+    memset(text, 'x', LONG_BYTES);
+    text[LONG_BYTES] = '\0';
+    expect_ok(c, "CREATE COLLECTION w (id INT PRIMARY KEY, t TEXT, b BOOL, e VECTOR(2) METRIC L2)");
+    buf_init(&csv, MEM_GENERAL, 16 << 20);
+    for (int i = 0; i < LONG_ROWS; i++) {
+        buf_printf(&csv, "%d,%s,false,\"[%d,0]\"\n", i, text, i);
+    }
+    assert_int_equal(run_copy(c, "COPY w FROM STDIN", csv.data, csv.bytes, 65536), ERR_OK);
+    buf_fini(&csv);
+    return c;
+}
+
+/* Few rows, and so begun on the owner's thread; each takes long, and so they must leave it. */
+static void what_turns_out_to_be_long_is_begun_again_on_the_pool(void **state)
+{
+    char text[LONG_BYTES + 1];
+    struct client *c = setup_long_rows(state, text);
+    struct value value = value_cstr(text);
+    size_t n_moved = 0; /* The pool may be done before anyone waits, but not always. */
+    static const struct {
+        const char *text, *rows;
+        uint64_t changed;
+    } rows[] = {
+        {"SELECT count(*) FROM w WHERE NOT t LIKE '%x_y%'", "100\n", 1},
+        {"SELECT id FROM w WHERE NOT t LIKE '%x_y%' LIMIT 7 OFFSET 90",
+         "90\n91\n92\n93\n94\n95\n96\n", 7},
+        {"SELECT id, t LIKE '%x_y%' FROM w LIMIT 6",
+         "0|false\n1|false\n2|false\n3|false\n4|false\n5|false\n", 6},
+        {"SELECT id FROM w WHERE NOT t LIKE '%x_y%' ORDER BY id DESC LIMIT 2", "99\n98\n", 2},
+        {"SELECT id FROM w ORDER BY t LIKE '%x_y%', id LIMIT 2", "0\n1\n", 2},
+        {"SELECT id FROM w WHERE id IN (8, 9, 7, 6, 5, 4) AND NOT t LIKE '%x_y%'",
+         "4\n5\n6\n7\n8\n9\n", 6},
+        {"SEARCH id FROM w NEAR [50, 0] WHERE NOT t LIKE '%x_y%' LIMIT 3", "50\n49\n51\n", 3},
+        {"SEARCH query, id FROM w NEAR ([1, 0], [9, 0]) WHERE NOT t LIKE '%x_y%' LIMIT 1",
+         "1|1\n2|9\n", 2},
+        {"SEARCH id, t LIKE '%x_y%' FROM w NEAR [3, 0] LIMIT 4",
+         "3|false\n2|false\n4|false\n1|false\n", 4},
+        {"UPDATE w SET b = t LIKE '%x_y%' OR id > 90", "", 100},
+        {"DELETE FROM w WHERE id >= 50 AND NOT t LIKE '%x_y%'", "", 50},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        expect_rows(c, rows[i].text, rows[i].rows);
+        assert_int_equal(c->changed, rows[i].changed);
+        n_moved += c->n_wait > 0;
+    }
+    static const struct {
+        const char *text, *rows;
+    } with[] = {
+        {"SELECT $1 LIKE '%x_y%', $1 LIKE '%x_y%', $1 LIKE '%x_y%', $1 LIKE '%x_y%' AS m",
+         "false|false|false|false\n"},
+        {"SELECT count(*) FROM w WHERE b IN ($1 LIKE '%x_y%', $1 LIKE '%x_z%', $1 LIKE '%x_a%', "
+         "$1 LIKE '%x_b%', NULL)",
+         "50\n"}, /* The start is what takes long. */
+        {"INSERT INTO w (id, b) VALUES (100, $1 LIKE '%x_y%'), (101, $1 LIKE '%x_y%'), "
+         "(102, $1 LIKE '%x_y%'), (103, $1 LIKE '%x_y%'), (104, $1 LIKE '%x_y%')",
+         ""},
+    };
+    for (size_t i = 0; i < COUNT_OF(with); i++) {
+        assert_int_equal(run_with(c, with[i].text, &value, 1), ERR_OK);
+        assert_string_equal(rows_text(c), with[i].rows);
+        n_moved += c->n_wait > 0;
+    }
+    assert_true(n_moved > (COUNT_OF(rows) + COUNT_OF(with)) / 2);
+    expect_rows(c, "SELECT count(*) FROM w WHERE NOT b", "55\n");
+    expect_ok(c, "EXPLAIN ANALYZE SELECT id FROM w WHERE NOT t LIKE '%x_y%'");
+    assert_non_null(strstr(rows_text(c), "Rows given: 50\n"));
+}
+
 static void cancel_ends_a_statement_on_the_pool(void **state)
 {
     struct client *c = setup_rows(state);
@@ -342,6 +419,7 @@ int main(void)
         TEST(a_sort_over_statement_memory_is_refused_and_a_bounded_one_is_not),
         TEST(a_row_limit_suspends_and_goes_on),
         TEST(a_wait_is_ended_by_exactly_one_wake),
+        TEST(what_turns_out_to_be_long_is_begun_again_on_the_pool),
         TEST(cancel_ends_a_statement_on_the_pool),
         TEST(cancel_by_id_needs_the_secret),
         TEST(a_timeout_ends_a_long_statement),
