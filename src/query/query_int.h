@@ -11,6 +11,7 @@
 
 #include <stdatomic.h>
 
+#include "query/expr.h"
 #include "query/query.h"
 
 enum {
@@ -25,173 +26,6 @@ enum {
     PROGRESS_INTERVAL_US = 200000,
     STATEMENT_SHOWN_BYTES = 128,
 };
-
-/* ---- column masks: one bit a column, as shard takes them ---- */
-
-struct column_mask {
-    uint64_t bits[4];
-};
-_Static_assert(COLUMNS_MAX == 256, "a column_mask has one bit a column");
-
-static inline void mask_add(struct column_mask *mask, uint32_t column)
-{
-    mask->bits[column / 64] |= 1ULL << (column % 64);
-}
-
-static inline bool mask_has(const struct column_mask *mask, uint32_t column)
-{
-    return mask->bits[column / 64] >> (column % 64) & 1;
-}
-
-static inline bool mask_is_empty(const struct column_mask *mask)
-{
-    return (mask->bits[0] | mask->bits[1] | mask->bits[2] | mask->bits[3]) == 0;
-}
-
-static inline void mask_merge(struct column_mask *into, const struct column_mask *from)
-{
-    for (size_t i = 0; i < COUNT_OF(into->bits); i++) {
-        into->bits[i] |= from->bits[i];
-    }
-}
-
-/* ---- expressions: expr_compile.c, expr_eval.c ---- */
-
-struct like;
-
-enum pseudo {
-    PSEUDO_DISTANCE,
-    PSEUDO_QUERY,
-    PSEUDO_COUNT
-};
-
-enum opcode {
-    CODE_CONSTANT,  /* at: which constant */
-    CODE_PARAMETER, /* at: which parameter, from 0 */
-    CODE_COLUMN,    /* at: which column */
-    CODE_PSEUDO,    /* at: enum pseudo */
-    CODE_COUNT_STAR,
-    CODE_JUMP_FALSE, /* at: goes there and leaves the value where it is false */
-    CODE_JUMP_TRUE,
-    CODE_AND,
-    CODE_OR,
-    CODE_NOT,
-    CODE_NEGATE,
-    CODE_IS_NULL,
-    CODE_IS_NOT_NULL,
-    CODE_COMPARE,    /* op */
-    CODE_ARITHMETIC, /* op */
-    CODE_TO_FLOAT,   /* INT or JSON number; at: how deep below the top */
-    CODE_JSON_BOOL,  /* at: how deep below the top */
-    CODE_CONCAT,
-    CODE_LIKE,       /* The pattern is on the stack. */
-    CODE_LIKE_FIXED, /* at: which pattern */
-    CODE_JSON_GET,
-    CODE_JSON_TEXT,
-    CODE_BETWEEN,
-    CODE_IN,     /* at: how many items lie on the stack */
-    CODE_IN_SET, /* at: which set */
-};
-
-struct instruction {
-    uint8_t code; /* enum opcode */
-    uint8_t op;   /* enum expr_op */
-    bool is_negated;
-    uint32_t at;
-    uint32_t position; /* For errors. */
-};
-
-/* A compiled expression: a stack machine's code.  Immutable; in its plan's arena. */
-struct program {
-    const struct instruction *code;
-    uint32_t n_code;
-    const struct value *constants;
-    const struct like *const *patterns;
-    enum value_type type; /* TYPE_NULL: always NULL. */
-    uint32_t dim;         /* Of a VECTOR where it is known; FLOAT32_BITS of a distance; else 0. */
-    uint32_t stack_max;
-    struct column_mask columns; /* That it reads. */
-    bool is_constant;           /* Reads neither columns nor parameters. */
-    bool is_per_row;            /* Reads columns or pseudo-columns. */
-};
-
-/* The right side of IN where it does not depend on the row: sorted once a portal. */
-struct set_plan {
-    const struct program **items;
-    size_t n_items;
-    struct set_plan *next;
-    uint32_t number;
-};
-
-struct value_set {
-    struct value *items; /* Sorted, without NULLs and doubles. */
-    size_t n;
-    bool has_null;
-};
-
-/* What names and parameters mean while the expressions of one statement are compiled. */
-struct expr_scope {
-    struct arena *arena;
-    struct work *work;
-    const struct schema *schema; /* NULL: there are no columns. */
-    bool has_pseudo;             /* distance and query are known. */
-    bool has_count;              /* count(*) is allowed. */
-    bool used_count;
-    uint8_t *types; /* Of the parameters; 0 until it can be told. */
-    size_t n_types;
-    uint32_t stack_max; /* Largest of all programs. */
-    struct set_plan *sets;
-    uint32_t n_sets;
-};
-
-/* @want is the type needed, or TYPE_NULL for any.  Errors carry the position. */
-enum errcode program_compile(struct expr_scope *scope, const struct expr *expr,
-                             enum value_type want, const struct program **out, struct err *err);
-/* A program that reads one column. */
-const struct program *program_of_column(struct expr_scope *scope, uint32_t column);
-/* Registers a set; items are programs that are not per row.  NULL: no memory. */
-struct set_plan *set_plan_new(struct expr_scope *scope, const struct program **items, size_t n);
-
-/* What programs are run with.  One a portal. */
-struct evaluator {
-    const struct value *parameters;
-    struct value *columns; /* Of the row at hand; only the masked ones are filled in. */
-    struct value pseudo[PSEUDO_COUNT];
-    int64_t count; /* count(*) */
-    struct value *stack;
-    const struct value_set *sets;
-    struct arena *arena; /* Texts made by || and ->> live here. */
-    struct work *work;
-};
-
-enum errcode program_run(const struct program *program, struct evaluator *evaluator,
-                         struct value *out, struct err *err) WARN_UNUSED;
-/* Runs code[from..to) of a program that is being built; for constant folding. */
-enum errcode program_run_part(const struct program *program, uint32_t from, uint32_t to,
-                              struct evaluator *evaluator, struct value *out,
-                              struct err *err) WARN_UNUSED;
-/* SQL's WHERE: NULL is no match.  @program may be NULL: everything matches. */
-enum errcode program_matches(const struct program *program, struct evaluator *evaluator,
-                             bool *matches, struct err *err) WARN_UNUSED;
-/* Sorts and removes doubles and NULLs. */
-enum errcode value_set_build(struct value_set *set, struct value *items, size_t n,
-                             struct work *work, struct err *err) WARN_UNUSED;
-bool value_set_has(const struct value_set *set, const struct value *value, struct work *work);
-/* A value of the type @want made of @value: the same type, INT to FLOAT, or parsed from TEXT. */
-enum errcode value_coerce(const struct value *value, enum value_type want, struct arena *arena,
-                          struct value *out, struct err *err) WARN_UNUSED;
-/* A deep copy; false where memory ran out. */
-bool value_copy(struct value *out, const struct value *value, struct arena *arena);
-size_t value_bytes(const struct value *value); /* Of its text or vector. */
-size_t values_bytes(const struct value *values, size_t n);
-
-/* ---- LIKE: like.c ---- */
-
-/* A pattern taken apart, in @arena.  Errors: BAD_LIKE_PATTERN, OUT_OF_MEMORY. */
-enum errcode like_compile(const char *pattern, size_t bytes, struct arena *arena,
-                          const struct like **out, struct err *err) WARN_UNUSED;
-enum errcode like_matches(const struct like *like, const struct value *text, struct work *work,
-                          bool *matches, struct err *err) WARN_UNUSED;
 
 /* ---- the database: database.c, catalog.c, pool.c, alarm.c ---- */
 
@@ -799,13 +633,5 @@ enum errcode sorter_add(struct sorter *sorter, const struct value *keys, const s
 enum errcode sorter_finish(struct sorter *sorter, struct err *err) WARN_UNUSED;
 size_t sorter_rows(const struct sorter *sorter);
 const struct value *sorter_row(const struct sorter *sorter, size_t i);
-
-/* Sorts @items, equal ones as they came. */
-struct sorting {
-    size_t n, item_bytes;
-    int (*compare)(const void *a, const void *b, struct work *work);
-    struct work *work;
-};
-enum errcode merge_sort(const struct sorting *sorting, void *items, struct err *err) WARN_UNUSED;
 
 #endif
