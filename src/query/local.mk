@@ -13,7 +13,7 @@ src_query_libquery_a_SOURCES = \
     src/query/database.c \
     src/query/ddl.c \
     src/query/explain.c \
-    src/query/expr.h \
+    src/query/expr_int.h \
     src/query/expr_compile.c \
     src/query/expr_eval.c \
     src/query/insert.c \

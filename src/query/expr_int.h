@@ -1,6 +1,6 @@
 /* Expressions: what analysis compiles them to, and what they are run with. */
-#ifndef VECTRON_QUERY_EXPR_H
-#define VECTRON_QUERY_EXPR_H
+#ifndef VECTRON_QUERY_EXPR_INT_H
+#define VECTRON_QUERY_EXPR_INT_H
 
 #include "query/query.h"
 
