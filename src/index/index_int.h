@@ -25,7 +25,8 @@ enum {
     LINKS_MAX = 2 * 64, /* The longest neighbour list: 2 m at m = 64. */
     READERS_MAX = 128,  /* Searches, and one advance or save, at one time; more wait. */
     CACHE_LINE = 64,
-    BATCH = 64, /* Rows whose distances are asked for at once in a scan. */
+    BATCH = 64,             /* Rows whose distances are asked for at once in a scan. */
+    POLL_FLOATS_A_ROW = 64, /* What a short vector costs beside its floats. */
 };
 
 /* ---- distances ---- */

@@ -40,7 +40,8 @@ struct candidate walk_candidate(struct walk *w, uint32_t slot)
 bool walk_is_canceled(struct walk *w)
 {
     if (w->search == NULL || w->search->is_canceled == NULL ||
-        (w->work->distances - w->polled_at) * w->space.dim < INDEX_POLL_FLOATS) {
+        (w->work->distances - w->polled_at) * (POLL_FLOATS_A_ROW + w->space.dim) <
+            INDEX_POLL_FLOATS) {
         return false;
     }
     w->polled_at = w->work->distances;
