@@ -245,6 +245,8 @@ bool result_copy_columns(vc_result *result, const vc_result *from);
 bool result_read_row(vc_result *result, struct reader *r);
 bool result_read_parameters(vc_result *result, struct reader *r);
 bool result_read_error(vc_result *result, struct reader *r);
+/* Of its rows those remain whose @keep is true. */
+void result_keep_rows(vc_result *result, const bool *keep);
 bool result_set_tag(vc_result *result, const char *tag, size_t bytes, uint64_t affected);
 vc_result *result_of_error(enum errcode code, const char *message,
                            const char *hint); /* NULL: none */

@@ -30,7 +30,7 @@ noinst_LTLIBRARIES += src/client/libshell.la
 src_client_libshell_la_SOURCES = \
     src/client/shell/bar.c src/client/shell/command.c src/client/shell/complete.c \
     src/client/shell/copy.c src/client/shell/copy_plan.c src/client/shell/edit.c \
-    src/client/shell/help.c src/client/shell/help.def src/client/shell/interrupt.c \
+    src/client/shell/describe.c src/client/shell/query.c src/client/shell/help.c src/client/shell/help.def src/client/shell/interrupt.c \
     src/client/shell/pager.c src/client/shell/print.c src/client/shell/report.c \
     src/client/shell/out.c src/client/shell/pset.c src/client/shell/scan.c src/client/shell/shell.c src/client/shell/shell_int.h \
     src/client/shell/source.c src/client/shell/statement.c src/client/shell/text.c \

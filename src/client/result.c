@@ -129,6 +129,21 @@ bool result_read_row(vc_result *result, struct reader *r)
     return true;
 }
 
+void result_keep_rows(vc_result *result, const bool *keep)
+{
+    size_t kept = 0, columns = result->n_columns;
+    for (size_t row = 0; row < result->n_rows; row++) {
+        if (keep[row]) {
+            memmove(&result->values[kept * columns], &result->values[row * columns],
+                    columns * sizeof(*result->values));
+            kept++;
+        }
+    }
+    result->n_rows = kept;
+    mem_free(MEM_GENERAL, result->texts); /* They were counted by the old rows. */
+    result->texts = NULL;
+}
+
 bool result_read_parameters(vc_result *result, struct reader *r)
 {
     uint16_t n = reader_u16(r);

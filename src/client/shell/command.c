@@ -19,22 +19,12 @@ typedef bool command_fn(struct shell *shell, const struct arguments *args);
 
 static bool run_describe(struct shell *shell, const struct arguments *args)
 {
-    if (args->n == 0) {
-        return statement_run(shell, "SHOW COLLECTIONS");
-    }
-    struct buf vql;
-    buf_init(&vql, MEM_GENERAL, 4096);
-    buf_printf(&vql, "DESCRIBE %s", args->items[0]);
-    buf_u8(&vql, '\0');
-    bool is_ok = !vql.failed && statement_run(shell, (const char *)vql.data);
-    buf_fini(&vql);
-    return is_ok;
+    return describe_command(shell, args->raw);
 }
 
 static bool run_list(struct shell *shell, const struct arguments *args)
 {
-    (void)args;
-    return statement_run(shell, "SHOW COLLECTIONS");
+    return list_command(shell, args->raw);
 }
 
 static bool run_shards(struct shell *shell, const struct arguments *args)
@@ -46,11 +36,9 @@ static bool run_shards(struct shell *shell, const struct arguments *args)
 static bool run_conninfo(struct shell *shell, const struct arguments *args)
 {
     (void)args;
+    statement_after(shell); /* Connects again where it was lost. */
     if (vc_status(shell->conn) != VC_CONN_OK) {
-        statement_after(shell);
-        if (vc_status(shell->conn) != VC_CONN_OK) {
-            return false;
-        }
+        return false;
     }
     const char *version = vc_parameter_status(shell->conn, "server_version");
     bool is_socket = vc_host(shell->conn)[0] == '/';
@@ -59,6 +47,29 @@ static bool run_conninfo(struct shell *shell, const struct arguments *args)
             vc_user(shell->conn), (unsigned long long)vc_session(shell->conn),
             version == NULL ? "of an unknown version" : version, vc_version());
     return true;
+}
+
+/* \c: another connection; the old one stays where there is none. */
+static bool run_connect(struct shell *shell, const struct arguments *args)
+{
+    const char *text = args->raw + strspn(args->raw, " \t");
+    char *old_info = shell->conninfo;
+    vc_conn *old = shell->conn;
+    if (text[0] != '\0' && strchr(text, '=') == NULL && strstr(text, "://") == NULL) {
+        return shell_complain(shell, "\\c: a URI or key=value pairs are needed: a server has one "
+                                     "database");
+    }
+    shell->conninfo = strdup(text[0] == '\0' ? old_info : text);
+    if (shell->conninfo == NULL || !shell_connect(shell)) {
+        vc_close(shell->conn);
+        free(shell->conninfo);
+        shell->conninfo = old_info;
+        shell->conn = old;
+        return shell_complain(shell, "the connection is the one before");
+    }
+    vc_close(old);
+    free(old_info);
+    return run_conninfo(shell, args);
 }
 
 static bool run_copy(struct shell *shell, const struct arguments *args)
@@ -165,7 +176,9 @@ static bool run_tuples(struct shell *shell, const struct arguments *args)
 static bool run_aligned(struct shell *shell, const struct arguments *args)
 {
     (void)args;
-    return set_look(shell, "format", &(struct arguments){0});
+    bool is_aligned = shell->set.format == FORMAT_ALIGNED;
+    struct arguments value = {.n = 1, .items = {is_aligned ? "unaligned" : "aligned"}};
+    return set_look(shell, "format", &value);
 }
 
 static bool run_pset(struct shell *shell, const struct arguments *args)
@@ -226,6 +239,79 @@ static bool run_unset(struct shell *shell, const struct arguments *args)
     return true;
 }
 
+static bool run_history(struct shell *shell, const struct arguments *args)
+{
+    (void)args;
+    if (shell->edit == NULL) {
+        return shell_complain(shell, "\\s: there is no history where there is no terminal");
+    }
+    edit_history_print(shell->edit, shell->out);
+    return true;
+}
+
+/* ---- the statement at hand ---- */
+
+static const char *target_of(const struct arguments *args)
+{
+    const char *raw = args->raw + strspn(args->raw, " \t");
+    return args->n == 0 ? NULL : raw[0] == '|' ? raw : args->items[0];
+}
+
+static bool run_go(struct shell *shell, const struct arguments *args)
+{
+    return query_go(shell, target_of(args));
+}
+
+static bool run_go_expanded(struct shell *shell, const struct arguments *args)
+{
+    enum expanded expanded = shell->set.expanded;
+    shell->set.expanded = EXPANDED_ON;
+    bool is_ok = query_go(shell, target_of(args));
+    shell->set.expanded = expanded;
+    return is_ok;
+}
+
+static bool run_print(struct shell *shell, const struct arguments *args)
+{
+    (void)args;
+    return query_print(shell);
+}
+
+static bool run_reset(struct shell *shell, const struct arguments *args)
+{
+    (void)args;
+    scan_reset(&shell->source->scan);
+    return true;
+}
+
+static bool run_edit(struct shell *shell, const struct arguments *args)
+{
+    (void)args;
+    return query_edit(shell);
+}
+
+static bool run_watch(struct shell *shell, const struct arguments *args)
+{
+    return query_watch(shell, args->n > 0 ? args->items[0] : NULL);
+}
+
+static bool run_error(struct shell *shell, const struct arguments *args)
+{
+    (void)args;
+    fputs(shell->last_error == NULL ? "There was no error yet.\n" : shell->last_error, shell->out);
+    return true;
+}
+
+static bool run_shell(struct shell *shell, const struct arguments *args)
+{
+    const char *user_shell = getenv("SHELL");
+    const char *command = args->raw + strspn(args->raw, " \t");
+    fflush(shell->out);
+    int status = system(command[0] != '\0' ? command : user_shell == NULL ? "sh" : user_shell);
+    interrupt_take(); /* Ctrl-C was for the command. */
+    return status == 0 || shell_complain(shell, "\\!: the command failed");
+}
+
 static bool run_quit(struct shell *shell, const struct arguments *args)
 {
     (void)args;
@@ -238,27 +324,65 @@ static bool run_quit(struct shell *shell, const struct arguments *args)
 static const struct command {
     const char *name, *arguments, *text;
     command_fn *run;
+    bool is_raw; /* Quotes are not an argument's: it reads the line itself. */
 } commands[] = {
-    {"?", "", "list these commands", run_help},
-    {"a", "", "switch between aligned and unaligned output", run_aligned},
-    {"conninfo", "", "tell about the connection", run_conninfo},
-    {"copy", "NAME FROM|TO 'FILE' [(...)]", "COPY with a file on this machine", run_copy},
-    {"d", "[NAME]", "describe a collection, or list all", run_describe},
-    {"dt", "", "list the collections", run_list},
-    {"echo", "TEXT", "print a text on standard output", run_echo},
-    {"h", "[STATEMENT]", "help on VQL statements", run_help_statement},
-    {"i", "FILE", "run the statements and commands of a file", run_include},
-    {"l", "", "list the shards and what they hold", run_shards},
-    {"o", "[FILE or |COMMAND]", "send results there, or to the screen again", run_out},
-    {"pset", "[NAME [VALUE]]", "set how results look, or list all", run_pset},
-    {"q", "", "quit", run_quit},
-    {"qecho", "TEXT", "print a text where results go", run_echo_result},
-    {"set", "[NAME [VALUE]]", "set a variable, or list all", run_set},
-    {"t", "[on|off]", "rows only, without headers", run_tuples},
-    {"timing", "[on|off]", "time each statement", run_timing},
-    {"unset", "NAME", "remove a variable", run_unset},
-    {"warn", "TEXT", "print a text on standard error", run_warn},
-    {"x", "[on|off|auto]", "expanded output: a line a column", run_expanded},
+    {"!", "[COMMAND]", "run a command of the system, or a shell", run_shell, true},
+    {"?", "", "list these commands", run_help, false},
+    {"a", "", "switch between aligned and unaligned output", run_aligned, false},
+    {"c", "[URI or KEY=VALUE...]", "connect to another server, or anew", run_connect, true},
+    {"conninfo", "", "tell about the connection", run_conninfo, false},
+    {"copy", "NAME FROM|TO 'FILE' [(...)]", "COPY with a file on this machine", run_copy, true},
+    {"d", "[NAME or PATTERN]", "describe a collection, or list all", run_describe, true},
+    {"dt", "[PATTERN]", "list the collections (* any text, ? any character)", run_list, true},
+    {"e", "", "edit the statement, or the last one, in $EDITOR", run_edit, false},
+    {"echo", "TEXT", "print a text on standard output", run_echo, false},
+    {"errverbose", "", "show the last error with all it has", run_error, false},
+    {"g", "[FILE or |COMMAND]", "run the statement, or the last one again", run_go, false},
+    {"gx", "[FILE or |COMMAND]", "as \\g, with a line a column", run_go_expanded, false},
+    {"h", "[STATEMENT]", "help on VQL statements", run_help_statement, false},
+    {"i", "FILE", "run the statements and commands of a file", run_include, false},
+    {"l", "", "list the shards and what they hold", run_shards, false},
+    {"o", "[FILE or |COMMAND]", "send results there, or to the screen again", run_out, false},
+    {"p", "", "print the statement, or the last one", run_print, false},
+    {"pset", "[NAME [VALUE]]", "set how results look, or list all", run_pset, false},
+    {"q", "", "quit", run_quit, false},
+    {"qecho", "TEXT", "print a text where results go", run_echo_result, false},
+    {"r", "", "clear what was typed of a statement", run_reset, false},
+    {"s", "", "print the history", run_history, false},
+    {"set", "[NAME [VALUE]]", "set a variable, or list all", run_set, false},
+    {"t", "[on|off]", "rows only, without headers", run_tuples, false},
+    {"timing", "[on|off]", "time each statement", run_timing, false},
+    {"unset", "NAME", "remove a variable", run_unset, false},
+    {"warn", "TEXT", "print a text on standard error", run_warn, false},
+    {"watch", "[SECONDS]", "run the statement again and again, until Ctrl-C", run_watch, false},
+    {"x", "[on|off|auto]", "expanded output: a line a column", run_expanded, false},
+};
+
+/* What psql has and vectrond has not. */
+static const char *const foreign[][2] = {
+    {"du", "there are no users yet"},
+    {"dg", "there are no users yet"},
+    {"dn", "there are no schemas: \\dt lists all collections"},
+    {"df", "the functions are in doc/vql.md; \\h lists the statements"},
+    {"di", "an index belongs to its vector column: \\d NAME shows it"},
+    {"dv", "there are no views of one's own; SHOW VIEWS lists the server's"},
+    {"ds", "there are no sequences"},
+    {"dp", "there are no privileges yet"},
+    {"z", "there are no privileges yet"},
+    {"dT", "the types are in doc/vql.md"},
+    {"db", "there are no tablespaces: \\l lists the shards"},
+    {"dx", "there are no extensions"},
+    {"drds", "policies are set for a collection, a session or a statement: SHOW ALL"},
+    {"dconfig", "SHOW ALL lists the policies"},
+    {"password", "there are no passwords yet"},
+    {"connect", "it is \\c here"},
+    {"include", "it is \\i here"},
+    {"ir", "it is \\i here"},
+    {"out", "it is \\o here"},
+    {"quit", "it is \\q here"},
+    {"help", "it is \\? here, and \\h for statements"},
+    {"f", "it is \\pset fieldsep here"},
+    {"gdesc", "PREPARE is the protocol's: see vc_describe_prepared"},
 };
 
 const char *command_name(size_t i)
@@ -283,6 +407,7 @@ void help_commands(FILE *out)
           "  ECHO           all: print each line of input; queries: each statement\n"
           "  VERBOSITY      verbose: errors with their SQLSTATE; terse: the message alone\n"
           "  QUIET          on: no remarks, no command tags\n"
+          "  HISTFILE HISTSIZE HISTCONTROL   the history, as psql has them (in ~/.vsqlrc)\n"
           "  ERROR SQLSTATE ROW_COUNT   how the last statement went\n",
           out);
 }
@@ -377,6 +502,7 @@ static bool parse_arguments(struct shell *shell, const char *at, struct argument
 
 static const struct command *find_command(const char *name, size_t bytes)
 {
+    bytes -= bytes > 1 && name[bytes - 1] == '+'; /* psql's "more"; there is no less. */
     for (size_t i = 0; i < COUNT_OF(commands); i++) {
         if (strlen(commands[i].name) == bytes && memcmp(commands[i].name, name, bytes) == 0) {
             return &commands[i];
@@ -385,20 +511,30 @@ static const struct command *find_command(const char *name, size_t bytes)
     return NULL;
 }
 
+static bool refuse_command(struct shell *shell, const char *name, size_t bytes)
+{
+    for (size_t i = 0; i < COUNT_OF(foreign); i++) {
+        if (strlen(foreign[i][0]) == bytes && memcmp(foreign[i][0], name, bytes) == 0) {
+            return shell_complain(shell, "there is no command \\%s: %s", foreign[i][0],
+                                  foreign[i][1]);
+        }
+    }
+    return shell_complain(shell, "there is no command \\%.*s; \\? lists them",
+                          (int)(bytes < 32 ? bytes : 32), name);
+}
+
 bool command_run(struct shell *shell, const char *line)
 {
-    size_t bytes = strcspn(line, " \t;");
+    size_t bytes = *line == '!' ? 1 : strcspn(line, " \t;");
     const struct command *command = find_command(line, bytes);
     if (command == NULL) {
-        return shell_complain(shell, "there is no command \\%.*s; \\? lists them",
-                              (int)(bytes < 32 ? bytes : 32), line);
+        return refuse_command(shell, line, bytes);
     }
     const char *rest = line + bytes;
     rest += *rest == ';'; /* Out of habit. */
     struct arguments args = {.raw = rest};
-    /* \copy has a grammar of its own, in which a quote is not an argument's. */
-    bool is_ok = (command->run == run_copy || parse_arguments(shell, rest, &args)) &&
-                 command->run(shell, &args);
+    bool is_ok =
+        (command->is_raw || parse_arguments(shell, rest, &args)) && command->run(shell, &args);
     for (size_t i = 0; i < args.n; i++) {
         free(args.items[i]);
     }

@@ -139,7 +139,22 @@ static bool is_one_of(const char *word, const char *const *words, size_t n)
     return false;
 }
 
-/* The word behind the last FROM, INTO, UPDATE, COPY or DESCRIBE: the collection talked about. */
+/* Behind the name in double quotes at @at; the end where it is not closed. */
+static const char *skip_quoted(const char *at)
+{
+    for (at++; *at != '\0'; at++) {
+        if (*at == '"') {
+            at++;
+            if (*at != '"') {
+                break;
+            }
+        }
+    }
+    return at;
+}
+
+/* The word behind the last FROM, INTO, UPDATE, COPY or DESCRIBE: the collection talked about, as it
+ * was written. */
 static bool find_collection(const struct context *x, char out[WORD_BYTES])
 {
     static const char *const leads[] = {"from", "into", "update", "copy", "describe"};
@@ -148,6 +163,16 @@ static bool find_collection(const struct context *x, char out[WORD_BYTES])
     const char *at = x->before;
     while (*at != '\0') {
         const char *begin = at;
+        if (*at == '"') {
+            at = skip_quoted(at);
+            snprintf(word, sizeof(word), "%.*s", (int)(at - begin), begin);
+            if (is_one_of(last, leads, COUNT_OF(leads))) {
+                memcpy(out, word, WORD_BYTES);
+                is_found = true;
+            }
+            last[0] = '\0';
+            continue;
+        }
         while (is_word_char(*at)) {
             at++;
         }
@@ -191,6 +216,27 @@ static void add_keywords(struct context *x)
     }
 }
 
+/* A name as VQL takes it; in double quotes too where the word was begun so. */
+static void add_name(struct context *x, const char *name)
+{
+    bool is_quoted = x->word[0] == '"';
+    struct buf text;
+    if (!begins_with(name, x->word + is_quoted)) {
+        return;
+    }
+    buf_init(&text, MEM_GENERAL, SHELL_PATH_BYTES);
+    if (is_quoted && text_is_plain_name(name)) {
+        buf_printf(&text, "\"%s\"", name);
+    } else {
+        text_identifier(&text, name);
+    }
+    buf_u8(&text, '\0');
+    if (!text.failed) {
+        add(x->out, (const char *)text.data);
+    }
+    buf_fini(&text);
+}
+
 /* The names that @vql gives, of rows whose kind is @kind where they have one. */
 static void add_from_server(struct context *x, const char *vql, const char *kind)
 {
@@ -201,8 +247,8 @@ static void add_from_server(struct context *x, const char *vql, const char *kind
         const char *text = vc_text(result, row, (size_t)name_column);
         bool is_kind = kind == NULL || kind_column < 0 ||
                        strcmp(vc_text(result, row, (size_t)kind_column), kind) == 0;
-        if (is_kind && begins_with(text, x->word)) {
-            add(x->out, text);
+        if (is_kind) {
+            add_name(x, text);
         }
     }
     vc_result_free(result);
@@ -331,6 +377,34 @@ static void add_files(struct candidates *out, const char *path)
     }
 }
 
+/* The path that ends the line, which may stand in quotes. */
+static void complete_file(struct context *x, const char *begin)
+{
+    const char *last = begin + strlen(begin);
+    while (last > begin && !isspace((unsigned char)last[-1]) && last[-1] != '\'') {
+        last--;
+    }
+    snprintf(x->word, sizeof(x->word), "%s", last);
+    x->out->append = last > begin && last[-1] == '\'' ? '\'' : ' ';
+    add_files(x->out, last);
+}
+
+static void complete_copy(struct context *x, const char *arguments, const char *before)
+{
+    const char *const words[] = {
+        "from", "to", "on conflict do nothing", "on conflict do update", "with", "format", "ids"};
+    if (strcmp(before, "copy") == 0) {
+        add_collections(x);
+    } else if (strcasecmp(before, "from") == 0 || strcasecmp(before, "to") == 0 ||
+               before[0] == '\'') {
+        complete_file(x, arguments);
+    } else {
+        for (size_t i = 0; i < COUNT_OF(words); i++) {
+            add_keyword(x, words[i]);
+        }
+    }
+}
+
 /* On a line that begins with a backslash. */
 static void complete_command(struct context *x, const char *line)
 {
@@ -346,32 +420,49 @@ static void complete_command(struct context *x, const char *line)
         }
         return;
     }
-    size_t bytes = (size_t)(blank - line);
-    const char *last = line + strlen(line);
-    while (last > blank && !isspace((unsigned char)last[-1]) && last[-1] != '\'') {
-        last--;
-    }
-    char before[WORD_BYTES];
+    static const char *const of_files[] = {"i", "o", "g", "gx"};
+    static const char *const of_collections[] = {"d", "dt", "d+", "dt+"};
+    char name[16], before[WORD_BYTES];
+    snprintf(name, sizeof(name), "%.*s", (int)(blank - line - 1), line + 1);
     previous_word(x, 1, before);
-    bool is_copy = strncmp(line, "\\copy", bytes) == 0 && bytes == 5;
-    bool is_file_of_copy = is_copy && (last[-1] == '\'' || strcasecmp(before, "from") == 0 ||
-                                       strcasecmp(before, "to") == 0);
-    if (strncmp(line, "\\i", bytes) == 0 || strncmp(line, "\\o", bytes) == 0 || is_file_of_copy) {
-        snprintf(x->word, sizeof(x->word), "%s", last);
-        x->out->append = last[-1] == '\'' ? '\'' : ' ';
-        add_files(x->out, last);
-    } else if (strncmp(line, "\\d", bytes) == 0 || (is_copy && strcmp(before, "copy") == 0)) {
+    if (is_one_of(name, of_files, COUNT_OF(of_files))) {
+        complete_file(x, blank);
+    } else if (is_one_of(name, of_collections, COUNT_OF(of_collections))) {
         add_collections(x);
-    } else if (strncmp(line, "\\h", bytes) == 0) {
+    } else if (strcmp(name, "h") == 0) {
         add_statements(x);
-    } else if (is_copy) {
-        add_keyword(x, "from");
-        add_keyword(x, "to");
-        add_keyword(x, "on conflict do nothing");
-        add_keyword(x, "on conflict do update");
-        add_keyword(x, "with");
-        add_keyword(x, "format");
-        add_keyword(x, "ids");
+    } else if (strcmp(name, "pset") == 0) {
+        for (size_t i = 0; pset_name(i) != NULL; i++) {
+            if (begins_with(pset_name(i), x->word)) {
+                add(x->out, pset_name(i));
+            }
+        }
+    } else if (strcmp(name, "copy") == 0) {
+        complete_copy(x, blank, before);
+    }
+}
+
+/* The word being typed: from its double quote on where one is open. */
+static void word_at_end(const char *before, char out[WORD_BYTES])
+{
+    const char *open = NULL;
+    for (const char *at = before; *at != '\0';) {
+        if (*at == '\'') {
+            at += strcspn(at + 1, "'") + 1;
+            at += *at == '\'';
+        } else if (*at == '"') {
+            const char *end = skip_quoted(at);
+            bool is_closed = end - at >= 2 && end[-1] == '"';
+            open = is_closed ? NULL : at;
+            at = end;
+        } else {
+            at++;
+        }
+    }
+    if (open != NULL && strlen(open) < WORD_BYTES) {
+        memcpy(out, open, strlen(open) + 1);
+    } else {
+        word_before(before, before + strlen(before), out);
     }
 }
 
@@ -389,7 +480,7 @@ void complete_line(struct shell *shell, const char *line, size_t cursor, struct 
     buf_u8(&before, '\0');
     if (!before.failed) {
         struct context x = {.shell = shell, .before = (const char *)before.data, .out = out};
-        word_before(x.before, x.before + strlen(x.before), x.word);
+        word_at_end(x.before, x.word);
         const char *own = x.before + line_at;
         if (own[0] == '\\') {
             complete_command(&x, own);

@@ -330,7 +330,8 @@ int main(int argc, char **argv)
     out_claim_standard_files();
     choose_locale();
     parse_options(&shell, &options, argc, argv);
-    shell.conninfo = options.conninfo;
+    shell.conninfo = strdup(options.conninfo);
+    CHECK(shell.conninfo != NULL);
     shell.is_interactive =
         options.n_actions == 0 && isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0;
     if (options.output != NULL && !out_open(&shell, options.output)) {
@@ -348,5 +349,8 @@ int main(int argc, char **argv)
         shell.exit_code = EXIT_OWN;
     }
     vars_free(&shell.vars);
+    free(shell.conninfo);
+    free(shell.last_vql);
+    free(shell.last_error);
     return (int)shell.exit_code;
 }

@@ -40,6 +40,11 @@ bool out_flush(struct shell *shell)
     if (shell->out_is_pipe && failure == EPIPE) {
         return true; /* The command has seen enough. */
     }
+    bool is_unknown = failure == 0 && (shell->was_interrupted || interrupt_take());
+    if (failure == EINTR || is_unknown) {
+        shell->was_interrupted = true; /* Ctrl-C in the middle of it. */
+        return false;
+    }
     if (out == stdout && !shell->is_interactive) {
         shell->is_quitting = true;
     }

@@ -11,7 +11,7 @@ enum {
 
 struct look {
     const char *name, *values, *title;
-    /* @value NULL: the other one.  False where it is none. */
+    /* @value NULL: the other one of two, or as it is.  False where it is none. */
     bool (*set)(struct settings *set, const char *value);
     void (*show)(const struct settings *set, char out[SHOWN_BYTES]);
 };
@@ -35,7 +35,7 @@ static void show_flag(bool flag, char out[SHOWN_BYTES])
 
 static bool set_text(char *text, size_t bytes, const char *value)
 {
-    return snprintf(text, bytes, "%s", value == NULL ? "" : value) < (int)bytes;
+    return value == NULL || snprintf(text, bytes, "%s", value) < (int)bytes;
 }
 
 /* ---- each ---- */
@@ -43,17 +43,13 @@ static bool set_text(char *text, size_t bytes, const char *value)
 static bool set_format(struct settings *set, const char *value)
 {
     static const char *const names[] = {"aligned", "unaligned", "csv"};
-    if (value == NULL) {
-        set->format = set->format == FORMAT_ALIGNED ? FORMAT_UNALIGNED : FORMAT_ALIGNED;
-        return true;
-    }
-    for (size_t i = 0; i < COUNT_OF(names); i++) {
+    for (size_t i = 0; value != NULL && i < COUNT_OF(names); i++) {
         if (strcasecmp(value, names[i]) == 0) {
             set->format = (enum print_format)i;
             return true;
         }
     }
-    return false;
+    return value == NULL;
 }
 
 static void show_format(const struct settings *set, char out[SHOWN_BYTES])

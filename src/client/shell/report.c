@@ -12,7 +12,8 @@
 /* Columns of a line that are shown before and behind the place that is wrong. */
 enum {
     SHOWN_BEFORE = 50,
-    SHOWN_BEHIND = 25
+    SHOWN_BEHIND = 25,
+    REPORT_BYTES_MAX = 1 << 20
 };
 
 /* Begin of the character that is @columns before @at, not before @begin. */
@@ -88,31 +89,10 @@ void report_position(struct buf *out, const char *vql, size_t position)
     buf_printf(out, "%*s^\n", lead_bytes + (int)plain_width(vql + from, at - from), "");
 }
 
-void report_result(struct shell *shell, const vc_result *result, const char *vql)
+/* The lines below the first. */
+static void put_details(struct buf *out, const vc_result *result, const char *vql, bool is_verbose)
 {
-    const char *verbosity = vars_get(shell->vars, "VERBOSITY");
-    bool is_verbose = verbosity != NULL && strcmp(verbosity, "verbose") == 0;
-    bool is_terse = verbosity != NULL && strcmp(verbosity, "terse") == 0;
-    const char *severity = vc_error_field(result, VC_FIELD_SEVERITY);
-    const char *sqlstate = vc_error_field(result, VC_FIELD_SQLSTATE);
-    fflush(shell->out);
-    if (shell->source != NULL && shell->source->name != NULL) {
-        fprintf(stderr, "vsql:%s:%llu: ", shell->source->name,
-                (unsigned long long)shell->source->line);
-    }
-    fprintf(stderr, "%s:  %s%s%s\n", severity[0] == '\0' ? "ERROR" : severity,
-            is_verbose ? sqlstate : "", is_verbose ? ": " : "",
-            result == NULL ? "out of memory" : vc_error_field(result, VC_FIELD_MESSAGE));
-    if (is_terse) {
-        return;
-    }
-    struct buf place;
-    buf_init(&place, MEM_GENERAL, 4096);
-    report_position(&place, vql, strtoul(vc_error_field(result, VC_FIELD_POSITION), NULL, 10));
-    if (place.bytes > 0) {
-        fwrite(place.data, 1, place.bytes, stderr);
-    }
-    buf_fini(&place);
+    report_position(out, vql, strtoul(vc_error_field(result, VC_FIELD_POSITION), NULL, 10));
     static const struct {
         vc_field field;
         const char *title;
@@ -125,7 +105,53 @@ void report_result(struct shell *shell, const vc_result *result, const char *vql
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
         const char *text = vc_error_field(result, fields[i].field);
         if (text[0] != '\0' && (is_verbose || !fields[i].is_verbose_only)) {
-            fprintf(stderr, "%s:  %s\n", fields[i].title, text);
+            buf_printf(out, "%s:  %s\n", fields[i].title, text);
         }
+    }
+}
+
+static void put_report(struct buf *out, const vc_result *result, const char *vql, bool is_verbose,
+                       bool is_terse)
+{
+    const char *severity = vc_error_field(result, VC_FIELD_SEVERITY);
+    buf_printf(out, "%s:  %s%s%s\n", severity[0] == '\0' ? "ERROR" : severity,
+               is_verbose ? vc_error_field(result, VC_FIELD_SQLSTATE) : "", is_verbose ? ": " : "",
+               result == NULL ? "out of memory" : vc_error_field(result, VC_FIELD_MESSAGE));
+    if (!is_terse) {
+        put_details(out, result, vql, is_verbose);
+    }
+}
+
+/* For \errverbose. */
+static void remember_error(struct shell *shell, const vc_result *result, const char *vql)
+{
+    struct buf text;
+    buf_init(&text, MEM_GENERAL, REPORT_BYTES_MAX);
+    put_report(&text, result, vql, true, false);
+    buf_u8(&text, '\0');
+    free(shell->last_error);
+    shell->last_error = text.failed ? NULL : strdup((const char *)text.data);
+    buf_fini(&text);
+}
+
+void report_result(struct shell *shell, const vc_result *result, const char *vql)
+{
+    const char *verbosity = vars_get(shell->vars, "VERBOSITY");
+    bool is_verbose = verbosity != NULL && strcmp(verbosity, "verbose") == 0;
+    bool is_terse = verbosity != NULL && strcmp(verbosity, "terse") == 0;
+    fflush(shell->out);
+    if (shell->source != NULL && shell->source->name != NULL) {
+        fprintf(stderr, "vsql:%s:%llu: ", shell->source->name,
+                (unsigned long long)shell->source->line);
+    }
+    struct buf text;
+    buf_init(&text, MEM_GENERAL, REPORT_BYTES_MAX);
+    put_report(&text, result, vql, is_verbose, is_terse);
+    if (text.bytes > 0) {
+        fwrite(text.data, 1, text.bytes, stderr);
+    }
+    buf_fini(&text);
+    if (vc_result_state(result) == VC_ERROR) {
+        remember_error(shell, result, vql);
     }
 }

@@ -5,6 +5,7 @@
  *   scan.c       lines -> statements and backslash commands
  *   statement.c  a statement -> the server -> results; Ctrl-C cancels it
  *   command.c    backslash commands, from one table
+ *   describe.c   \d, \dt and their patterns;  query.c: \g \e \watch ...
  *   copy.c       the data of COPY and \copy
  *   out.c        where results go;  pager.c: longer ones;  pset.c: how they look
  *   print.c      results as tables;  text.c: widths of UTF-8;  report.c: errors with a caret
@@ -26,6 +27,7 @@ enum {
     SHELL_PATH_BYTES = 4096,
     SHELL_SOURCES_MAX = 32, /* \i inside of \i. */
     SHELL_ARGS_MAX = 16,    /* Of a backslash command. */
+    PATTERN_BYTES = 512,    /* Of a name with wildcards. */
 };
 
 enum exit_code {
@@ -125,6 +127,8 @@ struct source {
 struct shell {
     vc_conn *conn;
     char *conninfo;
+    char *last_vql;   /* The statement last run; NULL: none yet. */
+    char *last_error; /* As VERBOSITY verbose shows it; NULL: none yet. */
     struct variable *vars;
     struct settings set;
     FILE *out; /* Standard output, or what \o opened. */
@@ -170,6 +174,8 @@ bool statement_drain(struct shell *shell);
 /* Asks for the rows of @vql on the side, for @wait_ms at most.  NULL: there is no answer. */
 vc_result *statement_ask(struct shell *shell, const char *vql, unsigned wait_ms);
 vc_result *statement_result(struct shell *shell); /* vc_get_result behind that wait. */
+/* The rows of @vql; NULL where it failed, which is told. */
+vc_result *statement_rows(struct shell *shell, const char *vql);
 /* After the last result: notices a lost connection and connects again where that helps. */
 void statement_after(struct shell *shell);
 void print_time(struct shell *shell, uint64_t micros);
@@ -196,6 +202,20 @@ struct copy_plan {
 enum errcode copy_plan_parse(const char *arguments, struct copy_plan *out,
                              struct err *err) WARN_UNUSED;
 
+/* ---- \d, and the statement at hand ---- */
+
+/* @arguments is all that follows the word. */
+bool describe_command(struct shell *shell, const char *arguments);
+bool list_command(struct shell *shell, const char *arguments);
+/* A name or pattern; *is_name: it has no wildcard.  False where it is none. */
+bool pattern_parse(const char *text, char out[PATTERN_BYTES], bool *is_name) WARN_UNUSED;
+bool pattern_matches(const char *pattern, const char *name);
+
+bool query_go(struct shell *shell, const char *target); /* NULL: where results go anyway. */
+bool query_print(struct shell *shell);
+bool query_edit(struct shell *shell);
+bool query_watch(struct shell *shell, const char *seconds_text); /* NULL: every two. */
+
 /* ---- progress ---- */
 
 struct bar;
@@ -219,7 +239,7 @@ bool out_open(struct shell *shell, const char *target);
 bool out_flush(struct shell *shell); /* False where something could not be written: told. */
 bool out_close(struct shell *shell); /* Waits for a command; then it is standard output again. */
 
-/* @value NULL: the other one of two. */
+/* @value NULL: the other one of two, or as it is. */
 bool pset_set(struct shell *shell, const char *name, const char *value);
 void pset_tell(struct shell *shell, const char *name); /* NULL: of all. */
 const char *pset_name(size_t i);                       /* NULL behind the last. */
@@ -240,6 +260,9 @@ unsigned text_width(const char *text, size_t bytes);
 size_t text_next(const char *text, size_t bytes, unsigned *width);
 /* Appends @text with control characters escaped. */
 void text_escape(struct buf *out, const char *text, size_t bytes);
+/* Appends a name as VQL takes it: in double quotes where it needs them. */
+bool text_is_plain_name(const char *name);
+void text_identifier(struct buf *out, const char *name);
 /* Appends a value as tables show it: a vector shortened. */
 void text_value(struct buf *out, const vc_value *value, const char *text);
 
@@ -257,9 +280,16 @@ const char *help_topic(size_t i); /* NULL behind the last. */
 /* ---- the terminal ---- */
 
 struct edit *edit_new(struct shell *shell);
-void edit_free(struct edit *edit); /* Saves the history. */
+void edit_free(struct edit *edit);
 /* A line, borrowed until the next call; NULL at the end of input.  *is_interrupted: Ctrl-C. */
 const char *edit_line(struct edit *edit, const char *prompt, bool *is_interrupted);
+/* Lines that the next calls give, as if they had been typed; they are shown. */
+void edit_push(struct edit *edit, const char *text);
+/* The history: the lines of a statement are added to one entry, which is then kept or dropped. */
+void edit_history_add(struct edit *edit, const char *line);
+void edit_history_keep(struct edit *edit);
+void edit_history_drop(struct edit *edit);
+void edit_history_print(struct edit *edit, FILE *out);
 /* The candidates for the word that ends at @cursor of @line.  Each is malloc'd, as the array is. */
 struct candidates {
     char **items;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static void prompt_text(const struct scanner *scan, char out[32])
 {
@@ -65,23 +66,24 @@ static bool run_scanned(struct shell *shell, struct scanner *scan)
 }
 
 /* "exit", "quit" and "help" alone on a line, as people type them. */
-static bool is_plain_word(struct shell *shell, const char *line)
+static bool is_plain_word(struct shell *shell, const char *line, bool is_fresh)
 {
-    char word[8];
-    char rest;
-    if (sscanf(line, " %7[a-z] %c", word, &rest) != 1) {
+    char word[8], rest;
+    int n = sscanf(line, " %7[A-Za-z] ; %c", word, &rest);
+    bool is_leaving = strcasecmp(word, "exit") == 0 || strcasecmp(word, "quit") == 0;
+    if (n != 1 || (!is_leaving && strcasecmp(word, "help") != 0)) {
         return false;
     }
-    if (strcmp(word, "exit") == 0 || strcmp(word, "quit") == 0) {
-        shell->is_quitting = true;
-        return true;
+    if (!is_fresh) {
+        fputs("A statement is being typed: \\r clears it, \\q leaves.\n", shell->out);
+        return false;
     }
-    if (strcmp(word, "help") == 0) {
+    shell->is_quitting = is_leaving;
+    if (!is_leaving) {
         fputs("Statements end with a semicolon.  \\? lists commands, \\h statements, \\q leaves.\n",
               shell->out);
-        return true;
     }
-    return false;
+    return true;
 }
 
 /* All that one line completes.  False where something failed and the source is to end. */
@@ -89,13 +91,19 @@ static bool run_line(struct shell *shell, struct source *source, const char *lin
 {
     struct scanner *scan = &source->scan;
     bool is_terminal = source->file == NULL;
-    if (is_terminal && scan_is_empty(scan) && is_plain_word(shell, line)) {
+    if (is_terminal && scan->state == SCAN_PLAIN &&
+        is_plain_word(shell, line, scan_is_empty(scan))) {
+        edit_history_keep(shell->edit);
         return true;
     }
     scan_line(scan, line);
     while (!shell->is_quitting) {
         bool is_ok = true;
-        switch (scan_next(scan, shell->vars)) {
+        enum scan_result found = scan_next(scan, shell->vars);
+        if (is_terminal && found != SCAN_MORE) {
+            edit_history_keep(shell->edit); /* Before it runs: it may take vsql with it. */
+        }
+        switch (found) {
         case SCAN_MORE:
             return true;
         case SCAN_STATEMENT:
@@ -134,8 +142,12 @@ static bool source_run(struct shell *shell, struct source *source)
         prompt_text(&source->scan, prompt);
         line = source_read(shell, source, prompt);
         if (line != NULL) {
+            if (is_terminal) {
+                edit_history_add(shell->edit, line);
+            }
             goes_on = run_line(shell, source, line, &failed);
         } else if (shell->was_interrupted && is_terminal) {
+            edit_history_drop(shell->edit);
             scan_reset(&source->scan); /* Ctrl-C clears what was typed, with the lines before. */
         } else {
             goes_on = !shell->was_interrupted && !source->has_failed;

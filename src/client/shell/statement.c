@@ -6,6 +6,7 @@
 #include "client/shell/shell_int.h"
 
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -37,8 +38,7 @@ void statement_begin(struct shell *shell)
         vc_result_free(late);
     }
     shell->has_unread = false;
-    shell->was_interrupted = false;
-    interrupt_take(); /* One that came before the statement is not for it. */
+    shell->was_interrupted = false; /* One that is not taken yet is for what begins. */
 }
 
 /* Waits for the socket and moves bytes.  True where Ctrl-C was pressed instead. */
@@ -195,17 +195,58 @@ void statement_after(struct shell *shell)
     }
 }
 
+/* Connects again where the connection was lost before. */
+static bool is_connected(struct shell *shell)
+{
+    if (vc_status(shell->conn) != VC_CONN_OK) {
+        shell->was_interrupted = false;
+        statement_after(shell);
+    }
+    return vc_status(shell->conn) == VC_CONN_OK;
+}
+
+vc_result *statement_rows(struct shell *shell, const char *vql)
+{
+    vc_result *rows = NULL, *result;
+    if (!is_connected(shell)) {
+        return NULL;
+    }
+    statement_begin(shell);
+    if (!vc_send_query(shell->conn, vql)) {
+        shell_complain(shell, "%s", vc_error_message(shell->conn));
+        return NULL;
+    }
+    while ((result = statement_result(shell)) != NULL) {
+        if (vc_result_state(result) == VC_ERROR) {
+            report_result(shell, result, vql);
+        } else if (vc_result_state(result) == VC_ROWS && rows == NULL) {
+            rows = result;
+            continue;
+        }
+        vc_result_free(result);
+    }
+    statement_after(shell);
+    return rows;
+}
+
+static void remember_statement(struct shell *shell, const char *vql)
+{
+    char *copy = strdup(vql);
+    if (copy != NULL) {
+        free(shell->last_vql);
+        shell->last_vql = copy;
+    }
+}
+
 bool statement_run(struct shell *shell, const char *vql)
 {
     const char *echo = vars_get(shell->vars, "ECHO");
     if (echo != NULL && strcmp(echo, "queries") == 0) {
         fprintf(shell->out, "%s;\n", vql);
     }
-    if (vc_status(shell->conn) != VC_CONN_OK) {
-        statement_after(shell);
-        if (vc_status(shell->conn) != VC_CONN_OK) {
-            return false;
-        }
+    remember_statement(shell, vql);
+    if (!is_connected(shell)) {
+        return false;
     }
     statement_begin(shell);
     uint64_t begun_us = clock_micros();

@@ -10,6 +10,28 @@ enum {
     FULL_ELEMENTS_MAX = 6
 }; /* Of a vector. */
 
+bool text_is_plain_name(const char *name)
+{
+    bool is_plain = (name[0] >= 'a' && name[0] <= 'z') || name[0] == '_';
+    for (const char *c = name; is_plain && *c != '\0'; c++) {
+        is_plain = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '_';
+    }
+    for (size_t i = 0; is_plain && i < n_shell_keywords; i++) {
+        is_plain = strcmp(name, shell_keywords[i]) != 0;
+    }
+    return is_plain;
+}
+
+void text_identifier(struct buf *out, const char *name)
+{
+    bool is_plain = text_is_plain_name(name);
+    buf_printf(out, "%s", is_plain ? "" : "\"");
+    for (; *name != '\0'; name++) {
+        buf_printf(out, "%s%c", *name == '"' ? "\"" : "", *name);
+    }
+    buf_printf(out, "%s", is_plain ? "" : "\"");
+}
+
 /* The code point at @text, and its bytes; 0xfffd and 1 where it is not UTF-8. */
 static uint32_t decode(const char *text, size_t bytes, size_t *used)
 {

@@ -1,7 +1,7 @@
 # Unit tests of src/client: test_NAME.c, added to check_PROGRAMS and TESTS.
 CLIENT_TESTS = test/unit/client/test_bench test/unit/client/test_cancel \
-    test/unit/client/test_conninfo \
-    test/unit/client/test_exec test/unit/client/test_outcome test/unit/client/test_pipeline test/unit/client/test_shell \
+    test/unit/client/test_conninfo test/unit/client/test_exec test/unit/client/test_outcome \
+    test/unit/client/test_pipeline test/unit/client/test_shell test/unit/client/test_terminal \
     test/unit/client/test_vsql
 check_PROGRAMS += $(CLIENT_TESTS)
 TESTS += $(CLIENT_TESTS)
@@ -11,6 +11,7 @@ FAKE_SERVER = test/unit/client/fake_server.c test/unit/client/fake_server.h src/
 test_unit_client_test_outcome_SOURCES = test/unit/client/test_outcome.c $(FAKE_SERVER)
 test_unit_client_test_outcome_CFLAGS = $(TEST_CFLAGS)
 test_unit_client_test_outcome_LDADD = $(CLIENT_LIBS) $(CMOCKA_LIBS)
+
 test_unit_client_test_cancel_SOURCES = test/unit/client/test_cancel.c $(FAKE_SERVER)
 test_unit_client_test_cancel_CFLAGS = $(TEST_CFLAGS)
 test_unit_client_test_cancel_LDADD = $(CLIENT_LIBS) $(CMOCKA_LIBS)
@@ -36,3 +37,7 @@ test_unit_client_test_bench_LDADD = $(BENCH_LIBS) $(CMOCKA_LIBS)
 test_unit_client_test_vsql_SOURCES = test/unit/client/test_vsql.c $(FAKE_SERVER)
 test_unit_client_test_vsql_CFLAGS = $(TEST_CFLAGS)
 test_unit_client_test_vsql_LDADD = $(CLIENT_LIBS) $(CMOCKA_LIBS)
+
+test_unit_client_test_terminal_SOURCES = test/unit/client/test_terminal.c $(FAKE_SERVER)
+test_unit_client_test_terminal_CFLAGS = $(TEST_CFLAGS)
+test_unit_client_test_terminal_LDADD = $(CLIENT_LIBS) $(CMOCKA_LIBS)

@@ -144,6 +144,66 @@ static void tables_show_long_vectors_short(void **state)
     assert_value(vc_null(), "");
 }
 
+/* ---- names and patterns ---- */
+
+static void assert_match(const char *pattern, const char *name, bool expected)
+{
+    char parsed[PATTERN_BYTES];
+    bool is_name;
+    assert_true(pattern_parse(pattern, parsed, &is_name));
+    if (pattern_matches(parsed, name) != expected) {
+        fail_msg("%s and %s", pattern, name);
+    }
+}
+
+static void a_pattern_matches_as_in_psql(void **state)
+{
+    (void)state;
+    assert_match("words", "words", true);
+    assert_match("WORDS", "words", true);
+    assert_match("\"Words\"", "words", false);
+    assert_match("w*", "words", true);
+    assert_match("*o*d*", "words", true);
+    assert_match("*s*s", "words", false);
+    assert_match("w????", "words", true);
+    assert_match("w???", "words", false);
+    assert_match("*", "", true);
+    assert_match("?", "\xe6\xbc\xa2", true); /* One character of three bytes. */
+    assert_match("\"My \"*", "My Coll", true);
+    assert_match("\"a\"\"*\"", "a\"*", true);
+    assert_match("\"a*\"", "ab", false);
+    char parsed[PATTERN_BYTES];
+    bool is_name = false;
+    assert_true(pattern_parse("\"a*\";", parsed, &is_name));
+    assert_true(is_name);
+    assert_true(pattern_parse("a*", parsed, &is_name));
+    assert_false(is_name);
+    assert_false(pattern_parse("\"a", parsed, &is_name));
+    assert_false(pattern_parse("a b", parsed, &is_name));
+}
+
+static void assert_identifier(const char *name, const char *expected)
+{
+    struct buf out;
+    buf_init(&out, MEM_GENERAL, 4096);
+    text_identifier(&out, name);
+    buf_u8(&out, '\0');
+    assert_string_equal((const char *)out.data, expected);
+    buf_fini(&out);
+}
+
+static void a_name_stands_in_quotes_where_it_needs_them(void **state)
+{
+    (void)state;
+    assert_identifier("a_1", "a_1");
+    assert_identifier("1a", "\"1a\"");
+    assert_identifier("A", "\"A\"");
+    assert_identifier("a b", "\"a b\"");
+    assert_identifier("a\"b", "\"a\"\"b\"");
+    assert_identifier("select", "\"select\"");
+    assert_identifier("", "\"\"");
+}
+
 /* ---- errors ---- */
 
 static void assert_position(const char *vql, size_t position, const char *expected)
@@ -336,6 +396,8 @@ int main(void)
         cmocka_unit_test(names_of_variables_are_words),
         cmocka_unit_test(width_is_counted_in_columns),
         cmocka_unit_test(tables_show_long_vectors_short),
+        cmocka_unit_test(a_pattern_matches_as_in_psql),
+        cmocka_unit_test(a_name_stands_in_quotes_where_it_needs_them),
         cmocka_unit_test(an_error_shows_its_line_and_a_caret),
         cmocka_unit_test(the_caret_stands_right_behind_tabs_and_wide_characters),
         cmocka_unit_test(a_long_line_is_cut_around_the_error),
