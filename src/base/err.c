@@ -1,6 +1,8 @@
 /* Errors: the table behind the codes, and the functions that fill in an error's fields. */
 #include "base/err.h"
 
+#include "base/value.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -58,6 +60,19 @@ void err_clear(struct err *e)
     memset(e, 0, sizeof(*e));
 }
 
+/* An error quotes what came from outside, and goes to screens and logs: what is no text in it is
+ * shown as question marks. */
+static void make_text(char *field)
+{
+    bool is_text = utf8_is_valid(field, strlen(field));
+    for (char *at = field; *at != '\0'; at++) {
+        bool is_control = (unsigned char)*at < ' ' || *at == 0x7f;
+        if (is_control || (!is_text && ((unsigned char)*at & 0x80) != 0)) {
+            *at = '?';
+        }
+    }
+}
+
 /* Cut rather than fail: a shortened message is better than none.  A cut never splits a UTF-8
  * character, so that what a client gets is still text. */
 static void format_field(char *field, size_t bytes, const char *format, va_list args)
@@ -77,6 +92,7 @@ static void format_field(char *field, size_t bytes, const char *format, va_list 
         }
         field[end] = '\0';
     }
+    make_text(field);
 }
 
 enum errcode err_set(struct err *e, enum errcode code, const char *format, ...)

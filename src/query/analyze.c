@@ -274,7 +274,7 @@ enum errcode analyze_targets(struct analysis *a, const struct target *targets, s
     plan->output.n = plan->n_columns;
     for (size_t i = 0; i < plan->output.n; i++) {
         const struct program *program = plan->output.programs[i];
-        plan->columns[i].type = program->type != TYPE_NULL ? program->type : TYPE_TEXT;
+        plan->columns[i].type = program->type; /* TYPE_NULL: the rows tell. */
         plan->columns[i].dim = program->dim;
         mask_merge(&plan->output.columns, &program->columns);
     }

@@ -729,8 +729,11 @@ static void copy_fail(struct session *s, struct reader *r)
         return;
     }
     if (name_is_clean(reason)) {
-        int bytes = (int)(reason.bytes < REASON_BYTES_MAX ? reason.bytes : REASON_BYTES_MAX);
-        err_set(&err, ERR_CANCELED, "ended by the client: %.*s", bytes, reason.data);
+        uint32_t bytes = reason.bytes < REASON_BYTES_MAX ? reason.bytes : REASON_BYTES_MAX;
+        while (bytes < reason.bytes && bytes > 0 && (reason.data[bytes] & 0xc0) == 0x80) {
+            bytes--; /* Not in the middle of a character. */
+        }
+        err_set(&err, ERR_CANCELED, "ended by the client: %.*s", (int)bytes, reason.data);
     } else {
         err_set(&err, ERR_CANCELED, "ended by the client, for a reason that is not text");
     }

@@ -41,6 +41,16 @@ static void a_long_message_is_cut_between_characters(void **state)
     }
 }
 
+static void a_message_is_text_whatever_it_quotes(void **state)
+{
+    (void)state;
+    struct err e;
+    err_set(&e, ERR_SYNTAX, "a\nb\x7f\xff \xc3\xa9");
+    assert_string_equal(e.message, "a?b?? ??");
+    err_hint(&e, "\t\xc3\xa9");
+    assert_string_equal(e.hint, "?\xc3\xa9");
+}
+
 static void a_full_disk_has_its_own_code(void **state)
 {
     (void)state;
@@ -81,6 +91,7 @@ int main(void)
         cmocka_unit_test(a_new_error_forgets_the_fields_of_the_old),
         cmocka_unit_test(a_prefix_keeps_the_message),
         cmocka_unit_test(a_long_message_is_cut_between_characters),
+        cmocka_unit_test(a_message_is_text_whatever_it_quotes),
         cmocka_unit_test(a_full_disk_has_its_own_code),
         cmocka_unit_test(sqlstates_lead_back_to_a_code_of_the_same_sqlstate),
         cmocka_unit_test(a_slip_of_the_fingers_is_recognised),

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "query/query_int.h"
+
 enum {
+    WORK_THREADS = 2,
     ROWS_BYTES_MAX = 256 << 20,
 };
 
@@ -236,6 +239,66 @@ void expect_error_at(struct client *c, const char *text, enum errcode code, cons
     }
 }
 
+/* ---- the work pool ---- */
+
+struct barrier {
+    struct mutex lock;
+    struct condition changed;
+    struct job jobs[WORK_THREADS];
+    unsigned n_held;
+    bool is_open;
+};
+
+static void hold(void *arg)
+{
+    struct barrier *barrier = arg;
+    mutex_lock(&barrier->lock);
+    barrier->n_held++;
+    condition_broadcast(&barrier->changed);
+    while (!barrier->is_open) {
+        condition_wait(&barrier->changed, &barrier->lock);
+    }
+    barrier->n_held--;
+    condition_broadcast(&barrier->changed);
+    mutex_unlock(&barrier->lock);
+}
+
+static void wait_for_held(struct barrier *barrier, unsigned n)
+{
+    uint64_t deadline = clock_micros() + PATIENCE_US;
+    mutex_lock(&barrier->lock);
+    while (barrier->n_held != n) {
+        assert_true(condition_wait_until(&barrier->changed, &barrier->lock, deadline));
+    }
+    mutex_unlock(&barrier->lock);
+}
+
+struct barrier *barrier_shut(struct database *db)
+{
+    struct barrier *barrier = calloc(1, sizeof(*barrier));
+    assert_non_null(barrier);
+    mutex_init(&barrier->lock);
+    condition_init(&barrier->changed);
+    for (size_t i = 0; i < WORK_THREADS; i++) {
+        barrier->jobs[i] = (struct job){.run = hold, .arg = barrier};
+        pool_submit(db->pool, &barrier->jobs[i]);
+    }
+    wait_for_held(barrier, WORK_THREADS);
+    return barrier;
+}
+
+void barrier_open(struct barrier *barrier)
+{
+    mutex_lock(&barrier->lock);
+    barrier->is_open = true;
+    condition_broadcast(&barrier->changed);
+    mutex_unlock(&barrier->lock);
+    wait_for_held(barrier, 0);
+    condition_fini(&barrier->changed);
+    mutex_fini(&barrier->lock);
+    free(barrier);
+}
+
 /* ---- the database ---- */
 
 void client_init(struct client *c, struct database *db, uint64_t id)
@@ -270,7 +333,7 @@ enum errcode fixture_open_database(struct fixture *f, struct err *err)
     struct database_config config = {.directory = f->directory,
                                      .repl = f->repl,
                                      .file_policies = &f->policies,
-                                     .work_threads = 2};
+                                     .work_threads = WORK_THREADS};
     enum errcode code = database_open(&config, &f->db, err);
     if (code != ERR_OK) {
         repl_close(f->repl);

@@ -49,6 +49,10 @@ void fixture_open(struct fixture *f);
 /* Without a client, and may fail. */
 enum errcode fixture_open_database(struct fixture *f, struct err *err);
 
+/* A work pool that does nothing: its threads are behind a barrier. */
+struct barrier *barrier_shut(struct database *db); /* Returns when each thread is held. */
+void barrier_open(struct barrier *barrier);        /* And when each has gone on; frees it. */
+
 void client_init(struct client *c, struct database *db, uint64_t id);
 void client_fini(struct client *c);
 

@@ -21,15 +21,6 @@ static struct client *setup_rows(void **state)
     return c;
 }
 
-static void large_results_come_whole_through_the_pool(void **state)
-{
-    struct client *c = setup_rows(state);
-    expect_ok(c, "SELECT id FROM n");
-    assert_int_equal(c->n_rows, N_ROWS);
-    assert_true(c->n_wait >= 1); /* The pool made them. */
-    assert_int_equal(c->changed, N_ROWS);
-}
-
 static void a_slow_reader_gets_every_row_once(void **state)
 {
     struct client *c = setup_rows(state);
@@ -126,6 +117,84 @@ static void wait_for_wakes(struct bare *bare, unsigned n)
         assert_true(clock_micros() < deadline);
         clock_sleep_micros(100);
     }
+}
+
+static void large_results_come_whole_through_the_pool(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c = setup_rows(state);
+    struct bare bare = {0};
+    struct portal *portal = open_portal(c, "SELECT id FROM n", &bare);
+    enum portal_status status;
+    unsigned waits = 0;
+    struct barrier *barrier = barrier_shut(f->db);
+    assert_int_equal(portal_run(portal, 0, &c->err), PORTAL_WAIT);
+    assert_true(bare.n_rows < N_ROWS); /* The rest is the pool's to make. */
+    barrier_open(barrier);
+    do {
+        wait_for_wakes(&bare, ++waits);
+    } while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT);
+    assert_int_equal(status, PORTAL_DONE);
+    assert_int_equal(bare.n_rows, N_ROWS);
+    assert_int_equal(portal_rows(portal), N_ROWS);
+    portal_free(portal);
+}
+
+static void a_null_column_has_no_type(void **state)
+{
+    struct client *c = &((struct fixture *)*state)->client;
+    struct bare bare = {0};
+    struct portal *portal = open_portal(c, "SELECT NULL, 1, NULL || 'x'", &bare);
+    const struct result_column *columns;
+    assert_int_equal(portal_columns(portal, &columns), 3);
+    assert_int_equal(columns[0].type, TYPE_NULL);
+    assert_int_equal(columns[1].type, TYPE_INT);
+    portal_free(portal);
+}
+
+/* Each waits for its client, and hears of it in its sleep. */
+static void a_cancel_and_the_deadline_wake_who_waits_for_its_client(void **state)
+{
+    struct client *c = setup_rows(state);
+    static const char *const texts[] = {"SELECT id FROM n", "COPY n FROM STDIN"};
+    for (unsigned i = 0; i < 4; i++) {
+        struct bare bare = {.is_full = true};
+        bool is_timed = i / 2 == 1;
+        expect_ok(c, is_timed ? "SET timeout = '300ms'" : "SET timeout = 0");
+        struct portal *portal = open_portal(c, texts[i % 2], &bare);
+        enum portal_status status;
+        unsigned waits = 0;
+        while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
+            wait_for_wakes(&bare, ++waits);
+        }
+        assert_int_equal(status, i % 2 == 0 ? PORTAL_FULL : PORTAL_COPY_IN);
+        if (!is_timed) {
+            session_cancel(c->session);
+        }
+        wait_for_wakes(&bare, waits + 1);
+        assert_int_equal(portal_run(portal, 0, &c->err), PORTAL_FAILED);
+        assert_int_equal(c->err.code, is_timed ? ERR_TIMEOUT : ERR_CANCELED);
+        portal_free(portal);
+    }
+}
+
+static void a_suspended_portal_is_not_what_a_cancel_is_for_until_it_goes_on(void **state)
+{
+    struct client *c = setup_rows(state);
+    struct bare bare = {0};
+    struct portal *portal = open_portal(c, "SELECT id FROM n WHERE id IN (1, 2, 3, 4, 5)", &bare);
+    assert_int_equal(portal_run(portal, 2, &c->err), PORTAL_SUSPENDED);
+    portal_suspend(portal);
+    session_cancel(c->session);
+    assert_int_equal(portal_run(portal, 2, &c->err), PORTAL_SUSPENDED);
+    portal_suspend(portal);
+    expect_ok(c, "SELECT 1"); /* Another one runs meanwhile. */
+    bare.is_full = true;
+    assert_int_equal(portal_run(portal, 2, &c->err), PORTAL_FULL);
+    session_cancel(c->session);
+    assert_int_equal(portal_run(portal, 2, &c->err), PORTAL_FAILED);
+    assert_int_equal(c->err.code, ERR_CANCELED);
+    portal_free(portal);
 }
 
 static void a_row_limit_suspends_and_goes_on(void **state)
@@ -417,6 +486,9 @@ int main(void)
         TEST(a_slow_reader_gets_every_row_once),
         TEST(order_by_sorts_all_rows_or_keeps_the_first),
         TEST(a_sort_over_statement_memory_is_refused_and_a_bounded_one_is_not),
+        TEST(a_null_column_has_no_type),
+        TEST(a_cancel_and_the_deadline_wake_who_waits_for_its_client),
+        TEST(a_suspended_portal_is_not_what_a_cancel_is_for_until_it_goes_on),
         TEST(a_row_limit_suspends_and_goes_on),
         TEST(a_wait_is_ended_by_exactly_one_wake),
         TEST(what_turns_out_to_be_long_is_begun_again_on_the_pool),

@@ -308,6 +308,114 @@ static void a_drain_tells_the_idle_and_lets_the_running_end(void **state)
     site_close(&site);
 }
 
+/* Those that wait for their client, and what each gets at a stop. */
+static void a_drain_tells_those_that_wait_for_their_client_at_once(void **state)
+{
+    (void)state;
+    struct site site;
+    struct peer copying, extended, suspended, skipping, piped;
+    site_open(&site);
+    start(&site, &copying);
+    say(&copying, "copyin; ok");
+    expect(&copying, "G");
+    start(&site, &extended);
+    say_all(&extended, "copyin", 0);
+    expect(&extended, "12G");
+    start(&site, &suspended);
+    say_all(&suspended, "rows 5", 2);
+    wire_write_empty(&suspended.out, WIRE_FLUSH);
+    expect(&suspended, "12wwu");
+    start(&site, &skipping);
+    say_all(&skipping, "fail", 0);
+    expect(&skipping, "12!");
+    start(&site, &piped);
+    say_all(&piped, "wait", 0); /* It runs; its SYNC is still to come. */
+    send_all(&piped);
+    struct loop_post post = {.fn = drain_sessions, .arg = &site.net};
+    loop_post(site.net.loop, &post);
+    expect(&copying, "!Z!");
+    assert_error(&copying, ERR_SHUTTING_DOWN, "FATAL", 0);
+    expect(&extended, "!");
+    assert_error(&extended, ERR_SHUTTING_DOWN, "ERROR", 0);
+    expect(&extended, "!.");
+    expect(&suspended, "!.");
+    expect(&skipping, "!.");
+    fake_wake();
+    expect(&piped, "12k!.");
+    assert_error(&piped, ERR_SHUTTING_DOWN, "FATAL", 0);
+    leave(&copying);
+    leave(&extended);
+    leave(&suspended);
+    leave(&skipping);
+    leave(&piped);
+    site_close(&site);
+}
+
+static void cancel_by_key(struct site *site, const struct peer *of)
+{
+    struct peer p;
+    connect_peer(site, &p);
+    wire_write_key(&p.out, WIRE_CANCEL, &of->key);
+    expect(&p, ".");
+    leave(&p);
+}
+
+static void a_cancel_reaches_those_that_wait_for_their_client(void **state)
+{
+    (void)state;
+    struct site site;
+    struct peer p;
+    site_open(&site);
+    start(&site, &p);
+    say(&p, "copyin; ok");
+    expect(&p, "G");
+    cancel_by_key(&site, &p);
+    expect(&p, "!");
+    assert_error(&p, ERR_CANCELED, "ERROR", 0);
+    expect(&p, "Z");
+    say(&p, "rows 10000000");
+    expect(&p, "r");
+    while (fake_output_bytes() == 0) { /* Until there is no room for more of it. */
+        clock_sleep_micros(1000);
+    }
+    cancel_by_key(&site, &p);
+    char letter;
+    while ((letter = next_frame(&p)) == 'w') {
+    }
+    assert_int_equal(letter, '!');
+    assert_error(&p, ERR_CANCELED, "ERROR", 0);
+    expect(&p, "Z");
+    leave(&p);
+    site_close(&site);
+}
+
+static void a_client_that_ends_its_sending_side_gets_its_answers(void **state)
+{
+    (void)state;
+    struct site site;
+    struct peer p;
+    site_open(&site);
+    start(&site, &p);
+    say(&p, "wait; ok");
+    say(&p, "rows 3");
+    say_all(&p, "rows 5", 2);
+    send_all(&p);
+    shutdown(p.fd, SHUT_WR);
+    expect(&p, "s"); /* Is there anybody? */
+    fake_wake();
+    expect(&p, "kkZrwwwkZ12wwu.");
+    leave(&p);
+    start(&site, &p);
+    say(&p, "copyin");
+    send_all(&p);
+    shutdown(p.fd, SHUT_WR);
+    expect(&p, "G!");
+    assert_error(&p, ERR_CANCELED, "ERROR", 0);
+    expect(&p, "Z.");
+    leave(&p);
+    site_close(&site);
+}
+
 /* Every message, cut or filled with junk, in a session of its own: the server answers or closes. */
 static void random_messages_never_break_a_session(void **state)
 {
@@ -354,6 +462,9 @@ int main(void)
         cmocka_unit_test(a_client_that_leaves_in_the_middle_leaves_nothing_behind),
         cmocka_unit_test(a_wake_that_crosses_the_end_of_its_session_is_harmless),
         cmocka_unit_test(a_drain_tells_the_idle_and_lets_the_running_end),
+        cmocka_unit_test(a_drain_tells_those_that_wait_for_their_client_at_once),
+        cmocka_unit_test(a_cancel_reaches_those_that_wait_for_their_client),
+        cmocka_unit_test(a_client_that_ends_its_sending_side_gets_its_answers),
         cmocka_unit_test(random_messages_never_break_a_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,6 +208,159 @@ static void errors_of_each_extended_message_skip_too(void **state)
     site_close(&site);
 }
 
+static void errors_of_the_extended_protocol_are_sent_at_once(void **state)
+{
+    (void)state;
+    struct site site;
+    struct peer p;
+    site_open(&site);
+    start(&site, &p);
+    say_all(&p, "fail", 0); /* Neither a SYNC nor a FLUSH follows. */
+    expect(&p, "12!");
+    wire_write_empty(&p.out, WIRE_FLUSH);
+    say_sync(&p);
+    expect(&p, "Z");
+    say_parse(&p, "", "refuse");
+    expect(&p, "!");
+    say_sync(&p);
+    expect(&p, "Z");
+    say_all(&p, "copybad", 0);
+    expect(&p, "12G");
+    say_data(&p, 100);
+    expect(&p, "!");
+    say_data(&p, 100);
+    say_sync(&p);
+    expect(&p, "Z");
+    leave(&p);
+    site_close(&site);
+}
+
+static const char *const bad_names[] = {"\xff", "a\nb", "\xc3", "\x7f"};
+
+static void names_that_are_no_text_are_refused_by_each_message(void **state)
+{
+    (void)state;
+    struct site site;
+    struct peer p;
+    site_open(&site);
+    start(&site, &p);
+    for (size_t i = 0; i < COUNT_OF(bad_names) * 8; i++) {
+        const char *name = bad_names[i / 8];
+        switch (i % 8) {
+        case 0:
+            say_parse(&p, name, "ok");
+            break;
+        case 1:
+            say_bind(&p, name, "");
+            break;
+        case 2:
+            say_bind(&p, "", name);
+            break;
+        case 3:
+            say_execute(&p, name, 0);
+            break;
+        default:
+            wire_write_named(&p.out, i % 2 == 0 ? WIRE_DESCRIBE : WIRE_CLOSE,
+                             i % 8 < 6 ? WIRE_KIND_STATEMENT : WIRE_KIND_PORTAL, str(name));
+            break;
+        }
+        say_sync(&p);
+        expect(&p, "!");
+        assert_error(&p, ERR_BAD_ENCODING, "ERROR", 0);
+        expect(&p, "Z");
+    }
+    say(&p, "copyin");
+    expect(&p, "G");
+    wire_write_text(&p.out, WIRE_COPY_FAIL, "why\n\xff", 5);
+    expect(&p, "!");
+    assert_error(&p, ERR_CANCELED, "ERROR", 0);
+    expect(&p, "Z");
+    leave(&p);
+    site_close(&site);
+}
+
+/* A frame of the peer with a byte more than its message. */
+static void add_a_byte(struct peer *p, size_t begun_at)
+{
+    buf_u8(&p->out, 0);
+    wire_end(&p->out, begun_at);
+}
+
+static void say_one(struct peer *p, enum wire_type type)
+{
+    struct wire_key key = {.session = 1};
+    switch (type) {
+    case WIRE_QUERY:
+    case WIRE_COPY_FAIL:
+        wire_write_text(&p->out, type, "ok", 2);
+        break;
+    case WIRE_PARSE:
+        say_parse(p, "", "ok");
+        break;
+    case WIRE_BIND:
+        say_bind(p, "", "");
+        break;
+    case WIRE_EXECUTE:
+        say_execute(p, "", 0);
+        break;
+    case WIRE_DESCRIBE:
+    case WIRE_CLOSE:
+        wire_write_named(&p->out, type, WIRE_KIND_PORTAL, str(""));
+        break;
+    case WIRE_STARTUP:
+        say_startup(p, NULL, NULL);
+        break;
+    case WIRE_CANCEL:
+        wire_write_key(&p->out, WIRE_CANCEL, &key);
+        break;
+    default:
+        wire_write_empty(&p->out, type);
+        break;
+    }
+}
+
+static void a_byte_too_many_is_refused_in_each_message_and_state(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first; /* A QUERY that comes before; NULL: not even a start-up. */
+        const char *trace, *letters;
+    } cases[] = {
+        {NULL, "", "SX"},
+        {"ok", "kZ", "QPBDECHYTfc"},
+        {"copyin", "G", "HYTfc"},
+    };
+    struct site site;
+    struct peer p;
+    site_open(&site);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        for (const char *letter = cases[i].letters; *letter != '\0'; letter++) {
+            if (cases[i].first == NULL) {
+                connect_peer(&site, &p);
+            } else {
+                start(&site, &p);
+                say(&p, cases[i].first);
+                expect(&p, cases[i].trace);
+            }
+            size_t begun_at = p.out.bytes;
+            say_one(&p, (enum wire_type) * letter);
+            add_a_byte(&p, begun_at);
+            expect(&p, "!");
+            assert_error(&p, ERR_PROTOCOL_VIOLATION, "FATAL", 0);
+            expect(&p, ".");
+            leave(&p);
+        }
+    }
+    start(&site, &p); /* And while all is skipped. */
+    say_all(&p, "fail", 0);
+    expect(&p, "12!");
+    say_sync(&p);
+    add_a_byte(&p, 0);
+    expect(&p, "!.");
+    leave(&p);
+    site_close(&site);
+}
+
 static void a_row_limit_suspends_and_the_next_execute_goes_on(void **state)
 {
     (void)state;
@@ -477,6 +630,9 @@ int main(void)
         cmocka_unit_test(a_pipeline_is_answered_in_order),
         cmocka_unit_test(after_an_error_all_is_skipped_up_to_the_sync),
         cmocka_unit_test(errors_of_each_extended_message_skip_too),
+        cmocka_unit_test(errors_of_the_extended_protocol_are_sent_at_once),
+        cmocka_unit_test(names_that_are_no_text_are_refused_by_each_message),
+        cmocka_unit_test(a_byte_too_many_is_refused_in_each_message_and_state),
         cmocka_unit_test(a_row_limit_suspends_and_the_next_execute_goes_on),
         cmocka_unit_test(a_row_limit_counts_through_a_full_output),
         cmocka_unit_test(parameters_arrive_as_they_were_sent),
