@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 enum {
     PATH_BYTES = 4096,
     PID_BYTES = 32,
+    SHOWN_BYTES_MAX = 200, /* Of a path, so that the reason behind it has room. */
     DIR_MODE = 0700
 };
 
@@ -34,10 +36,12 @@ enum errcode dir_fail(struct err *err, int errnum, const char *what, const char 
         {EROFS, "Mount its file system for writing, or choose a directory elsewhere."},
         {ENOENT, "Make the directory above it first."},
         {ENOTDIR, "A part of this path is a file: choose another path."},
+        {ENAMETOOLONG, "Choose a shorter path."},
         {ENOSPC, "Free disk space."},
         {EDQUOT, "Raise the quota of the user that runs the server, or free disk space."},
     };
-    err_set_errno(err, ERR_IO, errnum, "could not %s \"%s\"", what, path);
+    err_set_errno(err, ERR_IO, errnum, "could not %s \"%.*s%s\"", what, SHOWN_BYTES_MAX, path,
+                  strlen(path) > SHOWN_BYTES_MAX ? "..." : "");
     for (size_t i = 0; i < COUNT_OF(hints); i++) {
         if (hints[i].errnum == errnum) {
             err_hint(err, "%s", hints[i].hint);
@@ -49,7 +53,13 @@ enum errcode dir_fail(struct err *err, int errnum, const char *what, const char 
 enum errcode dir_make(const char *path, struct err *err)
 {
     if (mkdir(path, DIR_MODE) != 0 && errno != EEXIST) {
-        return dir_fail(err, errno, "make the directory", path);
+        int errnum = errno;
+        (void)dir_fail(err, errnum, "make the directory", path);
+        if (errnum == EACCES || errnum == EPERM) {
+            err_hint(err, "Make it beforehand and give it to the user that runs the server, or let "
+                          "that user write to the directory above.");
+        }
+        return err->code;
     }
     return ERR_OK;
 }

@@ -145,7 +145,9 @@ static enum errcode decode(const uint8_t *data, size_t bytes, const char *path,
                            struct version **out, uint64_t *applied, struct err *err)
 {
     if (bytes < HEAD_BYTES || memcmp(data, magic, MAGIC_BYTES) != 0) {
-        return err_set(err, ERR_FORMAT_UNSUPPORTED, "\"%s\" is not a map of vectrond", path);
+        err_set(err, ERR_FORMAT_UNSUPPORTED, "\"%s\" is not a map of vectrond", path);
+        err_hint(err, "Restore the data directory from a backup.");
+        return ERR_FORMAT_UNSUPPORTED;
     }
     uint32_t format = le_get_u32(data + MAGIC_BYTES);
     if (format != SNAPSHOT_VERSION) {
@@ -222,7 +224,7 @@ enum errcode snapshot_read(const char *directory, struct version **version, uint
         return *version != NULL ? ERR_OK : err_no_memory(err);
     }
     if (fd < 0) {
-        return err_set_errno(err, ERR_IO, errno, "could not open \"%s\"", path);
+        return dir_fail(err, errno, "open", path);
     }
     struct buf b;
     buf_init(&b, MEM_CATALOG, SNAPSHOT_BYTES_MAX);

@@ -93,24 +93,27 @@ static enum errcode fail_lmdb(const struct log_store *s, int rc, const char *wha
     case ENOMEM:
         return err_no_memory(err);
     case MDB_MAP_FULL:
-        err_set(err, ERR_DISK_FULL, "the log \"%s\" has reached its largest size of %zu bytes",
-                s->path, s->map_bytes);
+        err_set(err, ERR_DISK_FULL, "the log \"%s\" has reached its largest size of %zu MiB",
+                s->path, s->map_bytes >> 20);
         err_hint(err, "It is cut behind flushes: look for those that fail in the server's log.");
         return ERR_DISK_FULL;
     case MDB_INVALID:
         err_set(err, ERR_FORMAT_UNSUPPORTED, "\"%s\" is not a log of vectrond", s->path);
-        err_hint(err, "Give an empty directory, or the one that vectrond made.");
+        err_hint(err, "Restore the data directory from a backup, or give --data another one.");
         return ERR_FORMAT_UNSUPPORTED;
     case MDB_VERSION_MISMATCH:
-        return err_set(err, ERR_FORMAT_UNSUPPORTED, "\"%s\" was written by another version of LMDB",
-                       s->path);
+        err_set(err, ERR_FORMAT_UNSUPPORTED, "\"%s\" was written by another version of LMDB",
+                s->path);
+        err_hint(err, "Run the server with the LMDB that wrote it, and move the data by COPY.");
+        return ERR_FORMAT_UNSUPPORTED;
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
-        return err_set(err, ERR_CORRUPT, "the log \"%s\" is damaged: %s", s->path,
-                       mdb_strerror(rc));
+        err_set(err, ERR_CORRUPT, "the log \"%s\" is damaged: %s", s->path, mdb_strerror(rc));
+        err_hint(err, "Restore the data directory from a backup.");
+        return ERR_CORRUPT;
     default:
         if (rc > 0) {
-            return err_set_errno(err, ERR_IO, rc, "could not %s \"%s\"", what, s->path);
+            return dir_fail(err, rc, what, s->path);
         }
         return err_set(err, ERR_IO, "could not %s \"%s\": %s", what, s->path, mdb_strerror(rc));
     }

@@ -253,19 +253,27 @@ static void finish_open(struct repl *r, struct repl_group *g, const struct err *
 }
 
 /* A log that ends before what the owner has, or begins behind it, is not the owner's log. */
+static enum errcode refuse_owner(struct err *err)
+{
+    err_hint(err, "The log and the rest of the data are of different times: restore the whole data "
+                  "directory from one backup.");
+    return err->code;
+}
+
 static enum errcode check_owner(const struct repl_group *g, struct err *err)
 {
     unsigned long long id = g->config.id;
     unsigned long long applied = g->config.applied;
     if (applied > g->stored) {
-        return err_set(err, ERR_CORRUPT,
-                       "group %llu of the log ends at %llu, but %llu was applied already", id,
-                       (unsigned long long)g->stored, applied);
+        err_set(err, ERR_CORRUPT,
+                "group %llu of the log ends at %llu, but %llu was applied already", id,
+                (unsigned long long)g->stored, applied);
+        return refuse_owner(err);
     }
     if (applied < g->cut_index && g->cut_index > 1) {
-        return err_set(err, ERR_CORRUPT,
-                       "group %llu of the log begins at %llu, but only %llu was applied", id,
-                       (unsigned long long)g->cut_index + 1, applied);
+        err_set(err, ERR_CORRUPT, "group %llu of the log begins at %llu, but only %llu was applied",
+                id, (unsigned long long)g->cut_index + 1, applied);
+        return refuse_owner(err);
     }
     return ERR_OK;
 }
@@ -279,9 +287,10 @@ static enum errcode open_group(struct repl *r, struct repl_group *g, struct err 
     }
     if (!found) {
         if (g->config.applied > 0) {
-            return err_set(err, ERR_CORRUPT,
-                           "the log has no group %llu, but %llu entries of it were applied",
-                           (unsigned long long)g->config.id, (unsigned long long)g->config.applied);
+            err_set(err, ERR_CORRUPT,
+                    "the log has no group %llu, but %llu entries of it were applied",
+                    (unsigned long long)g->config.id, (unsigned long long)g->config.applied);
+            return refuse_owner(err);
         }
         if (group_bootstrap(g, err) != ERR_OK || log_store_commit(r->store, err) != ERR_OK) {
             log_store_abort(r->store);

@@ -4,8 +4,9 @@
  *   recall = 0.98            # bare: up to the comment, without blanks around it
  *   socket = '/run/x y'      # quoted: a quote inside is doubled
  *
- * A name stands at most once in the file: of two lines one would change nothing.  config_print
- * writes the same form, so that what --check printed can be given to --config. */
+ * A byte order mark before the first line is passed over.  A name stands at most once in the file:
+ * of two lines one would change nothing.  config_print writes the same form, so that what --check
+ * printed can be given to --config. */
 #include "server/server.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@
 enum {
     CONFIG_BYTES_MAX = 1 << 20,
     VALUE_BYTES_MAX = 512,
+    SHOWN_BYTES_MAX = 60, /* Of a line that is not understood. */
 };
 
 /* ---- one setting ---- */
@@ -32,6 +34,13 @@ static enum errcode assign(struct config *config, const char *name, const char *
     }
     enum policy_id id = policy_find(name, NULL);
     CHECK(id != POLICY_COUNT);
+    const char *directory = config->policies.values[id].text;
+    if (id == POLICY_copy_directory && directory[0] != '\0' && directory[0] != '/') {
+        err_set(err, ERR_POLICY_BOUNDS, "policy \"%s\" cannot be \"%s\"", name, directory);
+        err_hint(err, "Write an absolute path, or '' for none.");
+        err_policy(err, name);
+        return ERR_POLICY_BOUNDS;
+    }
     config->origins[id].origin = origin;
     config->origins[id].line = line;
     return ERR_OK;
@@ -107,10 +116,22 @@ static bool at_end(struct line *l)
     return l->at == l->end || *l->at == '#';
 }
 
+/* As much of a line as an error shows. */
+static struct line shown_part(struct line l)
+{
+    skip_blanks(&l);
+    l.end = l.end - l.at > SHOWN_BYTES_MAX ? l.at + SHOWN_BYTES_MAX : l.end;
+    while (l.end > l.at && (l.end[-1] == '\r' || l.end[-1] == ' ' || l.end[-1] == '\0')) {
+        l.end--;
+    }
+    return l;
+}
+
 static enum errcode parse_line(struct line l, unsigned number, struct config *config,
                                struct err *err)
 {
     char name[NAME_BYTES_MAX + 1], value[VALUE_BYTES_MAX];
+    struct line whole = shown_part(l);
     if (at_end(&l)) {
         return ERR_OK;
     }
@@ -124,7 +145,7 @@ static enum errcode parse_line(struct line l, unsigned number, struct config *co
         is_good = is_good && take_bare(&l, value);
     }
     if (!is_good || !at_end(&l)) {
-        err_set(err, ERR_BAD_CONFIG, "not understood");
+        err_set(err, ERR_BAD_CONFIG, "not understood: %.*s", (int)(whole.end - whole.at), whole.at);
         err_hint(err, "Write name = value, with quotes around a value that is empty or holds #.");
         return ERR_BAD_CONFIG;
     }
@@ -141,7 +162,9 @@ static enum errcode parse_line(struct line l, unsigned number, struct config *co
 enum errcode config_parse(const char *file, const char *text, size_t bytes, struct config *out,
                           struct err *err)
 {
+    static const char mark[] = "\xef\xbb\xbf";
     const char *end = text + bytes;
+    text += bytes >= 3 && memcmp(text, mark, 3) == 0 ? 3 : 0;
     out->file = file;
     unsigned number = 0;
     while (text < end) {
@@ -160,7 +183,9 @@ static enum errcode read_file(const char *file, struct buf *b, struct err *err)
 {
     int fd = open(file, O_RDONLY | O_CLOEXEC);
     if (fd == -1) {
-        return err_set_errno(err, ERR_IO, errno, "cannot open the configuration %s", file);
+        err_set_errno(err, ERR_IO, errno, "cannot open the configuration %s", file);
+        err_hint(err, "Give --config a file of lines name = value, as vectrond.conf.sample is.");
+        return err->code;
     }
     enum errcode code = ERR_OK;
     for (;;) {

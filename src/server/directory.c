@@ -68,13 +68,13 @@ static enum errcode write_version(struct directory *d, const char *path, struct 
         fd = dir_create(file, O_WRONLY | O_TRUNC);
     }
     if (fd == -1) {
-        return err_set_errno(err, ERR_IO, errno, "cannot create %s/%s", path, version_new_name);
+        return dir_fail(err, errno, "make", file);
     }
     bool is_written = dprintf(fd, version_format, DIRECTORY_FORMAT) > 0 && fsync(fd) == 0;
     int errnum = errno;
     close(fd);
     if (!is_written) {
-        return err_set_errno(err, ERR_IO, errnum, "cannot write %s/%s", path, version_new_name);
+        return dir_fail(err, errnum, "write", file);
     }
     if (renameat(d->fd, version_new_name, d->fd, version_name) == -1 || fsync(d->fd) == -1) {
         return err_set_errno(err, ERR_IO, errno, "cannot publish %s/%s", path, version_name);
@@ -98,9 +98,7 @@ static enum errcode check_version(struct directory *d, const char *path, bool *i
         close(fd);
     }
     if (n == -1) {
-        err_set_errno(err, ERR_IO, errnum, "cannot read %s/%s", path, version_name);
-        err_hint(err, "Run the server as the user that owns the data.");
-        return err->code;
+        return dir_fail(err, errnum, "read the data directory's VERSION in", path);
     }
     snprintf(wanted, sizeof wanted, version_format, DIRECTORY_FORMAT);
     if (strcmp(text, wanted) == 0) {
@@ -116,7 +114,7 @@ static enum errcode check_version(struct directory *d, const char *path, bool *i
     }
     err_set(err, ERR_FORMAT_UNSUPPORTED, "%s/%s is not of a data directory of vectrond", path,
             version_name);
-    err_hint(err, "Give --data a directory that is empty or not there yet.");
+    err_hint(err, "Give --data another directory, or restore this one from a backup.");
     return ERR_FORMAT_UNSUPPORTED;
 }
 

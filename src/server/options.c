@@ -121,6 +121,10 @@ enum errcode options_read(struct server_options *out, int argc, char **argv, str
         if (option == '?' || option == ':') {
             return refuse(at < argc ? argv[at] : "", option, err);
         }
+        bool must_be_something = option == OPTION_DATA || option == OPTION_CONFIG;
+        if (must_be_something && optarg[0] == '\0') {
+            return refuse(option == OPTION_DATA ? "--data" : "--config", ':', err);
+        }
         if (take(out, option, optarg, err) != ERR_OK) {
             return err->code;
         }

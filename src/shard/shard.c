@@ -157,6 +157,11 @@ enum errcode shard_open(const struct shard_config *config, struct shard **out, s
             host_remove(shard->host, shard);
         }
         err_prefix(err, "shard of \"%s\"", shard->schema->name);
+        if ((err->code == ERR_CORRUPT || err->code == ERR_FORMAT_UNSUPPORTED) &&
+            err->hint[0] == '\0') {
+            err_hint(err, "Restore the data directory from a backup, or drop the collection and "
+                          "load it again.");
+        }
         shard_free(shard);
         return code;
     }

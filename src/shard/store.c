@@ -87,9 +87,12 @@ enum errcode store_error(const struct store *store, int rc, const char *what, st
         if (rc == EIO && store_disk_free(store) < DISK_FULL_BYTES) {
             rc = ENOSPC;
         }
-        return rc > 0 ? err_set_errno(err, ERR_IO, rc, "%s in \"%s\"", what, store->directory)
-                      : err_set(err, ERR_IO, "%s in \"%s\": %s", what, store->directory,
-                                mdb_strerror(rc));
+        if (rc > 0) {
+            (void)dir_fail(err, rc, "use", store->directory);
+            err_prefix(err, "%s", what);
+            return err->code;
+        }
+        return err_set(err, ERR_IO, "%s in \"%s\": %s", what, store->directory, mdb_strerror(rc));
     }
 }
 

@@ -66,6 +66,8 @@ static void errors_name_the_file_and_the_line(void **state)
         {"re-call = 1\n", "f.conf:1", "name = value", ERR_BAD_CONFIG},
         {"\n\nrecal = 0.9\n", "f.conf:3", "recall", ERR_UNKNOWN_POLICY},
         {"recall = 7\n", "f.conf:1", "0.5", ERR_POLICY_BOUNDS},
+        {"recall 0.9\r\n", "f.conf:1: not understood: recall 0.9", "name = value", ERR_BAD_CONFIG},
+        {"copy_directory = files\n", "f.conf:1", "absolute path", ERR_POLICY_BOUNDS},
         {"recall = high\n", "f.conf:1", "number", ERR_POLICY_BOUNDS},
         {"m = 16\n", "f.conf:1", "CREATE COLLECTION", ERR_POLICY_SCOPE},
         {"recall = 0.9\n\nrecall = 0.8\n", "f.conf:3", "Remove", ERR_BAD_CONFIG},
@@ -79,6 +81,17 @@ static void errors_name_the_file_and_the_line(void **state)
             fail_msg("%s -> %s (%s)", cases[i].text, err.message, err.hint);
         }
     }
+}
+
+static void a_byte_order_mark_before_the_first_line_is_passed_over(void **state)
+{
+    (void)state;
+    struct config config;
+    struct err err;
+    assert_int_equal(parse("\xef\xbb\xbfrecall = 0.9\n", &config, &err), ERR_OK);
+    assert_true(value_of(&config, POLICY_recall).number == 0.9);
+    assert_int_equal(config.origins[POLICY_recall].line, 1);
+    assert_int_equal(parse("recall = 0.9\n\xef\xbb\xbf", &config, &err), ERR_BAD_CONFIG);
 }
 
 static void a_value_longer_than_any_is_refused_not_cut(void **state)
@@ -134,8 +147,12 @@ static void options_that_are_none_are_refused_with_the_nearest(void **state)
     static const struct {
         const char *words, *message, *hint;
     } cases[] = {
-        {"--datta /d", "--datta", "--data"}, {"--data", "--data", "--help"},
-        {"stray", "stray", "--help"},        {"-x", "-x", "--help"},
+        {"--datta /d", "--datta", "--data"},
+        {"--data", "--data", "--help"},
+        {"--data=", "--data needs a value", "--help"},
+        {"--config=", "--config", "--help"},
+        {"stray", "stray", "--help"},
+        {"-x", "-x", "--help"},
         {"--check=1", "--check=1", ""},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -213,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_may_be_bare_or_quoted_with_comments_around),
         cmocka_unit_test(errors_name_the_file_and_the_line),
+        cmocka_unit_test(a_byte_order_mark_before_the_first_line_is_passed_over),
         cmocka_unit_test(a_value_longer_than_any_is_refused_not_cut),
         cmocka_unit_test(options_are_read_in_both_forms),
         cmocka_unit_test(options_that_are_none_are_refused_with_the_nearest),
