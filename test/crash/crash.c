@@ -132,6 +132,15 @@ static uint64_t acks(const struct test *t)
     return n;
 }
 
+static uint64_t unknowns(const struct test *t)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        n += t->clients[i].n_unknown;
+    }
+    return n;
+}
+
 static bool check(struct test *t)
 {
     struct verdict v;
@@ -147,12 +156,13 @@ static bool check(struct test *t)
 
 static void say(const struct test *t)
 {
-    printf("# %llu statements acknowledged; rows lost %llu, duplicated %llu, wrong %llu; "
+    printf("# %llu statements acknowledged, %llu told to be unknown; rows lost %llu, duplicated "
+           "%llu, wrong %llu; "
            "statements torn %llu; the graph found %llu of %llu; slowest start %.2f s\n",
-           (unsigned long long)acks(t), (unsigned long long)t->n_lost,
-           (unsigned long long)t->n_duplicated, (unsigned long long)t->n_wrong,
-           (unsigned long long)t->n_torn, (unsigned long long)t->n_found,
-           (unsigned long long)t->n_searched, t->ready_seconds_max);
+           (unsigned long long)acks(t), (unsigned long long)unknowns(t),
+           (unsigned long long)t->n_lost, (unsigned long long)t->n_duplicated,
+           (unsigned long long)t->n_wrong, (unsigned long long)t->n_torn,
+           (unsigned long long)t->n_found, (unsigned long long)t->n_searched, t->ready_seconds_max);
 }
 
 /* The end of a test: what was seen, and whether the graph kept its floor of recall. */

@@ -1,8 +1,10 @@
 /* Clients that write and know exactly what they wrote.
  *
  * Each client has keys of its own, so what a row must be is known but for the one statement that
- * was under way when the server died: that one happened whole or not at all, and the check after
- * the restart finds out which. */
+ * was told 40003, because the server died: that one happened whole or not at all, and the check
+ * after the restart finds out which.  What was told any other error has not happened.
+ *
+ * Each stage of ack that survives a crash has its clients. */
 #ifndef TEST_CRASH_INGEST_H
 #define TEST_CRASH_INGEST_H
 
@@ -29,6 +31,7 @@ struct pending {
 struct client {
     unsigned number;
     const char *collection;
+    const char *ack;
     const char *address;
     pthread_t thread;
     uint64_t random;
@@ -36,6 +39,7 @@ struct client {
     int64_t next;       /* For column n: never used again. */
     struct pending pending;
     uint64_t n_acks;
+    uint64_t n_unknown;     /* 40003 */
     uint64_t n_refused;     /* With the SQLSTATE that was allowed. */
     const char *allowed;    /* An SQLSTATE that is no failure, or NULL. */
     atomic_bool is_stopped; /* Set from outside: ends after the statement. */
@@ -55,6 +59,7 @@ struct verdict {
 };
 
 vc_conn *connect_to(const char *address);
+/* False where it failed; why is then in @failure. */
 bool run(vc_conn *conn, const char *vql, char *failure, size_t failure_bytes);
 /* Creates the clients' collections. */
 bool create_collections(const char *address, char *failure, size_t failure_bytes);
