@@ -12,7 +12,7 @@
 
 enum {
     GATE_GROUP = 1 << 20,
-    MANY_ROWS = 3000,
+    MANY_ROWS = 6000,
     N_BY_CHANCE = 400,
     CHANCE_US_MAX = 3000,
 };
