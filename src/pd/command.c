@@ -68,16 +68,24 @@ static void encode_drop(struct buf *b, const struct pd_command *command)
     buf_str(b, command->collection, strlen(command->collection));
 }
 
-static enum errcode run_drop(struct run *run, struct err *err)
+static enum errcode read_name(struct run *run, char name[NAME_BYTES_MAX + 1], struct err *err)
 {
     uint32_t bytes;
     const char *text = reader_str(run->reader, &bytes);
-    char name[NAME_BYTES_MAX + 1];
     if (text == NULL || bytes > NAME_BYTES_MAX) {
         return err_set(err, ERR_CORRUPT, "a command of the map names no collection");
     }
     memcpy(name, text, bytes);
     name[bytes] = '\0';
+    return ERR_OK;
+}
+
+static enum errcode run_drop(struct run *run, struct err *err)
+{
+    char name[NAME_BYTES_MAX + 1];
+    if (read_name(run, name, err) != ERR_OK) {
+        return err->code;
+    }
     bool found;
     size_t at = map_place(&run->version->map, name, &found);
     if (found) {
@@ -95,6 +103,31 @@ static enum errcode run_drop(struct run *run, struct err *err)
     }
     err_collection(err, name);
     return ERR_UNKNOWN_COLLECTION;
+}
+
+/* ---- withdraw ---- */
+
+static void encode_withdraw(struct buf *b, const struct pd_command *command)
+{
+    encode_drop(b, command);
+    buf_u64(b, command->id);
+}
+
+static enum errcode run_withdraw(struct run *run, struct err *err)
+{
+    char name[NAME_BYTES_MAX + 1];
+    if (read_name(run, name, err) != ERR_OK) {
+        return err->code;
+    }
+    uint64_t id = reader_u64(run->reader);
+    bool found;
+    const struct map *map = &run->version->map;
+    size_t at = map_place(map, name, &found);
+    if (!found || map->collections[at]->schema->id != id) {
+        return ERR_OK;
+    }
+    *run->next = version_without(run->version, at);
+    return *run->next != NULL ? ERR_OK : err_no_memory(err);
 }
 
 /* ---- the table ---- */

@@ -92,6 +92,7 @@ struct version *version_with(const struct version *from, struct schema *schema)
         version_release(v);
         return NULL;
     }
+    v->map.added = v->held[at];
     for (size_t i = at; i < map->n_collections; i++) {
         share(v, map->collections[i]);
     }
@@ -108,6 +109,7 @@ struct version *version_without(const struct version *from, size_t at)
     }
     v->next_collection = from->next_collection;
     v->next_group = from->next_group;
+    v->map.removed = map->collections[at]->schema->id;
     for (size_t i = 0; i < map->n_collections; i++) {
         if (i != at) {
             share(v, map->collections[i]);

@@ -30,6 +30,9 @@ struct map_collection {
 /* One version of the map: immutable, counted. */
 struct map {
     uint64_t epoch;
+    /* What it differs in from the version before it; NULL and 0 where it is none or was read. */
+    const struct map_collection *added;
+    uint64_t removed; /* Its schema's id. */
     size_t n_collections;
     const struct map_collection *const *collections; /* Sorted by name. */
 };
@@ -54,12 +57,14 @@ const struct map_collection *map_find(const struct map *map, const char *name,
 
 enum pd_op {
     PD_CREATE_COLLECTION,
-    PD_DROP_COLLECTION
+    PD_DROP_COLLECTION,
+    PD_WITHDRAW_COLLECTION
 };
 struct pd_command {
     enum pd_op op;
     const struct schema *schema; /* CREATE: id is given by the map.  Read during the call. */
-    const char *collection;      /* DROP */
+    const char *collection;      /* DROP, WITHDRAW */
+    uint64_t id;                 /* WITHDRAW: rows = 0 where the name is another's by now. */
     bool is_conditional;         /* IF [NOT] EXISTS: no error, and rows = 0. */
 };
 

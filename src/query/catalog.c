@@ -6,8 +6,13 @@
  *   map_apply -> catalog_changed: new collection -> queue -> shard_open  -> serving | broken
  *                                 one is missing -> its last user leaves -> queue -> shard_destroy
  *
- * A broken collection answers every statement with the reason; the others serve.  Where the reason
- * may have passed (memory, the disk's room), the statement that meets it has it opened again. */
+ * At the start many are opened at once, by threads that end when that is done: each waits for its
+ * log, and one sync is enough for all that wait.
+ *
+ * A broken collection answers every statement with the reason; the others serve.  It is tried again
+ * by itself, after a second, then after twice as long each time, up to a minute; and at once by the
+ * first statement that meets it where the reason may have passed (memory, the disk's room).  One
+ * that the CREATE that made it could not open is taken out of the map again. */
 #include "query/query_int.h"
 
 #include <dirent.h>
@@ -17,8 +22,10 @@
 #include <unistd.h>
 
 enum {
-    REOPEN_INTERVAL_US = 5000000, /* Between openings that fail; the second comes at once. */
+    REOPEN_FIRST_US = 1000000,
+    REOPEN_LAST_US = 60000000,
     MEMORY_RETRY_US = 10000,
+    OPENERS = 16, /* At the start. */
 };
 
 struct catalog {
@@ -28,6 +35,9 @@ struct catalog {
     struct collection **collections; /* Sorted by the schema's id. */
     size_t n, capacity;
     struct collection *first, **last; /* To be opened or destroyed. */
+    uint64_t epoch;                   /* Of the map that it follows. */
+    size_t n_opening;
+    bool has_broken; /* False: none of them is. */
     bool is_stopping;
     bool is_started;
     struct thread thread;
@@ -43,19 +53,54 @@ static void enqueue(struct catalog *catalog, struct collection *c)
     condition_broadcast(&catalog->changed);
 }
 
-/* Under the lock, for one that has users.  What broke it must not be asked for at every statement:
- * an opening that fails late has cost much. */
+static void set_state(struct catalog *catalog, struct collection *c, enum collection_state to)
+{
+    catalog->n_opening -= atomic_load(&c->state) == COLLECTION_OPENING;
+    catalog->n_opening += to == COLLECTION_OPENING;
+    catalog->has_broken = catalog->has_broken || to == COLLECTION_BROKEN;
+    atomic_store(&c->state, to);
+}
+
+/* Under the lock, for one that has users. */
+static void reopen(struct catalog *catalog, struct collection *c)
+{
+    atomic_fetch_add(&c->users, 1); /* The opening. */
+    set_state(catalog, c, COLLECTION_OPENING);
+    enqueue(catalog, c);
+}
+
+/* What broke it must not be asked for at every statement: an opening that fails late has cost
+ * much. */
 static void reopen_if_broken(struct catalog *catalog, struct collection *c)
 {
     if (atomic_load(&c->state) != COLLECTION_BROKEN) {
         return;
     }
     bool may_have_passed = c->why.code == ERR_OUT_OF_MEMORY || c->why.code == ERR_DISK_FULL;
-    if (may_have_passed && clock_micros() >= c->reopen_at_us) {
-        atomic_fetch_add(&c->users, 1); /* The opening. */
-        atomic_store(&c->state, COLLECTION_OPENING);
-        enqueue(catalog, c);
+    if (may_have_passed && c->n_failures < 2) {
+        reopen(catalog, c);
     }
+}
+
+/* Those whose time has come; when the next one's does. */
+static uint64_t reopen_broken(struct catalog *catalog)
+{
+    uint64_t next_us = UINT64_MAX, now = clock_micros();
+    bool had_broken = catalog->has_broken;
+    catalog->has_broken = false;
+    for (size_t i = 0; i < catalog->n && had_broken; i++) {
+        struct collection *c = catalog->collections[i];
+        if (atomic_load(&c->state) != COLLECTION_BROKEN) {
+            continue;
+        }
+        catalog->has_broken = true;
+        if (c->reopen_at_us <= now) {
+            reopen(catalog, c);
+        } else if (c->reopen_at_us < next_us) {
+            next_us = c->reopen_at_us;
+        }
+    }
+    return next_us;
 }
 
 /* Why it does not serve, where it does not. */
@@ -168,6 +213,18 @@ static void remove_remains(struct database *db, uint64_t group)
 
 /* ---- the thread ---- */
 
+static void note_broken(struct catalog *catalog, struct collection *c, const struct err *why)
+{
+    uint64_t after_us = REOPEN_FIRST_US;
+    for (unsigned i = 0; i < c->n_failures && after_us < REOPEN_LAST_US; i++) {
+        after_us *= 2;
+    }
+    c->n_failures++;
+    c->reopen_at_us = clock_micros() + (after_us < REOPEN_LAST_US ? after_us : REOPEN_LAST_US);
+    c->why = *why;
+    set_state(catalog, c, COLLECTION_BROKEN);
+}
+
 static void open_collection(struct catalog *catalog, struct collection *c)
 {
     char path[512];
@@ -179,15 +236,20 @@ static void open_collection(struct catalog *catalog, struct collection *c)
         .repl = db->repl,
         .host = db->host,
     };
-    bool is_open = shard_open(&config, &c->shard, &c->why) == ERR_OK;
+    struct err err = {0};
+    struct shard *shard;
+    bool is_open = shard_open(&config, &shard, &err) == ERR_OK;
     if (!is_open) {
-        log_err(LOG_ERROR, &c->why, "collection not opened collection=%s group=%llu",
-                c->schema->name, (unsigned long long)c->group);
+        log_err(LOG_ERROR, &err, "collection not opened collection=%s group=%llu", c->schema->name,
+                (unsigned long long)c->group);
     }
     mutex_lock(&catalog->lock);
-    c->n_failures += is_open ? 0 : 1;
-    c->reopen_at_us = c->n_failures < 2 ? 0 : clock_micros() + REOPEN_INTERVAL_US;
-    atomic_store(&c->state, is_open ? COLLECTION_SERVING : COLLECTION_BROKEN);
+    if (is_open) {
+        c->shard = shard;
+        set_state(catalog, c, COLLECTION_SERVING);
+    } else {
+        note_broken(catalog, c, &err);
+    }
     condition_broadcast(&catalog->changed);
     mutex_unlock(&catalog->lock);
     collection_leave(c);
@@ -206,29 +268,58 @@ static void destroy_collection(struct catalog *catalog, struct collection *c)
     collection_release(c);
 }
 
+static struct collection *take_queued(struct catalog *catalog)
+{
+    struct collection *c = catalog->first;
+    if (c != NULL) {
+        catalog->first = c->next;
+        if (catalog->first == NULL) {
+            catalog->last = &catalog->first;
+        }
+    }
+    return c;
+}
+
+static void open_or_destroy(struct catalog *catalog, struct collection *c)
+{
+    if (atomic_load(&c->users) > 0) {
+        open_collection(catalog, c);
+    } else {
+        destroy_collection(catalog, c);
+    }
+}
+
 static void catalog_thread(void *arg)
 {
     struct catalog *catalog = arg;
     mutex_lock(&catalog->lock);
     for (;;) {
-        struct collection *c = catalog->first;
+        uint64_t next_us = catalog->is_stopping ? UINT64_MAX : reopen_broken(catalog);
+        struct collection *c = take_queued(catalog);
         if (c == NULL && catalog->is_stopping) {
             break;
         }
-        if (c == NULL) {
+        if (c == NULL && next_us == UINT64_MAX) {
             condition_wait(&catalog->changed, &catalog->lock);
-            continue;
-        }
-        catalog->first = c->next;
-        if (catalog->first == NULL) {
-            catalog->last = &catalog->first;
-        }
-        mutex_unlock(&catalog->lock);
-        if (atomic_load(&c->users) > 0) {
-            open_collection(catalog, c);
+        } else if (c == NULL) {
+            (void)condition_wait_until(&catalog->changed, &catalog->lock, next_us);
         } else {
-            destroy_collection(catalog, c);
+            mutex_unlock(&catalog->lock);
+            open_or_destroy(catalog, c);
+            mutex_lock(&catalog->lock);
         }
+    }
+    mutex_unlock(&catalog->lock);
+}
+
+/* Helps at the start, and ends when nothing is queued. */
+static void opener_thread(void *arg)
+{
+    struct catalog *catalog = arg;
+    mutex_lock(&catalog->lock);
+    for (struct collection *c; (c = take_queued(catalog)) != NULL;) {
+        mutex_unlock(&catalog->lock);
+        open_or_destroy(catalog, c);
         mutex_lock(&catalog->lock);
     }
     mutex_unlock(&catalog->lock);
@@ -285,6 +376,7 @@ static bool add_collection(struct catalog *catalog, const struct map_collection 
             (catalog->n - at) * sizeof(*catalog->collections));
     catalog->collections[at] = c;
     catalog->n++;
+    catalog->n_opening++;
     enqueue(catalog, c);
     return true;
 }
@@ -295,42 +387,57 @@ static bool map_has(const struct map *map, const struct collection *c)
     return found != NULL && found->schema->id == c->schema->id;
 }
 
-/* Takes one collection that the map has not got out of the table; NULL: there is none. */
-static struct collection *take_missing(struct catalog *catalog, const struct map *map)
+/* Takes it out of the table; the lock is given up meanwhile. */
+static void drop_at(struct catalog *catalog, size_t at) REQUIRES(catalog->lock)
 {
-    for (size_t i = 0; i < catalog->n; i++) {
-        struct collection *c = catalog->collections[i];
-        if (!map_has(map, c)) {
-            catalog->n--;
-            memmove(&catalog->collections[i], &catalog->collections[i + 1],
-                    (catalog->n - i) * sizeof(*catalog->collections));
-            return c;
+    struct collection *c = catalog->collections[at];
+    catalog->n--;
+    memmove(&catalog->collections[at], &catalog->collections[at + 1],
+            (catalog->n - at) * sizeof(*catalog->collections));
+    atomic_store(&c->is_dropped, true);
+    mutex_unlock(&catalog->lock);
+    collection_leave(c); /* The queue's reference is the table's. */
+    mutex_lock(&catalog->lock);
+}
+
+static void add_waiting(struct catalog *catalog, const struct map_collection *from)
+    REQUIRES(catalog->lock)
+{
+    /* Else the map would have a collection that this node has not: without memory it waits. */
+    while (!has(catalog, from->schema->id) && !add_collection(catalog, from)) {
+        mutex_unlock(&catalog->lock);
+        log_line(LOG_WARNING, "no memory to open a collection, waiting for some collection=%s",
+                 from->schema->name);
+        clock_sleep_micros(MEMORY_RETRY_US);
+        mutex_lock(&catalog->lock);
+    }
+}
+
+/* From any map to any other. */
+static void compare_with(struct catalog *catalog, const struct map *map) REQUIRES(catalog->lock)
+{
+    for (size_t i = catalog->n; i-- > 0;) {
+        if (!map_has(map, catalog->collections[i])) {
+            drop_at(catalog, i);
         }
     }
-    return NULL;
+    for (size_t i = 0; i < map->n_collections; i++) {
+        add_waiting(catalog, map->collections[i]);
+    }
 }
 
 void catalog_changed(void *arg, const struct map *map)
 {
     struct catalog *catalog = ((struct database *)arg)->catalog;
     mutex_lock(&catalog->lock);
-    for (struct collection *c; (c = take_missing(catalog, map)) != NULL;) {
-        atomic_store(&c->is_dropped, true);
-        mutex_unlock(&catalog->lock);
-        collection_leave(c); /* The queue's reference is the table's. */
-        mutex_lock(&catalog->lock);
+    if (map->epoch != catalog->epoch + 1) {
+        compare_with(catalog, map);
+    } else if (map->removed != 0 && has(catalog, map->removed)) {
+        drop_at(catalog, find_place(catalog, map->removed));
+    } else if (map->added != NULL) {
+        add_waiting(catalog, map->added);
     }
-    for (size_t i = 0; i < map->n_collections; i++) {
-        const struct map_collection *from = map->collections[i];
-        /* Else the map would have a collection that this node has not: without memory it waits. */
-        while (!has(catalog, from->schema->id) && !add_collection(catalog, from)) {
-            mutex_unlock(&catalog->lock);
-            log_line(LOG_WARNING, "no memory to open a collection, waiting for some collection=%s",
-                     from->schema->name);
-            clock_sleep_micros(MEMORY_RETRY_US);
-            mutex_lock(&catalog->lock);
-        }
-    }
+    catalog->epoch = map->epoch;
     mutex_unlock(&catalog->lock);
 }
 
@@ -363,28 +470,20 @@ enum errcode catalog_list(struct catalog *catalog, struct arena *arena, struct c
 
 /* ---- waiting ---- */
 
-/* The one of that name, or with NULL any. */
-static bool is_opening(const struct catalog *catalog, const char *name)
+/* Under the lock; NULL where there is none. */
+static struct collection *find_named(struct catalog *catalog, const char *name)
 {
-    for (size_t i = 0; i < catalog->n; i++) {
-        const struct collection *c = catalog->collections[i];
-        if ((name == NULL || strcmp(c->schema->name, name) == 0) &&
-            atomic_load(&c->state) == COLLECTION_OPENING) {
-            return true;
-        }
-    }
-    return false;
+    const struct map *map = pd_map_acquire(catalog->db->pd);
+    const struct map_collection *found = map_find(map, name, NULL);
+    uint64_t id = found == NULL ? 0 : found->schema->id;
+    pd_map_release(catalog->db->pd, map);
+    return found != NULL && has(catalog, id) ? catalog->collections[find_place(catalog, id)] : NULL;
 }
 
-/* Under the lock; NULL where there is none. */
-static struct collection *find_named(const struct catalog *catalog, const char *name)
+static bool is_opening(struct catalog *catalog, const char *name)
 {
-    for (size_t i = 0; i < catalog->n; i++) {
-        if (strcmp(catalog->collections[i]->schema->name, name) == 0) {
-            return catalog->collections[i];
-        }
-    }
-    return NULL;
+    const struct collection *c = find_named(catalog, name);
+    return c != NULL && atomic_load(&c->state) == COLLECTION_OPENING;
 }
 
 enum errcode catalog_wait(struct catalog *catalog, const char *name, bool (*is_canceled)(void *arg),
@@ -415,6 +514,62 @@ enum errcode catalog_wait(struct catalog *catalog, const char *name, bool (*is_c
     }
     mutex_unlock(&catalog->lock);
     return code;
+}
+
+/* ---- withdrawing ---- */
+
+struct withdrawal {
+    struct pd_write write;
+    struct catalog *catalog;
+    bool is_done; /* Under the catalog's lock, as is err. */
+    struct err err;
+};
+
+static void withdrawal_done(struct pd_write *write, const struct err *err)
+{
+    struct withdrawal *w = CONTAINER_OF(write, struct withdrawal, write);
+    struct catalog *catalog = w->catalog;
+    mutex_lock(&catalog->lock);
+    if (err != NULL) {
+        w->err = *err;
+    }
+    w->is_done = true;
+    condition_broadcast(&catalog->changed);
+    mutex_unlock(&catalog->lock);
+}
+
+static uint64_t find_broken(struct catalog *catalog, const char *name)
+{
+    mutex_lock(&catalog->lock);
+    const struct collection *c = find_named(catalog, name);
+    bool is_broken = c != NULL && atomic_load(&c->state) == COLLECTION_BROKEN;
+    uint64_t id = is_broken ? c->schema->id : 0;
+    mutex_unlock(&catalog->lock);
+    return id;
+}
+
+void catalog_withdraw(struct catalog *catalog, const char *name, struct err *why)
+{
+    struct withdrawal w = {.write.done = withdrawal_done, .catalog = catalog};
+    struct pd_command command = {
+        .op = PD_WITHDRAW_COLLECTION,
+        .collection = name,
+        .id = find_broken(catalog, name),
+    };
+    if (command.id == 0) {
+        return; /* It serves by now, or is gone. */
+    }
+    if (pd_submit(catalog->db->pd, &command, &w.write, &w.err) == ERR_OK) {
+        mutex_lock(&catalog->lock);
+        while (!w.is_done) {
+            condition_wait(&catalog->changed, &catalog->lock);
+        }
+        mutex_unlock(&catalog->lock);
+    }
+    if (w.err.code == ERR_OK) {
+        err_prefix(why, "collection \"%s\" was not created", name);
+        err_hint(why, "Nothing is left of it: create it again once the reason has passed.");
+    }
 }
 
 /* ---- opening and closing ---- */
@@ -456,6 +611,29 @@ struct catalog *catalog_new(struct database *db, struct err *err)
     return catalog;
 }
 
+/* Fewer threads than wanted open as many shards, only later. */
+static void open_all(struct catalog *catalog)
+{
+    struct thread openers[OPENERS];
+    struct err err;
+    size_t n = 0;
+    mutex_lock(&catalog->lock);
+    size_t n_wanted = catalog->n_opening < OPENERS ? catalog->n_opening : OPENERS;
+    mutex_unlock(&catalog->lock);
+    while (n < n_wanted &&
+           thread_start(&openers[n], "opener", opener_thread, catalog, &err) == ERR_OK) {
+        n++;
+    }
+    mutex_lock(&catalog->lock);
+    while (catalog->n_opening > 0) {
+        condition_wait(&catalog->changed, &catalog->lock);
+    }
+    mutex_unlock(&catalog->lock);
+    for (size_t i = 0; i < n; i++) {
+        thread_join(&openers[i]);
+    }
+}
+
 enum errcode catalog_start(struct catalog *catalog, struct err *err)
 {
     enum errcode code = sweep(catalog, err);
@@ -466,11 +644,7 @@ enum errcode catalog_start(struct catalog *catalog, struct err *err)
         return code;
     }
     catalog->is_started = true;
-    mutex_lock(&catalog->lock);
-    while (is_opening(catalog, NULL)) {
-        condition_wait(&catalog->changed, &catalog->lock);
-    }
-    mutex_unlock(&catalog->lock);
+    open_all(catalog);
     return ERR_OK;
 }
 

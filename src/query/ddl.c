@@ -228,6 +228,9 @@ static enum step step_create(struct portal *p, struct err *err)
         give_notice(p, code, "is there, and still being opened", s->collection.text);
         return STEP_DONE;
     }
+    if (code != ERR_OK && state->write.rows > 0) {
+        catalog_withdraw(p->db->catalog, s->collection.text, err);
+    }
     return code == ERR_OK ? STEP_DONE : STEP_FAILED;
 }
 

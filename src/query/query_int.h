@@ -71,7 +71,7 @@ struct collection {
     struct shard *shard;       /* From COLLECTION_SERVING on. */
     struct err why;            /* Of COLLECTION_BROKEN; read under the catalog's lock. */
     unsigned n_failures;       /* Of openings. */
-    uint64_t reopen_at_us;     /* Not before; under the catalog's lock. */
+    uint64_t reopen_at_us;     /* When it is tried again by itself; of the catalog's lock. */
     atomic_ullong number_hint; /* A row's number, not far from the last one's. */
     struct database *db;
     struct collection *next;     /* In the catalog's queue. */
@@ -127,6 +127,9 @@ enum errcode catalog_list(struct catalog *catalog, struct arena *arena, struct c
 enum errcode catalog_wait(struct catalog *catalog, const char *name, bool (*is_canceled)(void *arg),
                           void *arg, struct err *err) WARN_UNUSED;
 /* The last user of a dropped collection has gone. */
+/* Takes what CREATE has just made and @why could not be opened out of the map again; @why then says
+ * so.  Waits for the log. */
+void catalog_withdraw(struct catalog *catalog, const char *name, struct err *why);
 void catalog_retire(struct catalog *catalog, struct collection *c);
 
 /* ---- sessions ---- */

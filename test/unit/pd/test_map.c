@@ -284,6 +284,30 @@ static void ids_are_never_used_again(void **state)
     }
 }
 
+static void a_withdrawal_takes_only_the_collection_that_it_means(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    uint64_t id, later_id, rows;
+    create_ok(f->pd, "words");
+    group_of(f->pd, "words", &id);
+    drop_ok(f->pd, "words");
+    create_ok(f->pd, "words");
+    struct pd_command command = {.op = PD_WITHDRAW_COLLECTION, .collection = "words", .id = id};
+    assert_int_equal(run(f->pd, &command, &rows, &err), ERR_OK);
+    assert_int_equal(rows, 0);
+    assert_true(group_of(f->pd, "words", &later_id) > PD_GROUP);
+    command.id = later_id;
+    assert_int_equal(run(f->pd, &command, &rows, &err), ERR_OK);
+    assert_int_equal(rows, 1);
+    assert_int_equal(group_of(f->pd, "words", &id), 0);
+    assert_int_equal(run(f->pd, &command, &rows, &err), ERR_OK); /* There is none of that name. */
+    assert_int_equal(rows, 0);
+    close_all(f);
+    open_all(f);
+    assert_int_equal(group_of(f->pd, "words", &id), 0);
+}
+
 static void a_version_does_not_change_under_its_reader(void **state)
 {
     struct fixture *f = *state;
@@ -436,6 +460,7 @@ int main(void)
         MAP_TEST(collections_are_created_found_and_dropped),
         MAP_TEST(an_unknown_name_gets_the_nearest_one_for_a_hint),
         MAP_TEST(ids_are_never_used_again),
+        MAP_TEST(a_withdrawal_takes_only_the_collection_that_it_means),
         MAP_TEST(a_version_does_not_change_under_its_reader),
         MAP_TEST(collections_are_sorted_by_name),
         MAP_TEST(the_map_survives_restarts),
