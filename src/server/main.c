@@ -1,6 +1,8 @@
 /* vectrond: reads its options and its configuration, then serves or prints. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "server/server.h"
 
@@ -16,6 +18,18 @@ static int complain(const struct err *err)
         fprintf(stderr, "hint: %s\n", err->hint);
     }
     return 1;
+}
+
+/* Where one of the three is closed, the next file that is opened would take its number, and what is
+ * written to the log would go into the data. */
+static bool hold_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) != fd) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Only builds with fault points know the variable; others must not seem to obey it. */
@@ -34,7 +48,7 @@ int main(int argc, char **argv)
     struct err err;
     struct server_options options;
     struct config config;
-    if (!arm_faults()) {
+    if (!hold_standard_streams() || !arm_faults()) {
         return 1;
     }
     if (options_read(&options, argc, argv, &err) != ERR_OK) {
