@@ -400,30 +400,26 @@ static bool find_in_object(struct cursor *c, const char *key, size_t key_bytes,
     return is_found;
 }
 
-static bool find_in_array(struct cursor *c, const char *key, size_t key_bytes, struct cursor *value)
+/* Steps over the elements of an array behind its bracket; *value is the wanted one.  Returns how
+ * many there were, up to that one. */
+static uint64_t find_in_array(struct cursor c, uint64_t wanted, struct cursor *value)
 {
-    size_t wanted = 0;
-    for (size_t i = 0; i < key_bytes; i++) {
-        if (key[i] < '0' || key[i] > '9' || i == 9) {
-            return false;
+    uint64_t n = 0;
+    skip_blanks(&c);
+    for (; c.at < c.end && *c.at != ']'; n++) {
+        skip_blanks(&c);
+        const char *from = c.at;
+        if (!skip_value(&c)) {
+            break;
         }
-        wanted = wanted * 10 + (size_t)(key[i] - '0');
+        if (n == wanted) {
+            *value = (struct cursor){from, c.at};
+            break;
+        }
+        skip_blanks(&c);
+        take(&c, ',');
     }
-    skip_blanks(c);
-    for (size_t i = 0; key_bytes > 0 && c->at < c->end && *c->at != ']'; i++) {
-        skip_blanks(c);
-        const char *from = c->at;
-        if (!skip_value(c)) {
-            return false;
-        }
-        if (i == wanted) {
-            *value = (struct cursor){from, c->at};
-            return true;
-        }
-        skip_blanks(c);
-        take(c, ',');
-    }
-    return false;
+    return n;
 }
 
 bool json_member(const char *json, size_t bytes, const char *key, size_t key_bytes,
@@ -431,13 +427,22 @@ bool json_member(const char *json, size_t bytes, const char *key, size_t key_byt
 {
     struct cursor c = {json, json + bytes}, value = {json, json};
     skip_blanks(&c);
-    bool is_found = false;
-    if (take(&c, '{')) {
-        is_found = find_in_object(&c, key, key_bytes, &value);
-    } else if (take(&c, '[')) {
-        is_found = find_in_array(&c, key, key_bytes, &value);
-    }
+    bool is_found = take(&c, '{') && find_in_object(&c, key, key_bytes, &value);
     *member = value.at;
     *member_bytes = (size_t)(value.end - value.at);
     return is_found;
+}
+
+bool json_element(const char *json, size_t bytes, int64_t at, const char **element,
+                  size_t *element_bytes)
+{
+    struct cursor c = {json, json + bytes}, value = {json, json};
+    skip_blanks(&c);
+    if (take(&c, '[')) {
+        uint64_t n = at < 0 ? find_in_array(c, UINT64_MAX, &value) : 0;
+        (void)find_in_array(c, n + (uint64_t)at, &value); /* Past the front it is past the end. */
+    }
+    *element = value.at;
+    *element_bytes = (size_t)(value.end - value.at);
+    return *element_bytes > 0;
 }

@@ -93,11 +93,13 @@ enum {
     JSON_DEPTH_MAX = 128
 };
 
-/* The member @key of a JSON object (or element, for a decimal @key and an array): its raw JSON
- * text, borrowed from @json; false where there is none.  A member's name is compared as what its
- * escapes mean.  For -> and ->>. */
+/* The member @key of a JSON object, and the element @at of a JSON array, from 0, or from -1 at its
+ * end: the raw JSON text, borrowed from @json; false where there is none, or @json is something
+ * else.  A member's name is compared as what its escapes mean.  For -> and ->>. */
 bool json_member(const char *json, size_t bytes, const char *key, size_t key_bytes,
                  const char **member, size_t *member_bytes);
+bool json_element(const char *json, size_t bytes, int64_t at, const char **element,
+                  size_t *element_bytes);
 /* The text that a JSON string means, which is never longer: @string with its quotes and escapes is
  * one valid JSON string of @bytes, and @out has room for as many.  Returns the text's bytes.  What
  * no text can hold (\u0000, half of a surrogate pair) becomes U+FFFD. */

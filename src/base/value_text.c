@@ -204,8 +204,8 @@ static enum errcode parse_float(const char *text, struct value *out)
         return ERR_BAD_TEXT_REPRESENTATION;
     }
     *out = value_float(x);
-    bool is_over = errno == ERANGE && (x == HUGE_VAL || x == -HUGE_VAL);
-    return is_over ? ERR_NUMBER_OUT_OF_RANGE : ERR_OK;
+    bool is_lost = errno == ERANGE && (x == 0 || x == HUGE_VAL || x == -HUGE_VAL);
+    return is_lost ? ERR_NUMBER_OUT_OF_RANGE : ERR_OK;
 }
 
 static int hex_digit(char c)

@@ -239,7 +239,8 @@ static int read_float(struct parse *p, const struct number *n, struct token *out
         return TOKEN_FAILED;
     }
     *x = strtod(text, NULL);
-    return isinf(*x) ? parse_fail_range(p, "FLOAT") : TK_FLOAT;
+    bool is_lost = isinf(*x) || (*x == 0 && n->n_digits > 0);
+    return is_lost ? parse_fail_range(p, "FLOAT") : TK_FLOAT;
 }
 
 int lexer_number(struct parse *p, struct token *out)

@@ -56,17 +56,6 @@ static bool is_number(enum value_type type)
     return type == TYPE_INT || type == TYPE_FLOAT;
 }
 
-static enum pseudo pseudo_find(const struct compiler *c, const char *name)
-{
-    if (!c->scope->has_pseudo) {
-        return PSEUDO_COUNT;
-    }
-    if (strcmp(name, "distance") == 0) {
-        return PSEUDO_DISTANCE;
-    }
-    return strcmp(name, "query") == 0 ? PSEUDO_QUERY : PSEUDO_COUNT;
-}
-
 static struct shape shape_of_column(const struct compiler *c, const char *name)
 {
     int column = c->scope->schema != NULL ? schema_column(c->scope->schema, name) : -1;
@@ -75,7 +64,7 @@ static struct shape shape_of_column(const struct compiler *c, const char *name)
     if (column >= 0) {
         return (struct shape){.type = c->scope->schema->columns[column].type};
     }
-    enum pseudo pseudo = pseudo_find(c, name);
+    enum pseudo pseudo = pseudo_find(c->scope, name);
     return (struct shape){.type = pseudo == PSEUDO_DISTANCE ? TYPE_FLOAT : TYPE_INT};
 }
 
@@ -269,7 +258,9 @@ static enum errcode coerce(struct compiler *c, const struct expr *e, enum value_
         struct instruction *last = &c->code[c->n_code - 1];
         if (last->code == CODE_CONSTANT) {
             struct value *constant = &c->constants[last->at];
-            *constant = value_float((double)constant->integer);
+            if (constant->type == TYPE_INT) { /* It may be a NULL that was an INT's. */
+                *constant = value_float((double)constant->integer);
+            }
             return ERR_OK;
         }
         return emit(c, (struct instruction){.code = CODE_TO_FLOAT, .position = e->position}, 1, 1,
@@ -278,17 +269,26 @@ static enum errcode coerce(struct compiler *c, const struct expr *e, enum value_
     return mismatch(e, actual, want, err);
 }
 
-/* As coerce, and reads a JSON member as the number or truth value that it is compared with. */
+/* What one side of a comparison is to be: an INT stays one beside a FLOAT, since they are compared
+ * exactly. */
+static enum value_type side_type(const struct compiler *c, const struct expr *e,
+                                 enum value_type met)
+{
+    struct shape shape = shape_of(c, e);
+    return met == TYPE_FLOAT && shape.type == TYPE_INT && !shape.is_soft ? TYPE_INT : met;
+}
+
+/* One side; a JSON member is read as the number or truth value that it is compared with. */
 static enum errcode emit_side(struct compiler *c, const struct expr *e, enum value_type want,
                               struct err *err)
 {
     enum value_type type = TYPE_NULL;
     bool is_json = shape_of(c, e).type == TYPE_JSON && want != TYPE_JSON;
-    enum errcode code = emit_expr(c, e, is_json ? TYPE_NULL : want, &type, err);
+    enum errcode code = emit_expr(c, e, is_json ? TYPE_NULL : side_type(c, e, want), &type, err);
     if (code != ERR_OK || !is_json) {
         return code;
     }
-    enum opcode reader = want == TYPE_BOOL ? CODE_JSON_BOOL : CODE_TO_FLOAT;
+    enum opcode reader = want == TYPE_BOOL ? CODE_JSON_BOOL : CODE_JSON_NUMBER;
     return emit(c, (struct instruction){.code = (uint8_t)reader, .position = e->position}, 1, 1,
                 err);
 }
@@ -311,38 +311,6 @@ static enum errcode emit_parameter(struct compiler *c, const struct expr *e, enu
                 0, 1, err);
 }
 
-static enum errcode unknown_column(const struct compiler *c, const struct expr *e, struct err *err)
-{
-    const struct schema *schema = c->scope->schema;
-    if (schema == NULL) {
-        err_at(err, e->position, ERR_UNKNOWN_COLUMN, "column \"%s\" cannot stand here", e->name);
-        err_hint(err, "Text is written in single quotes.");
-        return ERR_UNKNOWN_COLUMN;
-    }
-    const char *names[COLUMNS_MAX + PSEUDO_COUNT];
-    size_t n = 0;
-    for (uint32_t i = 0; i < schema->n_columns; i++) {
-        names[n++] = schema->columns[i].name;
-    }
-    if (c->scope->has_pseudo) {
-        names[n++] = "distance";
-        names[n++] = "query";
-    }
-    err_at(err, e->position, ERR_UNKNOWN_COLUMN, "collection \"%s\" has no column \"%s\"",
-           schema->name, e->name);
-    const char *nearest = err_nearest(e->name, names, n);
-    if (nearest != NULL) {
-        err_hint(err, "Perhaps you meant \"%s\".", nearest);
-    } else if (strcmp(e->name, "distance") == 0) {
-        err_hint(err, "The distance is known in the select list of a SEARCH only.");
-    } else {
-        err_hint(err, "DESCRIBE %s lists its columns.", schema->name);
-    }
-    err_collection(err, schema->name);
-    err_column(err, e->name);
-    return ERR_UNKNOWN_COLUMN;
-}
-
 static enum errcode emit_column(struct compiler *c, const struct expr *e, enum value_type *type,
                                 struct err *err)
 {
@@ -353,10 +321,8 @@ static enum errcode emit_column(struct compiler *c, const struct expr *e, enum v
         mask_add(&c->columns, i.at);
         *type = c->scope->schema->columns[column].type;
     } else {
-        enum pseudo pseudo = pseudo_find(c, e->name);
-        if (pseudo == PSEUDO_COUNT) {
-            return unknown_column(c, e, err);
-        }
+        enum pseudo pseudo = pseudo_find(c->scope, e->name);
+        CHECK(pseudo != PSEUDO_COUNT);
         i.code = CODE_PSEUDO;
         i.at = pseudo;
         *type = pseudo == PSEUDO_DISTANCE ? TYPE_FLOAT : TYPE_INT;
@@ -369,11 +335,6 @@ static enum errcode emit_column(struct compiler *c, const struct expr *e, enum v
 static enum errcode emit_call(struct compiler *c, const struct expr *e, enum value_type *type,
                               struct err *err)
 {
-    if (strcmp(e->name, "count") != 0) {
-        err_at(err, e->position, ERR_UNKNOWN_FUNCTION, "there is no function \"%s\"", e->name);
-        err_hint(err, "The only function is count(*).");
-        return ERR_UNKNOWN_FUNCTION;
-    }
     if (!e->is_star) {
         err_at(err, e->position, ERR_FEATURE_UNSUPPORTED, "count takes only *");
         err_hint(err, "Write count(*), and IS NOT NULL in WHERE.");
@@ -622,7 +583,8 @@ static enum errcode compile_set(struct compiler *c, const struct expr *e, enum v
         if (shape_of(c, e->items[i]).type == TYPE_JSON) {
             return ERR_OK;
         }
-        enum errcode code = program_compile(c->scope, e->items[i], type, &items[i], err);
+        enum value_type item = side_type(c, e->items[i], type);
+        enum errcode code = program_compile(c->scope, e->items[i], item, &items[i], err);
         if (code != ERR_OK) {
             return code;
         }
@@ -735,7 +697,10 @@ enum errcode program_compile(struct expr_scope *scope, const struct expr *expr,
     struct compiler c = {.scope = scope};
     enum value_type type = TYPE_NULL;
     CHECK(expr->height <= VQL_DEPTH_MAX);
-    enum errcode code = emit_expr(&c, expr, want, &type, err);
+    enum errcode code = check_names(scope, expr, err);
+    if (code == ERR_OK) {
+        code = emit_expr(&c, expr, want, &type, err);
+    }
     if (code != ERR_OK) {
         return code;
     }

@@ -6,8 +6,8 @@
  * but the texts that || and ->> make, and those live in the evaluator's arena. */
 #include "query/query_int.h"
 
+#include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,7 +98,11 @@ static enum errcode run_arithmetic(const struct instruction *i, struct value *a,
                    : out_of_range(i, TYPE_INT, err);
     }
     double result = float_arithmetic((enum expr_op)i->op, a->number, b->number);
-    if (!isfinite(result) && isfinite(a->number) && isfinite(b->number)) {
+    bool is_over = !isfinite(result) && isfinite(a->number) && isfinite(b->number);
+    bool is_product = i->op == OP_MULTIPLY || i->op == OP_DIVIDE;
+    bool is_under =
+        result == 0 && is_product && a->number != 0 && b->number != 0 && isfinite(b->number);
+    if (is_over || is_under) {
         return out_of_range(i, TYPE_FLOAT, err);
     }
     a->number = result;
@@ -312,24 +316,21 @@ static enum errcode json_text(const char *json, size_t bytes, struct value *out,
 static enum errcode run_json(const struct instruction *i, struct value *a, const struct value *b,
                              const struct evaluator *evaluator, struct err *err)
 {
-    char digits[24];
-    const char *key = digits, *member;
-    size_t key_bytes = 0, member_bytes;
+    const char *member;
+    size_t member_bytes;
     if (a->type == TYPE_NULL || b->type == TYPE_NULL) {
         *a = value_null();
         return ERR_OK;
-    }
-    if (b->type == TYPE_TEXT) {
-        key = b->text.data;
-        key_bytes = b->text.bytes;
-    } else {
-        key_bytes = (size_t)snprintf(digits, sizeof(digits), "%lld", (long long)b->integer);
     }
     enum errcode code = work_spend(evaluator->work, JSON_BYTE_WORK * a->text.bytes, err);
     if (code != ERR_OK) {
         return code;
     }
-    if (!json_member(a->text.data, a->text.bytes, key, key_bytes, &member, &member_bytes)) {
+    bool is_found = b->type == TYPE_INT ? json_element(a->text.data, a->text.bytes, b->integer,
+                                                       &member, &member_bytes)
+                                        : json_member(a->text.data, a->text.bytes, b->text.data,
+                                                      b->text.bytes, &member, &member_bytes);
+    if (!is_found) {
         *a = value_null();
         return ERR_OK;
     }
@@ -341,16 +342,14 @@ static enum errcode run_json(const struct instruction *i, struct value *a, const
     return ERR_OK;
 }
 
-/* INT and a JSON number become FLOAT; any other JSON becomes NULL. */
-static struct value to_float(const struct value *v)
+/* A JSON number becomes INT where it is written as one and fits, else FLOAT; any other JSON becomes
+ * NULL. */
+static struct value json_number(const struct value *v)
 {
-    if (v->type == TYPE_INT) {
-        return value_float((double)v->integer);
-    }
     if (v->type != TYPE_JSON) {
         return *v;
     }
-    char digits[64];
+    char digits[64], *end;
     size_t bytes = v->text.bytes;
     char first = bytes > 0 ? v->text.data[0] : 0;
     if (bytes >= sizeof(digits) || !(first == '-' || (first >= '0' && first <= '9'))) {
@@ -358,6 +357,11 @@ static struct value to_float(const struct value *v)
     }
     memcpy(digits, v->text.data, bytes);
     digits[bytes] = 0;
+    errno = 0;
+    long long whole = strtoll(digits, &end, 10);
+    if (*end == 0 && errno == 0) {
+        return value_int(whole);
+    }
     double x = strtod(digits, NULL);
     return isfinite(x) ? value_float(x) : value_null();
 }
@@ -413,7 +417,10 @@ static enum errcode run_unary(const struct instruction *i, const struct evaluato
         *top = value_bool(top->type != TYPE_NULL);
         return ERR_OK;
     case CODE_TO_FLOAT:
-        *top = to_float(top);
+        *top = top->type == TYPE_INT ? value_float((double)top->integer) : *top;
+        return ERR_OK;
+    case CODE_JSON_NUMBER:
+        *top = json_number(top);
         return ERR_OK;
     case CODE_JSON_BOOL:
         *top = to_bool(top);

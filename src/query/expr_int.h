@@ -57,10 +57,11 @@ enum opcode {
     CODE_NEGATE,
     CODE_IS_NULL,
     CODE_IS_NOT_NULL,
-    CODE_COMPARE,    /* op */
-    CODE_ARITHMETIC, /* op */
-    CODE_TO_FLOAT,   /* INT or JSON number; at: how deep below the top */
-    CODE_JSON_BOOL,  /* at: how deep below the top */
+    CODE_COMPARE,     /* op */
+    CODE_ARITHMETIC,  /* op */
+    CODE_TO_FLOAT,    /* An INT. */
+    CODE_JSON_NUMBER, /* JSON as what it is compared with. */
+    CODE_JSON_BOOL,
     CODE_CONCAT,
     CODE_LIKE,       /* The pattern is on the stack. */
     CODE_LIKE_FIXED, /* at: which pattern */
@@ -122,6 +123,10 @@ struct expr_scope {
     uint32_t n_sets;
 };
 
+/* Names, before anything is said of types: one that is not known is the first thing to mend. */
+enum errcode check_names(const struct expr_scope *scope, const struct expr *e,
+                         struct err *err) WARN_UNUSED;
+enum pseudo pseudo_find(const struct expr_scope *scope, const char *name); /* COUNT: none. */
 /* @want is the type needed, or TYPE_NULL for any.  Errors carry the position. */
 enum errcode program_compile(struct expr_scope *scope, const struct expr *expr,
                              enum value_type want, const struct program **out, struct err *err);

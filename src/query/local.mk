@@ -16,6 +16,7 @@ src_query_libquery_a_SOURCES = \
     src/query/expr_int.h \
     src/query/expr_compile.c \
     src/query/expr_eval.c \
+    src/query/expr_names.c \
     src/query/insert.c \
     src/query/like.c \
     src/query/modify.c \

@@ -22,19 +22,57 @@ struct select_state {
 
 /* ---- analysis ---- */
 
-/* As in PostgreSQL: a number is a place in the select list, a name first one of its names. */
-static const struct expr *order_expr(const struct expr *e, const struct stmt_select *s)
+static bool is_same(const struct program *a, const struct program *b)
 {
-    if (e->kind == EXPR_LITERAL && e->value.type == TYPE_INT) {
-        size_t at = (size_t)e->value.integer - 1;
-        return at < s->n_targets && !s->targets[at].is_star ? s->targets[at].expr : NULL;
-    }
-    for (size_t i = 0; i < s->n_targets && e->kind == EXPR_COLUMN; i++) {
-        if (s->targets[i].alias != NULL && strcmp(s->targets[i].alias, e->name) == 0) {
-            return s->targets[i].expr;
+    return a->n_code == 1 && b->n_code == 1 && a->code[0].code == CODE_COLUMN &&
+           b->code[0].code == CODE_COLUMN && a->code[0].at == b->code[0].at;
+}
+
+/* The column of the result that has this name; NULL where none has. */
+static enum errcode find_output(const struct plan *plan, const struct expr *e,
+                                const struct program **found, struct err *err)
+{
+    *found = NULL;
+    for (size_t i = 0; i < plan->output.n; i++) {
+        if (strcmp(plan->columns[i].name, e->name) != 0) {
+            continue;
         }
+        if (*found != NULL && !is_same(*found, plan->output.programs[i])) {
+            err_at(err, e->position, ERR_AMBIGUOUS_COLUMN,
+                   "ORDER BY \"%s\" is ambiguous: several columns of the result have this name",
+                   e->name);
+            err_hint(err, "Give them different names by AS, or write the place in the list.");
+            return ERR_AMBIGUOUS_COLUMN;
+        }
+        *found = plan->output.programs[i];
     }
-    return e;
+    return ERR_OK;
+}
+
+/* As in PostgreSQL: a number is a place in the select list, a name is first one of the result's. */
+static enum errcode order_program(struct analysis *a, const struct expr *e,
+                                  const struct program **out, struct err *err)
+{
+    const struct plan *plan = a->plan;
+    bool is_place = e->kind == EXPR_LITERAL && e->value.type == TYPE_INT;
+    if (is_place && (e->value.integer < 1 || (uint64_t)e->value.integer > plan->output.n)) {
+        return err_at(err, e->position, ERR_BAD_REFERENCE,
+                      "ORDER BY %lld is no place in the select list", (long long)e->value.integer);
+    }
+    if (is_place) {
+        *out = plan->output.programs[e->value.integer - 1];
+        return ERR_OK;
+    }
+    if (e->kind == EXPR_LITERAL) {
+        err_at(err, e->position, ERR_SYNTAX, "ORDER BY a constant has no meaning");
+        err_hint(err, "Write a column, an expression, or a place in the select list. Names are in "
+                      "double quotes, if any.");
+        return ERR_SYNTAX;
+    }
+    *out = NULL;
+    enum errcode code = e->kind == EXPR_COLUMN ? find_output(plan, e, out, err) : ERR_OK;
+    return code == ERR_OK && *out == NULL ? program_compile(&a->scope, e, TYPE_NULL, out, err)
+                                          : code;
 }
 
 static enum errcode analyze_order(struct analysis *a, const struct stmt_select *s, struct err *err)
@@ -50,13 +88,7 @@ static enum errcode analyze_order(struct analysis *a, const struct stmt_select *
         struct sort_key *key = &plan->keys[i];
         *key = (struct sort_key){.is_descending = order->is_descending,
                                  .nulls_first = order->nulls_first};
-        const struct expr *e = order_expr(order->expr, s);
-        if (e == NULL) {
-            return err_at(err, order->expr->position, ERR_SYNTAX,
-                          "ORDER BY %lld is no place in the select list",
-                          (long long)order->expr->value.integer);
-        }
-        enum errcode code = program_compile(&a->scope, e, TYPE_NULL, &key->program, err);
+        enum errcode code = order_program(a, order->expr, &key->program, err);
         if (code != ERR_OK) {
             return code;
         }

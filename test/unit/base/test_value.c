@@ -308,10 +308,33 @@ static void json_is_checked_and_its_members_are_found(void **state)
     assert_int_equal(bytes, strlen("{\"x\": 1}"));
     assert_false(json_member(json, strlen(json), "x", 1, &member, &bytes));
     assert_true(json_member(json, strlen(json), "b", 1, &member, &bytes));
-    assert_true(json_member(member, bytes, "1", 1, &member, &bytes));
-    assert_memory_equal(member, "\"t\"", 3);
-    assert_false(json_member("[1]", 3, "1", 1, &member, &bytes));
+    assert_false(json_member(member, bytes, "1", 1, &member, &bytes));
     assert_false(json_member("5", 1, "a", 1, &member, &bytes));
+}
+
+static void json_elements_are_counted_from_either_end(void **state)
+{
+    (void)state;
+    static const char *const elements[] = {"10", "\"t\"", "[1, 2]", "null"};
+    static const char json[] = " [10, \"t\" ,[1, 2],null ] ";
+    const char *element;
+    size_t bytes;
+    for (int64_t at = 0; at < (int64_t)COUNT_OF(elements); at++) {
+        assert_true(json_element(json, strlen(json), at, &element, &bytes));
+        assert_int_equal(bytes, strlen(elements[at]));
+        assert_memory_equal(element, elements[at], bytes);
+        assert_true(json_element(json, strlen(json), at - 4, &element, &bytes));
+        assert_int_equal(bytes, strlen(elements[at]));
+        assert_memory_equal(element, elements[at], bytes);
+    }
+    static const int64_t none[] = {4, -5, INT64_MAX, INT64_MIN};
+    for (size_t i = 0; i < COUNT_OF(none); i++) {
+        assert_false(json_element(json, strlen(json), none[i], &element, &bytes));
+    }
+    assert_false(json_element("[]", 2, 0, &element, &bytes));
+    assert_false(json_element("[ ]", 3, -1, &element, &bytes));
+    assert_false(json_element("{\"0\": 1}", 8, 0, &element, &bytes));
+    assert_false(json_element("7", 1, 0, &element, &bytes));
 }
 
 static bool has_member(const char *json, const char *key, const char *wanted)
@@ -372,6 +395,7 @@ int main(void)
         cmocka_unit_test(numbers_compare_exactly_across_their_types),
         cmocka_unit_test(types_are_found_by_their_vql_name),
         cmocka_unit_test(json_is_checked_and_its_members_are_found),
+        cmocka_unit_test(json_elements_are_counted_from_either_end),
         cmocka_unit_test(json_members_are_found_by_what_their_names_mean),
         cmocka_unit_test(json_strings_are_given_as_what_they_mean),
     };
