@@ -319,7 +319,7 @@ function write_memory(    i) {
     print "| category | what it holds |"
     print "|---|---|"
     for (i = 1; i <= n_rows["MEMORY"]; i++) {
-        printf "| `%s` | %s |\n", tolower(row["MEMORY", i, 1]), row["MEMORY", i, 2]
+        printf "| `%s` | %s |\n", row["MEMORY", i, 2], row["MEMORY", i, 3]
     }
 }
 

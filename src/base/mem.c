@@ -36,7 +36,7 @@ enum {
 static const struct {
     const char *name, *text;
 } rows[MEM_COUNT] = {
-#define MEMORY(name, text) {#name, text},
+#define MEMORY(id, name, text) {name, text},
 #include "base/memory.def"
 #undef MEMORY
 };

@@ -9,7 +9,7 @@
 #include "base/check.h"
 
 enum mem_category {
-#define MEMORY(name, text) MEM_##name,
+#define MEMORY(id, name, text) MEM_##id,
 #include "base/memory.def"
 #undef MEMORY
     MEM_COUNT

@@ -29,7 +29,7 @@ static void the_export_names_every_row_with_its_type(void **state)
     assert_non_null(strstr(text, "vectrond_statements_total 3\n"));
     assert_non_null(strstr(text, "vectrond_connections 2\n"));
     assert_non_null(strstr(text, "vectrond_search_seconds_bucket{le=\"+Inf\"}"));
-    assert_non_null(strstr(text, "vectrond_memory_bytes{category=\"VECTORS\"}"));
+    assert_non_null(strstr(text, "vectrond_memory_bytes{category=\"vectors\"}"));
     for (int id = 0; id < METRIC_COUNT; id++) {
         assert_non_null(strstr(text, metric_row((enum metric_id)id)->text));
     }
