@@ -348,7 +348,7 @@ int lexer_next(struct parse *p, struct token *out)
     int token = read_token(p, out);
     if (p->at - p->begin > VQL_TEXT_BYTES_MAX) {
         return parse_fail(p, ERR_STATEMENT_TOO_LONG, p->begin + 1,
-                          "a statement has more than %d bytes", VQL_TEXT_BYTES_MAX);
+                          "a statement has more than %d MiB", VQL_TEXT_BYTES_MAX >> 20);
     }
     p->n_tokens++;
     enum errcode code = work_spend(p->work, TOKEN_WORK + (p->at - from), p->err);

@@ -6,8 +6,10 @@
 
 enum errcode portal_no_memory(const struct portal *p, struct err *err)
 {
-    err_set(err, ERR_OUT_OF_MEMORY,
-            "the statement needs more memory than statement_memory = %zu bytes", p->budget_bytes);
+    char text[POLICY_TEXT_BYTES];
+    struct policy_value budget = {.integer = (int64_t)p->budget_bytes};
+    err_set(err, ERR_OUT_OF_MEMORY, "the statement needs more memory than statement_memory = %s",
+            policy_format(text, POLICY_statement_memory, &budget));
     err_hint(err, "Ask for less at once (LIMIT, fewer columns), or raise statement_memory.");
     err_policy(err, "statement_memory");
     return ERR_OUT_OF_MEMORY;

@@ -508,8 +508,8 @@ static enum errcode admit(struct repl *r, const struct repl_group *g, struct rep
         r->is_full = false;
     }
     if (!room_take(r, room, bytes)) {
-        err_set(err, ERR_OVERLOADED, "%zu bytes of writes wait already, and %zu are allowed",
-                r->in_memory_bytes, r->config.in_memory_max);
+        err_set(err, ERR_OVERLOADED, "%zu MiB of writes wait already, and %zu MiB are allowed",
+                r->in_memory_bytes >> 20, r->config.in_memory_max >> 20);
         err_hint(err, "Try again in a moment, or write from fewer sessions.");
         return ERR_OVERLOADED;
     }
@@ -523,8 +523,8 @@ enum errcode repl_submit(struct repl_group *g, struct repl_write *write, void *d
     CHECK(write->done != NULL && data != NULL && bytes > 0);
     if (bytes > REPL_ENTRY_BYTES_MAX) {
         mem_free(MEM_LOG, data);
-        err_set(err, ERR_STATEMENT_TOO_LONG, "a write of %zu bytes is longer than %d", bytes,
-                REPL_ENTRY_BYTES_MAX);
+        err_set(err, ERR_STATEMENT_TOO_LONG, "a write of %zu bytes is longer than %d MiB", bytes,
+                REPL_ENTRY_BYTES_MAX >> 20);
         err_hint(err, "Write fewer rows in one statement.");
         return ERR_STATEMENT_TOO_LONG;
     }

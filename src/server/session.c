@@ -423,9 +423,11 @@ static void on_too_large(void *arg, uint8_t type, uint64_t bytes)
                 (unsigned long long)bytes);
     } else {
         const struct wire_row *row = wire_find(type);
-        err_set(&err, ERR_FRAME_TOO_LARGE, "message %s of %llu bytes is over frame_max = %zu bytes",
+        char text[POLICY_TEXT_BYTES];
+        struct policy_value max = {.integer = (int64_t)s->net->limits.frame_bytes_max};
+        err_set(&err, ERR_FRAME_TOO_LARGE, "message %s of %llu bytes is over frame_max = %s",
                 row == NULL ? "of unknown type" : row->name, (unsigned long long)bytes,
-                s->net->limits.frame_bytes_max);
+                policy_format(text, POLICY_frame_max, &max));
         err_hint(&err, "Send less at once, or raise frame_max.");
         err_policy(&err, "frame_max");
     }

@@ -232,8 +232,8 @@ enum errcode shard_command_add(struct shard_command *command, enum shard_op op,
         if (!is_full) {
             return err_no_memory(err);
         }
-        (void)err_set(err, ERR_STATEMENT_TOO_LONG, "one write of more than %d bytes",
-                      REPL_ENTRY_BYTES_MAX);
+        (void)err_set(err, ERR_STATEMENT_TOO_LONG, "one write of more than %d MiB",
+                      REPL_ENTRY_BYTES_MAX >> 20);
         err_hint(err, "Write fewer rows at once.");
         return ERR_STATEMENT_TOO_LONG;
     }
