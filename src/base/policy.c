@@ -349,6 +349,11 @@ enum errcode policy_assign(struct policy_set *set, enum policy_id id, enum polic
     if ((row->scopes & (1u << scope)) == 0) {
         return refuse_scope(err, row, level);
     }
+    if (value_check(value, err) != ERR_OK) {
+        err_prefix(err, "policy \"%s\"", row->name);
+        err_policy(err, row->name);
+        return err->code;
+    }
     struct buf b;
     buf_init(&b, MEM_GENERAL, VALUE_TEXT_BYTES_MAX);
     value_format(&b, value);

@@ -13,7 +13,7 @@
 
 enum {
     FBIN_HEADER_BYTES = 8,
-    ID_LINE_BYTES_MAX = KEY_BYTES_MAX + 64
+    ID_LINE_BYTES_MAX = KEY_BYTES_MAX + 2 /* With a return, and one to tell that it is longer. */
 };
 
 struct row_decoder {
@@ -29,6 +29,7 @@ struct row_decoder {
     uint64_t place;          /* The row that was looked at last, from 1. */
     uint64_t n_rows;         /* fbin */
     FILE *ids;
+    char line[ID_LINE_BYTES_MAX]; /* Of ids. */
 };
 
 static enum errcode open_ids(struct row_decoder *d, struct err *err)
@@ -260,27 +261,44 @@ static enum decoded fbin_header(struct row_decoder *d, const uint8_t *data, stru
     return DECODED_MORE;
 }
 
-static enum decoded read_id(struct row_decoder *d, struct value *key, struct err *err)
+/* The next line of the file of ids, without its end; NULL: an error, or with code 0 the end. */
+static const char *read_line(struct row_decoder *d, size_t *bytes, struct err *err)
 {
-    char line[ID_LINE_BYTES_MAX];
-    if (fgets(line, sizeof(line), d->ids) == NULL) {
-        err_set(err, ERR_BAD_COPY_DATA, "the file \"%s\" has only %" PRIu64 " ids",
-                d->plan->ids_file, d->row);
-        return DECODED_BAD;
+    size_t n = 0;
+    int c = EOF;
+    err_clear(err);
+    while (n < sizeof(d->line) && (c = getc(d->ids)) != EOF && c != '\n') {
+        d->line[n++] = (char)c;
     }
-    size_t n = strcspn(line, "\r\n");
-    if (line[n] == 0 && !feof(d->ids)) {
+    if (ferror(d->ids)) {
+        err_set_errno(err, ERR_IO, errno, "could not read the file \"%s\"", d->plan->ids_file);
+        return NULL;
+    }
+    if (n == 0 && c == EOF) {
+        return NULL;
+    }
+    if (n == sizeof(d->line)) {
         err_set(err, ERR_STRING_TOO_LONG, "an id of the file \"%s\" is longer than %d bytes",
                 d->plan->ids_file, KEY_BYTES_MAX);
+        return NULL;
+    }
+    *bytes = n > 0 && d->line[n - 1] == '\r' ? n - 1 : n;
+    return d->line;
+}
+
+static enum decoded read_id(struct row_decoder *d, struct value *key, struct err *err)
+{
+    size_t bytes;
+    const char *line = read_line(d, &bytes, err);
+    if (line == NULL && err->code == ERR_OK) {
+        err_set(err, ERR_BAD_COPY_DATA, "the file \"%s\" has only %" PRIu64 " ids",
+                d->plan->ids_file, d->row);
+    }
+    if (line == NULL) {
         return DECODED_BAD;
     }
-    const char *text = arena_strndup(d->portal->row_arena, line, n);
-    if (text == NULL) {
-        portal_no_memory(d->portal, err);
-        return DECODED_BAD;
-    }
-    enum errcode code =
-        value_parse(d->schema->columns[0].type, text, n, d->portal->row_arena, key, err);
+    enum value_type type = d->schema->columns[0].type;
+    enum errcode code = value_parse(type, line, bytes, d->portal->row_arena, key, err);
     return code == ERR_OK ? DECODED_ROW : DECODED_BAD;
 }
 
@@ -305,8 +323,9 @@ static enum decoded count_id(const struct row_decoder *d, struct value *key, str
     return DECODED_ROW;
 }
 
-static enum decoded fbin_end(const struct row_decoder *d, size_t bytes, struct err *err)
+static enum decoded fbin_end(struct row_decoder *d, size_t bytes, struct err *err)
 {
+    size_t id_bytes = 0;
     if (!d->has_seen_header) {
         err_set(err, ERR_BAD_COPY_DATA, "the data end within the header of fbin");
         return DECODED_BAD;
@@ -315,6 +334,13 @@ static enum decoded fbin_end(const struct row_decoder *d, size_t bytes, struct e
         err_set(err, ERR_BAD_COPY_DATA, "the header names %" PRIu64 " rows, and the data hold %s",
                 d->n_rows, bytes > 0 && d->row == d->n_rows ? "more" : "fewer");
         return DECODED_BAD;
+    }
+    if (d->ids != NULL && (read_line(d, &id_bytes, err) != NULL || err->code != ERR_OK)) {
+        if (err->code != ERR_OK || id_bytes > 0) {
+            err_set(err, ERR_BAD_COPY_DATA, "the file \"%s\" has more ids than there are rows",
+                    d->plan->ids_file);
+            return DECODED_BAD;
+        }
     }
     return DECODED_END;
 }
@@ -432,8 +458,9 @@ static enum decoded decode_binary(struct row_decoder *d, struct copy_input *in,
             err_set(err, ERR_BAD_COPY_DATA, "a value was not understood");
             return bad_column(d, i, err);
         }
-        if (value_coerce(&value, column_of(d, i)->type, d->portal->row_arena,
-                         &values[d->columns[i]], err) != ERR_OK) {
+        struct value *out = &values[d->columns[i]];
+        if (value_coerce(&value, column_of(d, i)->type, d->portal->row_arena, out, err) != ERR_OK ||
+            value_check(out, err) != ERR_OK) {
             return bad_column(d, i, err);
         }
     }

@@ -376,6 +376,9 @@ static enum errcode copy_parameters(struct portal *p, const struct value *given,
         struct value value;
         enum errcode code =
             value_coerce(&given[i], (enum value_type)plan->types[i], p->arena, &value, err);
+        if (code == ERR_OK) {
+            code = value_check(&value, err);
+        }
         if (code != ERR_OK) {
             err_prefix(err, "parameter $%zu", i + 1);
             return code;

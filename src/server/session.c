@@ -230,6 +230,9 @@ static enum errcode take_option(struct session *s, const struct wire_option *opt
                        "an option of the start-up is not UTF-8 without control characters");
     }
     char name[NAME_BYTES_MAX + 1];
+    if (!utf8_is_valid(option->name.data, option->name.bytes)) {
+        return err_set(err, ERR_BAD_ENCODING, "the name of an option is not valid UTF-8");
+    }
     snprintf(name, sizeof name, "%.*s", (int)option->name.bytes, option->name.data);
     struct value value = value_text(option->value.data, option->value.bytes);
     return policy_assign_name(session_policies(s->query), name, LEVEL_SESSION, &value, err);

@@ -63,7 +63,8 @@ static void options_of_the_start_up_are_checked(void **state)
     } cases[] = {
         {"recal", "0.9", ERR_UNKNOWN_POLICY},   {"recall", "7", ERR_POLICY_BOUNDS},
         {"net_threads", "2", ERR_POLICY_SCOPE}, {"progress", "maybe", ERR_BAD_PARAMETER},
-        {"user", "\xff", ERR_BAD_ENCODING},
+        {"user", "\xff", ERR_BAD_ENCODING},     {"recall", "0.9\xff", ERR_BAD_ENCODING},
+        {"rec\xff", "0.9", ERR_BAD_ENCODING},
     };
     struct site site;
     struct peer p;
