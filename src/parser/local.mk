@@ -3,6 +3,7 @@ src_parser_libparser_a_SOURCES = \
     src/parser/build.c \
     src/parser/build_stmt.c \
     src/parser/escape.c \
+    src/parser/habit.c src/parser/habits.def \
     src/parser/keyword.c src/parser/keywords.def \
     src/parser/lexer.c \
     src/parser/literal.c \

@@ -69,8 +69,13 @@ int parse_fail_syntax(struct parse *p)
         return parse_fail(p, ERR_SYNTAX, position, "syntax error at byte 0x%02x",
                           (unsigned)(unsigned char)*text);
     }
-    return parse_fail(p, ERR_SYNTAX, position, "syntax error at or near \"%.*s%s\"", (int)bytes,
-                      text, is_cut ? "..." : "");
+    int token = parse_fail(p, ERR_SYNTAX, position, "syntax error at or near \"%.*s%s\"",
+                           (int)bytes, text, is_cut ? "..." : "");
+    const char *habit = habit_at(p->text, p->bytes, p->token_begin);
+    if (habit != NULL) {
+        err_hint(p->err, "%s", habit);
+    }
+    return token;
 }
 
 /* In capitals where it is a keyword. */
@@ -134,6 +139,23 @@ static bool is_expected(int token, const int *expected, size_t n)
     return false;
 }
 
+/* Where nothing is known of the token itself. */
+static void hint_else(struct parse *p, const char *after, const int *expected, size_t n)
+{
+    char c = p->token_begin < p->bytes ? p->text[p->token_begin] : '\0';
+    size_t bytes = p->at - p->token_begin;
+    bool is_item =
+        c == ',' || (is_name_start(c) && keyword_find(p->text + p->token_begin, bytes) == NULL);
+    const char *beyond = is_item ? habit_beyond(p->text, p->token_begin) : NULL;
+    if (after != NULL || beyond != NULL) {
+        err_hint(p->err, "%s", after != NULL ? after : beyond);
+    } else if (is_expected(TK_LIMIT, expected, n) && !is_expected(TOKEN_END, expected, n)) {
+        err_hint(p->err, "A SEARCH needs LIMIT.");
+    } else {
+        hint_list(p, expected, n);
+    }
+}
+
 void parse_fail_expected(struct parse *p, const int *expected, size_t n)
 {
     if (parse_failed(p)) {
@@ -147,16 +169,23 @@ void parse_fail_expected(struct parse *p, const int *expected, size_t n)
     }
     /* Where an alias may stand, a reserved word was hardly meant as a name. */
     bool needs_name = is_expected(TK_NAME, expected, n) && !is_expected(TK_AS, expected, n);
-    bool is_keyword = keyword_find(word, strlen(word)) != NULL;
-    if (needs_name && parser_keyword_is_reserved(word)) {
+    const struct keyword *keyword = keyword_find(word, strlen(word));
+    /* parse_fail_syntax may have given a hint already.  SELECT where a name may stand was hardly
+     * meant as one, unless it is in parentheses. */
+    bool is_known = p->err->hint[0] != '\0' && (keyword == NULL || keyword->token != TK_SELECT ||
+                                                habit_is_nested(p->text, p->token_begin));
+    if (needs_name && !is_known && parser_keyword_is_reserved(word)) {
         err_hint(p->err, "%s is a reserved word. To use it as a name, write it in double quotes.",
                  word);
-    } else if (word[0] == '\0' || is_keyword || !hint_nearest(p, word, expected, n)) {
-        if (is_expected(TK_LIMIT, expected, n) && !is_expected(TOKEN_END, expected, n)) {
-            err_hint(p->err, "A SEARCH needs LIMIT.");
-        } else {
-            hint_list(p, expected, n);
-        }
+        return;
+    }
+    bool is_slip = word[0] != '\0' && keyword == NULL;
+    bool is_at_end = p->token_begin == p->bytes || p->text[p->token_begin] == ';';
+    const char *after = is_at_end ? NULL : habit_after(p->text, p->token_begin);
+    if (after != NULL && !is_slip) {
+        err_hint(p->err, "%s", after);
+    } else if (p->err->hint[0] == '\0' && !(is_slip && hint_nearest(p, word, expected, n))) {
+        hint_else(p, after, expected, n);
     }
 }
 

@@ -304,4 +304,7 @@ const char *stmt_name(enum stmt_kind kind); /* "CREATE COLLECTION": also the com
 const char *const *parser_keywords(size_t *n);
 bool parser_keyword_is_reserved(const char *word);
 
+/* What VQL has instead of what SQL calls @name (a column, a function, a view), or NULL. */
+const char *parser_habit_of_name(const char *name);
+
 #endif

@@ -25,7 +25,8 @@ static enum errcode unknown_column(const struct expr_scope *scope, const struct 
     const struct schema *schema = scope->schema;
     if (schema == NULL) {
         err_at(err, e->position, ERR_UNKNOWN_COLUMN, "column \"%s\" cannot stand here", e->name);
-        err_hint(err, "Text is written in single quotes.");
+        const char *habit = parser_habit_of_name(e->name);
+        err_hint(err, "%s", habit != NULL ? habit : "Text is written in single quotes.");
         return ERR_UNKNOWN_COLUMN;
     }
     const char *names[COLUMNS_MAX + PSEUDO_COUNT];
@@ -42,6 +43,8 @@ static enum errcode unknown_column(const struct expr_scope *scope, const struct 
     const char *nearest = err_nearest(e->name, names, n);
     if (nearest != NULL) {
         err_hint(err, "Perhaps you meant \"%s\".", nearest);
+    } else if (parser_habit_of_name(e->name) != NULL) {
+        err_hint(err, "%s", parser_habit_of_name(e->name));
     } else if (strcmp(e->name, "distance") == 0) {
         err_hint(err, "The distance is known in the select list of a SEARCH only.");
     } else {
@@ -57,7 +60,8 @@ static enum errcode check_name(const struct expr_scope *scope, const struct expr
 {
     if (e->kind == EXPR_CALL && strcmp(e->name, "count") != 0) {
         err_at(err, e->position, ERR_UNKNOWN_FUNCTION, "there is no function \"%s\"", e->name);
-        err_hint(err, "The only function is count(*).");
+        const char *habit = parser_habit_of_name(e->name);
+        err_hint(err, "%s", habit != NULL ? habit : "The only function is count(*).");
         return ERR_UNKNOWN_FUNCTION;
     }
     bool is_column = scope->schema != NULL && e->kind == EXPR_COLUMN &&

@@ -18,7 +18,8 @@ static enum errcode analyze_policy_name(struct analysis *a, const struct name *n
     if (nearest != NULL) {
         err_hint(err, "Perhaps you meant \"%s\".", nearest);
     } else {
-        err_hint(err, "SHOW ALL lists the policies.");
+        const char *habit = parser_habit_of_name(name->text);
+        err_hint(err, "%s", habit != NULL ? habit : "SHOW ALL lists the policies.");
     }
     err_policy(err, name->text);
     return ERR_UNKNOWN_POLICY;
@@ -116,7 +117,9 @@ static enum errcode unknown_show(const struct name *name, struct err *err)
     if (nearest != NULL) {
         err_hint(err, "Perhaps you meant \"%s\".", nearest);
     } else {
-        err_hint(err, "SHOW ALL lists the policies, SHOW VIEWS the views.");
+        const char *habit = parser_habit_of_name(name->text);
+        err_hint(err, "%s",
+                 habit != NULL ? habit : "SHOW ALL lists the policies, SHOW VIEWS the views.");
     }
     err_policy(err, name->text);
     return ERR_UNKNOWN_POLICY;

@@ -54,14 +54,15 @@ static const struct {
     {"SELECT a FROM c WERE b", 17, S "\"WERE\"", "Perhaps you meant WHERE."},
     {"INSERT IN c VALUES (1)", 8, S "\"IN\"", "Expected INTO."},
     {"INSERT INT c VALUES (1)", 8, S "\"INT\"", "Perhaps you meant INTO."},
-    {"CREATE TABLE c (id INT)", 8, S "\"TABLE\"", "Expected COLLECTION."},
+    {"CREATE TABLE c (id INT)", 8, S "\"TABLE\"", "A table is a COLLECTION here."},
     {"DROP c", 6, S "\"c\"", "Expected COLLECTION."},
     /* Names. */
     {"SELECT * FROM limit", 15, S "\"limit\"",
      "limit is a reserved word. To use it as a name, write it in double quotes."},
     {"CREATE COLLECTION select (id INT)", 19, S "\"select\"",
      "select is a reserved word. To use it as a name, write it in double quotes."},
-    {"SELECT a.b FROM c", 9, S "\".\"", ""},
+    {"SELECT a.b FROM c", 9, S "\".\"",
+     "Write the column alone: a statement reads one collection."},
     {"DESCRIBE 'docs'", 10, S "\"'docs'\"", "Expected a name."},
     {"SELECT \"\"", 8, "a quoted name is empty", ""},
     {"SELECT \"abc", 8, "unterminated quoted name", ""},
@@ -78,15 +79,17 @@ static const struct {
     {"SELECT 1)", 9, S "\")\"", ""},
     {"DROP COLLECTION IF docs", 20, S "\"docs\"", "Expected EXISTS."},
     /* Statements and clauses that this release does not have. */
-    {"ALTER COLLECTION c RENAME TO d", 1, S "\"ALTER\"", ""},
-    {"CREATE INDEX ON c (a)", 8, S "\"INDEX\"", "Expected COLLECTION."},
+    {"ALTER COLLECTION c RENAME TO d", 1, S "\"ALTER\"",
+     "A collection stays as it was made: create another one and COPY the rows over."},
+    {"CREATE INDEX ON c (a)", 8, S "\"INDEX\"", NULL},
     {"SEARCH id FROM c NEAR $1 WITHIN 0.3 LIMIT 1", 26, S "\"WITHIN\"", ""},
     {"EXPLAIN CREATE COLLECTION c (id INT)", 9, S "\"CREATE\"", ""},
     {"EXPLAIN EXPLAIN SELECT 1", 9, S "\"EXPLAIN\"", ""},
     {"SELECT a FROM c WHERE 'x' = ANY(tags)", 29, NULL, NULL}, /* A call: resolved later. */
     {"CREATE COLLECTION c (id INT, tags TEXT[])", 40, S "\"]\"",
      "A vector literal is a list of finite numbers: [0.1, -2, 3e-4]."},
-    {"INSERT INTO c VALUES (1) ON CONFLICT (id) DO NOTHING", 38, S "\"(\"", "Expected DO."},
+    {"INSERT INTO c VALUES (1) ON CONFLICT (id) DO NOTHING", 38, S "\"(\"",
+     "The conflict is the key's: ON CONFLICT DO NOTHING | DO UPDATE."},
     {"INSERT INTO c VALUES (1) ON CONFLICT DO REPLACE", 41, S "\"REPLACE\"",
      "Expected NOTHING or UPDATE."},
     /* Definitions. */
@@ -100,7 +103,7 @@ static const struct {
      "Metrics are L2, COSINE and DOT."},
     {"CREATE COLLECTION c (v VECTOR(2.5))", 31, S "\"2.5\"", "Expected an integer."},
     {"CREATE COLLECTION c (id INT, PRIMARY KEY (id))", 30, S "\"PRIMARY\"",
-     "PRIMARY is a reserved word. To use it as a name, write it in double quotes."},
+     "PRIMARY KEY stands behind the column that is the key: id INT PRIMARY KEY."},
     {"CREATE COLLECTION c ()", 22, S "\")\"", "Expected a name."},
     /* Rows. */
     {"INSERT INTO c VALUES (1, 2), (3)", 31,
@@ -146,7 +149,8 @@ static const struct {
     {"SELECT $x", 8, S "\"$\"", ""},
     {"SELECT $1x", 8, S "\"$1\"", ""},
     {"SELECT #", 8, S "\"#\"", ""},
-    {"SELECT a::int", 9, S "\":\"", ""},
+    {"SELECT a::int", 9, S "\":\"",
+     "There are no casts: a literal is of the type that its place asks for."},
     {"SELECT \x01", 8, "syntax error at byte 0x01", ""},
     {"SELECT ]", 8, S "\"]\"", ""},
     {"SELECT 'an aggravatingly long text literal' 'x'", 45, S "\"'x'\"", ""},
@@ -191,6 +195,54 @@ static void what_is_not_vql_is_a_syntax_error_with_its_position(void **state)
         }
     }
     assert_int_equal(n_wrong, 0);
+}
+
+static void who_comes_from_sql_is_told_what_vql_has_instead(void **state)
+{
+    static const char *const habits[][2] = {
+        {"BEGIN", "transactions"},
+        {"TRUNCATE c", "DELETE FROM"},
+        {"GRANT ALL ON c TO me", "privileges"},
+        {"UPSERT INTO c VALUES (1)", "ON CONFLICT DO UPDATE"},
+        {"quit", "\\q"},
+        {"CREATE EXTENSION vector", "built in"},
+        {"SELECT a FROM c GROUP BY a", "no groups"},
+        {"SELECT a FROM c WHERE a ILIKE 'x'", "LIKE"},
+        {"SELECT a FROM c WHERE a ~ 'x'", "LIKE"},
+        {"SELECT a FROM c WHERE a == 1", "="},
+        {"SELECT '1'::int", "casts"},
+        {"SELECT a FROM c ORDER BY v <-> '[1]' LIMIT 1", "SEARCH"},
+        {"SELECT a FROM c ORDER BY v <=> '[1]' LIMIT 1", "SEARCH"},
+        {"SELECT a FROM c ORDER BY v <#> '[1]' LIMIT 1", "SEARCH"},
+        {"SELECT a FROM c NEAR [1] LIMIT 1", "SEARCH"},
+        {"DELETE FROM c RETURNING a", "count"},
+        {"SELECT * FROM c JOIN d", "joins"},
+        {"SELECT * FROM c x", "joins"},
+        {"SELECT * FROM c, d", "joins"},
+        {"SELECT 1 UNION SELECT 2", "UNION"},
+        {"SELECT a FROM c WHERE a IN (SELECT 1)", "in each other"},
+        {"SELECT CASE WHEN a THEN 1 END FROM c", "CASE"},
+        {"SELECT DATE '2020-01-01'", "TIMESTAMP"},
+        {"SELECT ARRAY[1]", "vector"},
+        {"SELECT TOP 5 a FROM c", "LIMIT n"},
+        {"SELECT a FROM c LIMIT 1, 2", "OFFSET"},
+        {"SET SESSION recall = 1", "for the session"},
+        {"DESCRIBE TABLE c", "COLLECTION"},
+        /* A slip of a keyword is a slip first. */
+        {"SELECT a FROM c WHEER a", "Perhaps you meant WHERE."},
+        {"SELECT * FROM select", "reserved"},
+    };
+    for (size_t i = 0; i < COUNT_OF(habits); i++) {
+        struct err err;
+        const char *text = habits[i][0];
+        assert_int_equal(parse_text(*state, text, strlen(text), &err), ERR_SYNTAX);
+        if (strstr(err.hint, habits[i][1]) == NULL) {
+            fail_msg("%s: %s (%s)", text, err.message, err.hint);
+        }
+    }
+    assert_non_null(strstr(parser_habit_of_name("version"), "conninfo"));
+    assert_null(parser_habit_of_name("vers"));
+    assert_null(parser_habit_of_name(""));
 }
 
 static const struct {
@@ -456,6 +508,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_vql_is_a_syntax_error_with_its_position),
+        cmocka_unit_test(who_comes_from_sql_is_told_what_vql_has_instead),
         cmocka_unit_test(other_errors_have_codes_of_their_own),
         cmocka_unit_test(a_byte_of_value_zero_is_refused_wherever_it_stands),
         cmocka_unit_test(every_limit_holds_at_its_bound_and_fails_past_it),
