@@ -39,6 +39,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
+
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -128,8 +129,8 @@ struct conn {
     uint64_t input_wait_us, frame_wait_us, output_wait_us;
     uint64_t timeout_us;
     /* Of all that was ever sent: given to the kernel, and taken by the peer's when that was last
-     * looked at. */
-    uint64_t given_bytes, taken_bytes;
+     * looked at; that may be below 0, where a kernel counts more than the bytes themselves. */
+    int64_t given_bytes, taken_bytes;
 
     enum errcode why;
     int why_errno;
@@ -228,11 +229,11 @@ static void wait_begin(struct conn *c, uint64_t *wait_us)
 static bool output_look(struct conn *c)
 {
     int held_bytes = 0;
-    if (ioctl(c->fd, SIOCOUTQ, &held_bytes) != 0 || held_bytes < 0) {
+    if (ioctl(c->fd, SIOCOUTQ, &held_bytes) != 0) {
         held_bytes = 0;
     }
-    uint64_t before = c->taken_bytes, held = (uint64_t)held_bytes;
-    c->taken_bytes = c->given_bytes > held ? c->given_bytes - held : 0;
+    int64_t before = c->taken_bytes;
+    c->taken_bytes = c->given_bytes - held_bytes;
     return c->taken_bytes > before;
 }
 
@@ -267,7 +268,7 @@ static void output_send(struct conn *c)
             return;
         }
         c->sent_bytes += n > 0 ? (size_t)n : 0;
-        c->given_bytes += n > 0 ? (uint64_t)n : 0;
+        c->given_bytes += n > 0 ? n : 0;
         if (n < (ssize_t)bytes) {
             output_wait_begin(c);
             CHECK(event_add(&c->writable, NULL) == 0);
@@ -610,8 +611,9 @@ static uint64_t output_left_us(struct conn *c)
     if (c->output_wait_us != 0 && output_look(c)) {
         c->output_wait_us = c->begun_us;
     }
-    uint64_t step_bytes = c->taken_bytes < OUTPUT_STEP_BYTES ? c->taken_bytes : OUTPUT_STEP_BYTES;
-    return wait_left_us(c, c->output_wait_us, bought_us(step_bytes));
+    int64_t step_bytes = c->taken_bytes < 0 ? 0 : c->taken_bytes;
+    step_bytes = step_bytes < OUTPUT_STEP_BYTES ? step_bytes : OUTPUT_STEP_BYTES;
+    return wait_left_us(c, c->output_wait_us, bought_us((uint64_t)step_bytes));
 }
 
 static uint64_t min_us(uint64_t a, uint64_t b)

@@ -3,7 +3,8 @@ NET_TESTS = \
     test/unit/net/test_wire \
     test/unit/net/test_loop \
     test/unit/net/test_listener \
-    test/unit/net/test_conn
+    test/unit/net/test_conn \
+    test/unit/net/test_conn_pairs
 check_PROGRAMS += $(NET_TESTS)
 TESTS += $(NET_TESTS)
 NET_TEST_LIBS = $(NET_LIBS) $(CMOCKA_LIBS)
@@ -23,3 +24,7 @@ test_unit_net_test_listener_LDADD = $(NET_TEST_LIBS)
 test_unit_net_test_conn_SOURCES = test/unit/net/test_conn.c
 test_unit_net_test_conn_CFLAGS = $(TEST_CFLAGS)
 test_unit_net_test_conn_LDADD = $(NET_TEST_LIBS)
+
+test_unit_net_test_conn_pairs_SOURCES = test/unit/net/test_conn_pairs.c
+test_unit_net_test_conn_pairs_CFLAGS = $(TEST_CFLAGS)
+test_unit_net_test_conn_pairs_LDADD = $(NET_TEST_LIBS)
