@@ -39,7 +39,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
-
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -1,7 +1,7 @@
 /* Writes the inputs that the fuzz targets begin with: make_seeds DIR makes DIR/parser, wire, row,
- * index (which must exist) and DIR/parser.dict.  Parser: the corpus of the unit tests and the
- * keywords. Wire: a frame of every message.  Row: rows of fuzz_row's schemas.  Index: checkpoints.
- */
+ * index, session (which must exist) and DIR/parser.dict.  Parser: the corpus of the unit tests and
+ * the keywords. Wire: a frame of every message.  Row: rows of fuzz_row's schemas.  Index:
+ * checkpoints.  Session: what clients do. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +139,29 @@ static void row_seeds(struct buf *b)
     put_buf("row", "nulls", b);
 }
 
+/* Operations, as fuzz_session.c reads them. */
+static void session_seeds(struct buf *b)
+{
+    static const char *const seeds[] = {
+        "sSq\1u.r.q\5u.fd\2abu.m\3u.r.",
+        "sSq\3u.t\26u.w.u.r.m\2u.",
+        "sSe\1u.m\1e\22u.h.u.r.",
+        "sSq\5u.d.u.r.u.",
+        "b\1Su.t\27u.u.",
+        "sSq\2u.c.u.r.r.u.t\27u.",
+        "sSe\5u.c.u.m\1u.r.e\3h.u.w.u.r.",
+        "fS\10abcdefghu.r.",
+        "sSl\7q\11u.r.u.r.x.u.",
+        "sSe\1\0bu\3abcu.z.u.",
+    };
+    for (size_t i = 0; i < COUNT_OF(seeds); i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "%zu", i);
+        buf_bytes(b, seeds[i], strlen(seeds[i]));
+        put_buf("session", name, b);
+    }
+}
+
 static enum errcode append(void *arg, const void *data, size_t bytes, struct err *err)
 {
     (void)err;
@@ -183,6 +206,7 @@ int main(int argc, char **argv)
     parser_seeds(&b);
     wire_seeds(&b);
     row_seeds(&b);
+    session_seeds(&b);
     static const size_t sizes[] = {0, 1, 5, 40};
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         index_seed(&b, INDEX_HNSW, sizes[i]);
