@@ -447,7 +447,7 @@ static void tell_input_ended(struct conn *c, bool is_handled)
 {
     enum end_told told = is_handled ? HANDLED_TOLD : ENDED_TOLD;
     if (c->state == OPEN && c->end_told < told) {
-        c->end_told = told;
+        c->end_told = (uint8_t)told;
         c->events->input_ended(c->arg, is_handled);
     }
 }
@@ -762,11 +762,11 @@ bool conn_has_frame(const struct conn *c)
     const uint8_t *data = c->pending;
     size_t bytes = c->pending_bytes, need_bytes;
     struct wire_frame frame;
-    if (data == NULL) {
+    if (data == NULL && c->input.bytes > c->input_at) {
         data = c->input.data + c->input_at;
         bytes = c->input.bytes - c->input_at;
     }
-    return bytes > 0 && wire_parse(data, bytes, SIZE_MAX, &frame, &need_bytes) == WIRE_FRAME;
+    return data != NULL && wire_parse(data, bytes, SIZE_MAX, &frame, &need_bytes) == WIRE_FRAME;
 }
 
 const char *conn_peer(const struct conn *c)

@@ -35,6 +35,12 @@ TESTS += test/unit/query/test_portal
 test_unit_query_test_portal_SOURCES = test/unit/query/test_portal.c $(QUERY_FIXTURE)
 test_unit_query_test_portal_CFLAGS = $(TEST_CFLAGS)
 test_unit_query_test_portal_LDADD = $(QUERY_LIBS) $(CMOCKA_LIBS)
+
+check_PROGRAMS += test/unit/query/test_portal_pairs
+TESTS += test/unit/query/test_portal_pairs
+test_unit_query_test_portal_pairs_SOURCES = test/unit/query/test_portal_pairs.c $(QUERY_FIXTURE)
+test_unit_query_test_portal_pairs_CFLAGS = $(TEST_CFLAGS)
+test_unit_query_test_portal_pairs_LDADD = $(QUERY_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += test/unit/query/test_outcomes
 TESTS += test/unit/query/test_outcomes
 test_unit_query_test_outcomes_SOURCES = test/unit/query/test_outcomes.c $(QUERY_FIXTURE)

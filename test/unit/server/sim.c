@@ -141,8 +141,8 @@ void sim_read(struct sim *sim)
     }
     struct wire_frame frame;
     size_t at = 0, need_bytes;
-    while (wire_parse(sim->in.data + at, sim->in.bytes - at, SIZE_MAX, &frame, &need_bytes) ==
-           WIRE_FRAME) {
+    while (at < sim->in.bytes && wire_parse(sim->in.data + at, sim->in.bytes - at, SIZE_MAX, &frame,
+                                            &need_bytes) == WIRE_FRAME) {
         judge(sim, &frame);
         at += need_bytes;
     }
