@@ -92,3 +92,10 @@ enum errcode prepared_plan(struct query_session *session, struct prepared *prepa
     *out = plan;
     return ERR_OK;
 }
+
+enum errcode prepared_refresh(struct query_session *session, struct prepared *prepared,
+                              struct err *err)
+{
+    struct plan *plan;
+    return prepared_plan(session, prepared, &plan, err);
+}

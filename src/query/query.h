@@ -74,6 +74,9 @@ struct statement_text {
 enum errcode prepared_new(struct query_session *session, const struct statement_text *text,
                           struct prepared **out, size_t *rest, struct err *err) WARN_UNUSED;
 void prepared_free(struct prepared *prepared); /* Portals of it may live on. */
+/* Analyzes it again where its collection has changed since: before it is described. */
+enum errcode prepared_refresh(struct query_session *session, struct prepared *prepared,
+                              struct err *err) WARN_UNUSED;
 size_t prepared_parameters(const struct prepared *prepared, const uint8_t **types);
 
 struct result_column {

@@ -192,6 +192,9 @@ void session_violation(struct session *s, const char *what);
 /* READY, and what is waiting leaves. */
 void session_ready(struct session *s);
 
+/* @wake is called on any thread: sink.c. */
+void sink_init(struct session *s, void (*wake)(void *arg));
+
 /* One message of an idle session, and of one that takes COPY data: statement.c. */
 void statement_init(struct session *s, void (*wake)(void *arg));
 void statement_message(struct session *s, uint8_t type, struct reader *r);

@@ -1,4 +1,4 @@
-/* Statements of a session: the messages that make and run them, and where their results go.
+/* Statements of a session: the messages that make and run them.
  *
  *   QUERY    simple_next: prepare, portal, run, next statement ... READY
  *   PARSE    names a prepared statement;  BIND names a portal
@@ -19,98 +19,12 @@
 enum {
     STATEMENTS_MAX = 1000,
     PORTALS_MAX = 100,
-    FLUSH_AT_BYTES = 64 << 10,  /* Rows leave in pieces of about this. */
     REST_KEPT_BYTES = 16 << 10, /* A larger text's memory is given back. */
 };
 
-/* ---- where results go ---- */
-
-/* Takes back a frame that did not fit, so that the statement can fail and the connection live. */
-static void take_back(struct session *s, size_t begun_at)
-{
-    struct buf *b = conn_output(s->conn);
-    if (b->failed) {
-        s->is_sink_failed = true;
-        if (b->is_full) {
-            err_set(&s->sink_err, ERR_OUT_OF_MEMORY, "a row of the result is too long to be sent");
-            err_hint(&s->sink_err, "Ask for fewer or shorter columns, or raise output_max.");
-            err_policy(&s->sink_err, "output_max");
-        } else {
-            (void)err_no_memory(&s->sink_err);
-        }
-        b->bytes = begun_at;
-        buf_forgive(b);
-    }
-}
-
-static void flush_pieces(struct session *s)
-{
-    if (conn_output_bytes(s->conn) >= FLUSH_AT_BYTES) {
-        conn_flush(s->conn);
-    }
-}
-
-static void sink_row(void *arg, const struct value *values, size_t n)
-{
-    struct session *s = arg;
-    CHECK(n <= UINT16_MAX);
-    size_t begun_at = conn_output(s->conn)->bytes;
-    wire_write_row(conn_output(s->conn), values, (uint16_t)n);
-    take_back(s, begun_at);
-    s->n_given++;
-    flush_pieces(s);
-}
-
-static void sink_copy_data(void *arg, const void *data, size_t bytes)
-{
-    struct session *s = arg;
-    struct buf *b = conn_output(s->conn);
-    size_t begun_at = wire_begin(b, WIRE_COPY_DATA);
-    buf_bytes(b, data, bytes);
-    wire_end(b, begun_at);
-    take_back(s, begun_at);
-    flush_pieces(s);
-}
-
-static bool sink_is_full(void *arg)
-{
-    struct session *s = arg;
-    return s->is_sink_failed || conn_is_over(s->conn);
-}
-
-static void sink_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
-{
-    struct session *s = arg;
-    if (s->wants_progress) {
-        wire_write_progress(conn_output(s->conn), phase, done, total);
-        conn_flush(s->conn);
-    }
-}
-
-static void sink_notice(void *arg, const struct err *notice)
-{
-    struct session *s = arg;
-    wire_write_error(conn_output(s->conn), WIRE_NOTICE, "NOTICE", notice);
-}
-
-static void sink_status(void *arg, const char *name, const char *value)
-{
-    struct session *s = arg;
-    wire_write_status(conn_output(s->conn), name, value);
-}
-
 void statement_init(struct session *s, void (*wake)(void *arg))
 {
-    s->sink = (struct portal_sink){
-        .row = sink_row,
-        .is_full = sink_is_full,
-        .copy_data = sink_copy_data,
-        .progress = sink_progress,
-        .notice = sink_notice,
-        .status = sink_status,
-        .wake = wake,
-        .arg = s,
-    };
+    sink_init(s, wake);
     names_init(&s->statements, "prepared statement", STATEMENTS_MAX);
     names_init(&s->portals, "portal", PORTALS_MAX);
     buf_init(&s->rest, MEM_SESSION, SIZE_MAX);
@@ -558,9 +472,24 @@ static void on_bind(struct session *s, struct reader *r)
     }
 }
 
-static void describe_statement(struct session *s, const struct prepared *prepared)
+/* What DESCRIBE and CLOSE are about; false where that was refused. */
+static bool take_named(struct session *s, struct reader *r, char *kind, struct wire_str *name)
+{
+    if (!wire_read_named(r, kind, name)) {
+        session_violation(s, "malformed DESCRIBE or CLOSE");
+        return false;
+    }
+    return takes_name(s, *name);
+}
+
+static void describe_statement(struct session *s, struct prepared *prepared)
 {
     const uint8_t *types = NULL;
+    struct err err;
+    if (prepared != NULL && prepared_refresh(s->query, prepared, &err) != ERR_OK) {
+        refuse(s, &err);
+        return;
+    }
     const struct result_column *columns = NULL;
     size_t n_types = prepared == NULL ? 0 : prepared_parameters(prepared, &types);
     size_t n_columns = prepared == NULL ? 0 : prepared_columns(prepared, &columns);
@@ -574,11 +503,7 @@ static void on_describe(struct session *s, struct reader *r)
     char kind;
     struct wire_str name;
     struct err err;
-    if (!wire_read_named(r, &kind, &name)) {
-        session_violation(s, "malformed DESCRIBE");
-        return;
-    }
-    if (!takes_name(s, name)) {
+    if (!take_named(s, r, &kind, &name)) {
         return;
     }
     bool is_statement = kind == WIRE_KIND_STATEMENT;
@@ -632,11 +557,7 @@ static void on_close(struct session *s, struct reader *r)
 {
     char kind;
     struct wire_str name;
-    if (!wire_read_named(r, &kind, &name)) {
-        session_violation(s, "malformed CLOSE");
-        return;
-    }
-    if (!takes_name(s, name)) {
+    if (!take_named(s, r, &kind, &name)) {
         return;
     }
     struct named *named = kind == WIRE_KIND_STATEMENT ? names_find(&s->statements, name)

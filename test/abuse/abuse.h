@@ -71,14 +71,14 @@ bool client_says(struct client *c, const char *trace);
 /* A session of its own that asks for one row gets it. */
 bool server_answers(void);
 
-/* ---- the tests: messages.c, waits.c, load.c, life.c ---- */
+/* ---- the tests: messages.c, waits.c, holds.c, load.c, life.c ---- */
 
 struct test {
     const char *name;
     bool (*run)(void);
 };
-extern const struct test message_tests[], wait_tests[], load_tests[], life_tests[];
-extern const size_t n_message_tests, n_wait_tests, n_load_tests, n_life_tests;
+extern const struct test message_tests[], wait_tests[], hold_tests[], load_tests[], life_tests[];
+extern const size_t n_message_tests, n_wait_tests, n_hold_tests, n_load_tests, n_life_tests;
 /* The last one: the server is told to stop, and has ended when it returns. */
 bool a_stop_tells_those_that_wait_for_their_client_at_once(void);
 

@@ -4,6 +4,7 @@ EXTRA_DIST += test/abuse/run
 test_abuse_abuse_SOURCES = \
     test/abuse/abuse.h \
     test/abuse/client.c \
+    test/abuse/holds.c \
     test/abuse/life.c \
     test/abuse/load.c \
     test/abuse/main.c \

@@ -76,6 +76,7 @@ int main(int argc, char **argv)
     if (failed == 0) {
         run(message_tests, n_message_tests);
         run(wait_tests, n_wait_tests);
+        run(hold_tests, n_hold_tests);
         run(load_tests, n_load_tests);
         run(life_tests, n_life_tests);
         count("a_stop_tells_those_that_wait_for_their_client_at_once",

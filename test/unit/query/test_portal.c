@@ -397,6 +397,8 @@ static void a_collection_may_be_dropped_and_made_anew_under_a_prepared_statement
     assert_int_equal(portal_run(open, 0, &c->err), PORTAL_FAILED);
     assert_int_equal(c->err.code, ERR_UNKNOWN_COLLECTION);
     portal_free(open);
+    assert_int_equal(prepared_refresh(c->session, prepared, &c->err), ERR_OK);
+    assert_int_equal(prepared_columns(prepared, &columns), 2); /* As DESCRIBE tells them. */
     assert_int_equal(
         portal_new(c->session, prepared, &(struct parameters){0}, &sink, &portal, &c->err), ERR_OK);
     assert_int_equal(portal_columns(portal, &columns), 2);
@@ -404,6 +406,7 @@ static void a_collection_may_be_dropped_and_made_anew_under_a_prepared_statement
     assert_int_equal(bare.n_rows, 1);
     portal_free(portal);
     expect_ok(c, "DROP COLLECTION n");
+    assert_int_equal(prepared_refresh(c->session, prepared, &c->err), ERR_UNKNOWN_COLLECTION);
     assert_int_equal(
         portal_new(c->session, prepared, &(struct parameters){0}, &sink, &portal, &c->err),
         ERR_UNKNOWN_COLLECTION);

@@ -253,6 +253,15 @@ void prepared_free(struct prepared *prepared)
     }
 }
 
+enum errcode prepared_refresh(struct query_session *session, struct prepared *prepared,
+                              struct err *err)
+{
+    (void)session;
+    (void)prepared;
+    (void)err;
+    return ERR_OK;
+}
+
 size_t prepared_parameters(const struct prepared *prepared, const uint8_t **types)
 {
     static const uint8_t one[] = {TYPE_VECTOR};

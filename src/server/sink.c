@@ -1,0 +1,94 @@
+/* Where the results of a session's portals go: frames in its connection's output. */
+#include "server/server_int.h"
+
+enum {
+    FLUSH_AT_BYTES = 64 << 10, /* Rows leave in pieces of about this. */
+};
+
+/* Takes back a frame that did not fit, so that the statement can fail and the connection live. */
+static void take_back(struct session *s, size_t begun_at)
+{
+    struct buf *b = conn_output(s->conn);
+    if (b->failed) {
+        s->is_sink_failed = true;
+        if (b->is_full) {
+            err_set(&s->sink_err, ERR_OUT_OF_MEMORY, "a row of the result is too long to be sent");
+            err_hint(&s->sink_err, "Ask for fewer or shorter columns, or raise output_max.");
+            err_policy(&s->sink_err, "output_max");
+        } else {
+            (void)err_no_memory(&s->sink_err);
+        }
+        b->bytes = begun_at;
+        buf_forgive(b);
+    }
+}
+
+static void flush_pieces(struct session *s)
+{
+    if (conn_output_bytes(s->conn) >= FLUSH_AT_BYTES) {
+        conn_flush(s->conn);
+    }
+}
+
+static void sink_row(void *arg, const struct value *values, size_t n)
+{
+    struct session *s = arg;
+    CHECK(n <= UINT16_MAX);
+    size_t begun_at = conn_output(s->conn)->bytes;
+    wire_write_row(conn_output(s->conn), values, (uint16_t)n);
+    take_back(s, begun_at);
+    s->n_given++;
+    flush_pieces(s);
+}
+
+static void sink_copy_data(void *arg, const void *data, size_t bytes)
+{
+    struct session *s = arg;
+    struct buf *b = conn_output(s->conn);
+    size_t begun_at = wire_begin(b, WIRE_COPY_DATA);
+    buf_bytes(b, data, bytes);
+    wire_end(b, begun_at);
+    take_back(s, begun_at);
+    flush_pieces(s);
+}
+
+static bool sink_is_full(void *arg)
+{
+    struct session *s = arg;
+    return s->is_sink_failed || conn_is_over(s->conn);
+}
+
+static void sink_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
+{
+    struct session *s = arg;
+    if (s->wants_progress) {
+        wire_write_progress(conn_output(s->conn), phase, done, total);
+        conn_flush(s->conn);
+    }
+}
+
+static void sink_notice(void *arg, const struct err *notice)
+{
+    struct session *s = arg;
+    wire_write_error(conn_output(s->conn), WIRE_NOTICE, "NOTICE", notice);
+}
+
+static void sink_status(void *arg, const char *name, const char *value)
+{
+    struct session *s = arg;
+    wire_write_status(conn_output(s->conn), name, value);
+}
+
+void sink_init(struct session *s, void (*wake)(void *arg))
+{
+    s->sink = (struct portal_sink){
+        .row = sink_row,
+        .is_full = sink_is_full,
+        .copy_data = sink_copy_data,
+        .progress = sink_progress,
+        .notice = sink_notice,
+        .status = sink_status,
+        .wake = wake,
+        .arg = s,
+    };
+}
