@@ -213,7 +213,7 @@ static enum step step_modify(struct portal *p, struct err *err)
     if (code == ERR_CONFLICT && may_try_again(p)) {
         unsigned doublings =
             state->tries < PAUSE_DOUBLINGS_MAX ? state->tries : PAUSE_DOUBLINGS_MAX;
-        portal_pause(p, PAUSE_US_FIRST << doublings);
+        portal_pause(p, (uint64_t)PAUSE_US_FIRST << doublings);
         state->is_submitted = false;
         return STEP_WAIT;
     }
