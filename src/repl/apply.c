@@ -37,6 +37,9 @@ void apply_push(struct repl *r, struct repl_group *g, struct entry_list *committ
     if (committed->n > 0) {
         entry_list_join(&g->backlog, committed);
         push_ready(r, g);
+        if (g->state != GROUP_SERVING) {
+            condition_broadcast(&r->changed); /* The apply thread itself may wait for these. */
+        }
     }
 }
 

@@ -58,17 +58,29 @@ static bool has_replay_room(struct repl *r) REQUIRES(r->lock)
     return false;
 }
 
-static bool has_background(const struct repl *r) REQUIRES(log_thread)
+static void make_busy(struct repl *r, struct repl_group *g)
 {
-    if (r->doomed != NULL) {
-        return true;
+    if (!g->is_busy) {
+        g->is_busy = true;
+        g->next_busy = r->busy;
+        r->busy = g;
     }
-    for (const struct repl_group *g = r->groups; g != NULL; g = g->next) {
-        if (group_has_cut(g)) {
-            return true;
+}
+
+/* Forgets those that the last turn has left nothing to do for; whether there are others. */
+static bool has_background(struct repl *r) REQUIRES(log_thread)
+{
+    struct repl_group **at = &r->busy;
+    while (*at != NULL) {
+        struct repl_group *g = *at;
+        g->is_busy = group_has_cut(g);
+        if (g->is_busy) {
+            at = &g->next_busy;
+        } else {
+            *at = g->next_busy;
         }
     }
-    return false;
+    return r->doomed != NULL || r->busy != NULL;
 }
 
 /* Takes the groups that wait, with as many of their entries as fit in one turn. */
@@ -90,6 +102,7 @@ static void take_waiting(struct repl *r, struct turn *t) REQUIRES(r->lock)
             group_wait(r, g);
         }
         turn_add(t, g);
+        make_busy(r, g);
         g = next;
     }
 }
@@ -321,7 +334,12 @@ static void open_groups(struct repl *r, struct turn *t) REQUIRES(log_thread)
         } else {
             struct entry_list none = {NULL, NULL, 0, 0};
             g->next = r->groups;
+            g->prev = NULL;
+            if (g->next != NULL) {
+                g->next->prev = g;
+            }
             r->groups = g;
+            make_busy(r, g);
             publish(r, g, &none);
             finish_open(r, g, NULL);
         }
@@ -331,12 +349,17 @@ static void open_groups(struct repl *r, struct turn *t) REQUIRES(log_thread)
 
 static void drop_group(struct repl *r, struct repl_group *gone) REQUIRES(log_thread)
 {
-    struct repl_group **at = &r->groups;
-    while (*at != gone) {
-        CHECK(*at != NULL);
-        at = &(*at)->next;
+    *(gone->prev == NULL ? &r->groups : &gone->prev->next) = gone->next;
+    if (gone->next != NULL) {
+        gone->next->prev = gone->prev;
     }
-    *at = gone->next;
+    for (struct repl_group **at = &r->busy; gone->is_busy; at = &(*at)->next_busy) {
+        if (*at == gone) {
+            *at = gone->next_busy;
+            gone->is_busy = false;
+            break;
+        }
+    }
     group_unload(gone);
 }
 
@@ -356,6 +379,12 @@ static void close_groups(struct repl *r, const struct turn *t) REQUIRES(log_thre
 /* Hands on a slice of each group that is being opened. */
 static void replay_groups(struct repl *r) REQUIRES(log_thread)
 {
+    mutex_lock(&r->lock);
+    bool is_any_replaying = r->n_replaying > 0;
+    mutex_unlock(&r->lock);
+    if (!is_any_replaying) {
+        return;
+    }
     for (struct repl_group *g = r->groups, *next; g != NULL; g = next) {
         next = g->next;
         mutex_lock(&r->lock);
@@ -447,7 +476,7 @@ static void free_gone(struct repl *r) REQUIRES(log_thread)
 
 static enum errcode write_background(struct repl *r, struct err *err) REQUIRES(log_thread)
 {
-    for (struct repl_group *g = r->groups; g != NULL; g = g->next) {
+    for (struct repl_group *g = r->busy; g != NULL; g = g->next_busy) {
         if (group_has_cut(g) && group_cut(g, err) != ERR_OK) {
             return err->code;
         }
@@ -492,7 +521,7 @@ static enum errcode write_turn(struct repl *r, struct turn *t, struct err *err) 
 
 static void settle(struct repl *r) REQUIRES(log_thread)
 {
-    for (struct repl_group *g = r->groups; g != NULL; g = g->next) {
+    for (struct repl_group *g = r->busy; g != NULL; g = g->next_busy) {
         if (!g->is_touched) {
             continue;
         }
@@ -528,7 +557,7 @@ static void turn_failed(struct repl *r, struct turn *t, const struct err *err) R
     if (log_store_is_broken(r->store) && log_store_mend(r->store, &ignored) != ERR_OK) {
         log_err(LOG_ERROR, &ignored, "the log could not be opened again");
     }
-    for (struct repl_group *g = r->groups; g != NULL; g = g->next) {
+    for (struct repl_group *g = r->busy; g != NULL; g = g->next_busy) {
         if (g->is_touched) {
             recover(r, g, false, err);
         }

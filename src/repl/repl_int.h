@@ -149,7 +149,10 @@ struct repl_group {
     struct repl_group *next; /* In repl.groups, or before that in repl.opening. */
     struct raft raft;
     bool has_raft;
-    bool is_touched;           /* By this turn's transaction. */
+    bool is_touched; /* By this turn's transaction. */
+    bool is_busy;    /* In repl.busy: the turn is about it, or there is something to cut. */
+    struct repl_group *next_busy;
+    struct repl_group *prev;   /* In repl.groups. */
     struct entry_list fresh;   /* Taken from queue, not yet given to Raft. */
     struct entry_list written; /* In Raft, with an index; not yet known to be committed. */
     uint64_t last, stored;     /* Last index that Raft has; that is synced.  Differ in a turn. */
@@ -255,6 +258,7 @@ struct repl {
     /* Of the log thread. */
     bool is_failing; /* The last turn could not be written. */
     struct repl_group *groups;
+    struct repl_group *busy; /* Those that a turn looks at: of 10,000 groups a few. */
     struct doomed *doomed;
     struct raft_entry *raft_entries; /* Scratch for one step. */
     size_t n_raft_entries_max;
