@@ -359,7 +359,6 @@ static void reset_portal(struct portal *p, struct query_session *session, struct
     p->rows = p->analyzed_rows = p->started_us = p->deadline_us = 0;
     p->pause_until_us = p->settle_until_us = 0;
     p->pending = NULL;
-    p->is_settled = false;
     p->job_ended = p->is_parked = p->is_suspended = false;
     p->events = p->events_seen = p->phase_at_us = 0;
     p->phase = NULL;
@@ -575,14 +574,12 @@ static enum portal_status after_step(struct portal *p, enum step step)
 static enum portal_status leave_blocked(struct portal *p, struct err *err)
 {
     bool is_ending = portal_poll(p, err) != ERR_OK;
-    bool is_settling = is_ending && p->pending != NULL;
-    if (is_settling && !pendings_settle(p, err)) {
+    if (is_ending && p->pending != NULL && !pendings_settle(p, err)) {
         return portal_park(p) ? PORTAL_WAIT : PORTAL_DONE;
     }
     if (!is_ending && portal_park(p)) {
         return PORTAL_WAIT;
     }
-    p->is_settled = is_settling;
     move(p, PORTAL_IS_READY, is_ending ? "ends early" : "event");
     return PORTAL_DONE;
 }
@@ -618,8 +615,8 @@ static enum portal_status advance(struct portal *p, struct err *err)
         break;
     }
     CHECK(p->state == PORTAL_IS_READY);
-    bool is_to_tell = p->is_settled || p->verb->polls_itself;
-    p->is_settled = false;
+    /* What was submitted may have happened: only the step can tell of it. */
+    bool is_to_tell = p->pending != NULL || p->verb->polls_itself;
     if (!is_to_tell && portal_poll(p, err) != ERR_OK) {
         return PORTAL_FAILED;
     }

@@ -465,7 +465,6 @@ struct portal {
     uint64_t pause_until_us;  /* What a step that waits for time waits for; 0: for nothing. */
     uint64_t settle_until_us; /* It ends early, and waits so long for pendings; 0: it does not. */
     struct pending *pending;  /* Those that are busy. */
-    bool is_settled;          /* They are, and the next step tells of it. */
     bool has_alarm;           /* It was set; owner's thread. */
     bool told_copy_out;
     struct buf *copy_out; /* COPY TO STDOUT: what the last step made. */
