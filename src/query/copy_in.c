@@ -176,6 +176,9 @@ static bool flush(struct portal *p, struct copy_in *in)
 {
     size_t n_busy;
     struct portal_write *w = collect(p, in, &n_busy);
+    if (in->fd < 0) {
+        portal_progress(p, "copy", in->n_loaded, row_decoder_total(in->decoder));
+    }
     if (in->command == NULL || in->err.code != ERR_OK) {
         return true;
     }
@@ -329,6 +332,9 @@ enum errcode portal_copy_data(struct portal *p, const void *data, size_t bytes, 
         note_cancel(p, in); /* The event that portal_park takes may have been one. */
         *is_full = portal_park(p);
     }
+    if (p->phase != NULL) {
+        portal_tell_progress(p);
+    }
     if (in->err.code != ERR_OK) {
         portal_event(p); /* Only portal_run can tell of the failure. */
     }
@@ -366,7 +372,7 @@ static enum errcode read_file(struct portal *p, struct copy_in *in, struct err *
     buf_commit(&in->pending, n > 0 ? (size_t)n : 0);
     in->is_ended = n == 0;
     in->file_done += n > 0 ? (uint64_t)n : 0;
-    portal_progress(p, "copy", in->file_done, in->file_bytes);
+    portal_progress(p, "copy, bytes", in->file_done, in->file_bytes);
     return ERR_OK;
 }
 

@@ -93,6 +93,7 @@ enum decoded row_decode(struct row_decoder *decoder, struct copy_input *input, s
 /* The columns that rows have values for, from the first row on: fewer than the plan's where a
  * header names fewer. */
 const struct column_mask *row_decoder_columns(const struct row_decoder *decoder);
+uint64_t row_decoder_total(const struct row_decoder *decoder); /* Rows to come; 0: unknown. */
 /* Names the place of the row decoded last, or of what is no row: "line 12" or "row 12". */
 void row_decoder_place(const struct row_decoder *decoder, char *text, size_t bytes);
 

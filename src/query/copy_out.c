@@ -212,7 +212,6 @@ static enum step step_copy_out(struct portal *p, struct err *err)
     cursor_close(&out->cursor);
     if (code == ERR_OK && out->target.fd >= 0) {
         code = write_file(p, out, err);
-        portal_progress(p, "copy", out->n_rows, 0);
     }
     if (code == ERR_OK && is_end) {
         code = finish(p, out, err);

@@ -106,6 +106,11 @@ const struct column_mask *row_decoder_columns(const struct row_decoder *d)
     return &d->mask;
 }
 
+uint64_t row_decoder_total(const struct row_decoder *d)
+{
+    return d->n_rows;
+}
+
 static const struct column *column_of(const struct row_decoder *d, size_t i)
 {
     return &d->schema->columns[d->columns[i]];

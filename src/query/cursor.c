@@ -10,7 +10,13 @@ enum errcode cursor_open(struct cursor *c, struct portal *p, struct err *err)
     c->portal = p;
     c->access = &p->plan->access;
     CHECK(c->view == NULL);
-    return shard_view_open(p->shard, &c->view, err);
+    enum errcode code = shard_view_open(p->shard, &c->view, err);
+    if (code == ERR_OK && c->n_expected == 0) {
+        bool is_scan = c->access->kind == ACCESS_SCAN;
+        c->n_expected =
+            is_scan ? shard_view_count(c->view) : p->evaluator.sets[c->access->key_set].n;
+    }
+    return code;
 }
 
 void cursor_close(struct cursor *c)
@@ -46,6 +52,15 @@ static enum errcode next_row(struct cursor *c, bool *found, struct err *err)
     return ERR_OK;
 }
 
+static void tell(const struct cursor *c)
+{
+    static const char *const phases[] = {
+        [STMT_UPDATE] = "update", [STMT_DELETE] = "delete", [STMT_COPY] = "copy"};
+    size_t kind = (size_t)c->portal->plan->stmt->kind;
+    const char *phase = kind < COUNT_OF(phases) ? phases[kind] : NULL;
+    portal_progress(c->portal, phase != NULL ? phase : "scan", c->looked_at, c->n_expected);
+}
+
 void cursor_back(struct cursor *c)
 {
     c->next_number = c->row.number;
@@ -61,6 +76,9 @@ enum errcode cursor_next(struct cursor *c, bool *found, struct err *err)
             return code;
         }
         c->looked_at++;
+        if (c->looked_at % PROGRESS_ROWS == 0) {
+            tell(c);
+        }
         arena_reset(p->row_arena);
         code = work_spend(&p->work, ROW_WORK + c->row.bytes / BYTES_A_UNIT, err);
         if (code != ERR_OK || c->access->where == NULL) {

@@ -165,7 +165,7 @@ void portal_progress(struct portal *p, const char *phase, uint64_t done, uint64_
     mutex_unlock(&p->lock);
 }
 
-static void tell_progress(struct portal *p)
+void portal_tell_progress(struct portal *p)
 {
     mutex_lock(&p->lock);
     const char *phase = p->phase;
@@ -360,7 +360,7 @@ static void reset_portal(struct portal *p, struct query_session *session, struct
     p->pause_until_us = p->settle_until_us = 0;
     p->pending = NULL;
     p->job_ended = p->is_parked = p->is_suspended = false;
-    p->events = p->events_seen = p->phase_at_us = 0;
+    p->events = p->events_seen = 0;
     p->phase = NULL;
 }
 
@@ -596,6 +596,9 @@ static enum portal_status wait_for_room(struct portal *p, struct err *err)
 /* One move of the machine, with the batch empty.  DONE: go on. */
 static enum portal_status advance(struct portal *p, struct err *err)
 {
+    if (p->state != PORTAL_IS_WORKING && p->phase != NULL) { /* Nobody else writes it then. */
+        portal_tell_progress(p);
+    }
     switch ((enum portal_state)p->state) {
     case PORTAL_IS_COPYING:
         move(p, PORTAL_IS_READY, "run");
@@ -603,7 +606,7 @@ static enum portal_status advance(struct portal *p, struct err *err)
     case PORTAL_IS_BLOCKED:
         return leave_blocked(p, err);
     case PORTAL_IS_WORKING:
-        tell_progress(p);
+        portal_tell_progress(p);
         if (!job_has_ended(p)) {
             return portal_park(p) ? PORTAL_WAIT : PORTAL_DONE;
         }
@@ -630,7 +633,7 @@ static enum portal_status advance(struct portal *p, struct err *err)
 
 static void begin(struct portal *p)
 {
-    p->started_us = clock_micros();
+    p->started_us = p->phase_at_us = clock_micros();
     p->file = policy_file_acquire(p->db);
     session_begin(p->session, p);
     move(p, PORTAL_IS_READY, "begun");

@@ -24,6 +24,7 @@ enum {
     BYTES_A_UNIT = 16,                /* Compared or copied for a unit of work. */
     SEARCH_TRIES_MAX = 3,             /* Walks before vanished rows make a search scan instead. */
     PROGRESS_INTERVAL_US = 200000,
+    PROGRESS_ROWS = 256, /* Between two looks at the clock. */
     STATEMENT_SHOWN_BYTES = 128,
 };
 
@@ -505,7 +506,9 @@ void portal_event(struct portal *portal); /* Any thread: something that was wait
  * most @us_max.  portal_is_pausing tells whether it is still to come. */
 void portal_pause(struct portal *portal, uint64_t us_max);
 bool portal_is_pausing(struct portal *portal);
+/* The step's thread: how far it is.  The owner tells the client now and then. */
 void portal_progress(struct portal *portal, const char *phase, uint64_t done, uint64_t total);
+void portal_tell_progress(struct portal *portal);
 void portal_ref(struct portal *portal);
 void portal_unref(struct portal *portal);
 void portal_dispose(struct portal *portal); /* An ended one that nobody else refers to. */
@@ -564,6 +567,7 @@ struct cursor {
     size_t next_key;
     size_t row_key; /* ACCESS_KEYS: of the row at hand. */
     uint64_t looked_at;
+    uint64_t n_expected; /* That it will look at, about; 0: not asked yet. */
 };
 enum errcode cursor_open(struct cursor *cursor, struct portal *portal, struct err *err) WARN_UNUSED;
 void cursor_close(struct cursor *cursor); /* Keeps where it was; cursor_open goes on from there. */

@@ -61,7 +61,7 @@ static bool sink_is_full(void *arg)
 static void sink_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
 {
     struct session *s = arg;
-    if (s->wants_progress) {
+    if (s->wants_progress && !conn_is_over(s->conn)) {
         wire_write_progress(conn_output(s->conn), phase, done, total);
         conn_flush(s->conn);
     }

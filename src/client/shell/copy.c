@@ -293,6 +293,7 @@ static bool copy_in_fbin(struct shell *shell, struct fbin_input *in, const vc_re
         return fail_input(shell, in, in->vectors_path, 0, "out of memory");
     }
     struct bar *bar = bar_new("copy", "rows", in->rows);
+    shell->has_own_bar = true;
     bool is_ok = true;
     uint64_t row = 0;
     while (row < in->rows && is_ok) {
@@ -307,6 +308,7 @@ static bool copy_in_fbin(struct shell *shell, struct fbin_input *in, const vc_re
         vc_put_copy_end(shell->conn, NULL);
     }
     bar_free(bar);
+    shell->has_own_bar = false;
     mem_free(MEM_GENERAL, values);
     return !in->has_failed;
 }
@@ -384,8 +386,10 @@ static bool move_data(struct shell *shell, const struct copy_plan *plan, struct 
     struct bar *bar = plan->file[0] == '\0'
                           ? NULL
                           : bar_new("copy", "bytes", is_file ? (uint64_t)facts.st_size : 0);
+    shell->has_own_bar = bar != NULL;
     bool is_ok = copy_in_bytes(shell, files->file, bar);
     bar_free(bar);
+    shell->has_own_bar = false;
     return is_ok;
 }
 

@@ -44,6 +44,9 @@ static void on_notice(void *arg, const vc_result *notice)
 static void on_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
 {
     struct shell *shell = arg;
+    if (shell->has_own_bar) {
+        return;
+    }
     if (shell->bar == NULL) {
         shell->bar = bar_new(phase, "", total);
     }

@@ -141,7 +141,8 @@ struct shell {
     bool was_interrupted; /* Ctrl-C ended what ran: nothing more of a script is run. */
     bool has_unread;      /* A question of completion is not answered yet. */
     enum exit_code exit_code;
-    struct bar *bar; /* Of what is running; NULL where none is shown. */
+    struct bar *bar;  /* Of what is running; NULL where none is shown. */
+    bool has_own_bar; /* \copy knows more of its file than the server. */
 };
 
 bool shell_connect(struct shell *shell); /* Tells what went wrong. */

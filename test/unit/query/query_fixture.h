@@ -25,6 +25,8 @@ struct client {
     void (*at_wait)(struct client *c); /* Called before each wait for a wake, or NULL. */
     char notice[ERR_MESSAGE_BYTES];
     char status[128];
+    char phase[32]; /* Of the last progress told; "": there was none. */
+    uint64_t phase_done, phase_total;
     char tag[64];
     uint64_t changed;
     struct err err;
