@@ -35,31 +35,47 @@ static bool is_given_up(struct shell *shell)
 
 /* ---- inline data ---- */
 
+/* The next line of data; NULL at its end, where *is_ended says whether "\." was it. */
+static const char *read_data(struct shell *shell, struct source *source, bool *is_ended)
+{
+    const char *line = source_read(shell, source, ">> ");
+    *is_ended = line != NULL && (strcmp(line, "\\.") == 0 || strcmp(line, "\\.\r") == 0);
+    return *is_ended ? NULL : line;
+}
+
 /* Lines of the source up to "\." */
+static void copy_lines(struct shell *shell, struct source *source)
+{
+    const char *line;
+    bool is_ended;
+    while ((line = read_data(shell, source, &is_ended)) != NULL) {
+        size_t bytes = source->file == NULL ? strlen(line) : source->line_bytes;
+        if (is_given_up(shell)) {
+            return;
+        }
+        if (!vc_put_copy_data(shell->conn, line, bytes) ||
+            !vc_put_copy_data(shell->conn, "\n", 1)) {
+            /* The server has refused it and says so; the rest of the data is not VQL. */
+            while (read_data(shell, source, &is_ended) != NULL) {
+            }
+            return;
+        }
+    }
+    if (is_ended || !is_given_up(shell)) {
+        vc_put_copy_end(shell->conn, NULL);
+    }
+}
+
 static bool copy_in_lines(struct shell *shell)
 {
     struct source *source = shell->source;
-    bool is_terminal = source->file == NULL;
-    if (is_terminal) {
+    if (source->file == NULL) {
         fputs("Enter lines of CSV; end with \\. or Ctrl-D.\n", shell->out);
         fflush(shell->out);
     }
-    const char *line;
-    while ((line = source_read(shell, source, ">> ")) != NULL && strcmp(line, "\\.") != 0) {
-        if (is_given_up(shell)) {
-            return true;
-        }
-        if (!vc_put_copy_data(shell->conn, line, strlen(line)) ||
-            !vc_put_copy_data(shell->conn, "\n", 1)) {
-            /* The server has refused it and says so; the rest of the data is not VQL. */
-            while ((line = source_read(shell, source, ">> ")) != NULL && strcmp(line, "\\.") != 0) {
-            }
-            return true;
-        }
-    }
-    if (line != NULL || !is_given_up(shell)) {
-        vc_put_copy_end(shell->conn, NULL);
-    }
+    source->is_data = true;
+    copy_lines(shell, source);
+    source->is_data = false;
     return true;
 }
 
@@ -115,6 +131,7 @@ bool copy_out_to(struct shell *shell, FILE *file)
     const void *data;
     ptrdiff_t n;
     bool is_ok = true;
+    shell->has_copied = file == shell->out;
     for (;;) {
         statement_wait(shell);
         n = vc_get_copy_data(shell->conn, &data);
@@ -381,11 +398,12 @@ static bool move_data(struct shell *shell, const struct copy_plan *plan, struct 
         free(in.line);
         return is_ok;
     }
+    if (plan->file[0] == '\0') {
+        return copy_in_from_source(shell, copy);
+    }
     struct stat facts;
     bool is_file = fstat(fileno(files->file), &facts) == 0 && S_ISREG(facts.st_mode);
-    struct bar *bar = plan->file[0] == '\0'
-                          ? NULL
-                          : bar_new("copy", "bytes", is_file ? (uint64_t)facts.st_size : 0);
+    struct bar *bar = bar_new("copy", "bytes", is_file ? (uint64_t)facts.st_size : 0);
     shell->has_own_bar = bar != NULL;
     bool is_ok = copy_in_bytes(shell, files->file, bar);
     bar_free(bar);
@@ -446,7 +464,7 @@ bool copy_command(struct shell *shell, const char *arguments)
         shell->bar = NULL;
         if (state == VC_COPY_IN || state == VC_COPY_OUT) {
             is_told = !move_data(shell, &plan, &files, result);
-        } else if (state == VC_COMMAND) {
+        } else if (state == VC_COMMAND && !shell->has_copied) {
             print_copied(shell, result, clock_micros() - begun_us);
         } else if (state == VC_ERROR && !is_told) {
             report_result(shell, result, vql);

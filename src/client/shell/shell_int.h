@@ -120,7 +120,8 @@ struct source {
     bool has_failed;  /* It could not be read to its end. */
     uint64_t line;
     char *line_text; /* Owned; the line last read. */
-    size_t line_room;
+    size_t line_room, line_bytes;
+    bool is_data; /* Of COPY: a return at a line's end is kept. */
     struct scanner scan;
 };
 
@@ -143,6 +144,7 @@ struct shell {
     enum exit_code exit_code;
     struct bar *bar;  /* Of what is running; NULL where none is shown. */
     bool has_own_bar; /* \copy knows more of its file than the server. */
+    bool has_copied;  /* Data of COPY went to @out: its tag does not, as in psql. */
 };
 
 bool shell_connect(struct shell *shell); /* Tells what went wrong. */

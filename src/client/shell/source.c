@@ -26,9 +26,12 @@ static const char *read_file(struct shell *shell, struct source *source)
         }
         return NULL;
     }
-    while (n > 0 && (source->line_text[n - 1] == '\n' || source->line_text[n - 1] == '\r')) {
-        source->line_text[--n] = '\0';
+    n -= source->line_text[n - 1] == '\n';
+    while (!source->is_data && n > 0 && source->line_text[n - 1] == '\r') {
+        n--;
     }
+    source->line_text[n] = '\0';
+    source->line_bytes = (size_t)n;
     return source->line_text;
 }
 

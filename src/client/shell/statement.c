@@ -32,6 +32,7 @@ static void send_cancel(struct shell *shell)
 
 void statement_begin(struct shell *shell)
 {
+    shell->has_copied = false;
     shell->was_interrupted = false;
     vc_result *late; /* Of a question that nobody waits for any more. */
     while (shell->has_unread && (late = statement_result(shell)) != NULL) {
@@ -148,7 +149,9 @@ static bool show(struct shell *shell, vc_result *result, const char *vql)
         print_result(shell, result);
         return true;
     case VC_COMMAND:
-        print_tag(shell, result);
+        if (!shell->has_copied) {
+            print_tag(shell, result);
+        }
         return true;
     case VC_COPY_IN:
         return copy_in_from_source(shell, result);

@@ -53,6 +53,17 @@ static void answer_copy(struct fake *fake)
     wire_write_complete(fake_out(fake), "COPY", bytes);
 }
 
+static void answer_copy_out(struct fake *fake)
+{
+    static const uint8_t types[] = {TYPE_INT};
+    wire_write_copy(fake_out(fake), WIRE_COPY_OUT, 1, types, 1);
+    size_t begun_at = wire_begin(fake_out(fake), WIRE_COPY_DATA);
+    buf_bytes(fake_out(fake), "1\n2\n", 4);
+    wire_end(fake_out(fake), begun_at);
+    wire_write_empty(fake_out(fake), WIRE_COPY_DONE);
+    wire_write_complete(fake_out(fake), "COPY", 2);
+}
+
 static void answering_script(struct fake *fake)
 {
     fake_greet(fake);
@@ -64,6 +75,8 @@ static void answering_script(struct fake *fake)
         }
         if (is_asked(&frame, "rows")) {
             answer_rows(fake);
+        } else if (is_asked(&frame, "COPY out TO STDOUT")) {
+            answer_copy_out(fake);
         } else if (is_asked(&frame, "copy") || is_asked(&frame, "COPY")) {
             answer_copy(fake);
         } else if (is_asked(&frame, "die")) {
@@ -156,10 +169,21 @@ static void a_script_may_hold_its_data(void **state)
     (void)state;
     assert_vsql("", "copy t from stdin;\nabc\nde\n\\.\nok;\n", 0, "COPY 7\nOK\n");
     assert_vsql("-c copy", "abcdef", 0, "COPY 6\n");
+    assert_vsql("", "copy t from stdin;\nab\r\n\r\nc\n\\.\r\nok;\n", 0, "COPY 8\nOK\n");
+    assert_vsql("", "\\copy t from stdin\nabc\nde\n\\.\nok;\n", 0, "COPY 7\nOK\n");
+    assert_vsql("-c '\\copy t from stdin'", "abcdef", 0, "COPY 6\n");
     assert_vsql("", "\\copy t from '/no/such' (format csv)\nok;", 0,
                 "vsql: /no/such: No such file or directory\nOK\n");
     assert_vsql("-v ON_ERROR_STOP=1 -f -", "\\copy t from '/no/such'\nok;", 3,
                 "vsql: /no/such: No such file or directory\n");
+}
+
+static void data_goes_out_without_a_tag(void **state)
+{
+    (void)state;
+    assert_vsql("", "COPY out TO STDOUT; ok;", 0, "1\n2\nOK\n");
+    assert_vsql("", "\\copy out to stdout\nok;", 0, "1\n2\nOK\n");
+    assert_vsql("", "\\copy out to '/dev/null'\nok;", 0, "COPY 2\nOK\n");
 }
 
 static void the_last_statement_needs_no_semicolon(void **state)
@@ -334,6 +358,7 @@ int main(void)
         cmocka_unit_test(rows_are_shown_in_each_format),
         cmocka_unit_test(exit_codes_say_what_went_wrong),
         cmocka_unit_test(a_script_may_hold_its_data),
+        cmocka_unit_test(data_goes_out_without_a_tag),
         cmocka_unit_test(the_last_statement_needs_no_semicolon),
         cmocka_unit_test(what_cannot_be_written_is_an_error),
         cmocka_unit_test(results_may_go_to_a_command),
