@@ -4,6 +4,7 @@
  * once; until the server is ready its sessions answer NOT_READY, and the page "starting".  An error
  * names the policy and says where it was set, since that is where it must be changed. */
 #include <string.h>
+#include <sys/stat.h>
 
 #include "server/server_int.h"
 
@@ -83,6 +84,14 @@ void ports_warn(const struct ports *p)
                  "clients of other machines are let in without a password address=%s "
                  "hint=\"Let only trusted networks reach it, or use --listen 127.0.0.1:PORT.\"",
                  clients);
+    }
+    struct stat st;
+    if (p->local != NULL && stat(ports_local(p), &st) == 0 && (st.st_mode & S_IWOTH) != 0) {
+        log_line(LOG_WARNING,
+                 "every user of this machine is let in without a password socket=%s "
+                 "hint=\"Start the server with an umask of 022 or 007, or put the socket into a "
+                 "directory of its own.\"",
+                 ports_local(p));
     }
     if (p->page != NULL && !address_is_loopback(page)) {
         log_line(LOG_WARNING,

@@ -25,7 +25,8 @@ enum {
 };
 
 struct narrowing {
-    uid_t owner; /* Of the data directory. */
+    bool is_probe; /* Counts and changes nothing. */
+    uid_t owner;   /* Of the data directory. */
     size_t n_narrowed, n_failed;
     int errnum; /* Of the last failure. */
 };
@@ -40,7 +41,9 @@ static void narrow(struct narrowing *n, int at, const char *name, const struct s
     if ((st->st_mode & OTHERS) == 0 || !is_ours(n, st)) {
         return;
     }
-    if (fchmodat(at, name, st->st_mode & ~(mode_t)OTHERS & 07777, 0) == 0) {
+    if (n->is_probe) {
+        n->n_narrowed++;
+    } else if (fchmodat(at, name, st->st_mode & ~(mode_t)OTHERS & 07777, 0) == 0) {
         n->n_narrowed++;
     } else {
         n->errnum = errno;
@@ -102,5 +105,22 @@ void directory_make_private(const char *path, bool is_new)
     if (n.n_failed > 0) {
         log_line(LOG_WARNING, "others may be able to read the data path=%s failed=%zu error=\"%s\"",
                  path, n.n_failed, strerror(n.errnum));
+    }
+}
+
+void directory_check_private(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) {
+        return; /* It will be made, and private. */
+    }
+    struct narrowing n = {.is_probe = true, .owner = st.st_uid};
+    narrow(&n, AT_FDCWD, path, &st);
+    narrow_inside(&n, AT_FDCWD, path, 1);
+    if (n.n_narrowed > 0) {
+        log_line(LOG_WARNING,
+                 "others can read the data path=%s open=%zu hint=\"A start takes that "
+                 "away.\"",
+                 path, n.n_narrowed);
     }
 }

@@ -573,6 +573,7 @@ static enum errcode check(struct server *server, struct err *err)
     }
     if (code == ERR_OK) {
         warn(server);
+        directory_check_private(server->options->data);
     }
     close_loop(server);
     return code;

@@ -46,6 +46,7 @@ void directory_close(struct directory *directory);
 enum errcode directory_check(const char *path, struct err *err) WARN_UNUSED;
 /* Takes from others what they may do with the data; private.c. */
 void directory_make_private(const char *path, bool is_new);
+void directory_check_private(const char *path); /* Only says so. */
 
 /* ---- what it listens on: ports.c ---- */
 
