@@ -2,10 +2,9 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
-#include <unistd.h>
 
 enum {
     MICROS_A_SECOND = 1000000,
@@ -83,16 +82,13 @@ uint64_t hash_bytes(const void *data, size_t bytes, uint64_t seed)
 
 void random_secret(void *out, size_t bytes)
 {
-    int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-    CHECK(fd >= 0);
     uint8_t *p = out;
     while (bytes > 0) {
-        ssize_t n = read(fd, p, bytes);
+        ssize_t n = getrandom(p, bytes, 0); /* Needs no descriptor, of which there may be none. */
         CHECK(n > 0 || errno == EINTR);
         if (n > 0) {
             p += n;
             bytes -= (size_t)n;
         }
     }
-    close(fd);
 }

@@ -245,6 +245,14 @@ static void output_wait_begin(struct conn *c)
     }
 }
 
+/* The kernel bounds how many sockets it watches for one user. */
+static void watch(struct conn *c, struct event *event)
+{
+    if (event_add(event, NULL) != 0) {
+        end(c, ERR_OUT_OF_MEMORY, 0, "the kernel watches no more sockets");
+    }
+}
+
 /* Hands the kernel what it takes. */
 static void output_send(struct conn *c)
 {
@@ -270,7 +278,7 @@ static void output_send(struct conn *c)
         c->given_bytes += n > 0 ? n : 0;
         if (n < (ssize_t)bytes) {
             output_wait_begin(c);
-            CHECK(event_add(&c->writable, NULL) == 0);
+            watch(c, &c->writable);
         }
     }
     if (conn_output_bytes(c) == 0) {
@@ -491,7 +499,7 @@ static void watch_input(struct conn *c)
 {
     bool is_wanted = c->state != ENDED && !c->is_end_of_input && !input_is_full(c);
     if (is_wanted && !c->is_read_watched) {
-        CHECK(event_add(&c->readable, NULL) == 0);
+        watch(c, &c->readable);
     } else if (!is_wanted && c->is_read_watched) {
         event_del(&c->readable);
     }

@@ -105,7 +105,7 @@ static void change_limits(struct sim *sim, uint8_t arg)
 {
     struct session_limits limits = {.frame_bytes_max = (size_t)1 << arg % 17,
                                     .output_bytes_max = (size_t)1 << arg / 17 % 17,
-                                    .timeout_us = arg % 3 == 0 ? 0 : SIM_TIMEOUT_US / (arg % 3)};
+                                    .timeout_us = (uint64_t)SIM_TIMEOUT_US / (arg % 3 + 1)};
     sessions_limit(&sim->net, &limits);
 }
 

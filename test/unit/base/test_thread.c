@@ -1,5 +1,6 @@
 /* Threads, locks and declared state machines. */
 #include "test/unit/unit.h"
+#include <sys/resource.h>
 
 struct counter {
     struct mutex lock;
@@ -111,6 +112,22 @@ static void chance_is_a_function_of_its_seed(void **state)
     assert_true(hash_bytes("abc", 3, 1) != hash_bytes("abc", 3, 2));
 }
 
+/* Whoever has taken the last descriptor must not be able to end the process by asking for a key. */
+static void secrets_need_no_descriptor(void **state)
+{
+    (void)state;
+    struct rlimit before, none;
+    uint64_t secrets[2] = {0, 0};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    random_secret(&secrets[0], sizeof secrets[0]);
+    random_secret(&secrets[1], sizeof secrets[1]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(secrets[0] != secrets[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +136,7 @@ int main(void)
         cmocka_unit_test(a_machine_moves_along_its_edges_only),
         cmocka_unit_test(a_replaced_clock_is_asked_for_every_time),
         cmocka_unit_test(chance_is_a_function_of_its_seed),
+        cmocka_unit_test(secrets_need_no_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
