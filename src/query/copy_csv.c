@@ -192,9 +192,19 @@ static size_t skip_mark(struct csv *csv, const char *data, size_t bytes)
     return n;
 }
 
+/* UTF-8 has no byte of these values; files of other systems may begin with both. */
+static bool is_utf16(const struct csv *csv, const char *data, size_t bytes)
+{
+    return csv->n_mark == 0 && bytes > 0 && (data[0] == '\xff' || data[0] == '\xfe');
+}
+
 enum csv_result csv_read(struct csv *csv, const char *data, size_t bytes, size_t *used,
                          struct err *err)
 {
+    *used = 0;
+    if (is_utf16(csv, data, bytes)) {
+        return refuse(err, "the data begin as UTF-16 does", "Save the file as UTF-8.");
+    }
     *used = skip_mark(csv, data, bytes);
     if (csv->state == AT_START && csv->is_done) {
         begin_record(csv);

@@ -9,6 +9,7 @@
 #include "client/shell/shell_int.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -358,7 +359,9 @@ static bool open_files(struct shell *shell, const struct copy_plan *plan, struct
     } else if (plan->is_from) {
         files->file = open_input(shell, plan->file);
     } else {
-        files->file = fopen(plan->file, "w");
+        /* Emptied once there are data: a COPY that is refused leaves what was there. */
+        int fd = open(plan->file, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        files->file = fd < 0 ? NULL : fdopen(fd, "w");
         if (files->file == NULL) {
             shell_complain(shell, "%s: %s", plan->file, strerror(errno));
         }
@@ -385,6 +388,12 @@ static bool close_files(struct shell *shell, const struct copy_plan *plan, struc
 static bool move_data(struct shell *shell, const struct copy_plan *plan, struct copy_files *files,
                       const vc_result *copy)
 {
+    struct stat facts;
+    bool is_file = fstat(fileno(files->file), &facts) == 0 && S_ISREG(facts.st_mode);
+    if (!plan->is_from && plan->file[0] != '\0' && is_file &&
+        ftruncate(fileno(files->file), 0) != 0) {
+        shell_complain(shell, "%s: %s", plan->file, strerror(errno));
+    }
     if (!plan->is_from) {
         return copy_out_to(shell, files->file);
     }
@@ -401,8 +410,6 @@ static bool move_data(struct shell *shell, const struct copy_plan *plan, struct 
     if (plan->file[0] == '\0') {
         return copy_in_from_source(shell, copy);
     }
-    struct stat facts;
-    bool is_file = fstat(fileno(files->file), &facts) == 0 && S_ISREG(facts.st_mode);
     struct bar *bar = bar_new("copy", "bytes", is_file ? (uint64_t)facts.st_size : 0);
     shell->has_own_bar = bar != NULL;
     bool is_ok = copy_in_bytes(shell, files->file, bar);

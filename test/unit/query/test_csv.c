@@ -117,6 +117,10 @@ static void what_cannot_be_told_is_an_error_with_its_line(void **state)
     refuses("\"a\n\"\nb,\"x\"y", "closing quote", 3);
     refuses("5\" pipe,1\n2\" pipe,1\n", "a quote in the middle", 1);
     refuses("a, \"b\"\n", "a quote in the middle", 1);
+    refuses("\xff\xfe"
+            "a",
+            "UTF-16", 1);
+    refuses("\xfe\xff", "UTF-16", 1);
     refuses("a\rb\rc", "carriage return", 1);
     refuses("a,b\r\r\n", "carriage return", 1);
     refuses("a\r,b\n", "carriage return", 1);
