@@ -33,7 +33,8 @@ struct copy_in {
     struct shard_command *command;
     uint64_t first_row; /* Of the command, from 1. */
     uint64_t n_rows;    /* Decoded. */
-    uint64_t n_loaded;  /* Acknowledged. */
+    uint64_t n_done;    /* Of commands that have ended. */
+    uint64_t n_loaded;  /* Acknowledged, and not skipped. */
     uint64_t n_unknown; /* Of commands whose outcome could not be learned. */
     struct portal_write writes[COPY_IN_FLIGHT_MAX];
     struct shard_room room; /* Where the command waits that the log could not take. */
@@ -149,6 +150,7 @@ static struct portal_write *collect(struct portal *p, struct copy_in *in, size_t
         struct portal_write *w = &in->writes[i];
         if (w->pending.is_busy && pending_collect(&w->pending)) {
             enum errcode code = w->pending.err.code;
+            in->n_done += w->n_rows;
             in->n_unknown += code == ERR_OUTCOME_UNKNOWN ? w->n_rows : 0;
             if (code == ERR_OK) {
                 in->n_loaded += w->write.rows;
@@ -177,7 +179,7 @@ static bool flush(struct portal *p, struct copy_in *in)
     size_t n_busy;
     struct portal_write *w = collect(p, in, &n_busy);
     if (in->fd < 0) {
-        portal_progress(p, "copy", in->n_loaded, row_decoder_total(in->decoder));
+        portal_progress(p, "copy", in->n_done, row_decoder_total(in->decoder));
     }
     if (in->command == NULL || in->err.code != ERR_OK) {
         return true;
