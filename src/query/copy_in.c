@@ -411,7 +411,8 @@ static void tell_loaded(const struct portal *p, const struct copy_in *in, struct
         char hint[ERR_FIELD_BYTES];
         snprintf(hint, sizeof(hint), "%s", err->hint);
         err_hint(err,
-                 "%s%sTo run it again over the rows that were loaded, add ON CONFLICT DO NOTHING.",
+                 "%s%sTo run it again over the rows that were loaded, write FROM ... ON CONFLICT "
+                 "DO NOTHING.",
                  hint, hint[0] != '\0' ? " " : "");
     }
 }
