@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 enum {
-    LINE_BYTES_MAX = 2048
+    LINE_BYTES_MAX = 2048,
+    KEY_BYTES = 32 /* " key=" and what ends a value. */
 };
 
 static _Atomic int level_min = LOG_INFO;
@@ -74,6 +75,23 @@ static size_t put_text(char *line, size_t used, const char *format, va_list args
     return used > LINE_BYTES_MAX - 2 ? LINE_BYTES_MAX - 2 : used;
 }
 
+/* ' key="value"', where a quote and a backslash of the value have a backslash before them. */
+static size_t put_quoted(char *line, size_t used, const char *key, const char *value)
+{
+    if (used >= LINE_BYTES_MAX - KEY_BYTES) {
+        return used; /* The text before it fills the line. */
+    }
+    used += (size_t)snprintf(line + used, KEY_BYTES, " %s=\"", key);
+    for (; *value != '\0' && used < LINE_BYTES_MAX - 4; value++) {
+        if (*value == '"' || *value == '\\') {
+            line[used++] = '\\';
+        }
+        line[used++] = *value;
+    }
+    line[used] = '"';
+    return used + 1;
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
     if (!is_logged(level)) {
@@ -99,8 +117,10 @@ void log_err(enum log_level level, const struct err *err, const char *format, ..
     va_start(args, format);
     used = put_text(line, used, format, args);
     va_end(args);
-    int n = snprintf(line + used, LINE_BYTES_MAX - used, " sqlstate=%s error=\"%s\"%s%s%s",
-                     err_sqlstate(err->code), err->message, err->hint[0] != '\0' ? " hint=\"" : "",
-                     err->hint, err->hint[0] != '\0' ? "\"" : "");
-    put_line(line, used + (n < 0 ? 0 : (size_t)n));
+    if (used < LINE_BYTES_MAX - KEY_BYTES) {
+        used += (size_t)snprintf(line + used, KEY_BYTES, " sqlstate=%s", err_sqlstate(err->code));
+    }
+    used = put_quoted(line, used, "error", err->message);
+    used = err->hint[0] != '\0' ? put_quoted(line, used, "hint", err->hint) : used;
+    put_line(line, used);
 }

@@ -3,6 +3,7 @@ BASE_TESTS = \
     test/unit/base/test_buf \
     test/unit/base/test_dir \
     test/unit/base/test_err \
+    test/unit/base/test_log \
     test/unit/base/test_mem \
     test/unit/base/test_metric \
     test/unit/base/test_policy \
@@ -23,6 +24,9 @@ test_unit_base_test_dir_LDADD = $(BASE_LIBS) $(CMOCKA_LIBS)
 test_unit_base_test_err_SOURCES = test/unit/base/test_err.c
 test_unit_base_test_err_CFLAGS = $(TEST_CFLAGS)
 test_unit_base_test_err_LDADD = $(BASE_LIBS) $(CMOCKA_LIBS)
+test_unit_base_test_log_SOURCES = test/unit/base/test_log.c
+test_unit_base_test_log_CFLAGS = $(TEST_CFLAGS)
+test_unit_base_test_log_LDADD = $(BASE_LIBS) $(CMOCKA_LIBS)
 test_unit_base_test_mem_SOURCES = test/unit/base/test_mem.c
 test_unit_base_test_mem_CFLAGS = $(TEST_CFLAGS)
 test_unit_base_test_mem_LDADD = $(BASE_LIBS) $(CMOCKA_LIBS)
