@@ -41,9 +41,6 @@ static void take_copy(void *arg, const void *data, size_t bytes)
 static void take_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
 {
     struct client *c = arg;
-    bool is_same = strcmp(c->phase, phase) == 0;
-    assert_true(!is_same || c->phase_done <= done);
-    assert_true(total == 0 || done <= total);
     snprintf(c->phase, sizeof(c->phase), "%s", phase);
     c->phase_done = done;
     c->phase_total = total;
