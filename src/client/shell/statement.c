@@ -76,8 +76,9 @@ void statement_wait(struct shell *shell)
 bool statement_drain(struct shell *shell)
 {
     bool is_interrupted = shell->was_interrupted || interrupt_take();
+    /* What can be sent is sent first: there is nothing to wait for where that was all. */
     while (!is_interrupted && vc_status(shell->conn) == VC_CONN_OK && !vc_is_busy(shell->conn) &&
-           vc_unsent(shell->conn) > DRAIN_BYTES) {
+           vc_flush(shell->conn) == 1 && vc_unsent(shell->conn) > DRAIN_BYTES) {
         is_interrupted = wait_once(shell, -1);
     }
     shell->was_interrupted = is_interrupted;
