@@ -542,7 +542,6 @@ enum errcode analyze(struct query_session *session, const struct statement_text 
                          .scope = {.arena = arena, .work = &a.work},
                          .work = {.left = WORK_SLICE, .ask = ask},
                          .timeout_us = (uint64_t)session_policy(session, POLICY_timeout)};
-    atomic_store(&session->is_canceled, false); /* One that came before is of another statement. */
     a.deadline_us = a.timeout_us != 0 ? clock_micros() + a.timeout_us : 0;
     enum errcode code = parse_own(&a, text, &stmt, rest, err);
     if (code != ERR_OK || stmt == NULL) {

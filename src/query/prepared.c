@@ -25,8 +25,8 @@ void plan_release(struct plan *plan)
     }
 }
 
-enum errcode prepared_new(struct query_session *session, const struct statement_text *text,
-                          struct prepared **out, size_t *rest, struct err *err)
+static enum errcode prepare(struct query_session *session, const struct statement_text *text,
+                            struct prepared **out, size_t *rest, struct err *err)
 {
     struct plan *plan;
     *out = NULL;
@@ -48,6 +48,52 @@ enum errcode prepared_new(struct query_session *session, const struct statement_
     *prepared = (struct prepared){.plan = plan, .types = copy, .n_types = text->n_types};
     *out = prepared;
     return ERR_OK;
+}
+
+static enum errcode prepare_alone(struct query_session *session, const struct statement_text *text,
+                                  struct prepared **out, struct err *err)
+{
+    size_t rest, unused;
+    enum errcode code = prepare(session, text, out, &rest, err);
+    if (code != ERR_OK || *out == NULL) {
+        return code;
+    }
+    struct statement_text left = {.data = text->data + rest, .bytes = text->bytes - rest};
+    while (left.bytes > 0 && strchr(" \n\t\r", *left.data) != NULL) {
+        left.data++;
+        left.bytes--;
+    }
+    struct prepared *second = NULL;
+    if (left.bytes == 0 ||
+        (prepare(session, &left, &second, &unused, err) == ERR_OK && second == NULL)) {
+        return ERR_OK;
+    }
+    prepared_free(second);
+    prepared_free(*out);
+    *out = NULL;
+    err_set(err, ERR_SYNTAX, "a prepared statement cannot hold more than one statement");
+    err_hint(err, "Send several statements in one QUERY message.");
+    return ERR_SYNTAX;
+}
+
+/* A cancel that came before is of another statement. */
+static void forget_cancel(struct query_session *session)
+{
+    atomic_store(&session->is_canceled, false);
+}
+
+enum errcode prepared_new(struct query_session *session, const struct statement_text *text,
+                          struct prepared **out, size_t *rest, struct err *err)
+{
+    forget_cancel(session);
+    return prepare(session, text, out, rest, err);
+}
+
+enum errcode prepared_new_alone(struct query_session *session, const struct statement_text *text,
+                                struct prepared **out, struct err *err)
+{
+    forget_cancel(session);
+    return prepare_alone(session, text, out, err);
 }
 
 void prepared_free(struct prepared *prepared)
@@ -98,4 +144,132 @@ enum errcode prepared_refresh(struct query_session *session, struct prepared *pr
 {
     struct plan *plan;
     return prepared_plan(session, prepared, &plan, err);
+}
+
+/* ---- on the pool ---- */
+
+/* The owner's until it is abandoned; then the job's. */
+struct preparing {
+    struct query_session *session;
+    struct statement_text text;
+    struct buf held;
+    bool is_alone;
+    void (*wake)(void *arg);
+    void *arg;
+    struct job job;
+    struct mutex lock; /* What follows. */
+    bool has_ended, is_abandoned;
+    struct prepared *prepared;
+    size_t rest;
+    struct err err;
+};
+
+static void free_preparing(struct preparing *p)
+{
+    session_release(p->session);
+    buf_fini(&p->held);
+    mutex_fini(&p->lock);
+    mem_free(MEM_SESSION, p);
+}
+
+static void free_abandoned(struct preparing *p)
+{
+    struct database *db = p->session->db;
+    prepared_free(p->prepared);
+    free_preparing(p);
+    mutex_lock(&db->lock);
+    db->n_abandoned--;
+    condition_broadcast(&db->changed);
+    mutex_unlock(&db->lock);
+}
+
+static void run_preparing(void *arg)
+{
+    struct preparing *p = arg;
+    struct prepared *prepared = NULL;
+    struct err err;
+    size_t rest = p->text.bytes;
+    err.code = p->is_alone ? prepare_alone(p->session, &p->text, &prepared, &err)
+                           : prepare(p->session, &p->text, &prepared, &rest, &err);
+    mutex_lock(&p->lock);
+    p->prepared = prepared;
+    p->rest = rest;
+    p->err = err;
+    p->has_ended = true;
+    bool is_abandoned = p->is_abandoned;
+    if (!is_abandoned) {
+        p->wake(p->arg);
+    }
+    mutex_unlock(&p->lock);
+    if (is_abandoned) {
+        free_abandoned(p);
+    }
+}
+
+struct preparing *preparing_begin(struct query_session *session, const struct statement_text *text,
+                                  bool is_alone, struct buf *held, struct err *err)
+{
+    struct preparing *p = mem_zalloc(MEM_SESSION, sizeof(*p));
+    if (p == NULL) {
+        (void)err_no_memory(err);
+        return NULL;
+    }
+    atomic_fetch_add(&session->refs, 1);
+    *p = (struct preparing){.session = session, .text = *text, .held = *held, .is_alone = is_alone};
+    buf_init(held, MEM_SESSION, SIZE_MAX);
+    mutex_init(&p->lock);
+    return p;
+}
+
+void preparing_start(struct preparing *p, void (*wake)(void *arg), void *arg)
+{
+    p->wake = wake;
+    p->arg = arg;
+    mutex_lock(&p->session->lock);
+    atomic_store(&p->session->is_canceled, false);
+    p->session->is_preparing = true;
+    mutex_unlock(&p->session->lock);
+    p->job = (struct job){.run = run_preparing, .arg = p};
+    pool_submit(p->session->db->pool, &p->job);
+}
+
+bool preparing_has_ended(struct preparing *p)
+{
+    mutex_lock(&p->lock);
+    bool has_ended = p->has_ended;
+    mutex_unlock(&p->lock);
+    return has_ended;
+}
+
+enum errcode preparing_end(struct preparing *p, struct prepared **out, size_t *rest,
+                           struct buf *held, struct err *err)
+{
+    CHECK(preparing_has_ended(p));
+    mutex_lock(&p->session->lock);
+    p->session->is_preparing = false;
+    mutex_unlock(&p->session->lock);
+    enum errcode code = p->err.code;
+    *out = p->prepared;
+    *rest = p->rest;
+    *err = p->err;
+    *held = p->held;
+    buf_init(&p->held, MEM_SESSION, SIZE_MAX);
+    free_preparing(p);
+    return code;
+}
+
+void preparing_abandon(struct preparing *p)
+{
+    struct database *db = p->session->db;
+    mutex_lock(&db->lock);
+    db->n_abandoned++;
+    mutex_unlock(&db->lock);
+    session_cancel(p->session);
+    mutex_lock(&p->lock);
+    p->is_abandoned = true;
+    bool has_ended = p->has_ended;
+    mutex_unlock(&p->lock);
+    if (has_ended) {
+        free_abandoned(p);
+    }
 }

@@ -73,7 +73,26 @@ struct statement_text {
  */
 enum errcode prepared_new(struct query_session *session, const struct statement_text *text,
                           struct prepared **out, size_t *rest, struct err *err) WARN_UNUSED;
+/* The only statement of @text: SYNTAX where another one follows. */
+enum errcode prepared_new_alone(struct query_session *session, const struct statement_text *text,
+                                struct prepared **out, struct err *err) WARN_UNUSED;
 void prepared_free(struct prepared *prepared); /* Portals of it may live on. */
+
+/* A text that is longer than this is prepared on the pool: its owner's thread has others to serve.
+ * @held holds what @text points to, and is given back in the end.  wake is called once, from any
+ * thread, when it has ended; not after preparing_abandon. */
+enum {
+    PREPARED_INLINE_BYTES = 16 << 10
+};
+struct preparing;
+struct preparing *preparing_begin(struct query_session *session, const struct statement_text *text,
+                                  bool is_alone, struct buf *held, struct err *err);
+void preparing_start(struct preparing *preparing, void (*wake)(void *arg), void *arg);
+bool preparing_has_ended(struct preparing *preparing);
+/* How it ended, as prepared_new or prepared_new_alone; frees it. */
+enum errcode preparing_end(struct preparing *preparing, struct prepared **out, size_t *rest,
+                           struct buf *held, struct err *err) WARN_UNUSED;
+void preparing_abandon(struct preparing *preparing);
 /* Analyzes it again where its collection has changed since: before it is described. */
 enum errcode prepared_refresh(struct query_session *session, struct prepared *prepared,
                               struct err *err) WARN_UNUSED;

@@ -147,6 +147,7 @@ struct query_session {
     int64_t since_wall_us;
     struct mutex lock; /* What follows. */
     struct portal *running;
+    bool is_preparing; /* On the pool. */
     uint64_t secret;
     uint64_t statements;
     uint64_t statement_us; /* When it began, by clock_micros. */

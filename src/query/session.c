@@ -69,8 +69,10 @@ void session_release(struct query_session *session)
 void session_cancel(struct query_session *session)
 {
     mutex_lock(&session->lock);
-    if (session->running != NULL) {
+    if (session->running != NULL || session->is_preparing) {
         atomic_store(&session->is_canceled, true);
+    }
+    if (session->running != NULL) {
         portal_event(session->running);
     }
     mutex_unlock(&session->lock);

@@ -168,9 +168,11 @@ struct session {
     struct err sink_err;
     /* What is left of a QUERY's text; in @rest where it had to be kept. */
     struct wire_str text;
-    size_t text_at;      /* Of it in the whole QUERY. */
-    size_t statement_at; /* Of the statement that runs. */
-    bool has_statement;  /* The text held one. */
+    size_t text_at;              /* Of it in the whole QUERY. */
+    size_t statement_at;         /* Of the statement that runs. */
+    bool has_statement;          /* The text held one. */
+    struct preparing *preparing; /* Of a long text, on the pool: then there is no portal yet. */
+    char parsed_name[NAME_BYTES_MAX + 1]; /* Of a PARSE that waits for it. */
     struct buf rest;
 };
 

@@ -1,6 +1,7 @@
 /* Statements of a session: the messages that make and run them.
  *
  *   QUERY    simple_next: prepare, portal, run, next statement ... READY
+ *            (a long text is prepared on the pool, and the session waits: prepare_later)
  *   PARSE    names a prepared statement;  BIND names a portal
  *   EXECUTE  run
  *
@@ -12,6 +13,7 @@
  *
  * A portal leaves the session when it is done or has failed; a suspended one stays under its name.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "server/server_int.h"
@@ -203,10 +205,16 @@ static enum errcode simple_portal(struct session *s, struct portal **out, struct
 {
     struct prepared *prepared = NULL;
     size_t rest = 0;
+    enum errcode code;
     *out = NULL;
     s->statement_at = s->text_at;
-    struct statement_text text = {.data = s->text.data, .bytes = s->text.bytes};
-    enum errcode code = prepared_new(s->query, &text, &prepared, &rest, err);
+    if (s->preparing != NULL) {
+        code = preparing_end(s->preparing, &prepared, &rest, &s->rest, err);
+        s->preparing = NULL;
+    } else {
+        struct statement_text text = {.data = s->text.data, .bytes = s->text.bytes};
+        code = prepared_new(s->query, &text, &prepared, &rest, err);
+    }
     if (code != ERR_OK || prepared == NULL) {
         return code;
     }
@@ -221,12 +229,25 @@ static enum errcode simple_portal(struct session *s, struct portal **out, struct
 }
 
 /* Keeps what is left of a text that ends with the frame it came in. */
-static void keep_rest(struct session *s)
+static enum errcode keep_rest(struct session *s, struct err *err)
 {
-    if (s->rest.bytes == 0 && s->text.bytes > 0) {
+    if (s->preparing == NULL && s->rest.bytes == 0 && s->text.bytes > 0) {
         buf_bytes(&s->rest, s->text.data, s->text.bytes);
         s->text.data = (const char *)s->rest.data;
     }
+    return s->rest.failed ? err_no_memory(err) : ERR_OK;
+}
+
+/* A long text is prepared on the pool, and the session waits. */
+static void prepare_later(struct session *s, const struct statement_text *text, struct err *err)
+{
+    s->preparing = preparing_begin(s->query, text, !s->is_simple, &s->rest, err);
+    if (s->preparing == NULL) {
+        fail(s, err);
+        return;
+    }
+    hold(s, WAIT_WAKE);
+    preparing_start(s->preparing, s->sink.wake, s->sink.arg);
 }
 
 static void simple_end(struct session *s)
@@ -237,12 +258,28 @@ static void simple_end(struct session *s)
     simple_leave(s, "query done");
 }
 
+static void simple_later(struct session *s)
+{
+    struct err err;
+    if (keep_rest(s, &err) != ERR_OK) {
+        fail(s, &err);
+        return;
+    }
+    struct statement_text text = {.data = s->text.data, .bytes = s->text.bytes};
+    s->statement_at = s->text_at;
+    prepare_later(s, &text, &err);
+}
+
 /* Statements of the text, until one has to wait or none is left. */
 static void simple_next(struct session *s)
 {
     for (;;) {
         struct err err;
         struct portal *portal;
+        if (s->preparing == NULL && s->text.bytes > PREPARED_INLINE_BYTES) {
+            simple_later(s);
+            return;
+        }
         if (simple_portal(s, &portal, &err) != ERR_OK) {
             fail(s, &err);
             return;
@@ -275,13 +312,9 @@ static void on_query(struct session *s, struct reader *r)
     buf_reset(&s->rest);
     session_move(s, SESSION_RUNNING, "query");
     simple_next(s);
-    if (s->is_simple) { /* It waits, and the text is the frame's. */
-        keep_rest(s);
-        if (s->rest.failed) {
-            struct err err;
-            err_no_memory(&err);
-            session_fatal(s, &err);
-        }
+    struct err err;
+    if (s->is_simple && keep_rest(s, &err) != ERR_OK) { /* It waits, and the text is the frame's. */
+        session_fatal(s, &err);
     }
 }
 
@@ -313,71 +346,96 @@ static void free_statement(struct session *s, struct named *named)
     names_remove(&s->statements, named);
 }
 
-/* Nothing but blanks and comments may follow the statement. */
-static enum errcode check_rest(struct session *s, const char *text, size_t bytes, struct err *err)
+/* Makes room for the name. */
+static enum errcode check_parse(struct session *s, struct wire_str name, struct err *err)
 {
-    size_t rest;
-    struct prepared *second = NULL;
-    while (bytes > 0 && (*text == ' ' || *text == '\n' || *text == '\t' || *text == '\r')) {
-        text++;
-        bytes--;
-    }
-    if (bytes == 0) {
-        return ERR_OK;
-    }
-    struct statement_text left = {.data = text, .bytes = bytes};
-    enum errcode code = prepared_new(s->query, &left, &second, &rest, err);
-    if (code == ERR_OK && second == NULL) {
-        return ERR_OK;
-    }
-    prepared_free(second);
-    err_set(err, ERR_SYNTAX, "a prepared statement cannot hold more than one statement");
-    err_hint(err, "Send several statements in one QUERY message.");
-    return ERR_SYNTAX;
-}
-
-static enum errcode parse_statement(struct session *s, const struct wire_parse_message *m,
-                                    struct err *err)
-{
-    struct named *old = names_find(&s->statements, m->name);
-    if (old != NULL && m->name.bytes > 0) {
+    struct named *old = names_find(&s->statements, name);
+    if (old != NULL && name.bytes > 0) {
         err_set(err, ERR_DUPLICATE_STATEMENT, "prepared statement \"%s\" exists already",
                 old->name);
         err_hint(err, "Close it first.");
         return ERR_DUPLICATE_STATEMENT;
     }
+    if (name.bytes > NAME_BYTES_MAX) {
+        return err_set(err, ERR_NAME_TOO_LONG, "a name of %u bytes is longer than %d", name.bytes,
+                       NAME_BYTES_MAX);
+    }
     if (old != NULL) {
         free_statement(s, old);
     }
-    struct prepared *prepared = NULL;
-    size_t rest = 0;
-    struct statement_text text = {
-        .data = m->text.data, .bytes = m->text.bytes, .types = m->types, .n_types = m->n_types};
-    enum errcode code = prepared_new(s->query, &text, &prepared, &rest, err);
-    if (code == ERR_OK && prepared != NULL) {
-        code = check_rest(s, m->text.data + rest, m->text.bytes - rest, err);
-    }
+    return ERR_OK;
+}
+
+/* PREPARED is the result of preparing; takes it. */
+static void parse_end(struct session *s, struct wire_str name, enum errcode code,
+                      struct prepared *prepared, struct err *err)
+{
     if (code == ERR_OK) {
-        code = names_add(&s->statements, m->name, prepared, err);
+        code = names_add(&s->statements, name, prepared, err);
     }
     if (code != ERR_OK) {
         prepared_free(prepared);
+        refuse(s, err);
+        return;
     }
-    return code;
+    wire_write_empty(conn_output(s->conn), WIRE_PARSE_COMPLETE);
+}
+
+static void parse_later(struct session *s, const struct wire_parse_message *m)
+{
+    struct err err;
+    snprintf(s->parsed_name, sizeof(s->parsed_name), "%.*s", (int)m->name.bytes, m->name.data);
+    buf_reset(&s->rest);
+    buf_bytes(&s->rest, m->text.data, m->text.bytes);
+    buf_bytes(&s->rest, m->types, m->n_types);
+    session_move(s, SESSION_RUNNING, "parse");
+    if (s->rest.failed) {
+        err_no_memory(&err);
+        fail(s, &err);
+        return;
+    }
+    struct statement_text text = {.data = (const char *)s->rest.data,
+                                  .bytes = m->text.bytes,
+                                  .types = s->rest.data + m->text.bytes,
+                                  .n_types = m->n_types};
+    prepare_later(s, &text, &err);
+}
+
+/* What parse_later began has ended. */
+static void parse_arrives(struct session *s)
+{
+    struct err err;
+    struct prepared *prepared;
+    size_t rest;
+    enum errcode code = preparing_end(s->preparing, &prepared, &rest, &s->rest, &err);
+    struct wire_str name = {.data = s->parsed_name, .bytes = (uint32_t)strlen(s->parsed_name)};
+    s->preparing = NULL;
+    s->wait = WAIT_NOTHING;
+    buf_fini(&s->rest);
+    buf_init(&s->rest, MEM_SESSION, SIZE_MAX);
+    conn_pause(s->conn, false);
+    session_move(s, SESSION_IDLE, "parsed");
+    parse_end(s, name, code, prepared, &err);
 }
 
 static void on_parse(struct session *s, struct reader *r)
 {
     struct wire_parse_message m;
     struct err err;
+    struct prepared *prepared = NULL;
     if (!wire_read_parse(r, &m)) {
         session_violation(s, "malformed PARSE");
     } else if (!takes_name(s, m.name)) {
         return;
-    } else if (parse_statement(s, &m, &err) != ERR_OK) {
+    } else if (check_parse(s, m.name, &err) != ERR_OK) {
         refuse(s, &err);
+    } else if (m.text.bytes > PREPARED_INLINE_BYTES) {
+        parse_later(s, &m);
     } else {
-        wire_write_empty(conn_output(s->conn), WIRE_PARSE_COMPLETE);
+        struct statement_text text = {
+            .data = m.text.data, .bytes = m.text.bytes, .types = m.types, .n_types = m.n_types};
+        enum errcode code = prepared_new_alone(s->query, &text, &prepared, &err);
+        parse_end(s, m.name, code, prepared, &err);
     }
 }
 
@@ -610,6 +668,18 @@ void statement_message(struct session *s, uint8_t type, struct reader *r)
 /* The portal runs on: to its end, to more data, or to a wait. */
 static void go_on(struct session *s)
 {
+    if (s->preparing != NULL && !preparing_has_ended(s->preparing)) {
+        return; /* The wake was of what came before. */
+    }
+    if (s->preparing != NULL && !s->is_simple) {
+        parse_arrives(s);
+        return;
+    }
+    if (s->preparing != NULL) {
+        s->wait = WAIT_NOTHING;
+        simple_next(s);
+        return;
+    }
     if (!run(s)) {
         return;
     }
@@ -707,6 +777,10 @@ bool statement_is_working(const struct session *s)
 
 void statement_abandon(struct session *s)
 {
+    if (s->preparing != NULL) {
+        preparing_abandon(s->preparing);
+        s->preparing = NULL;
+    }
     if (s->is_simple && s->portal != NULL) {
         portal_free(s->portal);
     }

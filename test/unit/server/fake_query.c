@@ -245,6 +245,71 @@ enum errcode prepared_new(struct query_session *session, const struct statement_
     return ERR_OK;
 }
 
+enum errcode prepared_new_alone(struct query_session *session, const struct statement_text *text,
+                                struct prepared **out, struct err *err)
+{
+    size_t rest;
+    enum errcode code = prepared_new(session, text, out, &rest, err);
+    if (code == ERR_OK && rest < text->bytes) {
+        prepared_free(*out);
+        *out = NULL;
+        code = err_set(err, ERR_SYNTAX, "more than one statement");
+    }
+    return code;
+}
+
+/* It ends as it begins. */
+struct preparing {
+    struct prepared *prepared;
+    struct buf held;
+    size_t rest;
+    struct err err;
+};
+
+struct preparing *preparing_begin(struct query_session *session, const struct statement_text *text,
+                                  bool is_alone, struct buf *held, struct err *err)
+{
+    (void)err;
+    struct preparing *p = calloc(1, sizeof *p);
+    CHECK(p != NULL);
+    p->rest = text->bytes;
+    p->err.code = is_alone ? prepared_new_alone(session, text, &p->prepared, &p->err)
+                           : prepared_new(session, text, &p->prepared, &p->rest, &p->err);
+    p->held = *held;
+    buf_init(held, MEM_SESSION, SIZE_MAX);
+    return p;
+}
+
+void preparing_start(struct preparing *preparing, void (*done)(void *arg), void *arg)
+{
+    (void)preparing;
+    done(arg);
+}
+
+bool preparing_has_ended(struct preparing *preparing)
+{
+    (void)preparing;
+    return true;
+}
+
+enum errcode preparing_end(struct preparing *preparing, struct prepared **out, size_t *rest,
+                           struct buf *held, struct err *err)
+{
+    *out = preparing->prepared;
+    *rest = preparing->rest;
+    *held = preparing->held;
+    *err = preparing->err;
+    free(preparing);
+    return err->code;
+}
+
+void preparing_abandon(struct preparing *preparing)
+{
+    prepared_free(preparing->prepared);
+    buf_fini(&preparing->held);
+    free(preparing);
+}
+
 void prepared_free(struct prepared *prepared)
 {
     if (prepared != NULL) {

@@ -59,6 +59,72 @@ static void a_query_that_waits_goes_on_with_the_rest_of_its_text(void **state)
     site_close(&site);
 }
 
+/* @statements and so many blanks behind them that the text is long, even of the last one. */
+static void make_long(char text[2 * PREPARED_INLINE_BYTES], const char *statements)
+{
+    memset(text, ' ', 2 * PREPARED_INLINE_BYTES);
+    memcpy(text, statements, strlen(statements));
+    text[2 * PREPARED_INLINE_BYTES - 1] = '\0';
+}
+
+static void a_long_text_is_prepared_elsewhere_and_answered_in_order(void **state)
+{
+    (void)state;
+    struct site site;
+    struct peer p;
+    char text[2 * PREPARED_INLINE_BYTES];
+    site_open(&site);
+    start(&site, &p);
+    make_long(text, "rows 1; wait; ok; rows 2; ok");
+    say(&p, text);
+    say(&p, "ok"); /* Stays queued behind it. */
+    send_all(&p);
+    fake_wake();
+    expect(&p, "rwkkkrwwkkZkZ");
+    make_long(text, "ok; refuse; ok");
+    say(&p, text);
+    expect(&p, "k!");
+    assert_error(&p, ERR_SYNTAX, "ERROR", 5);
+    expect(&p, "Z");
+    make_long(text, "");
+    say(&p, text);
+    expect(&p, "eZ");
+    make_long(text, "rows 2");
+    say_parse(&p, "s", text);
+    say_bind(&p, "", "s");
+    say_execute(&p, "", 0);
+    say_parse(&p, "s", text);
+    say_sync(&p);
+    expect(&p, "12wwk!Z");
+    make_long(text, "rows 2; ok");
+    say_parse(&p, "t", text);
+    say_sync(&p);
+    expect(&p, "!Z");
+    leave(&p);
+    site_close(&site);
+}
+
+static void a_client_may_leave_while_its_text_is_prepared(void **state)
+{
+    (void)state;
+    struct site site;
+    struct peer p;
+    char text[2 * PREPARED_INLINE_BYTES];
+    site_open(&site);
+    for (int i = 0; i < 20; i++) {
+        start(&site, &p);
+        make_long(text, "rows 1; rows 2");
+        if (i % 2 == 0) {
+            say(&p, text);
+        } else {
+            say_parse(&p, "", text);
+        }
+        send_all(&p);
+        leave(&p);
+    }
+    site_close(&site);
+}
+
 static void remarks_arrive_before_the_end_of_their_statement(void **state)
 {
     (void)state;
@@ -624,6 +690,8 @@ int main(void)
         cmocka_unit_test(one_query_runs_all_its_statements),
         cmocka_unit_test(an_error_ends_the_query_and_its_position_is_of_the_whole_text),
         cmocka_unit_test(a_query_that_waits_goes_on_with_the_rest_of_its_text),
+        cmocka_unit_test(a_long_text_is_prepared_elsewhere_and_answered_in_order),
+        cmocka_unit_test(a_client_may_leave_while_its_text_is_prepared),
         cmocka_unit_test(remarks_arrive_before_the_end_of_their_statement),
         cmocka_unit_test(a_row_that_no_output_can_hold_fails_its_statement_only),
         cmocka_unit_test(a_result_larger_than_the_output_waits_for_its_reader),
