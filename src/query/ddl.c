@@ -279,6 +279,11 @@ static enum errcode checkpoint_one(struct portal *p, struct collection *c, struc
         return ERR_OK;
     }
     enum errcode code = shard_checkpoint(c->shard, checkpoint_progress, p, err);
+    struct err later;
+    if (code == ERR_OK && shard_compact(c->shard, &later) != ERR_OK) {
+        log_err(LOG_WARNING, &later, "compaction will be tried again collection=%s",
+                c->schema->name);
+    }
     collection_leave(c);
     if (code != ERR_OK) {
         err_prefix(err, "collection \"%s\"", c->schema->name);

@@ -262,7 +262,7 @@ static void note_failure(struct shard *shard, enum errcode code)
 
 enum errcode shard_flush(struct shard *shard, struct err *err)
 {
-    bool is_needed;
+    bool is_needed, is_compactable = false;
     mutex_lock(&shard->flush);
     uint64_t started_us = clock_micros();
     enum errcode code = begin_flush(shard, &is_needed, err);
@@ -276,6 +276,7 @@ enum errcode shard_flush(struct shard *shard, struct err *err)
             end_flush(shard, &meta);
             remember_done(shard);
             metric_add(METRIC_flushes, 1);
+            is_compactable = store_is_compaction_worth(shard->store);
             metric_observe_us(METRIC_flush, clock_micros() - started_us);
         }
     }
@@ -284,6 +285,20 @@ enum errcode shard_flush(struct shard *shard, struct err *err)
     if (code != ERR_OK) {
         note_failure(shard, code);
     }
+    if (is_compactable) {
+        shard_note_change(shard);
+    }
+    return code;
+}
+
+enum errcode shard_compact(struct shard *shard, struct err *err)
+{
+    enum errcode code = ERR_OK;
+    mutex_lock(&shard->flush);
+    if (store_is_compaction_worth(shard->store)) {
+        code = store_compact(shard->store, err);
+    }
+    mutex_unlock(&shard->flush);
     return code;
 }
 

@@ -14,7 +14,7 @@ src_shard_libshard_a_SOURCES = \
     src/shard/row.c \
     src/shard/search.c \
     src/shard/shard.c src/shard/shard.h src/shard/shard_int.h \
-    src/shard/store.c src/shard/store_env.c src/shard/store_int.h \
+    src/shard/store.c src/shard/store_compact.c src/shard/store_env.c src/shard/store_int.h \
     src/shard/vectors.c \
     src/shard/view.c
 src_shard_libshard_a_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS)

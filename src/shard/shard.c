@@ -15,6 +15,7 @@ enum {
     CARE_RETRY_US = 100000,
     CARE_SLOWLY_US = 500000,
     CHECKPOINT_CHANGES_MIN = 64,
+    COMPACT_REST_US = 5000000,
     FULL_CHECKPOINT_US = 2000000,
     MAP_SIZE_MIN = 16 << 20, /* The policy's least: below it need not be asked. */
 };
@@ -288,7 +289,7 @@ static void remove_checkpoints(const struct shard *shard)
 
 void shard_destroy(struct shard *shard)
 {
-    static const char *const files[] = {"data.mdb", "lock.mdb", "lock"};
+    static const char *const files[] = {"data.mdb", "data.mdb.new", "lock.mdb", "lock"};
     struct err err = {0};
     struct repl *repl = shard->repl;
     uint64_t group_id = shard->group_id;
@@ -352,7 +353,8 @@ static bool is_any_large(const struct shard *shard)
 static bool keeper_becomes_idle(struct shard *shard)
 {
     atomic_store(&shard->is_keeper_idle, true);
-    if (!is_checkpoint_worth(shard) && !is_any_large(shard)) {
+    if (!is_checkpoint_worth(shard) && !is_any_large(shard) &&
+        !store_is_compaction_worth(shard->store)) {
         return true;
     }
     atomic_store(&shard->is_keeper_idle, false);
@@ -378,6 +380,15 @@ uint64_t shard_care_slowly(struct shard *shard)
             log_err(LOG_ERROR, &err, "checkpoint failed and will be tried again group=%llu",
                     (unsigned long long)shard->group_id);
         }
+    }
+    if (store_is_compaction_worth(shard->store) &&
+        clock_micros() >= shard->compacted_us + COMPACT_REST_US) {
+        struct err err = {0};
+        if (shard_compact(shard, &err) != ERR_OK) {
+            log_err(LOG_WARNING, &err, "compaction failed and will be tried again group=%llu",
+                    (unsigned long long)shard->group_id);
+        }
+        shard->compacted_us = clock_micros();
     }
     uint64_t next_us = clock_micros() + CARE_SLOWLY_US;
     for (size_t i = 0; i < shard->n_vectors; i++) {

@@ -178,6 +178,10 @@ enum errcode shard_checkpoint(struct shard *shard,
                                                uint64_t total),
                               void *arg, struct err *err) WARN_UNUSED;
 
+/* Gives what deleted rows have left in the file back to the disk, where that is more than half of a
+ * file that is not small.  Done by itself, too.  OVERLOADED: views stay open; another time. */
+enum errcode shard_compact(struct shard *shard, struct err *err) WARN_UNUSED;
+
 struct shard_figures {
     uint64_t rows, applied, flushed, unflushed_bytes, unflushed_rows;
     uint64_t index_lag, index_rows, vector_bytes, graph_bytes, file_bytes;

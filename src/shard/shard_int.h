@@ -4,6 +4,7 @@
  *   apply.c     a command changes the shard        overlay.c     rows that the file has not got yet
  *   view.c      what a reader sees                 store.c       the file
  *                                                   store_env.c   its opening, growth and closing
+ *                                                   store_compact.c  its free pages given back
  *   search.c    nearest neighbours                 vectors.c     the index over each VECTOR column
  *   flush.c     the overlay goes into the file     checkpoint.c  a graph goes into its file
  *   curve.c     which ef a recall needs
@@ -12,7 +13,6 @@
  *   host.c      threads that all shards share
  *
  * Locks, in the order in which they are taken:
- *   host.mutex
  *   shard.checkpoint      one checkpoint at a time
  *   shard.flush           one flush at a time
  *   shard.apply           who changes the active generation: apply, and the flush that replaces it
@@ -21,7 +21,9 @@
  *   shard.waiting         writes that wait for the graph, and searches that wait for it
  *   calibration.mutex     what was measured; under it no other is taken
  *   store.lock            who is inside a store; then store_pool.mutex, under which others' store
- *                         locks are only tried */
+ *                         locks are only tried
+ *   host.mutex            the policies, and when each shard is cared for; under it no other is
+ *                         taken */
 #ifndef VECTRON_SHARD_INT_H
 #define VECTRON_SHARD_INT_H
 
@@ -140,6 +142,10 @@ void store_close(struct store *store);
 /* Both as of the last commit; what is not used is free for later rows. */
 uint64_t store_file_bytes(const struct store *store);
 uint64_t store_used_bytes(const struct store *store);
+/* More than half of the file is free, and it is not small. */
+bool store_is_compaction_worth(const struct store *store);
+/* Gives the free pages back to the disk.  No write is under way.  OVERLOADED: another time. */
+enum errcode store_compact(struct store *store, struct err *err) WARN_UNUSED;
 /* Free bytes where the store is; UINT64_MAX where the system does not say. */
 uint64_t store_disk_free(const struct store *store);
 
@@ -435,6 +441,7 @@ struct shard {
     struct store_meta flush_meta; /* What the file's head says after the flush; of flush. */
     uint64_t flush_tried_us;      /* Of flush. */
     uint64_t checkpointed_us;     /* Of checkpoint. */
+    uint64_t compacted_us;        /* When it was tried last; of the keeper. */
     atomic_bool
         is_flusher_idle; /* It said that there is nothing to flush: who changes that wakes it. */
     bool has_flusher_rested;        /* Of the flusher. */
