@@ -163,6 +163,7 @@ static enum errcode run_prepared(struct client *c, struct prepared *prepared,
                                .arg = c};
     struct parameters parameters = {.values = values, .n = n};
     struct portal *portal;
+    c->phase[0] = '\0'; /* The last statement's says nothing of this one's. */
     enum errcode code = portal_new(c->session, prepared, &parameters, &sink, &portal, &c->err);
     if (code == ERR_OK) {
         code = drive(c, portal, input);
