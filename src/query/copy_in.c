@@ -282,6 +282,7 @@ static enum decoded next_row(struct portal *p, struct copy_in *in, struct err *e
     input.data = input.bytes == 0 ? no_data : in->pending.data + in->decoded;
     enum decoded decoded = row_decode(in->decoder, &input, in->values, err);
     in->decoded += input.used;
+    work_charge(&p->work, ROW_WORK + DECODED_BYTE_WORK * input.used);
     return decoded;
 }
 
@@ -290,6 +291,10 @@ static bool pump(struct portal *p, struct copy_in *in)
 {
     struct err err;
     while (in->err.code == ERR_OK && !in->is_drained) {
+        if (work_spend(&p->work, 1, &err) != ERR_OK) {
+            fail_here(p, in, &err);
+            break;
+        }
         if ((command_is_full(in) || in->holds_row) && !flush(p, in)) {
             return false;
         }
@@ -444,6 +449,7 @@ static enum step step_copy_in(struct portal *p, struct err *err)
 
 const struct verb verb_copy_in = {
     .needs_shard = true,
+    .keeps_steps = true,
     .polls_itself = true,
     .policies = 1ULL << POLICY_ack | 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
     .analyze = analyze_copy_in,

@@ -12,6 +12,7 @@ enum {
     COPY_BATCH_BYTES_MAX = 1 << 20, /* The same. */
     COPY_IN_FLIGHT_MAX = 4,         /* Commands of one COPY that wait for their acknowledgement. */
     COPY_CHUNK_BYTES = 256 << 10,   /* Read from or written to a file at once. */
+    DECODED_BYTE_WORK = 4,
 };
 
 enum errcode copy_analyze(struct analysis *a, const struct stmt_copy *s,

@@ -44,14 +44,12 @@ static enum errcode start_copy_out(struct portal *p, struct err *err)
     for (size_t i = 0; i < p->plan->copy.n_columns; i++) {
         mask_add(&out->mask, p->plan->copy.columns[i]);
     }
-    uint64_t rows;
-    enum errcode code = access_estimate(p, &rows, err);
-    p->is_heavy = rows > INLINE_ROWS_MAX;
-    if (code == ERR_OK && p->plan->stmt->copy.file != NULL) {
+    p->is_heavy = true; /* To write numbers takes long, and a vector has thousands. */
+    if (p->plan->stmt->copy.file != NULL) {
         return open_file(p, out, err);
     }
     p->copy_out = &out->chunk;
-    return code;
+    return ERR_OK;
 }
 
 static void end_copy_out(struct portal *p)
@@ -221,6 +219,7 @@ static enum step step_copy_out(struct portal *p, struct err *err)
 
 const struct verb verb_copy_out = {
     .needs_shard = true,
+    .keeps_steps = true,
     .policies = 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
     .analyze = analyze_copy_out,
     .start = start_copy_out,

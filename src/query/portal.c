@@ -460,7 +460,8 @@ static enum step run_step(struct portal *p, struct err *err)
 /* A step on the owner's thread; POOL where it was given up for the pool. */
 static enum step run_inline(struct portal *p, struct err *err)
 {
-    p->is_inline = !p->plan->verb->is_untimed; /* Those change what is the owner's. */
+    const struct verb *verb = p->plan->verb;
+    p->is_inline = !verb->keeps_steps && !verb->is_untimed; /* Those change what is the owner's. */
     enum step step = run_step(p, err);
     p->is_inline = false;
     if (step == STEP_FAILED && p->is_moving) {

@@ -395,6 +395,7 @@ enum step {
 struct verb {
     bool needs_shard;  /* Enters the plan's collection before start. */
     bool is_untimed;   /* Short, and may be what mends a timeout that is too small. */
+    bool keeps_steps;  /* A step is never given up for the pool: what it has done stays done. */
     bool polls_itself; /* Its step says what was done when it is canceled. */
     enum shard_op (*op)(const struct plan *plan); /* What it does to rows; NULL: it writes none. */
     uint64_t policies; /* Bit per policy that WITH may set: those that change what it does. */

@@ -510,6 +510,31 @@ static void an_empty_collection_copies_out_to_nothing(void **state)
     assert_int_equal(c->changed, 0);
 }
 
+/* Few enough to be begun on the owner's thread, and long enough to be too much for it. */
+static void a_copy_out_of_long_rows_gives_every_row_once(void **state)
+{
+    enum {
+        N = 1500,
+        TEXT_BYTES = 20000
+    };
+    struct client *c = &((struct fixture *)*state)->client;
+    struct buf csv;
+    char text[TEXT_BYTES + 1];
+    memset(text, 'x', TEXT_BYTES);
+    text[TEXT_BYTES] = 0;
+    expect_ok(c, "CREATE COLLECTION l (id INT PRIMARY KEY, t TEXT)");
+    buf_init(&csv, MEM_GENERAL, 64 << 20);
+    for (int i = 0; i < N; i++) {
+        buf_printf(&csv, "%d,%s\n", i, text);
+    }
+    assert_int_equal(run_copy(c, "COPY l FROM STDIN", csv.data, csv.bytes, 1 << 20), ERR_OK);
+    expect_ok(c, "COPY l TO STDOUT");
+    assert_int_equal(c->changed, N);
+    assert_int_equal(c->copy.bytes, csv.bytes);
+    assert_memory_equal(c->copy.data, csv.data, csv.bytes);
+    buf_fini(&csv);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 int main(void)
 {
@@ -536,6 +561,7 @@ int main(void)
         TEST(the_data_directory_is_no_copy_directory),
         TEST(options_that_do_not_belong_are_refused),
         TEST(an_empty_collection_copies_out_to_nothing),
+        TEST(a_copy_out_of_long_rows_gives_every_row_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
