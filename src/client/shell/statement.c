@@ -42,10 +42,10 @@ void statement_begin(struct shell *shell)
     shell->was_interrupted = false; /* One that is not taken yet is for what begins. */
 }
 
-/* Waits for the socket and moves bytes.  True where Ctrl-C was pressed instead. */
-static bool wait_once(struct shell *shell, int timeout_ms)
+/* Waits for the socket, also until it can be written where @is_unsent, and moves bytes.  True where
+ * Ctrl-C was pressed instead. */
+static bool wait_once(struct shell *shell, bool is_unsent, int timeout_ms)
 {
-    bool is_unsent = vc_flush(shell->conn) == 1;
     struct pollfd ready[2] = {
         {.fd = vc_socket(shell->conn), .events = (short)(is_unsent ? POLLIN | POLLOUT : POLLIN)},
         {.fd = interrupt_fd(), .events = POLLIN}};
@@ -61,7 +61,7 @@ static bool wait_once(struct shell *shell, int timeout_ms)
 void statement_wait(struct shell *shell)
 {
     while (vc_is_busy(shell->conn)) {
-        if (!wait_once(shell, -1)) {
+        if (!wait_once(shell, vc_flush(shell->conn) == 1, -1)) {
             continue;
         }
         if (shell->was_interrupted) {
@@ -76,10 +76,10 @@ void statement_wait(struct shell *shell)
 bool statement_drain(struct shell *shell)
 {
     bool is_interrupted = shell->was_interrupted || interrupt_take();
-    /* What can be sent is sent first: there is nothing to wait for where that was all. */
+    /* Nothing is waited for where vc_flush has sent all. */
     while (!is_interrupted && vc_status(shell->conn) == VC_CONN_OK && !vc_is_busy(shell->conn) &&
-           vc_flush(shell->conn) == 1 && vc_unsent(shell->conn) > DRAIN_BYTES) {
-        is_interrupted = wait_once(shell, -1);
+           vc_unsent(shell->conn) > DRAIN_BYTES && vc_flush(shell->conn) == 1) {
+        is_interrupted = wait_once(shell, true, -1);
     }
     shell->was_interrupted = is_interrupted;
     return !is_interrupted;
@@ -90,7 +90,8 @@ static bool next_in_time(struct shell *shell, uint64_t deadline_us, vc_result **
 {
     while (vc_is_busy(shell->conn)) {
         uint64_t now_us = clock_micros();
-        if (now_us >= deadline_us || wait_once(shell, (int)((deadline_us - now_us + 999) / 1000))) {
+        if (now_us >= deadline_us || wait_once(shell, vc_flush(shell->conn) == 1,
+                                               (int)((deadline_us - now_us + 999) / 1000))) {
             return false;
         }
     }
