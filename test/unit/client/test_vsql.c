@@ -39,6 +39,7 @@ static void answer_rows(struct fake *fake)
     wire_write_complete(fake_out(fake), "SELECT", 2);
 }
 
+/* Data comes faster than it is taken, so that it piles up in vsql. */
 static void answer_copy(struct fake *fake)
 {
     static const uint8_t types[] = {TYPE_TEXT, TYPE_VECTOR};
@@ -48,6 +49,9 @@ static void answer_copy(struct fake *fake)
     struct wire_frame frame;
     while ((frame = fake_expect_any(fake)).type == WIRE_COPY_DATA) {
         bytes += frame.payload_bytes;
+        if (frame.payload_bytes > 100000) {
+            clock_sleep_micros(1000);
+        }
     }
     CHECK(frame.type == WIRE_COPY_DONE);
     wire_write_complete(fake_out(fake), "COPY", bytes);
@@ -184,6 +188,19 @@ static void data_goes_out_without_a_tag(void **state)
     assert_vsql("", "COPY out TO STDOUT; ok;", 0, "1\n2\nOK\n");
     assert_vsql("", "\\copy out to stdout\nok;", 0, "1\n2\nOK\n");
     assert_vsql("", "\\copy out to '/dev/null'\nok;", 0, "COPY 2\nOK\n");
+}
+
+static void much_data_goes_through_a_small_pipe(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/test_vsql.XXXXXX", arguments[128];
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 32 << 20), 0);
+    close(fd);
+    snprintf(arguments, sizeof(arguments), "-c \"\\copy t from '%s'\"", path);
+    assert_vsql(arguments, "", 0, "COPY 33554432\n");
+    unlink(path);
 }
 
 static void the_last_statement_needs_no_semicolon(void **state)
@@ -359,6 +376,7 @@ int main(void)
         cmocka_unit_test(exit_codes_say_what_went_wrong),
         cmocka_unit_test(a_script_may_hold_its_data),
         cmocka_unit_test(data_goes_out_without_a_tag),
+        cmocka_unit_test(much_data_goes_through_a_small_pipe),
         cmocka_unit_test(the_last_statement_needs_no_semicolon),
         cmocka_unit_test(what_cannot_be_written_is_an_error),
         cmocka_unit_test(results_may_go_to_a_command),
