@@ -68,6 +68,8 @@ bool client_until_ready(struct client *c, char *trace, size_t trace_bytes);
 bool client_cancel(const struct wire_key *key);
 /* The next messages have these letters. */
 bool client_says(struct client *c, const char *trace);
+/* Waits until no more sessions than these are open, the asking one included. */
+bool sessions_fall_to(unsigned n);
 /* A session of its own that asks for one row gets it. */
 bool server_answers(void);
 

@@ -24,8 +24,7 @@ enum {
 /* Some megabytes each, asked for again and again. */
 static const char large_result[] = "SELECT id, v FROM t";
 
-/* Waits until no more sessions than these are open, the asking one included. */
-static bool sessions_fall_to(unsigned n)
+bool sessions_fall_to(unsigned n)
 {
     uint64_t deadline_us = clock_micros() + SESSIONS_MS_MAX * UINT64_C(1000);
     while (clock_micros() < deadline_us) {
