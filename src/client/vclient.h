@@ -125,7 +125,8 @@ VC_API vc_result *vc_get_result(vc_conn *conn);
 /* Pipeline: many statements without waiting; vc_pipeline_sync marks a point of order.  Each
  * statement's results end with NULL; a sync gives VC_PIPELINE_SYNC (without a NULL); after an error
  * those up to the next sync give VC_PIPELINE_ABORTED.  What was queued is sent when there is enough
- * of it, by vc_flush, and before vc_get_result waits.  No COPY in a pipeline. */
+ * of it, by vc_flush, and before vc_get_result waits.  INSERTs with a vc_pipeline_sync each are
+ * made durable together, many at once.  No COPY in a pipeline. */
 VC_API bool vc_enter_pipeline(vc_conn *conn);
 VC_API bool vc_exit_pipeline(vc_conn *conn);
 VC_API bool vc_pipeline_sync(vc_conn *conn);

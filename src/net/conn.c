@@ -765,16 +765,31 @@ void conn_finish(struct conn *c)
     }
 }
 
-bool conn_has_frame(const struct conn *c)
+bool conn_peek(const struct conn *c, size_t nth, struct wire_frame *out)
 {
     const uint8_t *data = c->pending;
-    size_t bytes = c->pending_bytes, need_bytes;
-    struct wire_frame frame;
+    size_t bytes = c->pending_bytes, frame_bytes;
     if (data == NULL && c->input.bytes > c->input_at) {
         data = c->input.data + c->input_at;
         bytes = c->input.bytes - c->input_at;
     }
-    return data != NULL && wire_parse(data, bytes, SIZE_MAX, &frame, &need_bytes) == WIRE_FRAME;
+    for (size_t i = 0; data != NULL; i++) {
+        if (bytes == 0 || wire_parse(data, bytes, SIZE_MAX, out, &frame_bytes) != WIRE_FRAME) {
+            return false;
+        }
+        if (i == nth) {
+            return true;
+        }
+        data += frame_bytes;
+        bytes -= frame_bytes;
+    }
+    return false;
+}
+
+bool conn_has_frame(const struct conn *c)
+{
+    struct wire_frame frame;
+    return conn_peek(c, 0, &frame);
 }
 
 const char *conn_peer(const struct conn *c)

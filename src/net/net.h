@@ -9,6 +9,7 @@
 #include "base/base.h"
 
 struct loop;
+struct wire_frame;
 struct timer;
 struct conn;
 struct listener;
@@ -96,6 +97,9 @@ void conn_flush(struct conn *conn);
 size_t conn_output_bytes(const struct conn *conn); /* Not yet taken by the kernel. */
 bool conn_is_over(const struct conn *conn);        /* Output is over its bound. */
 bool conn_has_frame(const struct conn *conn);      /* One has come that was not handled yet. */
+/* The @nth of them, from 0, which stays; false where so many have not come.  Borrowed until the
+ * callback returns. */
+bool conn_peek(const struct conn *conn, size_t nth, struct wire_frame *out);
 /* While paused no frame() is called and, once the input is full, nothing is read. */
 void conn_pause(struct conn *conn, bool is_paused);
 void conn_finish(struct conn *conn); /* Sends what waits, then closes; closed() is called. */

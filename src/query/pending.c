@@ -170,6 +170,7 @@ enum errcode portal_write_submit(struct portal *p, struct portal_write *w,
     w->write = (struct shard_write){.ack = p->force.ack, .done = write_done, .room = w->room};
     w->pending.withdraw = withdraw_write;
     w->pending.has_happened = write_has_happened;
+    p->write_bytes = shard_command_bytes(command);
     pending_begin(p, &w->pending);
     enum errcode code = shard_submit(p->shard, command, &w->write, err);
     if (code != ERR_OK) {

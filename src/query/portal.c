@@ -446,6 +446,17 @@ uint64_t portal_rows(const struct portal *p)
     return p->rows;
 }
 
+bool portal_is_insert(const struct portal *p)
+{
+    return p->verb == &verb_insert;
+}
+
+bool portal_may_be_passed(const struct portal *p, size_t *bytes)
+{
+    *bytes = p->write_bytes;
+    return portal_is_insert(p) && p->state == PORTAL_IS_BLOCKED && p->pending != NULL;
+}
+
 /* ---- running ---- */
 
 static enum step run_step(struct portal *p, struct err *err)

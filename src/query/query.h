@@ -130,6 +130,11 @@ enum errcode portal_new(struct query_session *session, struct prepared *prepared
 void portal_free(struct portal *portal);
 size_t portal_columns(const struct portal *portal, const struct result_column **columns);
 
+/* An INSERT.  Of one that waits for its write: nothing that is run later in this session depends on
+ * its end, or changes it, so that others may be run meanwhile; *bytes is the write's size. */
+bool portal_is_insert(const struct portal *portal);
+bool portal_may_be_passed(const struct portal *portal, size_t *bytes);
+
 enum portal_status {
     PORTAL_DONE,      /* portal_tag and portal_rows tell of it. */
     PORTAL_SUSPENDED, /* The row limit was reached. */

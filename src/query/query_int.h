@@ -145,9 +145,9 @@ struct query_session {
     uint64_t chance;                   /* Of random_next; of whoever runs the step. */
     struct query_session *prev, *next; /* Of the database's list, under its lock. */
     int64_t since_wall_us;
-    struct mutex lock; /* What follows. */
-    struct portal *running;
-    bool is_preparing; /* On the pool. */
+    struct mutex lock;      /* What follows. */
+    struct portal *running; /* Those that run, the last one first. */
+    bool is_preparing;      /* On the pool. */
     uint64_t secret;
     uint64_t statements;
     uint64_t statement_us; /* When it began, by clock_micros. */
@@ -446,6 +446,7 @@ struct portal {
     struct evaluator evaluator;
     struct value *output; /* One row of the select list. */
     struct force force;
+    struct portal *next_running; /* Of the session, under its lock. */
     struct policy_file *file;
     const struct policy_set *set;  /* The session's, or EXPLAIN's copy of it. */
     const struct policy_set *with; /* The plan's, or a copy with the parameters filled in. */
@@ -468,6 +469,7 @@ struct portal {
     uint64_t pause_until_us;  /* What a step that waits for time waits for; 0: for nothing. */
     uint64_t settle_until_us; /* It ends early, and waits so long for pendings; 0: it does not. */
     struct pending *pending;  /* Those that are busy. */
+    size_t write_bytes;       /* Of the one that was submitted last. */
     bool has_alarm;           /* It was set; owner's thread. */
     bool told_copy_out;
     struct buf *copy_out; /* COPY TO STDOUT: what the last step made. */

@@ -72,8 +72,8 @@ void session_cancel(struct query_session *session)
     if (session->running != NULL || session->is_preparing) {
         atomic_store(&session->is_canceled, true);
     }
-    if (session->running != NULL) {
-        portal_event(session->running);
+    for (struct portal *p = session->running; p != NULL; p = p->next_running) {
+        portal_event(p);
     }
     mutex_unlock(&session->lock);
 }
@@ -135,7 +135,10 @@ void session_begin(struct query_session *session, struct portal *portal)
     size_t bytes =
         plan->text_bytes < STATEMENT_SHOWN_BYTES ? plan->text_bytes : STATEMENT_SHOWN_BYTES;
     mutex_lock(&session->lock);
-    atomic_store(&session->is_canceled, false);
+    if (session->running == NULL) {
+        atomic_store(&session->is_canceled, false); /* Else it is for the others too. */
+    }
+    portal->next_running = session->running;
     session->running = portal;
     session->statements += portal->state == PORTAL_IS_NEW ? 1 : 0;
     session->statement_us = portal->started_us;
@@ -147,8 +150,12 @@ void session_begin(struct query_session *session, struct portal *portal)
 void session_end(struct query_session *session, struct portal *portal)
 {
     mutex_lock(&session->lock);
-    if (session->running == portal) {
-        session->running = NULL;
+    struct portal **at = &session->running;
+    while (*at != NULL && *at != portal) {
+        at = &(*at)->next_running;
+    }
+    if (*at != NULL) {
+        *at = portal->next_running;
     }
     mutex_unlock(&session->lock);
 }

@@ -3,6 +3,7 @@ noinst_LIBRARIES += src/server/libserver.a
 src_server_libserver_a_SOURCES = \
     src/server/config.c \
     src/server/directory.c \
+    src/server/flight.c \
     src/server/mode.c \
     src/server/mode_standalone.c \
     src/server/names.c \

@@ -83,3 +83,13 @@ bool name_is_clean(struct wire_str name)
     }
     return utf8_is_valid(name.data, name.bytes);
 }
+
+void names_forget(struct names *names, const void *thing)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        if (names->items[i].thing == thing) {
+            names_remove(names, &names->items[i]);
+            return;
+        }
+    }
+}

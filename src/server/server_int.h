@@ -123,6 +123,7 @@ struct named *names_find(const struct names *names, struct wire_str name);
 enum errcode names_add(struct names *names, struct wire_str name, void *thing,
                        struct err *err) WARN_UNUSED;
 void names_remove(struct names *names, struct named *named);
+void names_forget(struct names *names, const void *thing); /* Its name, where it has one. */
 /* UTF-8 without control characters: what can be shown as it is. */
 bool name_is_clean(struct wire_str name);
 
@@ -131,7 +132,8 @@ bool name_is_clean(struct wire_str name);
 /* What a running statement, or one that takes COPY data, is held up by. */
 enum session_wait {
     WAIT_NOTHING,
-    WAIT_WAKE, /* The portal's wake. */
+    WAIT_WAKE,    /* The portal's wake. */
+    WAIT_FLIGHTS, /* All of them have landed. */
     WAIT_ROOM, /* The connection's drained, or the portal's wake: a cancel, the end of its time. */
 };
 
@@ -155,7 +157,9 @@ struct session {
     struct session_facts facts;
     struct names statements, portals;
     struct portal_sink sink;
-    struct arena *arena; /* Until the next message. */
+    struct arena *arena;    /* Until the next message. */
+    struct flight *flights; /* See flight.c; NULL until there is one. */
+    size_t first_flight, n_flights, flight_bytes;
 
     /* The statement that runs. */
     struct portal *portal;
@@ -208,6 +212,15 @@ void statement_stop_copy(struct session *s, const struct err *reason);
 /* Runs, and waits for neither its client nor room. */
 bool statement_is_working(const struct session *s);
 void statement_abandon(struct session *s); /* Frees all portals and statements. */
+
+/* INSERTs of a pipeline that are on their way together: flight.c. */
+struct buf *session_output(struct session *s); /* Where the next answer belongs. */
+/* Lets the portal that runs go its way alone, if it may: false where the session waits for it. */
+bool flight_begin(struct session *s);
+/* After a message: pauses the connection where the next one must wait until all have landed. */
+void flights_hold(struct session *s);
+void flights_land(struct session *s); /* After a wake: answers of those that have ended leave. */
+void flights_abandon(struct session *s);
 
 /* Takes @fd, whatever happens; it is served on @net's thread.  Any thread. */
 void session_accept(struct net_thread *net, int fd);

@@ -118,10 +118,12 @@ void session_fatal(struct session *s, const struct err *err)
     if (s->state == SESSION_CLOSING) {
         return;
     }
-    wire_write_error(conn_output(s->conn), WIRE_ERROR, "FATAL", err);
+    wire_write_error(session_output(s), WIRE_ERROR, "FATAL", err);
     session_move(s, SESSION_CLOSING, "fatal error");
-    conn_pause(s->conn, false);
-    conn_finish(s->conn);
+    conn_pause(s->conn, s->n_flights > 0);
+    if (s->n_flights == 0) {
+        conn_finish(s->conn); /* Else when they have landed: their answers come before. */
+    }
 }
 
 void session_violation(struct session *s, const char *what)
@@ -141,10 +143,11 @@ static void say_shutting_down(struct session *s)
     session_fatal(s, &err);
 }
 
-/* While the server drains, a session that waits for its client waits no longer: what was sent
- * before is answered, and then it ends. */
+/* After each event.  While the server drains, a session that waits for its client waits no longer:
+ * what was sent before is answered, and then it ends. */
 static void settle(struct session *s)
 {
+    flights_hold(s);
     if (!s->net->is_draining) {
         return;
     }
@@ -161,7 +164,7 @@ static void settle(struct session *s)
 
 void session_ready(struct session *s)
 {
-    wire_write_empty(conn_output(s->conn), WIRE_READY);
+    wire_write_empty(session_output(s), WIRE_READY);
     conn_flush(s->conn);
     if (s->net->is_draining) {
         say_shutting_down(s);
@@ -493,6 +496,7 @@ static void on_wake(void *arg)
     if (s->is_closed) {
         session_dispose(s);
     } else {
+        flights_land(s);
         statement_resume(s, WAIT_WAKE);
         settle(s);
     }
@@ -569,8 +573,8 @@ void sessions_limit(struct net_thread *net, const struct session_limits *limits)
  * client sent was read. */
 static void drain(struct session *s)
 {
-    if (s->state == SESSION_RUNNING || s->state == SESSION_COPY_IN || s->state == SESSION_CLOSING ||
-        conn_has_frame(s->conn)) {
+    bool is_busy = s->state == SESSION_RUNNING || s->state == SESSION_COPY_IN || s->n_flights > 0;
+    if (is_busy || s->state == SESSION_CLOSING || conn_has_frame(s->conn)) {
         settle(s);
         return;
     }

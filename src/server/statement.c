@@ -9,7 +9,7 @@
  *            (ERROR), or must wait: for the portal's wake, for room in the output, for COPY data.
  *            Then the connection is paused, but for COPY data, and statement_resume goes on where
  *            run stopped.  A portal that waits for room or for data wakes too: its time is over, or
- *            it was canceled.
+ *            it was canceled.  An INSERT of a pipeline may go its way alone: flight.c.
  *
  * A portal leaves the session when it is done or has failed; a suspended one stays under its name.
  */
@@ -37,11 +37,8 @@ void statement_init(struct session *s, void (*wake)(void *arg))
 /* Frees the portal that ran, and its name where it has one. */
 static void drop_portal(struct session *s)
 {
-    for (size_t i = 0; !s->is_simple && i < s->portals.n; i++) {
-        if (s->portals.items[i].thing == s->portal) {
-            names_remove(&s->portals, &s->portals.items[i]);
-            break;
-        }
+    if (!s->is_simple) {
+        names_forget(&s->portals, s->portal);
     }
     portal_free(s->portal);
     s->portal = NULL;
@@ -69,7 +66,7 @@ static void fail(struct session *s, struct err *err)
         err->position += (uint32_t)s->statement_at;
     }
     s->wait = WAIT_NOTHING;
-    wire_write_error(conn_output(s->conn), WIRE_ERROR, "ERROR", err);
+    wire_write_error(session_output(s), WIRE_ERROR, "ERROR", err);
     if (s->is_simple) {
         simple_leave(s, "failed");
     } else {
@@ -98,7 +95,7 @@ static void announce_copy(struct session *s, enum wire_type type)
     size_t n;
     enum copy_format format = portal_copy_format(s->portal, &types, &n);
     CHECK(n <= UINT16_MAX);
-    wire_write_copy(conn_output(s->conn), type, (uint8_t)format, types, (uint16_t)n);
+    wire_write_copy(session_output(s), type, (uint8_t)format, types, (uint16_t)n);
 }
 
 static void take_copy_data(struct session *s)
@@ -129,8 +126,8 @@ static enum portal_status run_once(struct session *s, struct err *err)
     return status;
 }
 
-/* True where the statement has ended or is suspended; else it waits or has failed, and the session
- * knows. */
+/* True where the statement has ended, is suspended, or goes its way alone; else it waits or has
+ * failed, and the session knows. */
 static bool run(struct session *s)
 {
     s->wait = WAIT_NOTHING;
@@ -139,14 +136,13 @@ static bool run(struct session *s)
         switch (run_once(s, &err)) {
         case PORTAL_DONE:
             if (s->is_copy_out) {
-                wire_write_empty(conn_output(s->conn), WIRE_COPY_DONE);
+                wire_write_empty(session_output(s), WIRE_COPY_DONE);
             }
-            wire_write_complete(conn_output(s->conn), portal_tag(s->portal),
-                                portal_rows(s->portal));
+            wire_write_complete(session_output(s), portal_tag(s->portal), portal_rows(s->portal));
             drop_portal(s);
             return true;
         case PORTAL_SUSPENDED:
-            wire_write_empty(conn_output(s->conn), WIRE_PORTAL_SUSPENDED);
+            wire_write_empty(session_output(s), WIRE_PORTAL_SUSPENDED);
             portal_suspend(s->portal);
             s->portal = NULL;
             return true;
@@ -158,6 +154,9 @@ static bool run(struct session *s)
             hold(s, WAIT_ROOM);
             return false;
         case PORTAL_WAIT:
+            if (flight_begin(s)) {
+                return true;
+            }
             hold(s, WAIT_WAKE);
             return false;
         case PORTAL_COPY_IN:
@@ -183,11 +182,11 @@ static void begin(struct session *s, struct portal *portal, uint32_t row_limit)
 static void write_columns(struct session *s, size_t n, const struct result_column *columns)
 {
     if (n == 0) {
-        wire_write_empty(conn_output(s->conn), WIRE_NO_DATA);
+        wire_write_empty(session_output(s), WIRE_NO_DATA);
         return;
     }
     CHECK(n <= UINT16_MAX);
-    struct buf *b = conn_output(s->conn);
+    struct buf *b = session_output(s);
     size_t begun_at = wire_begin_columns(b, (uint16_t)n);
     for (size_t i = 0; i < n; i++) {
         struct wire_column column = {
@@ -253,7 +252,7 @@ static void prepare_later(struct session *s, const struct statement_text *text, 
 static void simple_end(struct session *s)
 {
     if (!s->has_statement) {
-        wire_write_empty(conn_output(s->conn), WIRE_EMPTY_QUERY);
+        wire_write_empty(session_output(s), WIRE_EMPTY_QUERY);
     }
     simple_leave(s, "query done");
 }
@@ -322,7 +321,7 @@ static void on_query(struct session *s, struct reader *r)
 
 static void refuse(struct session *s, struct err *err)
 {
-    wire_write_error(conn_output(s->conn), WIRE_ERROR, "ERROR", err);
+    wire_write_error(session_output(s), WIRE_ERROR, "ERROR", err);
     session_move(s, SESSION_SKIPPING, "refused");
     conn_flush(s->conn);
 }
@@ -378,7 +377,7 @@ static void parse_end(struct session *s, struct wire_str name, enum errcode code
         refuse(s, err);
         return;
     }
-    wire_write_empty(conn_output(s->conn), WIRE_PARSE_COMPLETE);
+    wire_write_empty(session_output(s), WIRE_PARSE_COMPLETE);
 }
 
 static void parse_later(struct session *s, const struct wire_parse_message *m)
@@ -526,7 +525,7 @@ static void on_bind(struct session *s, struct reader *r)
     } else if (bind_portal(s, &m, values, &err) != ERR_OK) {
         refuse(s, &err);
     } else {
-        wire_write_empty(conn_output(s->conn), WIRE_BIND_COMPLETE);
+        wire_write_empty(session_output(s), WIRE_BIND_COMPLETE);
     }
 }
 
@@ -552,7 +551,7 @@ static void describe_statement(struct session *s, struct prepared *prepared)
     size_t n_types = prepared == NULL ? 0 : prepared_parameters(prepared, &types);
     size_t n_columns = prepared == NULL ? 0 : prepared_columns(prepared, &columns);
     CHECK(n_types <= UINT16_MAX);
-    wire_write_parameters(conn_output(s->conn), types, (uint16_t)n_types);
+    wire_write_parameters(session_output(s), types, (uint16_t)n_types);
     write_columns(s, n_columns, columns);
 }
 
@@ -600,7 +599,7 @@ static void on_execute(struct session *s, struct reader *r)
     if (named == NULL) {
         refuse(s, &err);
     } else if (named->thing == NULL) {
-        wire_write_empty(conn_output(s->conn), WIRE_EMPTY_QUERY);
+        wire_write_empty(session_output(s), WIRE_EMPTY_QUERY);
         free_portal(s, named);
     } else {
         session_move(s, SESSION_RUNNING, "execute");
@@ -625,7 +624,7 @@ static void on_close(struct session *s, struct reader *r)
     } else if (named != NULL) {
         free_portal(s, named);
     }
-    wire_write_empty(conn_output(s->conn), WIRE_CLOSE_COMPLETE);
+    wire_write_empty(session_output(s), WIRE_CLOSE_COMPLETE);
 }
 
 /* ---- messages ---- */
@@ -772,7 +771,7 @@ void statement_resume(struct session *s, enum session_wait ended)
 
 bool statement_is_working(const struct session *s)
 {
-    return s->state == SESSION_RUNNING && s->wait == WAIT_WAKE;
+    return s->n_flights > 0 || (s->state == SESSION_RUNNING && s->wait == WAIT_WAKE);
 }
 
 void statement_abandon(struct session *s)
@@ -781,6 +780,7 @@ void statement_abandon(struct session *s)
         preparing_abandon(s->preparing);
         s->preparing = NULL;
     }
+    flights_abandon(s);
     if (s->is_simple && s->portal != NULL) {
         portal_free(s->portal);
     }

@@ -152,6 +152,52 @@ static bool errors_in_a_pipeline_skip_to_the_sync_and_no_further(void)
     return true;
 }
 
+/* Each in its place, though they are on their way together: the second of a key fails, and a
+ * statement that reads finds what was written before it. */
+static bool writes_of_a_pipeline_are_answered_as_if_one_came_after_the_other(void)
+{
+    enum {
+        PAIRS = 500
+    };
+    struct client c;
+    char trace[64], text[96];
+    EXPECT(client_start(&c), "no session");
+    client_query(&c, "CREATE COLLECTION piped (id INT PRIMARY KEY, n INT)");
+    for (int i = 0; i < PAIRS; i++) {
+        for (int again = 0; again < 2; again++) {
+            snprintf(text, sizeof text, "INSERT INTO piped VALUES (%d, %d)", i, again);
+            client_extended(&c, text);
+            wire_write_empty(&c.out, WIRE_SYNC);
+        }
+        if (i % 50 == 49) {
+            client_extended(&c, "UPDATE piped SET n = n + 1");
+            wire_write_empty(&c.out, WIRE_SYNC);
+        }
+    }
+    EXPECT(client_send(&c), "not sent");
+    EXPECT(client_until_ready(&c, trace, sizeof trace), "%s", trace);
+    for (int i = 0; i < PAIRS; i++) {
+        EXPECT(client_until_ready(&c, trace, sizeof trace), "%d: %s", i, trace);
+        EXPECT(strcmp(trace, "12kZ") == 0, "%d: %s", i, trace);
+        EXPECT(client_until_ready(&c, trace, sizeof trace), "%d: %s", i, trace);
+        EXPECT(strcmp(trace, "12!Z") == 0, "%d: %s", i, trace);
+        EXPECT(strcmp(c.sqlstate, "23505") == 0, "%s", c.sqlstate);
+        EXPECT(i % 50 != 49 || client_says(&c, "12k"), "%d", i);
+        struct reader r;
+        struct wire_str tag;
+        uint64_t rows;
+        reader_init(&r, c.frame.payload, c.frame.payload_bytes);
+        EXPECT(i % 50 != 49 || (wire_read_complete(&r, &tag, &rows) && rows == (uint64_t)i + 1),
+               "%d rows are not what was there", i + 1);
+        EXPECT(i % 50 != 49 || client_says(&c, "Z"), "%d", i);
+    }
+    client_query(&c, "DROP COLLECTION piped");
+    EXPECT(client_send(&c), "not sent");
+    EXPECT(client_until_ready(&c, trace, sizeof trace), "%s", trace);
+    client_close(&c);
+    return true;
+}
+
 /* ---- cancel ---- */
 
 /* Exact, and many queries in one: long enough to be canceled. */
@@ -271,6 +317,8 @@ const struct test message_tests[] = {
     {"silence_before_the_start_is_cut_in_time", silence_before_the_start_is_cut_in_time},
     {"errors_in_a_pipeline_skip_to_the_sync_and_no_further",
      errors_in_a_pipeline_skip_to_the_sync_and_no_further},
+    {"writes_of_a_pipeline_are_answered_as_if_one_came_after_the_other",
+     writes_of_a_pipeline_are_answered_as_if_one_came_after_the_other},
     {"a_cancel_ends_a_running_statement_and_a_wrong_one_does_not",
      a_cancel_ends_a_running_statement_and_a_wrong_one_does_not},
     {"random_bytes_never_stop_the_server", random_bytes_never_stop_the_server},

@@ -9,6 +9,7 @@
 
 enum {
     PIECE_BYTES = 1000,
+    WRITE_BYTES = 100,
     BIG_BYTES = 100 << 20
 };
 
@@ -36,6 +37,7 @@ struct portal {
     uint64_t rows;
     bool is_begun, is_ended, is_failed;
     struct err why; /* It has failed. */
+    struct portal *next_write;
 };
 
 static struct mutex lock = {PTHREAD_MUTEX_INITIALIZER};
@@ -43,6 +45,7 @@ static struct condition changed = {PTHREAD_COND_INITIALIZER};
 static struct query_session *sessions;
 static struct portal *waiting;   /* For the test. */
 static struct portal *listening; /* Waits for its client, and hears a cancel. */
+static struct portal *writes;    /* That wait. */
 static unsigned live, cancels;
 static uint64_t output_bytes_max;
 
@@ -77,6 +80,54 @@ uint64_t fake_output_bytes(void)
     return n;
 }
 
+/* ---- writes ---- */
+
+static unsigned count_writes(void)
+{
+    unsigned n = 0;
+    for (const struct portal *p = writes; p != NULL; p = p->next_write) {
+        n++;
+    }
+    return n;
+}
+
+unsigned fake_writes(void)
+{
+    mutex_lock(&lock);
+    unsigned n = count_writes();
+    mutex_unlock(&lock);
+    return n;
+}
+
+void fake_wait_for_writes(unsigned n)
+{
+    mutex_lock(&lock);
+    while (count_writes() != n) {
+        condition_wait(&changed, &lock);
+    }
+    mutex_unlock(&lock);
+}
+
+static void unlink_write(struct portal *portal)
+{
+    struct portal **at = &writes;
+    while (*at != NULL && *at != portal) {
+        at = &(*at)->next_write;
+    }
+    if (*at != NULL) {
+        *at = portal->next_write;
+    }
+    condition_broadcast(&changed);
+}
+
+static void land(struct portal *p, bool is_well)
+{
+    unlink_write(p);
+    p->is_ended = true;
+    p->is_failed = !is_well;
+    p->sink.wake(p->sink.arg);
+}
+
 static void wake(struct portal **parked)
 {
     struct portal *portal = *parked;
@@ -100,6 +151,9 @@ bool fake_wake_now(void)
     bool is_waiting = waiting != NULL;
     if (is_waiting) {
         wake(&waiting);
+    } else if (writes != NULL) {
+        is_waiting = true;
+        land(writes, true);
     }
     mutex_unlock(&lock);
     return is_waiting;
@@ -111,6 +165,56 @@ static void park(struct portal *portal)
     waiting = portal;
     condition_broadcast(&changed);
     mutex_unlock(&lock);
+}
+
+static struct portal *find_write(unsigned n)
+{
+    struct portal *p = writes;
+    while (p != NULL && p->prepared.n != n) {
+        p = p->next_write;
+    }
+    return p;
+}
+
+void fake_land(unsigned n, bool is_well)
+{
+    struct portal *p;
+    mutex_lock(&lock);
+    while ((p = find_write(n)) == NULL) {
+        condition_wait(&changed, &lock);
+    }
+    land(p, is_well);
+    mutex_unlock(&lock);
+}
+
+static enum portal_status run_write(struct portal *p, struct err *err)
+{
+    enum portal_status status = PORTAL_WAIT;
+    mutex_lock(&lock);
+    if (!p->is_begun) {
+        p->is_begun = true;
+        p->next_write = writes;
+        writes = p;
+        condition_broadcast(&changed);
+    } else if (p->is_ended) {
+        status = p->is_failed ? PORTAL_FAILED : PORTAL_DONE;
+    }
+    mutex_unlock(&lock);
+    if (status == PORTAL_FAILED) {
+        err_set(err, ERR_DUPLICATE_KEY, "write %u has failed", p->prepared.n);
+    }
+    return status;
+}
+
+bool portal_is_insert(const struct portal *p)
+{
+    return strcmp(p->prepared.verb, "write") == 0;
+}
+
+bool portal_may_be_passed(const struct portal *p, size_t *bytes)
+{
+    *bytes = WRITE_BYTES;
+    return portal_is_insert(p);
 }
 
 /* The status of a portal that waits for its client. */
@@ -376,6 +480,7 @@ void portal_free(struct portal *portal)
     mutex_lock(&lock);
     waiting = waiting == portal ? NULL : waiting;
     listening = listening == portal ? NULL : listening;
+    unlink_write(portal);
     mutex_unlock(&lock);
     free(portal);
     count(-1);
@@ -495,6 +600,9 @@ enum portal_status portal_run(struct portal *p, uint64_t row_limit, struct err *
     }
     if (strcmp(verb, "big") == 0) {
         return run_big(p);
+    }
+    if (strcmp(verb, "write") == 0) {
+        return run_write(p, err);
     }
     if (strcmp(verb, "wait") == 0) {
         return run_wait(p, err);

@@ -3,6 +3,7 @@ SERVER_TESTS = \
     test/unit/server/test_config \
     test/unit/server/test_directory \
     test/unit/server/test_faults \
+    test/unit/server/test_flight \
     test/unit/server/test_pairs \
     test/unit/server/test_session \
     test/unit/server/test_statement
@@ -23,6 +24,10 @@ SCRIPT_SOURCES = \
     test/unit/server/script.c test/unit/server/script.h
 SCRIPT_CFLAGS = $(TEST_CFLAGS) -I$(srcdir)/test/unit/server
 SCRIPT_LIBS = src/server/libserver.a $(NET_LIBS) $(CMOCKA_LIBS)
+
+test_unit_server_test_flight_SOURCES = test/unit/server/test_flight.c $(SCRIPT_SOURCES)
+test_unit_server_test_flight_CFLAGS = $(SCRIPT_CFLAGS)
+test_unit_server_test_flight_LDADD = $(SCRIPT_LIBS)
 
 test_unit_server_test_faults_SOURCES = test/unit/server/test_faults.c $(SCRIPT_SOURCES)
 test_unit_server_test_faults_CFLAGS = $(SCRIPT_CFLAGS)

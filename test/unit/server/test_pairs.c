@@ -60,6 +60,21 @@ static void running_extended(struct sim *sim)
     extended(sim, "wait", 0);
 }
 
+static void flying(struct sim *sim)
+{
+    sim_startup(sim);
+    for (int i = 0; i < 2; i++) {
+        extended(sim, "write", 0);
+        empty(sim, WIRE_SYNC);
+    }
+}
+
+static void flying_and_skipping(struct sim *sim)
+{
+    flying(sim);
+    extended(sim, "refuse", 0);
+}
+
 static void without_room(struct sim *sim)
 {
     sim_startup(sim);
@@ -119,6 +134,8 @@ static const struct {
     {"idle", idle, SESSION_IDLE},
     {"running", running, SESSION_RUNNING},
     {"running, extended", running_extended, SESSION_RUNNING},
+    {"flying", flying, SESSION_IDLE},
+    {"flying and skipping", flying_and_skipping, SESSION_SKIPPING},
     {"without room", without_room, SESSION_RUNNING},
     {"copying", copying, SESSION_COPY_IN},
     {"copying, extended", copying_extended, SESSION_COPY_IN},

@@ -1,0 +1,193 @@
+/* Writes that are on their way together: what a pipeline gains from its company.
+ *
+ *   BIND EXECUTE a SYNC  BIND EXECUTE b SYNC  ...      a and b share a sync of the log
+ *
+ * An INSERT whose SYNC has come holds up nothing that comes behind: nothing up to the SYNC depends
+ * on it, and what it does depends on nothing later, since writes are applied in the order in which
+ * they were submitted.  So it takes off, and the session goes on to the next message.  Answers keep
+ * their order: each flight has its own answer, once it has landed, and a tail of what was said
+ * behind it.
+ *
+ *   output <- [answer tail] [answer tail] [answer tail] <- what the session says now
+ *
+ * Before a message is handled that reads, or whose kind is not known to be harmless, all flights
+ * have landed: until then the connection is paused and the message stays with it.  An EXECUTE
+ * without its SYNC is one: after an error what is behind it must not have happened. */
+#include "server/server_int.h"
+
+enum {
+    FLIGHTS_MAX = 128,            /* Of a session. */
+    FLIGHT_BYTES_MAX = 512 << 10, /* Of writes, together, before another one takes off. */
+    TAIL_BYTES_MAX = 64 << 10,
+};
+
+struct flight {
+    struct portal *portal; /* NULL: it has landed. */
+    size_t bytes;          /* Of its write. */
+    struct buf answer, tail;
+};
+
+static struct flight *flight_at(const struct session *s, size_t i)
+{
+    return &s->flights[(s->first_flight + i) % FLIGHTS_MAX];
+}
+
+struct buf *session_output(struct session *s)
+{
+    return s->n_flights == 0 ? conn_output(s->conn) : &flight_at(s, s->n_flights - 1)->tail;
+}
+
+/* ---- taking off ---- */
+
+static bool has_sync_behind(const struct session *s, size_t nth)
+{
+    struct wire_frame frame;
+    return conn_peek(s->conn, nth, &frame) && frame.type == WIRE_SYNC;
+}
+
+bool flight_begin(struct session *s)
+{
+    size_t bytes;
+    if (s->is_simple || s->n_flights == FLIGHTS_MAX || !has_sync_behind(s, 0) ||
+        !portal_may_be_passed(s->portal, &bytes)) {
+        return false;
+    }
+    if (s->flights == NULL) {
+        s->flights = mem_alloc(MEM_SESSION, FLIGHTS_MAX * sizeof(*s->flights));
+    }
+    if (s->flights == NULL) {
+        return false;
+    }
+    struct flight *flight = flight_at(s, s->n_flights++);
+    flight->portal = s->portal;
+    flight->bytes = bytes;
+    names_forget(&s->portals, s->portal);
+    buf_init(&flight->answer, MEM_SESSION, SIZE_MAX);
+    buf_init(&flight->tail, MEM_SESSION, SIZE_MAX);
+    s->flight_bytes += bytes;
+    s->portal = NULL;
+    return true;
+}
+
+/* EXECUTE of an INSERT, with its SYNC behind it. */
+static bool may_take_off(const struct session *s, const struct wire_frame *frame)
+{
+    struct reader r;
+    struct wire_str name;
+    uint32_t row_limit;
+    reader_init(&r, frame->payload, frame->payload_bytes);
+    if (s->n_flights == FLIGHTS_MAX || s->flight_bytes >= FLIGHT_BYTES_MAX ||
+        !has_sync_behind(s, 1) || !wire_read_execute(&r, &name, &row_limit)) {
+        return false;
+    }
+    const struct named *named = names_find(&s->portals, name);
+    return named != NULL && named->thing != NULL && portal_is_insert(named->thing);
+}
+
+/* The next message has come and may be handled while flights are on their way. */
+static bool may_go_on(const struct session *s)
+{
+    struct wire_frame frame;
+    if (!conn_peek(s->conn, 0, &frame) ||
+        flight_at(s, s->n_flights - 1)->tail.bytes > TAIL_BYTES_MAX) {
+        return false;
+    }
+    switch (frame.type) {
+    case WIRE_PARSE:
+        return frame.payload_bytes <= PREPARED_INLINE_BYTES; /* Prepared here, at once. */
+    case WIRE_BIND:
+    case WIRE_DESCRIBE:
+    case WIRE_CLOSE:
+    case WIRE_FLUSH:
+    case WIRE_SYNC:
+        return true;
+    case WIRE_EXECUTE:
+        return s->state == SESSION_SKIPPING || may_take_off(s, &frame);
+    default:
+        return false;
+    }
+}
+
+void flights_hold(struct session *s)
+{
+    bool is_ready = s->state == SESSION_IDLE || s->state == SESSION_SKIPPING;
+    if (s->n_flights > 0 && is_ready && s->wait == WAIT_NOTHING && !may_go_on(s)) {
+        s->wait = WAIT_FLIGHTS;
+        conn_pause(s->conn, true);
+    }
+}
+
+/* ---- landing ---- */
+
+static void run(struct flight *flight)
+{
+    struct err err;
+    switch (portal_run(flight->portal, 0, &err)) {
+    case PORTAL_DONE:
+        wire_write_complete(&flight->answer, portal_tag(flight->portal),
+                            portal_rows(flight->portal));
+        break;
+    case PORTAL_FAILED:
+        wire_write_error(&flight->answer, WIRE_ERROR, "ERROR", &err);
+        break;
+    case PORTAL_WAIT:
+        return;
+    default:
+        CHECK(false); /* An INSERT gives no rows and takes no data. */
+    }
+    portal_free(flight->portal);
+    flight->portal = NULL;
+}
+
+static void append(struct buf *to, struct buf *from)
+{
+    buf_bytes(to, from->data, from->bytes);
+    to->failed = to->failed || from->failed;
+    buf_fini(from);
+}
+
+/* The first one's answers leave. */
+static void leave(struct session *s)
+{
+    struct flight *flight = flight_at(s, 0);
+    append(conn_output(s->conn), &flight->answer);
+    append(conn_output(s->conn), &flight->tail);
+    s->first_flight = (s->first_flight + 1) % FLIGHTS_MAX;
+    s->n_flights--;
+    s->flight_bytes -= flight->bytes;
+}
+
+void flights_land(struct session *s)
+{
+    if (s->n_flights == 0) {
+        return;
+    }
+    for (size_t i = 0; i < s->n_flights; i++) {
+        if (flight_at(s, i)->portal != NULL) {
+            run(flight_at(s, i));
+        }
+    }
+    while (s->n_flights > 0 && flight_at(s, 0)->portal == NULL) {
+        leave(s);
+    }
+    conn_flush(s->conn);
+    if (s->n_flights == 0 && s->state == SESSION_CLOSING) {
+        conn_pause(s->conn, false);
+        conn_finish(s->conn);
+    } else if (s->wait == WAIT_FLIGHTS && (s->n_flights == 0 || may_go_on(s))) {
+        s->wait = WAIT_NOTHING;
+        conn_pause(s->conn, false);
+    }
+}
+
+void flights_abandon(struct session *s)
+{
+    for (; s->n_flights > 0; s->n_flights--) {
+        struct flight *flight = flight_at(s, s->n_flights - 1);
+        portal_free(flight->portal);
+        buf_fini(&flight->answer);
+        buf_fini(&flight->tail);
+    }
+    mem_free(MEM_SESSION, s->flights);
+    s->flights = NULL;
+}
