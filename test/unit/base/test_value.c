@@ -2,6 +2,7 @@
 #include "test/unit/unit.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 struct fixture {
     struct arena *arena;
@@ -332,6 +333,25 @@ static void json_elements_are_counted_from_either_end(void **state)
         assert_false(json_element(json, strlen(json), none[i], &element, &bytes));
     }
     assert_false(json_element("[]", 2, 0, &element, &bytes));
+    static const char deep[] =
+        "[[[\"]\", {\"a\": [1, \"\\\"]\"]}], 2],-1.5e3 , \"x\" ,{}, [], true]";
+    static const char *const parts[] = {
+        "[[\"]\", {\"a\": [1, \"\\\"]\"]}], 2]", "-1.5e3", "\"x\"", "{}", "[]", "true"};
+    for (size_t at = 0; at < COUNT_OF(parts); at++) {
+        assert_true(json_element(deep, strlen(deep), (int64_t)at, &element, &bytes));
+        assert_int_equal(bytes, strlen(parts[at]));
+        assert_memory_equal(element, parts[at], bytes);
+    }
+    assert_false(json_element("[}]", 3, 1, &element, &bytes)); /* What is no JSON has an end. */
+    assert_false(json_member("{\"a\":}", 6, "b", 1, &element, &bytes));
+    for (size_t n = 0; n < strlen(deep); n++) { /* Cut anywhere: no byte beyond is read. */
+        char *cut = malloc(n + 1);
+        memcpy(cut, deep, n);
+        (void)json_element(cut, n, 5, &element, &bytes);
+        (void)json_member(cut, n, "a", 1, &element, &bytes);
+        assert_true(element >= cut && element + bytes <= cut + n);
+        free(cut);
+    }
     assert_false(json_element("[ ]", 3, -1, &element, &bytes));
     assert_false(json_element("{\"0\": 1}", 8, 0, &element, &bytes));
     assert_false(json_element("7", 1, 0, &element, &bytes));
