@@ -75,10 +75,16 @@ static enum errcode build_sets(struct portal *p, struct err *err)
 {
     const struct plan *plan = p->plan;
     struct value_set *sets = arena_array(p->arena, plan->n_sets, sizeof(*sets));
-    if (sets == NULL) {
+    const struct set_plan **plans = arena_array(p->arena, plan->n_sets, sizeof(*plans));
+    if (sets == NULL || plans == NULL) {
         return portal_no_memory(p, err);
     }
     for (const struct set_plan *set = plan->sets; set != NULL; set = set->next) {
+        plans[set->number] = set;
+    }
+    p->evaluator.sets = sets; /* Of an item, whose number is lower: those are built before. */
+    for (uint32_t number = 0; number < plan->n_sets; number++) {
+        const struct set_plan *set = plans[number];
         struct value *items = arena_array(p->arena, set->n_items, sizeof(*items));
         if (items == NULL) {
             return portal_no_memory(p, err);
@@ -94,7 +100,6 @@ static enum errcode build_sets(struct portal *p, struct err *err)
             return code;
         }
     }
-    p->evaluator.sets = sets;
     return ERR_OK;
 }
 
