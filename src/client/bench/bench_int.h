@@ -98,6 +98,7 @@ struct bench_result {
     double seconds; /* That were measured. */
     double recall_sum;
     uint64_t recall_n;
+    bool is_interrupted;  /* Ctrl-C ended it: what was measured until then. */
     uint64_t rows;        /* load: acknowledged */
     double index_seconds; /* load: from the beginning until the index had caught up; < 0: not waited
                              for */
@@ -113,6 +114,9 @@ bool bench_load(const struct bench_options *options, struct bench_result *result
 
 /* "vbench: message" on standard error; gives false. */
 bool bench_complain(const char *format, ...) PRINTF_LIKE(1, 2);
+/* From here on the first Ctrl-C only ends the measuring; a second ends vbench. */
+void bench_catch_interrupt(void);
+bool bench_is_interrupted(void);
 vc_conn *bench_connect(const struct bench_options *options); /* NULL: it was told. */
 /* One statement on its own connection or @conn; NULL where it failed, which was told. */
 vc_result *bench_exec(vc_conn *conn, const char *vql);

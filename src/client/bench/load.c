@@ -96,7 +96,7 @@ static bool prepare_insert(struct loader *l, const char *name, uint32_t rows)
 static uint32_t claim(struct load *load, uint64_t *row)
 {
     uint64_t batch = load->options->batch;
-    if (atomic_load(&load->is_stopped)) {
+    if (atomic_load(&load->is_stopped) || bench_is_interrupted()) {
         return 0;
     }
     *row = atomic_fetch_add(&load->next_row, batch);
@@ -185,7 +185,7 @@ static void copy_rows(struct loader *l)
     uint64_t begun_ns = clock_nanos();
     vc_result *result = vc_exec(l->conn, vql);
     bool is_in = vc_result_state(result) == VC_COPY_IN;
-    while (is_in && row < end) {
+    while (is_in && row < end && !bench_is_interrupted()) {
         fill_values(l, row, 1);
         if (!vc_put_copy_row(l->conn, l->values, 2)) {
             break; /* The error is the result. */
@@ -255,6 +255,7 @@ static bool run_loaders(struct load *load, struct loader *loaders, struct bench_
             return false;
         }
     }
+    bench_catch_interrupt();
     uint64_t begun_ns = clock_nanos();
     struct err err;
     err_clear(&err);
@@ -365,7 +366,7 @@ static bool await_index(vc_conn *conn, const char *collection)
 {
     for (;;) {
         int64_t lag = read_lag(conn, collection);
-        if (lag <= 0) {
+        if (lag <= 0 || bench_is_interrupted()) {
             return lag == 0;
         }
         clock_sleep_micros(LAG_POLL_US);
@@ -381,6 +382,9 @@ static enum errcode open_data(struct load *load, struct err *err)
         return err->code;
     }
     load->n_rows = load->vectors.rows;
+    if (load->n_rows == 0) {
+        return err_set(err, ERR_BAD_PARAMETER, "%s holds no vectors", o->file);
+    }
     if (o->limit > 0 && o->limit < load->n_rows) {
         load->n_rows = o->limit;
     }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,10 @@ enum {
     FOR_SEARCH = 2,
     FOR_PING = 4,
     FOR_ALL = 7
+};
+
+enum {
+    EXIT_INTERRUPTED = 130 /* As a shell says it of SIGINT. */
 };
 
 enum option_id {
@@ -109,6 +114,29 @@ static const struct subcommand {
     {"ping", "the smallest statement, again and again", FOR_PING, bench_ping},
 };
 
+/* ---- Ctrl-C ---- */
+
+/* The one piece of global state: a signal handler can reach nothing else. */
+static atomic_bool is_interrupted;
+
+static void on_interrupt(int signal)
+{
+    (void)signal;
+    atomic_store(&is_interrupted, true);
+}
+
+void bench_catch_interrupt(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    CHECK(sigaction(SIGINT, &action, NULL) == 0);
+}
+
+bool bench_is_interrupted(void)
+{
+    return atomic_load(&is_interrupted);
+}
+
 /* ---- what all use ---- */
 
 bool bench_complain(const char *format, ...)
@@ -151,6 +179,16 @@ void bench_note_error(struct bench_result *result, const char *message)
     }
 }
 
+/* What could not be written is an error. */
+static int finish_output(int status)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        bench_complain("writing the result: %s", strerror(errno));
+        return 1;
+    }
+    return status;
+}
+
 /* ---- options ---- */
 
 static void print_help(FILE *out)
@@ -168,7 +206,9 @@ static void print_help(FILE *out)
             fprintf(out, "  %-20s %s\n", left, rows[i].text);
         }
     }
-    fputs("\nExit codes: 0 well, 1 it could not run, 2 statements failed.\n", out);
+    fputs("\nCtrl-C ends the measuring, and shows what was measured until then.\n"
+          "Exit codes: 0 well, 1 it could not run, 2 statements failed, 130 Ctrl-C.\n",
+          out);
 }
 
 NO_RETURN static void refuse(const char *name, const char *value, const char *what)
@@ -308,10 +348,10 @@ static void take_option(struct bench_options *o, const struct bench_option *row,
         return;
     case OPT_HELP:
         print_help(stdout);
-        exit(0);
+        exit(finish_output(0));
     case OPT_VERSION:
         printf("vbench (vectrond) %s\n", vc_version());
-        exit(0);
+        exit(finish_output(0));
     default:
         if (row->value == NULL) {
             take_flag(o, row->id);
@@ -380,11 +420,11 @@ int main(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "--help";
     if (strcmp(name, "--help") == 0) {
         print_help(argc > 1 ? stdout : stderr);
-        return argc > 1 ? 0 : 1;
+        return finish_output(argc > 1 ? 0 : 1);
     }
     if (strcmp(name, "--version") == 0) {
         printf("vbench (vectrond) %s\n", vc_version());
-        return 0;
+        return finish_output(0);
     }
     const struct subcommand *subcommand = NULL;
     for (size_t i = 0; i < COUNT_OF(subcommands); i++) {
@@ -399,6 +439,7 @@ int main(int argc, char **argv)
     if (!check_options(&options, subcommand) || !subcommand->run(&options, &result)) {
         return 1;
     }
+    result.is_interrupted = bench_is_interrupted();
     report_print(stdout, &result, &options);
-    return result.errors > 0 ? 2 : 0;
+    return finish_output(result.is_interrupted ? EXIT_INTERRUPTED : result.errors > 0 ? 2 : 0);
 }

@@ -55,6 +55,9 @@ static void print_json(FILE *out, const struct bench_result *r, const struct ben
                     per_second((double)r->rows, r->index_seconds));
         }
     }
+    if (r->is_interrupted) {
+        fputs(", \"interrupted\": true", out);
+    }
     if (r->first_error[0] != '\0') {
         fputs(", \"first_error\": ", out);
         put_json_text(out, r->first_error);
@@ -83,6 +86,9 @@ static void print_text(FILE *out, const struct bench_result *r, const struct ben
             mean_us(&r->latency), histogram_quantile_us(&r->latency, 0.50),
             histogram_quantile_us(&r->latency, 0.95), histogram_quantile_us(&r->latency, 0.99),
             histogram_quantile_us(&r->latency, 0.999), (double)r->latency.max_ns / 1000);
+    if (r->is_interrupted) {
+        fputs("  interrupted  what was measured until then\n", out);
+    }
     fprintf(out, "  errors       %llu%s%s\n", (unsigned long long)r->errors,
             r->errors > 0 ? ", the first: " : "", r->first_error);
 }

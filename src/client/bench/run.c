@@ -195,7 +195,8 @@ static void work(void *arg)
     struct worker *w = arg;
     for (;;) {
         uint64_t now_ns = clock_nanos();
-        w->is_over = w->is_over || now_ns >= w->run->end_at_ns || atomic_load(&w->run->is_stopped);
+        w->is_over = w->is_over || now_ns >= w->run->end_at_ns ||
+                     atomic_load(&w->run->is_stopped) || bench_is_interrupted();
         uint64_t due_ns = w->is_over ? 0 : begin_due(w, now_ns);
         if (!is_any_running(w) && w->is_over) {
             return;
@@ -294,6 +295,7 @@ static bool run_workers(struct run *run, struct worker *workers, struct bench_re
             return false;
         }
     }
+    bench_catch_interrupt();
     set_times(run, workers);
     uint32_t started = 0;
     struct err err;

@@ -2,7 +2,7 @@
 CLIENT_TESTS = test/unit/client/test_bench test/unit/client/test_cancel \
     test/unit/client/test_conninfo test/unit/client/test_exec test/unit/client/test_outcome \
     test/unit/client/test_pipeline test/unit/client/test_shell test/unit/client/test_terminal \
-    test/unit/client/test_vsql
+    test/unit/client/test_vbench test/unit/client/test_vsql
 check_PROGRAMS += $(CLIENT_TESTS)
 TESTS += $(CLIENT_TESTS)
 
@@ -41,3 +41,7 @@ test_unit_client_test_vsql_LDADD = $(CLIENT_LIBS) $(CMOCKA_LIBS)
 test_unit_client_test_terminal_SOURCES = test/unit/client/test_terminal.c $(FAKE_SERVER)
 test_unit_client_test_terminal_CFLAGS = $(TEST_CFLAGS)
 test_unit_client_test_terminal_LDADD = $(CLIENT_LIBS) $(CMOCKA_LIBS)
+
+test_unit_client_test_vbench_SOURCES = test/unit/client/test_vbench.c $(FAKE_SERVER)
+test_unit_client_test_vbench_CFLAGS = $(TEST_CFLAGS)
+test_unit_client_test_vbench_LDADD = $(CLIENT_LIBS) $(CMOCKA_LIBS)
