@@ -180,6 +180,9 @@ static enum errcode check_vector(struct portal *p, const struct value *v, uint32
 
 static enum errcode resolve_queries(struct portal *p, struct search_state *s, struct err *err)
 {
+    enum {
+        KEY_WORK = 20000 /* To open a view and read a row. */
+    };
     const struct search_plan *plan = &p->plan->search;
     s->queries = arena_array(p->arena, plan->n_queries, sizeof(*s->queries));
     if (s->queries == NULL) {
@@ -189,6 +192,9 @@ static enum errcode resolve_queries(struct portal *p, struct search_state *s, st
         const struct search_query *query = &plan->queries[i];
         struct value value;
         enum errcode code = portal_eval(p, query->program, &value, err);
+        if (code == ERR_OK && query->is_key) {
+            code = work_spend(&p->work, KEY_WORK, err);
+        }
         if (code == ERR_OK && query->is_key) {
             struct value key = value;
             code = vector_of_key(p, &key, query->position, &value, err);
