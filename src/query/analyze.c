@@ -483,16 +483,6 @@ static enum errcode first_statement(struct analysis *a, const struct statement_t
     return at < bytes ? parse_metered(&source, &stmt, end, err) : ERR_OK;
 }
 
-static int64_t session_policy(struct query_session *session, enum policy_id id)
-{
-    struct policy_file *file = policy_file_acquire(session->db);
-    struct policy_view view = {
-        .levels = {[LEVEL_FILE] = &file->set, [LEVEL_SESSION] = &session->policies}};
-    int64_t value = policy_int(&view, id);
-    policy_file_release(file);
-    return value;
-}
-
 /* Asked by the meter: a long text hears of a cancel and of the session's timeout as a portal does.
  */
 static enum errcode ask(struct work *work, struct err *err)
@@ -523,6 +513,17 @@ static enum errcode parse_own(struct analysis *a, const struct statement_text *t
     return code;
 }
 
+/* Frees what was made of a statement that is refused. */
+static enum errcode give_up(struct plan *plan, enum errcode code, struct err *err)
+{
+    if (code == ERR_OUT_OF_MEMORY && err->policy[0] == '\0') {
+        err_hint(err, "Its text and plan count in statement_memory: write less, or raise that.");
+        err_policy(err, "statement_memory");
+    }
+    plan_release(plan);
+    return code;
+}
+
 enum errcode analyze(struct query_session *session, const struct statement_text *text,
                      struct plan **out, size_t *rest, struct err *err)
 {
@@ -545,8 +546,7 @@ enum errcode analyze(struct query_session *session, const struct statement_text 
     a.deadline_us = a.timeout_us != 0 ? clock_micros() + a.timeout_us : 0;
     enum errcode code = parse_own(&a, text, &stmt, rest, err);
     if (code != ERR_OK || stmt == NULL) {
-        plan_release(plan);
-        return code;
+        return give_up(plan, code, err);
     }
     a.scope.n_types = stmt->n_parameters;
     a.scope.types = arena_zalloc(arena, a.scope.n_types);
@@ -559,8 +559,7 @@ enum errcode analyze(struct query_session *session, const struct statement_text 
         code = analyze_stmt(&a, stmt, err);
     }
     if (code != ERR_OK) {
-        plan_release(plan);
-        return code;
+        return give_up(plan, code, err);
     }
     *out = plan;
     return ERR_OK;

@@ -7,7 +7,9 @@
 #include <string.h>
 
 struct prepared {
+    struct query_session *session; /* Borrowed: it is there until the last of them is freed. */
     struct plan *plan;
+    size_t bytes;   /* As counted in session->prepared_bytes. */
     uint8_t *types; /* As the client gave them. */
     size_t n_types;
 };
@@ -23,6 +25,27 @@ void plan_release(struct plan *plan)
         collection_release(plan->collection);
         arena_free(plan->arena); /* The plan itself is in it. */
     }
+}
+
+/* Counts what @prepared holds now.  A session could else keep a thousand times what one statement
+ * may have. */
+static enum errcode count_bytes(struct prepared *prepared, struct err *err)
+{
+    struct query_session *session = prepared->session;
+    size_t bytes = arena_bytes(prepared->plan->arena), before = prepared->bytes;
+    prepared->bytes = bytes;
+    size_t total = atomic_fetch_add(&session->prepared_bytes, bytes - before) + bytes - before;
+    struct policy_value most = {.integer = session_policy(session, POLICY_statement_memory)};
+    if (total <= (size_t)most.integer || bytes <= before) {
+        return ERR_OK;
+    }
+    char text[POLICY_TEXT_BYTES];
+    err_set(err, ERR_OUT_OF_MEMORY,
+            "the prepared statements of this session need more memory than statement_memory = %s",
+            policy_format(text, POLICY_statement_memory, &most));
+    err_hint(err, "Close those that are not needed any more, or raise statement_memory.");
+    err_policy(err, "statement_memory");
+    return ERR_OUT_OF_MEMORY;
 }
 
 static enum errcode prepare(struct query_session *session, const struct statement_text *text,
@@ -45,7 +68,13 @@ static enum errcode prepare(struct query_session *session, const struct statemen
     if (text->n_types > 0) {
         memcpy(copy, text->types, text->n_types);
     }
-    *prepared = (struct prepared){.plan = plan, .types = copy, .n_types = text->n_types};
+    *prepared = (struct prepared){
+        .session = session, .plan = plan, .types = copy, .n_types = text->n_types};
+    code = count_bytes(prepared, err);
+    if (code != ERR_OK) {
+        prepared_free(prepared);
+        return code;
+    }
     *out = prepared;
     return ERR_OK;
 }
@@ -99,6 +128,7 @@ enum errcode prepared_new_alone(struct query_session *session, const struct stat
 void prepared_free(struct prepared *prepared)
 {
     if (prepared != NULL) {
+        atomic_fetch_sub(&prepared->session->prepared_bytes, prepared->bytes);
         plan_release(prepared->plan);
         mem_free(MEM_SESSION, prepared->types);
         mem_free(MEM_SESSION, prepared);
@@ -134,6 +164,10 @@ enum errcode prepared_plan(struct query_session *session, struct prepared *prepa
         CHECK(plan != NULL); /* The same text was a statement before. */
         plan_release(prepared->plan);
         prepared->plan = plan;
+        code = count_bytes(prepared, err);
+        if (code != ERR_OK) {
+            return code;
+        }
     }
     *out = plan;
     return ERR_OK;

@@ -145,9 +145,10 @@ struct query_session {
     uint64_t chance;                   /* Of random_next; of whoever runs the step. */
     struct query_session *prev, *next; /* Of the database's list, under its lock. */
     int64_t since_wall_us;
-    struct mutex lock;      /* What follows. */
-    struct portal *running; /* Those that run, the last one first. */
-    bool is_preparing;      /* On the pool. */
+    atomic_size_t prepared_bytes; /* Of its prepared statements. */
+    struct mutex lock;            /* What follows. */
+    struct portal *running;       /* Those that run, the last one first. */
+    bool is_preparing;            /* On the pool. */
     uint64_t secret;
     uint64_t statements;
     uint64_t statement_us; /* When it began, by clock_micros. */
@@ -157,6 +158,8 @@ struct query_session {
 };
 
 void session_release(struct query_session *session);
+/* As it is before there is a statement that could say otherwise. */
+int64_t session_policy(struct query_session *session, enum policy_id id);
 void session_begin(struct query_session *session, struct portal *portal); /* Also after its end. */
 void session_end(struct query_session *session, struct portal *portal);
 /* CANCELED or TIMEOUT where it is so; deadline 0: none. */

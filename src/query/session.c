@@ -16,6 +16,7 @@ struct query_session *session_new(struct database *db, uint64_t id, struct err *
     }
     atomic_init(&session->refs, 1);
     atomic_init(&session->is_canceled, false);
+    atomic_init(&session->prepared_bytes, 0);
     session->db = db;
     session->id = id;
     session->since_wall_us = clock_wall_micros();
@@ -64,6 +65,16 @@ void session_release(struct query_session *session)
         mutex_fini(&session->lock);
         mem_free(MEM_SESSION, session);
     }
+}
+
+int64_t session_policy(struct query_session *session, enum policy_id id)
+{
+    struct policy_file *file = policy_file_acquire(session->db);
+    struct policy_view view = {
+        .levels = {[LEVEL_FILE] = &file->set, [LEVEL_SESSION] = &session->policies}};
+    int64_t value = policy_int(&view, id);
+    policy_file_release(file);
+    return value;
 }
 
 void session_cancel(struct query_session *session)

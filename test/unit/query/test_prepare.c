@@ -70,6 +70,30 @@ static void a_long_text_is_prepared_as_a_short_one(void **state)
     assert_null(prepared);
 }
 
+static void prepared_statements_of_a_session_share_a_bound(void **state)
+{
+    struct client *c = &((struct fixture *)*state)->client;
+    struct prepared *kept[16];
+    size_t n = 0, rest;
+    enum errcode code = ERR_OK;
+    expect_ok(c, "SET statement_memory = '64MiB'"); /* A few times what one takes. */
+    while (n < COUNT_OF(kept) && code == ERR_OK) {
+        code = prepare(c, "", true, &kept[n], &rest);
+        n += code == ERR_OK ? 1 : 0;
+    }
+    assert_int_equal(code, ERR_OUT_OF_MEMORY);
+    assert_string_equal(c->err.policy, "statement_memory");
+    assert_true(n > 1);
+    prepared_free(kept[--n]);
+    assert_int_equal(prepare(c, "", true, &kept[n], &rest), ERR_OK); /* There is room again. */
+    for (size_t i = 0; i <= n; i++) {
+        prepared_free(kept[i]);
+    }
+    expect_ok(c, "SET statement_memory = '1MiB'"); /* Less than one takes. */
+    assert_int_equal(prepare(c, "", true, &kept[0], &rest), ERR_OUT_OF_MEMORY);
+    assert_string_equal(c->err.policy, "statement_memory");
+}
+
 static void a_timeout_ends_a_long_preparation(void **state)
 {
     struct client *c = &((struct fixture *)*state)->client;
@@ -125,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_long_text_is_prepared_as_a_short_one),
+        TEST(prepared_statements_of_a_session_share_a_bound),
         TEST(a_timeout_ends_a_long_preparation),
         TEST(a_cancel_ends_it_and_an_owner_may_leave),
     };
