@@ -44,9 +44,11 @@ enum errcode index_advance(struct index *index, size_t rows_max, const struct in
     *n_done = 0;
     enum errcode code = ERR_OK;
     mutex_lock(&index->advance_lock);
+    unsigned place = epoch_enter(&index->epochs, 0);
     if (index_pending(index) > 0 && !edges_count_due(index)) {
         code = err_no_memory(err);
     }
+    epoch_leave(&index->epochs, place);
     while (code == ERR_OK && *n_done < rows_max && index_pending(index) > 0) {
         code = advance_one(index, crew, n_done, err);
     }

@@ -143,11 +143,13 @@ static bool slots_fit(struct slots *slots, struct epochs *epochs, size_t n_slots
     bool fits = true;
     if (capacity > slots->capacity || uppers_capacity > slots->uppers_capacity) {
         epochs_close(epochs);
+        mutex_lock(&slots->lock); /* Who retires a slot is in no epoch. */
         fits = regions_fit(slots, capacity, uppers_capacity);
         if (fits) {
             slots->capacity = (uint32_t)capacity;
             slots->uppers_capacity = (uint32_t)uppers_capacity;
         }
+        mutex_unlock(&slots->lock);
         epochs_open(epochs);
     }
     return fits && mem_region_use(&slots->vectors, n_slots * slots->stride * sizeof(float)) &&
