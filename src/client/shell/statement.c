@@ -39,7 +39,8 @@ void statement_begin(struct shell *shell)
         vc_result_free(late);
     }
     shell->has_unread = false;
-    shell->was_interrupted = false; /* One that is not taken yet is for what begins. */
+    /* Ctrl-C that is not taken yet is for what begins; one that gave up the connection counts. */
+    shell->was_interrupted = shell->was_interrupted && vc_status(shell->conn) != VC_CONN_OK;
 }
 
 /* Waits for the socket, also until it can be written where @is_unsent, and moves bytes.  True where
