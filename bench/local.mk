@@ -44,7 +44,7 @@ bench_mem_LDADD = $(BASE_LIBS)
 CLEANFILES += bench/mem$(EXEEXT)
 
 # The server as a whole: make bench-server.
-EXTRA_DIST += bench/figures
+EXTRA_DIST += bench/figures bench/collections
 .PHONY: bench-server
 bench-server: all
 	$(top_srcdir)/bench/figures --build . --data $(BENCH_WORDS)
