@@ -91,10 +91,10 @@ enum errcode store_compact(struct store *store, struct err *err)
         return code;
     }
     bool is_inside;
+    metric_add(METRIC_compactions, 1);
     code = store_enter(store, &is_inside, err); /* Takes note of its size. */
     if (is_inside) {
         store_leave(store);
-        metric_add(METRIC_compactions, 1);
         log_line(LOG_INFO, "shard's file compacted directory=%s bytes_before=%llu bytes=%llu",
                  store->directory, (unsigned long long)before,
                  (unsigned long long)store_file_bytes(store));
