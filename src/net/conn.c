@@ -663,7 +663,7 @@ static void on_stall(void *arg)
     turn_begin(c);
     if (c->state != LINGERING) {
         stall_step(c);
-    } else if (output_look(c)) {
+    } else if (output_look(c) && c->taken_bytes < c->given_bytes) {
         loop_timer_set(c->loop, &c->stall, LINGER_US); /* The last of it is on its way. */
     } else {
         end(c, ERR_OK, 0, "lingered long enough");

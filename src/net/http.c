@@ -10,6 +10,7 @@
 #include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <event2/listener.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -87,8 +88,12 @@ static void answer(struct evhttp_request *request, void *arg)
     int status = http->handler(http->arg, path == NULL ? "/" : path, &body, &content_type);
     struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
     struct evbuffer *out = evbuffer_new();
-    if (body.failed || out == NULL || evbuffer_add(out, body.data, body.bytes) != 0 ||
+    size_t sent_bytes = evhttp_request_get_command(request) == EVHTTP_REQ_HEAD ? 0 : body.bytes;
+    char length[24];
+    snprintf(length, sizeof length, "%zu", body.bytes); /* evhttp would tell what is sent. */
+    if (body.failed || out == NULL || evbuffer_add(out, body.data, sent_bytes) != 0 ||
         evhttp_add_header(headers, "Content-Type", content_type) != 0 ||
+        evhttp_add_header(headers, "Content-Length", length) != 0 ||
         evhttp_add_header(headers, "Connection", "close") != 0) {
         evhttp_send_error(request, HTTP_INTERNAL, NULL);
     } else {

@@ -224,7 +224,9 @@ static enum errcode take_option(struct session *s, const struct wire_option *opt
     if (is_named(option->name, "progress")) {
         s->wants_progress = is_named(option->value, "on");
         if (!s->wants_progress && !is_named(option->value, "off")) {
-            return err_set(err, ERR_BAD_PARAMETER, "option \"progress\" is neither on nor off");
+            err_set(err, ERR_BAD_PARAMETER, "option \"progress\" is neither on nor off");
+            err_hint(err, "Write on or off.");
+            return ERR_BAD_PARAMETER;
         }
         return ERR_OK;
     }
@@ -302,20 +304,62 @@ static void startup(struct session *s, struct reader *r)
     welcome(s);
 }
 
-static void starting_message(struct session *s, uint8_t type, struct reader *r)
+/* Whatever became of it, a CANCEL is not answered. */
+static void end_cancel(struct session *s, bool is_whole)
+{
+    metric_add(METRIC_protocol_errors, is_whole ? 0 : 1);
+    session_move(s, SESSION_CLOSING, is_whole ? "cancel request" : "malformed cancel request");
+    conn_finish(s->conn);
+}
+
+static void cancel(struct session *s, struct reader *r)
 {
     struct wire_key key;
-    if (type == WIRE_STARTUP) {
-        startup(s, r);
-    } else if (type == WIRE_CANCEL && wire_read_key(r, WIRE_CANCEL, &key)) {
+    bool is_whole = wire_read_key(r, WIRE_CANCEL, &key);
+    if (is_whole) {
         struct database *db = atomic_load(&s->net->host->db);
         bool fits = db != NULL && database_cancel(db, key.session, key.secret);
         log_line(LOG_DEBUG, "cancel request session=%llu fits=%d", (unsigned long long)key.session,
                  fits);
-        session_move(s, SESSION_CLOSING, "cancel request");
-        conn_finish(s->conn);
+    }
+    end_cancel(s, is_whole);
+}
+
+static void not_a_first_message(struct session *s)
+{
+    session_violation(s, "the first message is neither STARTUP nor CANCEL");
+}
+
+static void starting_message(struct session *s, uint8_t type, struct reader *r)
+{
+    if (type == WIRE_STARTUP) {
+        startup(s, r);
+    } else if (type == WIRE_CANCEL) {
+        cancel(s, r);
     } else {
-        session_violation(s, "the first message is neither STARTUP nor CANCEL");
+        not_a_first_message(s);
+    }
+}
+
+static void startup_too_large(struct session *s, uint64_t bytes)
+{
+    struct err err;
+    metric_add(METRIC_protocol_errors, 1);
+    err_set(&err, ERR_FRAME_TOO_LARGE,
+            "message STARTUP of %llu bytes is over %d, which is the most for the first message",
+            (unsigned long long)bytes, WIRE_STARTUP_BYTES_MAX);
+    err_hint(&err, "Give fewer or shorter options, and SET the others once the session is open.");
+    session_fatal(s, &err);
+}
+
+static void first_too_large(struct session *s, uint8_t type, uint64_t bytes)
+{
+    if (type == WIRE_STARTUP) {
+        startup_too_large(s, bytes);
+    } else if (type == WIRE_CANCEL) {
+        end_cancel(s, false);
+    } else {
+        not_a_first_message(s);
     }
 }
 
@@ -422,21 +466,19 @@ static void on_too_large(void *arg, uint8_t type, uint64_t bytes)
 {
     struct session *s = arg;
     struct err err;
-    metric_add(METRIC_protocol_errors, 1);
     if (s->state == SESSION_STARTING) {
-        err_set(&err, ERR_PROTOCOL_VIOLATION,
-                "protocol violation: the first message claims %llu bytes",
-                (unsigned long long)bytes);
-    } else {
-        const struct wire_row *row = wire_find(type);
-        char text[POLICY_TEXT_BYTES];
-        struct policy_value max = {.integer = (int64_t)s->net->limits.frame_bytes_max};
-        err_set(&err, ERR_FRAME_TOO_LARGE, "message %s of %llu bytes is over frame_max = %s",
-                row == NULL ? "of unknown type" : row->name, (unsigned long long)bytes,
-                policy_format(text, POLICY_frame_max, &max));
-        err_hint(&err, "Send less at once, or raise frame_max.");
-        err_policy(&err, "frame_max");
+        first_too_large(s, type, bytes);
+        return;
     }
+    metric_add(METRIC_protocol_errors, 1);
+    const struct wire_row *row = wire_find(type);
+    char text[POLICY_TEXT_BYTES];
+    struct policy_value max = {.integer = (int64_t)s->net->limits.frame_bytes_max};
+    err_set(&err, ERR_FRAME_TOO_LARGE, "message %s of %llu bytes is over frame_max = %s",
+            row == NULL ? "of unknown type" : row->name, (unsigned long long)bytes,
+            policy_format(text, POLICY_frame_max, &max));
+    err_hint(&err, "Send less at once, or raise frame_max.");
+    err_policy(&err, "frame_max");
     session_fatal(s, &err);
 }
 

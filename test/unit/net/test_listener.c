@@ -312,7 +312,7 @@ static void fetch(void *arg)
     loop_stop(f->loop);
 }
 
-static void check_page(const char *request, const char *status, const char *body)
+static struct fetch fetch_page(const char *request)
 {
     struct site site;
     site_open(&site);
@@ -324,10 +324,16 @@ static void check_page(const char *request, const char *status, const char *body
     assert_int_equal(thread_start(&thread, "fetch", fetch, &f, &err), 0);
     loop_run(site.loop);
     thread_join(&thread);
-    assert_memory_equal(f.answer, status, strlen(status));
-    assert_non_null(strstr(f.answer, body));
     http_free(http);
     site_close(&site);
+    return f;
+}
+
+static void check_page(const char *request, const char *status, const char *body)
+{
+    struct fetch f = fetch_page(request);
+    assert_memory_equal(f.answer, status, strlen(status));
+    assert_non_null(strstr(f.answer, body));
 }
 
 static void a_page_is_served_and_the_connection_closed(void **state)
@@ -335,6 +341,16 @@ static void a_page_is_served_and_the_connection_closed(void **state)
     (void)state;
     check_page("GET /health HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200", "\r\n\r\nok\n");
     check_page("GET /other?x=1 HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 404", "no page /other");
+}
+
+static void head_has_the_headers_of_get_and_no_body(void **state)
+{
+    (void)state;
+    struct fetch f = fetch_page("HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    const char *end = strstr(f.answer, "\r\n\r\n");
+    assert_non_null(end);
+    assert_non_null(strstr(f.answer, "Content-Length: 3\r\n"));
+    assert_string_equal(end, "\r\n\r\n");
 }
 
 static void other_methods_and_large_headers_are_refused(void **state)
@@ -361,6 +377,7 @@ int main(void)
         cmocka_unit_test(a_paused_listener_accepts_nothing_until_it_goes_on),
         cmocka_unit_test(want_of_descriptors_pauses_the_listener_and_ends),
         cmocka_unit_test(a_page_is_served_and_the_connection_closed),
+        cmocka_unit_test(head_has_the_headers_of_get_and_no_body),
         cmocka_unit_test(other_methods_and_large_headers_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,6 +45,13 @@ static void bad_starts_get_one_error_and_a_clean_close(void **state)
     expect(&p, "!.");
     leave(&p);
 
+    connect_peer(&site, &p); /* A STARTUP over its bound. */
+    buf_bytes(&p.out, "S\x01\x20\0\0", 5);
+    expect(&p, "!");
+    assert_error(&p, ERR_FRAME_TOO_LARGE, "FATAL", 0);
+    expect(&p, ".");
+    leave(&p);
+
     connect_peer(&site, &p); /* Another protocol: its first bytes claim a huge frame. */
     buf_bytes(&p.out, "GET / HTTP/1.1\r\n\r\n", 18);
     expect(&p, "!");
@@ -133,6 +140,27 @@ static void a_server_that_is_not_ready_says_so_and_cancels_nothing(void **state)
     atomic_store(&site.host.db, db);
     start(&site, &p);
     leave(&p);
+    site_close(&site);
+}
+
+static void a_malformed_cancel_is_not_answered(void **state)
+{
+    (void)state;
+    struct site site;
+    struct peer p;
+    site_open(&site);
+    int64_t faults = metric_value(METRIC_protocol_errors);
+    connect_peer(&site, &p);
+    wire_write_key(&p.out, WIRE_CANCEL, &(struct wire_key){.session = 1, .secret = 1});
+    p.out.data[WIRE_HEADER_BYTES] ^= 1; /* Its magic. */
+    expect(&p, ".");
+    leave(&p);
+    connect_peer(&site, &p);
+    buf_bytes(&p.out, "X\x01\x20\0\0", 5);
+    p.out.data[0] = WIRE_CANCEL;
+    expect(&p, ".");
+    leave(&p);
+    assert_int_equal(metric_value(METRIC_protocol_errors), faults + 2);
     site_close(&site);
 }
 
@@ -456,6 +484,7 @@ int main(void)
         cmocka_unit_test(options_of_the_start_up_are_checked),
         cmocka_unit_test(sessions_over_max_connections_are_refused_until_one_leaves),
         cmocka_unit_test(a_server_that_is_not_ready_says_so_and_cancels_nothing),
+        cmocka_unit_test(a_malformed_cancel_is_not_answered),
         cmocka_unit_test(silence_before_the_start_up_is_cut_with_its_reason),
         cmocka_unit_test(a_cancel_with_the_right_key_ends_the_statement),
         cmocka_unit_test(violations_get_one_error_then_the_end),
