@@ -50,18 +50,20 @@ enum errcode dir_fail(struct err *err, int errnum, const char *what, const char 
     return err->code;
 }
 
+enum errcode dir_make_fail(struct err *err, int errnum, const char *path)
+{
+    (void)dir_fail(err, errnum, "make the directory", path);
+    if (errnum == EACCES || errnum == EPERM) {
+        err_hint(err, "Make it beforehand and give it to the user that runs the server, or let "
+                      "that user write to the directory above.");
+    }
+    return err->code;
+}
+
 enum errcode dir_make(const char *path, struct err *err)
 {
-    if (mkdir(path, DIR_MODE) != 0 && errno != EEXIST) {
-        int errnum = errno;
-        (void)dir_fail(err, errnum, "make the directory", path);
-        if (errnum == EACCES || errnum == EPERM) {
-            err_hint(err, "Make it beforehand and give it to the user that runs the server, or let "
-                          "that user write to the directory above.");
-        }
-        return err->code;
-    }
-    return ERR_OK;
+    bool is_there = mkdir(path, DIR_MODE) == 0 || errno == EEXIST;
+    return is_there ? ERR_OK : dir_make_fail(err, errno, path);
 }
 
 int dir_create(const char *path, int flags)

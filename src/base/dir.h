@@ -11,6 +11,8 @@ enum {
 
 /* err_set_errno for @path, with a hint that says what to do about that errno. */
 enum errcode dir_fail(struct err *err, int errnum, const char *what, const char *path);
+/* The same where @path could not be made, with who has to make it. */
+enum errcode dir_make_fail(struct err *err, int errnum, const char *path);
 /* Makes @path, for its owner alone, where it is missing.  Errors: IO, DISK_FULL. */
 enum errcode dir_make(const char *path, struct err *err) WARN_UNUSED;
 /* Opens a file for its owner alone, which is made where it is missing; -1 and errno. */

@@ -9,8 +9,8 @@
  * A file is written under a temporary name beside its place and renamed once it is whole and
  * synced: who reads it sees all of it or what was there before.
  *
- * What can fail: the policy is empty or its directory is not usable, the name leads out of it (both
- * INSUFFICIENT_PRIVILEGE), the file is of another kind, and what the file system refuses (IO). */
+ * What can fail: the policy is empty or its directory is not usable, the name leads out of it, the
+ * file is of another kind (all INSUFFICIENT_PRIVILEGE), and what the file system refuses (IO). */
 #include "query/copy_int.h"
 
 #include <errno.h>
@@ -103,11 +103,11 @@ static bool is_within(int folder, const struct stat *data)
     return !is_root;
 }
 
-/* Opens the policy's directory. */
-static enum errcode open_directory(struct portal *p, const char *directory, int *out,
+/* Opens the policy's directory.  Where @data is not there yet, nothing lies in it. */
+static enum errcode open_directory(const char *data, const char *directory, int *out,
                                    struct err *err)
 {
-    struct stat data;
+    struct stat facts;
     if (directory[0] == '\0') {
         return refuse_directory(err, directory, "lets COPY touch no file of the server");
     }
@@ -118,10 +118,24 @@ static enum errcode open_directory(struct portal *p, const char *directory, int 
     if (*out < 0) {
         return err_set_errno(err, ERR_IO, errno, "could not open copy_directory = '%s'", directory);
     }
-    if (stat(p->db->directory, &data) != 0 || is_within(*out, &data)) {
+    if (stat(data, &facts) == 0 ? is_within(*out, &facts) : errno != ENOENT) {
         close(*out);
+        *out = -1; /* Its callers close what is open. */
         return refuse_directory(err, directory, "lies in the data directory");
     }
+    return ERR_OK;
+}
+
+enum errcode copy_directory_check(const char *directory, const char *data, struct err *err)
+{
+    int fd;
+    if (directory[0] == '\0') {
+        return ERR_OK;
+    }
+    if (open_directory(data, directory, &fd, err) != ERR_OK) {
+        return err->code;
+    }
+    close(fd);
     return ERR_OK;
 }
 
@@ -155,7 +169,7 @@ static enum errcode find_folder(struct portal *p, const char *file, int *folder,
     portal_policy_view(p, &view);
     struct policy_value policy = policy_get(&view, POLICY_copy_directory, NULL);
     *folder = -1;
-    enum errcode code = open_directory(p, policy.text, folder, err);
+    enum errcode code = open_directory(p->db->directory, policy.text, folder, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -180,21 +194,22 @@ static enum errcode find_folder(struct portal *p, const char *file, int *folder,
 
 /* ---- reading ---- */
 
+static enum errcode refuse_kind(struct portal *p, const struct stat *facts, const char *file,
+                                struct err *err)
+{
+    struct policy_view view;
+    portal_policy_view(p, &view);
+    return refuse(err, policy_get(&view, POLICY_copy_directory, NULL).text, file,
+                  S_ISLNK(facts->st_mode) ? "is a symbolic link" : "is not a regular file");
+}
+
 /* What stands under @name, which may be nothing, must be a regular file. */
 static enum errcode check_kind(struct portal *p, int folder, const char *name, const char *file,
                                struct err *err)
 {
     struct stat facts;
-    struct policy_view view;
-    if (fstatat(folder, name, &facts, AT_SYMLINK_NOFOLLOW) != 0 || S_ISREG(facts.st_mode)) {
-        return ERR_OK;
-    }
-    if (S_ISLNK(facts.st_mode)) {
-        portal_policy_view(p, &view);
-        return refuse(err, policy_get(&view, POLICY_copy_directory, NULL).text, file,
-                      "is a symbolic link");
-    }
-    return err_set(err, ERR_IO, "\"%s\" is not a regular file", file);
+    bool is_there = fstatat(folder, name, &facts, AT_SYMLINK_NOFOLLOW) == 0;
+    return is_there && !S_ISREG(facts.st_mode) ? refuse_kind(p, &facts, file, err) : ERR_OK;
 }
 
 enum errcode copy_file_open(struct portal *p, const char *file, int *fd, uint64_t *bytes,
@@ -214,7 +229,7 @@ enum errcode copy_file_open(struct portal *p, const char *file, int *fd, uint64_
         code = *fd < 0 || fstat(*fd, &facts) != 0 ? refuse_errno(err, file) : ERR_OK;
     }
     if (code == ERR_OK && !S_ISREG(facts.st_mode)) { /* It was another one a moment ago. */
-        code = err_set(err, ERR_IO, "\"%s\" is not a regular file", file);
+        code = refuse_kind(p, &facts, file, err);
     }
     close(folder);
     if (code != ERR_OK && *fd >= 0) {

@@ -58,6 +58,10 @@ void session_describe(struct query_session *session, const struct session_facts 
 /* Finds by id and cancels where the secret fits; for CANCEL. */
 void session_set_secret(struct query_session *session, uint64_t secret);
 bool database_cancel(struct database *db, uint64_t session, uint64_t secret);
+/* What COPY would say of @directory as its copy_directory, which may be empty for none, beside the
+ * data directory @data, which may not be there yet.  Errors: INSUFFICIENT_PRIVILEGE, IO. */
+enum errcode copy_directory_check(const char *directory, const char *data,
+                                  struct err *err) WARN_UNUSED;
 
 /* ---- statements ---- */
 

@@ -162,10 +162,10 @@ static enum errcode check_parent(const char *path, struct err *err)
 {
     char parent[PATH_BYTES_MAX];
     if (snprintf(parent, sizeof parent, "%s", path) >= (int)sizeof parent) {
-        return dir_fail(err, ENAMETOOLONG, "make the directory", path);
+        return dir_make_fail(err, ENAMETOOLONG, path);
     }
     if (access(dirname(parent), W_OK | X_OK) == -1) {
-        return dir_fail(err, errno, "make the directory", path);
+        return dir_make_fail(err, errno, path);
     }
     return ERR_OK;
 }

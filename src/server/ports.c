@@ -1,8 +1,10 @@
 /* What the server listens on: clients by TCP, clients by a Unix socket, and the HTTP page.
  *
- * All of it is bound before the shards are opened, so that a port that is taken fails the start at
- * once; until the server is ready its sessions answer NOT_READY, and the page "starting".  An error
- * names the policy and says where it was set, since that is where it must be changed. */
+ * Ports are bound before the data directory is made, so that one that is taken leaves nothing
+ * behind; the socket, which may lie in there, before the shards are opened.  What is taken fails
+ * the start at once; until the server is ready its sessions answer NOT_READY, and the page
+ * "starting".  An error names the policy and says where it was set, since that is where it must be
+ * changed. */
 #include <string.h>
 #include <sys/stat.h>
 
@@ -35,14 +37,19 @@ static enum errcode blame(const struct config *config, enum policy_id id, const 
     return err->code;
 }
 
-static enum errcode open_local(struct ports *p, const char *path, struct loop *loop,
-                               const struct port_events *events, struct err *err)
+enum errcode ports_open_local(struct ports *p, struct loop *loop, const struct port_events *events,
+                              const struct config *config, struct err *err)
 {
-    if (p->is_probe) {
-        return listener_probe(path, err);
+    struct policy_view view = {.levels = {[LEVEL_FILE] = &config->policies}};
+    struct policy_value path = policy_get(&view, POLICY_socket, NULL);
+    enum errcode code = ERR_OK;
+    if (is_set(&path) && p->is_probe) {
+        code = listener_probe(path.text, err);
+    } else if (is_set(&path)) {
+        p->local = listener_new(loop, path.text, true, events->accepted, events->arg, err);
+        code = p->local == NULL ? err->code : ERR_OK;
     }
-    p->local = listener_new(loop, path, true, events->accepted, events->arg, err);
-    return p->local == NULL ? err->code : ERR_OK;
+    return code == ERR_OK ? ERR_OK : blame(config, POLICY_socket, "PATH", err);
 }
 
 enum errcode ports_open(struct ports *p, struct loop *loop, const struct port_events *events,
@@ -63,9 +70,6 @@ enum errcode ports_open(struct ports *p, struct loop *loop, const struct port_ev
         if (p->clients == NULL) {
             return blame(config, POLICY_listen, "HOST:PORT", err);
         }
-    }
-    if (is_set(&path) && open_local(p, path.text, loop, events, err) != ERR_OK) {
-        return blame(config, POLICY_socket, "PATH", err);
     }
     if (is_set(&admin)) {
         p->page = http_new(loop, admin.text, events->page, events->arg, err);

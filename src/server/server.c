@@ -286,11 +286,22 @@ static void log_change(enum policy_id id, const struct config *old, const struct
     }
 }
 
+/* What no parser of a configuration can see: whether it can be honoured here. */
+static enum errcode check_config(const struct server *server, const struct config *config,
+                                 struct err *err)
+{
+    struct policy_view view = view_of(config);
+    struct policy_value directory = policy_get(&view, POLICY_copy_directory, NULL);
+    return copy_directory_check(directory.text, server->options->data, err);
+}
+
 static void reload(struct server *server)
 {
     struct err err;
     unsigned next = 1 - server->config_at;
-    if (config_load(server->options, &server->configs[next], &err) != ERR_OK) {
+    struct config *config = &server->configs[next];
+    if (config_load(server->options, config, &err) != ERR_OK ||
+        check_config(server, config, &err) != ERR_OK) {
         log_err(LOG_ERROR, &err, "configuration refused, the old one stays");
         return;
     }
@@ -464,10 +475,19 @@ static void started(void *arg)
     }
 }
 
+/* Makes the data directory between the two, unless this is a --check. */
 static enum errcode open_ports(struct server *server, struct err *err)
 {
     struct port_events events = {.accepted = accepted, .page = serve_page, .arg = server};
-    return ports_open(&server->ports, server->loop, &events, config_now(server), err);
+    const struct config *config = config_now(server);
+    enum errcode code = ports_open(&server->ports, server->loop, &events, config, err);
+    if (code == ERR_OK && !server->ports.is_probe) {
+        code = directory_open(&server->directory, server->options->data, err);
+    }
+    if (code == ERR_OK) {
+        code = ports_open_local(&server->ports, server->loop, &events, config, err);
+    }
+    return code;
 }
 
 /* An address space that cannot be had would be told by LMDB as want of memory. */
@@ -484,6 +504,17 @@ static enum errcode check_address_space(const struct mode *mode, struct err *err
     }
     munmap(mapped, mode->map_bytes);
     return ERR_OK;
+}
+
+/* Whatever can be known before anything is made or bound. */
+static enum errcode check_first(struct server *server, struct err *err)
+{
+    server->mode = mode_find(server->options->mode, err);
+    if (server->mode == NULL || check_address_space(server->mode, err) != ERR_OK ||
+        directory_check(server->options->data, err) != ERR_OK) {
+        return err->code;
+    }
+    return check_config(server, config_now(server), err);
 }
 
 static enum errcode serve(struct server *server, struct err *err)
@@ -514,12 +545,11 @@ static enum errcode serve(struct server *server, struct err *err)
 
 static enum errcode run(struct server *server, struct err *err)
 {
-    server->mode = mode_find(server->options->mode, err);
-    if (server->mode == NULL || check_address_space(server->mode, err) != ERR_OK ||
-        directory_open(&server->directory, server->options->data, err) != ERR_OK) {
-        return err->code;
+    enum errcode code = check_first(server, err);
+    if (code != ERR_OK) {
+        return code;
     }
-    enum errcode code = serve(server, err);
+    code = serve(server, err);
     if (code == ERR_OK) {
         server->mode->stop(&server->node);
     }
@@ -536,6 +566,7 @@ static struct server *server_new(const struct server_options *options, const str
         return NULL;
     }
     server->options = options;
+    server->directory = (struct directory){.fd = -1, .lock_fd = -1};
     server->configs[0] = *config;
     signal(SIGPIPE, SIG_IGN);
     umask(umask(0) & (S_IRWXG | S_IRWXO)); /* Of what it takes from us, nothing could be read. */
@@ -562,9 +593,7 @@ int server_run(const struct server_options *options, const struct config *config
 static enum errcode check(struct server *server, struct err *err)
 {
     server->ports.is_probe = true;
-    server->mode = mode_find(server->options->mode, err);
-    if (server->mode == NULL || check_address_space(server->mode, err) != ERR_OK ||
-        directory_check(server->options->data, err) != ERR_OK) {
+    if (check_first(server, err) != ERR_OK) {
         return err->code;
     }
     enum errcode code = open_loop(server, err);

@@ -60,9 +60,13 @@ struct port_events {
     http_handler *page;
     void *arg;
 };
-/* Binds and listens.  On failure what is open stays for ports_close.  Errors: BAD_CONFIG, IO. */
+/* Binds and listens: the ports, and then the socket.  On failure what is open stays for
+ * ports_close.  Errors: BAD_CONFIG, IO. */
 enum errcode ports_open(struct ports *ports, struct loop *loop, const struct port_events *events,
                         const struct config *config, struct err *err) WARN_UNUSED;
+enum errcode ports_open_local(struct ports *ports, struct loop *loop,
+                              const struct port_events *events, const struct config *config,
+                              struct err *err) WARN_UNUSED;
 void ports_warn(const struct ports *ports); /* Of what others can reach. */
 /* Addresses with the real port, or "none". */
 const char *ports_clients(const struct ports *ports);
