@@ -157,10 +157,16 @@ static void a_malformed_cancel_is_not_answered(void **state)
     leave(&p);
     connect_peer(&site, &p);
     buf_bytes(&p.out, "X\x01\x20\0\0", 5);
-    p.out.data[0] = WIRE_CANCEL;
+    p.out.data[0] = WIRE_CANCEL; /* Over its bound. */
     expect(&p, ".");
     leave(&p);
-    assert_int_equal(metric_value(METRIC_protocol_errors), faults + 2);
+    connect_peer(&site, &p);
+    wire_write_key(&p.out, WIRE_CANCEL, &(struct wire_key){.session = 1, .secret = 1});
+    buf_u8(&p.out, 0); /* A byte too many. */
+    wire_end(&p.out, 0);
+    expect(&p, ".");
+    leave(&p);
+    assert_int_equal(metric_value(METRIC_protocol_errors), faults + 3);
     site_close(&site);
 }
 

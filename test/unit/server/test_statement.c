@@ -354,7 +354,6 @@ static void add_a_byte(struct peer *p, size_t begun_at)
 
 static void say_one(struct peer *p, enum wire_type type)
 {
-    struct wire_key key = {.session = 1};
     switch (type) {
     case WIRE_QUERY:
     case WIRE_COPY_FAIL:
@@ -376,9 +375,6 @@ static void say_one(struct peer *p, enum wire_type type)
     case WIRE_STARTUP:
         say_startup(p, NULL, NULL);
         break;
-    case WIRE_CANCEL:
-        wire_write_key(&p->out, WIRE_CANCEL, &key);
-        break;
     default:
         wire_write_empty(&p->out, type);
         break;
@@ -392,7 +388,7 @@ static void a_byte_too_many_is_refused_in_each_message_and_state(void **state)
         const char *first; /* A QUERY that comes before; NULL: not even a start-up. */
         const char *trace, *letters;
     } cases[] = {
-        {NULL, "", "SX"},
+        {NULL, "", "S"},
         {"ok", "kZ", "QPBDECHYTfc"},
         {"copyin", "G", "HYTfc"},
     };
