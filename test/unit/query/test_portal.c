@@ -228,6 +228,8 @@ static void a_wait_is_ended_by_exactly_one_wake(void **state)
     }
 }
 
+#ifndef __SANITIZE_THREAD__
+
 enum {
     LONG_ROWS = 100,
     LONG_BYTES = 60000, /* LIKE '%x_y%' over so many x takes more than a million units of work. */
@@ -304,6 +306,8 @@ static void what_turns_out_to_be_long_is_begun_again_on_the_pool(void **state)
     expect_ok(c, "EXPLAIN ANALYZE SELECT id FROM w WHERE NOT t LIKE '%x_y%'");
     assert_non_null(strstr(rows_text(c), "Rows given: 50\n"));
 }
+
+#endif
 
 static void cancel_ends_a_statement_on_the_pool(void **state)
 {
@@ -494,7 +498,9 @@ int main(void)
         TEST(a_suspended_portal_is_not_what_a_cancel_is_for_until_it_goes_on),
         TEST(a_row_limit_suspends_and_goes_on),
         TEST(a_wait_is_ended_by_exactly_one_wake),
+#ifndef __SANITIZE_THREAD__ /* A minute's work there, of one thread at a time. */
         TEST(what_turns_out_to_be_long_is_begun_again_on_the_pool),
+#endif
         TEST(cancel_ends_a_statement_on_the_pool),
         TEST(cancel_by_id_needs_the_secret),
         TEST(a_timeout_ends_a_long_statement),
