@@ -136,6 +136,13 @@ static void heap_remove(struct carer_thread *carer, struct patient *p)
     }
 }
 
+/* Of one that is not inside. */
+static void heap_postpone(struct carer_thread *carer, struct patient *p)
+{
+    heap_remove(carer, p);
+    heap_add(carer, p, UINT64_MAX);
+}
+
 /* ---- the threads ---- */
 
 static void visit(struct shard_host *host, struct carer_thread *self, struct patient *p)
@@ -151,10 +158,13 @@ static void visit(struct shard_host *host, struct carer_thread *self, struct pat
     mutex_lock(&host->mutex);
     p->n_inside--;
     turn->is_inside = false;
-    heap_add(self, p, turn->is_woken ? clock_micros() : wanted_us);
     if (p->is_leaving) {
+        wanted_us = UINT64_MAX; /* However much there is left to do. */
         condition_broadcast(&host->left);
+    } else if (turn->is_woken) {
+        wanted_us = clock_micros();
     }
+    heap_add(self, p, wanted_us);
 }
 
 static void carer_main(void *arg)
@@ -354,6 +364,11 @@ void host_remove(struct shard_host *host, struct shard *shard)
     struct patient *p = shard->patient;
     CHECK(p != NULL);
     p->is_leaving = true;
+    for (int i = 0; i < CARER_COUNT; i++) {
+        if (!p->turns[i].is_inside) {
+            heap_postpone(&host->carers[i], p);
+        }
+    }
     while (p->n_inside > 0) {
         condition_wait(&host->left, &host->mutex);
     }

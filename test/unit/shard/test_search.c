@@ -114,6 +114,21 @@ static void a_row_is_found_as_soon_as_it_is_acknowledged_though_the_graph_is_beh
     let_graph_go(f);
 }
 
+/* What is not linked is linked after the next start: a stop would else take minutes. */
+static void a_stop_does_not_wait_for_the_graph(void **state)
+{
+    struct fixture *f = *state;
+    struct shard_figures figures;
+    fixture_policy(f, "index_mode", "async");
+    fixture_start(f);
+    insert_rows(f, 1, 20001, 1000);
+    fixture_stop(f);
+    fixture_start(f);
+    shard_figures(f->shard, &figures);
+    assert_true(figures.index_lag > 0);
+    assert_int_equal(figures.rows, 20000);
+}
+
 static void on_lag_is_obeyed_beyond_index_lag(void **state)
 {
     struct fixture *f = *state;
@@ -315,6 +330,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_row_is_found_as_soon_as_it_is_acknowledged_though_the_graph_is_behind, set_up,
             tear_down),
+        cmocka_unit_test_setup_teardown(a_stop_does_not_wait_for_the_graph, set_up, tear_down),
         cmocka_unit_test_setup_teardown(on_lag_is_obeyed_beyond_index_lag, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_search_that_waits_for_the_graph_can_be_canceled, set_up,
                                         tear_down),
