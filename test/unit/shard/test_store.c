@@ -413,14 +413,13 @@ static void space_is_given_back_by_itself_while_readers_look(void **state)
         assert_int_equal(delete_row(f, i, &err), ERR_OK);
     }
     uint64_t deadline_us = clock_micros() + PATIENCE_US;
-    while (file_bytes_of(f) > before / 3) {
+    while (file_bytes_of(f) > before / 3 || metric_value(METRIC_compactions) == n_before) {
         assert_true(clock_micros() < deadline_us);
         for (uint64_t i = 1; i <= 30; i++) {
             assert_true(see_row(f, i, &seen));
         }
         assert_false(see_row(f, 31, &seen));
     }
-    assert_true(metric_value(METRIC_compactions) > n_before);
     fixture_stop(f);
     fixture_start(f);
     assert_int_equal(count_rows(f), 30);
