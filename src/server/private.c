@@ -41,9 +41,7 @@ static void narrow(struct narrowing *n, int at, const char *name, const struct s
     if ((st->st_mode & OTHERS) == 0 || !is_ours(n, st)) {
         return;
     }
-    if (n->is_probe) {
-        n->n_narrowed++;
-    } else if (fchmodat(at, name, st->st_mode & ~(mode_t)OTHERS & 07777, 0) == 0) {
+    if (n->is_probe || fchmodat(at, name, st->st_mode & ~(mode_t)OTHERS & 07777, 0) == 0) {
         n->n_narrowed++;
     } else {
         n->errnum = errno;

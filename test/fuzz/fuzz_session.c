@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "sim.h"
+#include "test/unit/server/sim.h"
 
 enum {
     OPERATIONS_MAX = 400

@@ -248,7 +248,7 @@ static void rows_come_back_as_they_were(void **state)
     for (int round = 0; round < ROUNDS; round++) {
         enum value_type key = keys[round % 3];
         arena_reset(m.arena);
-        for (char name = 'a'; name <= 'b'; name++) {
+        for (int name = 'a'; name <= 'b'; name++) {
             snprintf(text, sizeof(text),
                      "CREATE COLLECTION %c (k %s PRIMARY KEY, t TEXT, j JSON, ts TIMESTAMP,"
                      " f FLOAT, v VECTOR(%d), u UUID, i INT, b BOOL, \"T 2\" TEXT)"

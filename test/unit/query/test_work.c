@@ -81,7 +81,7 @@ static enum errcode evaluate(struct work_test *t, const char *text, size_t bytes
     size_t rest;
     struct stmt *stmt;
     struct value out;
-    const struct program *program;
+    const struct program *program = NULL;
     struct parse_source source = {text, bytes, t->arena, &t->meter.work};
     enum errcode code = parse_metered(&source, &stmt, &rest, &t->err);
     struct expr_scope scope = {
