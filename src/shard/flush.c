@@ -335,7 +335,9 @@ void shard_note_change(struct shard *shard)
     if (atomic_load(&shard->is_flusher_idle) && atomic_exchange(&shard->is_flusher_idle, false)) {
         host_wake_flusher(shard);
     }
-    if (atomic_load(&shard->is_keeper_idle) && atomic_exchange(&shard->is_keeper_idle, false)) {
+    /* Most changes are nothing to the keeper, which would be woken by each. */
+    if (atomic_load(&shard->is_keeper_idle) && shard_wants_keeper(shard) &&
+        atomic_exchange(&shard->is_keeper_idle, false)) {
         host_wake_keeper(shard);
     }
 }

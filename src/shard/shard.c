@@ -349,12 +349,17 @@ static bool is_any_large(const struct shard *shard)
     return is_large;
 }
 
+bool shard_wants_keeper(struct shard *shard)
+{
+    return is_checkpoint_worth(shard) || is_any_large(shard) ||
+           store_is_compaction_worth(shard->store);
+}
+
 /* Marked idle before it looks: what changes afterwards wakes it. */
 static bool keeper_becomes_idle(struct shard *shard)
 {
     atomic_store(&shard->is_keeper_idle, true);
-    if (!is_checkpoint_worth(shard) && !is_any_large(shard) &&
-        !store_is_compaction_worth(shard->store)) {
+    if (!shard_wants_keeper(shard)) {
         return true;
     }
     atomic_store(&shard->is_keeper_idle, false);

@@ -514,6 +514,7 @@ double host_policy_float(struct shard_host *host, const struct schema *schema, e
 uint64_t shard_care_index(struct shard *shard);
 uint64_t shard_care_flush(struct shard *shard);
 uint64_t shard_care_slowly(struct shard *shard); /* Checkpoints and calibration. */
+bool shard_wants_keeper(struct shard *shard);    /* shard_care_slowly has something to do. */
 
 /* ---- calibrate.c ---- */
 
