@@ -111,7 +111,7 @@ static bool may_go_on(const struct session *s)
 void flights_hold(struct session *s)
 {
     bool is_ready = s->state == SESSION_IDLE || s->state == SESSION_SKIPPING;
-    if (s->n_flights > 0 && is_ready && s->wait == WAIT_NOTHING && !may_go_on(s)) {
+    if (is_ready && s->wait == WAIT_NOTHING && !may_go_on(s)) {
         s->wait = WAIT_FLIGHTS;
         conn_pause(s->conn, true);
     }

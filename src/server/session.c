@@ -147,7 +147,9 @@ static void say_shutting_down(struct session *s)
  * what was sent before is answered, and then it ends. */
 static void settle(struct session *s)
 {
-    flights_hold(s);
+    if (s->n_flights > 0) {
+        flights_hold(s);
+    }
     if (!s->net->is_draining) {
         return;
     }
@@ -165,7 +167,9 @@ static void settle(struct session *s)
 void session_ready(struct session *s)
 {
     wire_write_empty(session_output(s), WIRE_READY);
-    conn_flush(s->conn);
+    if (s->n_flights == 0) {
+        conn_flush(s->conn); /* Else it is sent when they have landed. */
+    }
     if (s->net->is_draining) {
         say_shutting_down(s);
     }
