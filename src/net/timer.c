@@ -90,7 +90,9 @@ static void wake_for_first(struct loop *loop)
 
 void loop_timer_set(struct loop *loop, struct loop_timer *t, uint64_t delay_us)
 {
-    loop_timer_clear(loop, t);
+    if (t->is_set) {
+        take_out(loop, t);
+    }
     t->at_us = clock_micros() + delay_us;
     t->is_set = true;
     loop->timers = join(loop->timers, t);
@@ -101,6 +103,10 @@ void loop_timer_clear(struct loop *loop, struct loop_timer *t)
 {
     if (t->is_set) {
         take_out(loop, t);
+    }
+    if (loop->timers == NULL && loop->tick_at_us != UINT64_MAX) {
+        event_del(&loop->tick); /* The library looks at the clock in each turn while it has one. */
+        loop->tick_at_us = UINT64_MAX;
     }
 }
 

@@ -459,13 +459,15 @@ bool portal_may_be_passed(const struct portal *p, size_t *bytes)
 
 /* ---- running ---- */
 
+/* The first one begins with the start, and ends with it where the rest belongs on the pool. */
 static enum step run_step(struct portal *p, struct err *err)
 {
-    if (p->is_open) {
-        return p->verb->step(p, err);
+    bool was_heavy = p->is_heavy;
+    if (!p->is_open && portal_start(p, err) != ERR_OK) {
+        return STEP_FAILED;
     }
-    p->is_open = portal_start(p, err) == ERR_OK;
-    return p->is_open ? STEP_MORE : STEP_FAILED;
+    p->is_open = true;
+    return p->is_heavy == was_heavy ? p->verb->step(p, err) : STEP_MORE;
 }
 
 /* A step on the owner's thread; POOL where it was given up for the pool. */
@@ -659,9 +661,10 @@ enum portal_status portal_run(struct portal *p, uint64_t row_limit, struct err *
     if (p->state == PORTAL_IS_ENDED) {
         return PORTAL_DONE;
     }
-    come_back(p);
     if (p->state == PORTAL_IS_NEW) {
         begin(p);
+    } else {
+        come_back(p);
     }
     for (;;) {
         enum portal_status status = PORTAL_DONE;

@@ -76,12 +76,15 @@ void names_remove(struct names *names, struct named *named)
 
 bool name_is_clean(struct wire_str name)
 {
+    unsigned char all = 0;
     for (uint32_t i = 0; i < name.bytes; i++) {
-        if ((unsigned char)name.data[i] < ' ' || name.data[i] == 0x7f) {
+        unsigned char c = (unsigned char)name.data[i];
+        if (c < ' ' || c == 0x7f) {
             return false;
         }
+        all |= c;
     }
-    return utf8_is_valid(name.data, name.bytes);
+    return all < 0x80 || utf8_is_valid(name.data, name.bytes);
 }
 
 void names_forget(struct names *names, const void *thing)
