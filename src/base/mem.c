@@ -29,6 +29,7 @@
 
 enum {
     HUGE_PAGE_BYTES = 2 << 20,
+    HUGE_WORTH_BYTES = HUGE_PAGE_BYTES / 4, /* Less of a huge page is not worth all of it. */
     THREADS_MAX = 127,
     CACHE_LINE_BYTES = 64
 };
@@ -260,6 +261,14 @@ bool mem_region_reserve(struct mem_region *region, enum mem_category category, s
     return !fault_hit(FAULT_MALLOC) && map_region(region);
 }
 
+/* Before the bytes are written: the kernel leaves pages that are there already small for long. */
+static void want_huge_pages(struct mem_region *region, size_t bytes_used)
+{
+    if (is_mapped(region) && bytes_used >= HUGE_WORTH_BYTES) {
+        madvise(region->base, region->bytes_max, MADV_HUGEPAGE);
+    }
+}
+
 bool mem_region_use(struct mem_region *region, size_t bytes_used)
 {
     if (bytes_used > region->bytes_max ||
@@ -270,9 +279,8 @@ bool mem_region_use(struct mem_region *region, size_t bytes_used)
         atomic_fetch_add_explicit(&region_bytes[region->category], bytes_used - region->bytes_used,
                                   memory_order_relaxed);
     }
-    /* Not before the first would be full: a little of a huge page takes all of it. */
-    if (bytes_used >= HUGE_PAGE_BYTES && region->bytes_used < HUGE_PAGE_BYTES) {
-        madvise(region->base, region->bytes_max, MADV_HUGEPAGE);
+    if (region->bytes_used < HUGE_WORTH_BYTES) {
+        want_huge_pages(region, bytes_used);
     }
     region->bytes_used = bytes_used;
     return true;
@@ -294,6 +302,7 @@ bool mem_region_grow(struct mem_region *region, size_t bytes_max)
         return false;
     }
     if (!is_mapped(region)) {
+        want_huge_pages(&larger, region->bytes_used);
         memcpy(larger.base, region->base, region->bytes_max);
         mem_free(region->category, region->base);
         if (is_mapped(&larger)) {

@@ -1,6 +1,9 @@
 /* Memory: figures by category, regions, and the n-th allocation that fails. */
 #include "test/unit/unit.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 static void a_category_counts_what_it_handed_out(void **state)
 {
     (void)state;
@@ -159,6 +162,51 @@ static void a_region_that_grows_from_small_to_large_keeps_every_byte(void **stat
     assert_int_equal(mem_category_bytes(MEM_VECTORS), 0);
 }
 
+/* What the kernel was advised about the mapping that holds @address ("hg": huge pages); false where
+ * it does not tell. */
+static bool read_advice(const void *address, char *out, size_t bytes)
+{
+    char line[512];
+    bool is_inside = false, is_found = false;
+    FILE *f = fopen("/proc/self/smaps", "r");
+    while (f != NULL && !is_found && fgets(line, sizeof(line), f) != NULL) {
+        unsigned long long from, to, at = (uintptr_t)address;
+        if (sscanf(line, "%llx-%llx ", &from, &to) == 2) {
+            is_inside = from <= at && at < to;
+        }
+        is_found = is_inside && strncmp(line, "VmFlags:", 8) == 0;
+    }
+    snprintf(out, bytes, "%s", is_found ? line : "");
+    if (f != NULL) {
+        fclose(f);
+    }
+    return is_found;
+}
+
+static void a_region_that_grows_large_is_on_huge_pages_before_it_is_filled(void **state)
+{
+    (void)state;
+    struct mem_region region;
+    char advice[512];
+    if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0) {
+        skip();
+    }
+    assert_true(mem_region_reserve(&region, MEM_VECTORS, 1 << 20));
+    assert_true(mem_region_use(&region, 1 << 20));
+    assert_true(mem_region_grow(&region, 64 << 20)); /* Copies what there is. */
+    assert_true(read_advice(region.base, advice, sizeof(advice)));
+    assert_non_null(strstr(advice, " hg"));
+    mem_region_release(&region);
+    assert_true(mem_region_reserve(&region, MEM_VECTORS, 64 << 20));
+    assert_true(mem_region_use(&region, 100));
+    assert_true(read_advice(region.base, advice, sizeof(advice)));
+    assert_null(strstr(advice, " hg"));
+    assert_true(mem_region_use(&region, 1 << 20));
+    assert_true(read_advice(region.base, advice, sizeof(advice)));
+    assert_non_null(strstr(advice, " hg"));
+    mem_region_release(&region);
+}
+
 static void a_region_cannot_be_used_past_its_end(void **state)
 {
     (void)state;
@@ -197,6 +245,7 @@ int main(void)
         cmocka_unit_test(a_region_grows_and_keeps_its_content),
         cmocka_unit_test(a_small_region_takes_what_it_was_asked_for_and_no_huge_page),
         cmocka_unit_test(a_region_that_grows_from_small_to_large_keeps_every_byte),
+        cmocka_unit_test(a_region_that_grows_large_is_on_huge_pages_before_it_is_filled),
         cmocka_unit_test(a_region_cannot_be_used_past_its_end),
         cmocka_unit_test(the_armed_allocation_fails_and_no_other),
     };
