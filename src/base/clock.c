@@ -39,6 +39,11 @@ uint64_t clock_micros(void)
     return clock_nanos() / NANOS_A_MICRO;
 }
 
+uint64_t clock_cpu_micros(void)
+{
+    return read_clock_nanos(CLOCK_THREAD_CPUTIME_ID) / NANOS_A_MICRO;
+}
+
 int64_t clock_wall_micros(void)
 {
     return replaced_now != NULL ? (int64_t)replaced_now(replaced_arg)

@@ -48,14 +48,17 @@ struct loop {
     struct loop_timer *timers; /* The root of a heap. */
     struct event tick;         /* Wakes the loop at tick_at_us, for the first of them. */
     uint64_t tick_at_us;
+    uint64_t cpu_us, cpu_looked_us; /* The thread's clock when loop_hold last looked, and when. */
 };
 
 /* Set again while it is set: it moves.  Cleared or fired, it is no longer set. */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, uint64_t delay_us);
 void loop_timer_clear(struct loop *loop, struct loop_timer *timer);
 void loop_timers_fire(struct loop *loop); /* Those that are due. */
-/* Tells how long a callback has kept the loop from all others: METRIC_loop_hold. */
-void loop_held(uint64_t since_us);
+/* Around a callback: how long it has kept the loop from all others, METRIC_loop_hold.  loop_hold
+ * returns the time. */
+uint64_t loop_hold(struct loop *loop);
+void loop_held(struct loop *loop, uint64_t since_us);
 
 /* A bound, listening, non-blocking socket; @bound gets the address with the real port.  -1 where
  * it failed. */

@@ -210,6 +210,26 @@ static void what_holds_a_loop_is_measured(void **state)
     loop_run(loop);
     assert_int_equal(metric_value(METRIC_loop_hold), before + 1);
     assert_true(metric_value(METRIC_loop_hold_max) >= 3000);
+    assert_true(metric_value(METRIC_loop_hold_cpu_max) < 2500); /* It slept. */
+    loop_free(loop);
+}
+
+static void burn(void *arg)
+{
+    uint64_t since_us = clock_cpu_micros();
+    while (clock_cpu_micros() - since_us < 4000) {
+    }
+    loop_stop(arg);
+}
+
+static void the_cpu_time_that_holds_a_loop_is_measured(void **state)
+{
+    (void)state;
+    struct loop *loop = new_loop();
+    struct loop_post post = {.fn = burn, .arg = loop};
+    loop_post(loop, &post);
+    loop_run(loop);
+    assert_true(metric_value(METRIC_loop_hold_cpu_max) >= 4000);
     loop_free(loop);
 }
 
@@ -239,6 +259,7 @@ int main(void)
         cmocka_unit_test(a_timer_fires_once_and_not_early),
         cmocka_unit_test(a_cleared_timer_does_not_fire),
         cmocka_unit_test(what_holds_a_loop_is_measured),
+        cmocka_unit_test(the_cpu_time_that_holds_a_loop_is_measured),
         cmocka_unit_test(a_signal_runs_on_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
