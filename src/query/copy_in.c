@@ -20,7 +20,8 @@
 #include <unistd.h>
 
 enum {
-    SEEN_SLOTS = 4 * COPY_BATCH_ROWS_MAX /* A power of two. */
+    SEEN_SLOTS = 4 * COPY_BATCH_ROWS_MAX, /* A power of two. */
+    COPY_INLINE_WORK_MAX = 1000000, /* Decoded on the owner's thread; what is left, on the pool. */
 };
 
 struct copy_in {
@@ -30,6 +31,7 @@ struct copy_in {
     size_t decoded;     /* Bytes at its front that are done with. */
     bool is_ended;      /* No further input comes. */
     bool is_drained;    /* The decoder has seen the end. */
+    bool is_cut;        /* More could be decoded, but the owner's thread has done enough. */
     struct shard_command *command;
     uint64_t first_row; /* Of the command, from 1. */
     uint64_t n_rows;    /* Decoded. */
@@ -286,11 +288,17 @@ static enum decoded next_row(struct portal *p, struct copy_in *in, struct err *e
     return decoded;
 }
 
-/* Decodes what is pending.  False where it must wait for a write. */
+/* Decodes what is pending, or some of it: is_cut.  False where it must wait for a write. */
 static bool pump(struct portal *p, struct copy_in *in)
 {
     struct err err;
+    int64_t work = 0;
+    in->is_cut = false;
     while (in->err.code == ERR_OK && !in->is_drained) {
+        in->is_cut = !p->is_heavy && work > COPY_INLINE_WORK_MAX;
+        if (in->is_cut) {
+            break;
+        }
         if (work_spend(&p->work, 1, &err) != ERR_OK) {
             fail_here(p, in, &err);
             break;
@@ -298,7 +306,9 @@ static bool pump(struct portal *p, struct copy_in *in)
         if ((command_is_full(in) || in->holds_row) && !flush(p, in)) {
             return false;
         }
+        size_t before = in->decoded;
         enum decoded decoded = next_row(p, in, &err);
+        work += ROW_WORK + DECODED_BYTE_WORK * (int64_t)(in->decoded - before);
         if (decoded == DECODED_MORE) {
             break;
         }
@@ -322,12 +332,23 @@ static void note_cancel(struct portal *p, struct copy_in *in)
     }
 }
 
+/* Has portal_run called, whose step decodes the rest. */
+static void go_on_later(struct portal *p, struct copy_in *in)
+{
+    p->is_heavy = true;
+    while (!portal_park(p)) {
+        note_cancel(p, in);
+    }
+    portal_event(p);
+}
+
 enum errcode portal_copy_data(struct portal *p, const void *data, size_t bytes, bool *is_full,
                               struct err *err)
 {
     struct copy_in *in = p->verb_state;
     CHECK(p->state == PORTAL_IS_COPYING && !in->is_ended);
     *is_full = false;
+    p->is_heavy = false;
     note_cancel(p, in);
     if (in->err.code == ERR_OK) {
         buf_bytes(&in->pending, data, bytes);
@@ -338,6 +359,10 @@ enum errcode portal_copy_data(struct portal *p, const void *data, size_t bytes, 
     while (!*is_full && (!pump(p, in) || in->err.code != ERR_OK)) {
         note_cancel(p, in); /* The event that portal_park takes may have been one. */
         *is_full = portal_park(p);
+    }
+    if (in->is_cut) {
+        go_on_later(p, in);
+        *is_full = true;
     }
     if (p->phase != NULL) {
         portal_tell_progress(p);
@@ -428,6 +453,9 @@ static enum step step_copy_in(struct portal *p, struct err *err)
     size_t n_busy;
     note_cancel(p, in);
     bool has_room = in->fd >= 0 ? pump_file(p, in) : pump(p, in);
+    if (in->is_cut) {
+        return STEP_POOL;
+    }
     if (!has_room || (in->is_drained && !flush(p, in))) {
         return STEP_WAIT;
     }

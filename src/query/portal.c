@@ -94,7 +94,7 @@ static uint64_t next_alarm(const struct portal *p)
 bool portal_park(struct portal *p)
 {
     mutex_lock(&p->lock);
-    bool is_new = p->events != p->events_seen;
+    bool is_new = p->events != p->events_seen || (p->state == PORTAL_IS_WORKING && p->job_ended);
     p->events_seen = p->events;
     p->is_parked = !is_new;
     mutex_unlock(&p->lock);
@@ -474,7 +474,7 @@ static enum step run_step(struct portal *p, struct err *err)
 static enum step run_inline(struct portal *p, struct err *err)
 {
     const struct verb *verb = p->plan->verb;
-    p->is_inline = !verb->keeps_steps && !verb->is_untimed; /* Those change what is the owner's. */
+    p->is_inline = !verb->keeps_steps;
     enum step step = run_step(p, err);
     p->is_inline = false;
     if (step == STEP_FAILED && p->is_moving) {
@@ -491,8 +491,7 @@ static void run_job(void *arg)
     struct portal *p = arg;
     p->job_step = run_step(p, &p->job_err);
     mutex_lock(&p->lock);
-    p->job_ended = true;
-    p->events++;
+    p->job_ended = true; /* No event: what is waited for next would take it for its own. */
     wake(p);
     bool is_abandoned = atomic_load(&p->is_abandoned);
     mutex_unlock(&p->lock);
