@@ -47,7 +47,8 @@
 #include "net/wire.h"
 
 enum {
-    FRAMES_A_TURN = 256, /* Then other connections have their turn. */
+    FRAMES_A_TURN = 256, /* Then other connections have their turn, */
+    TURN_US_MAX = 1000,  /* or after the frame that takes it beyond this. */
     READS_A_TURN = 4,
     FLUSH_BYTES = 64 << 10,
     FLUSH_DELAY_US = 200,
@@ -330,7 +331,7 @@ static void dispatch(struct conn *c)
                 return;
             }
         }
-        if (i == FRAMES_A_TURN) {
+        if (i == FRAMES_A_TURN || (i > 0 && clock_micros() - c->begun_us > TURN_US_MAX)) {
             c->is_yielding = true;
             schedule(c, false);
             return;
@@ -522,7 +523,7 @@ static void turn_begin(struct conn *c)
 {
     CHECK(!c->is_in_turn);
     c->is_in_turn = true;
-    c->begun_us = c->flushed_us = clock_micros();
+    c->begun_us = c->flushed_us = loop_hold(c->loop);
     input_find(c);
 }
 
@@ -531,6 +532,7 @@ static void turn_begin(struct conn *c)
 static void turn_end(struct conn *c)
 {
     uint64_t begun_us = c->begun_us;
+    struct loop *loop = c->loop;
     input_keep(c);
     if (c->wants_flush && c->state != ENDED) {
         output_send(c);
@@ -552,7 +554,7 @@ static void turn_end(struct conn *c)
         why_ended(c, &why);
         c->events->closed(c->arg, &why);
     }
-    loop_held(begun_us);
+    loop_held(loop, begun_us);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -562,7 +564,9 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     struct conn *c = arg;
     turn_begin(c);
     bool is_more = true;
-    for (int i = 0; is_more && i < READS_A_TURN && c->state != ENDED && !input_is_full(c); i++) {
+    for (int i = 0; is_more && i < READS_A_TURN && c->state != ENDED && !input_is_full(c) &&
+                    clock_micros() - c->begun_us <= TURN_US_MAX;
+         i++) {
         is_more = input_read(c);
         input_find(c);
         dispatch(c);

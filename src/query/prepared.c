@@ -12,7 +12,28 @@ struct prepared {
     size_t bytes;   /* As counted in session->prepared_bytes. */
     uint8_t *types; /* As the client gave them. */
     size_t n_types;
+    struct job job; /* Its end. */
 };
+
+enum {
+    FREED_INLINE_BYTES = 64 << 10 /* A larger plan is freed on the pool. */
+};
+
+/* What goes on though its owner has left it: the database stays until it has ended. */
+static void work_is_abandoned(struct database *db)
+{
+    mutex_lock(&db->lock);
+    db->n_abandoned++;
+    mutex_unlock(&db->lock);
+}
+
+static void work_has_ended(struct database *db)
+{
+    mutex_lock(&db->lock);
+    db->n_abandoned--;
+    condition_broadcast(&db->changed);
+    mutex_unlock(&db->lock);
+}
 
 void plan_acquire(struct plan *plan)
 {
@@ -125,14 +146,39 @@ enum errcode prepared_new_alone(struct query_session *session, const struct stat
     return prepare_alone(session, text, out, err);
 }
 
+static void free_now(struct prepared *prepared)
+{
+    plan_release(prepared->plan);
+    mem_free(MEM_SESSION, prepared->types);
+    mem_free(MEM_SESSION, prepared);
+}
+
+static void run_free(void *arg)
+{
+    struct prepared *prepared = arg;
+    struct query_session *session = prepared->session;
+    struct database *db = session->db;
+    free_now(prepared);
+    session_release(session);
+    work_has_ended(db);
+}
+
+/* Giving back a large plan takes its time too: on the pool. */
 void prepared_free(struct prepared *prepared)
 {
-    if (prepared != NULL) {
-        atomic_fetch_sub(&prepared->session->prepared_bytes, prepared->bytes);
-        plan_release(prepared->plan);
-        mem_free(MEM_SESSION, prepared->types);
-        mem_free(MEM_SESSION, prepared);
+    if (prepared == NULL) {
+        return;
     }
+    struct query_session *session = prepared->session;
+    atomic_fetch_sub(&session->prepared_bytes, prepared->bytes);
+    if (prepared->bytes <= FREED_INLINE_BYTES) {
+        free_now(prepared);
+        return;
+    }
+    atomic_fetch_add(&session->refs, 1);
+    work_is_abandoned(session->db);
+    prepared->job = (struct job){.run = run_free, .arg = prepared};
+    pool_submit(session->db->pool, &prepared->job);
 }
 
 size_t prepared_parameters(const struct prepared *prepared, const uint8_t **types)
@@ -211,10 +257,7 @@ static void free_abandoned(struct preparing *p)
     struct database *db = p->session->db;
     prepared_free(p->prepared);
     free_preparing(p);
-    mutex_lock(&db->lock);
-    db->n_abandoned--;
-    condition_broadcast(&db->changed);
-    mutex_unlock(&db->lock);
+    work_has_ended(db);
 }
 
 static void run_preparing(void *arg)
@@ -294,10 +337,7 @@ enum errcode preparing_end(struct preparing *p, struct prepared **out, size_t *r
 
 void preparing_abandon(struct preparing *p)
 {
-    struct database *db = p->session->db;
-    mutex_lock(&db->lock);
-    db->n_abandoned++;
-    mutex_unlock(&db->lock);
+    work_is_abandoned(p->session->db);
     session_cancel(p->session);
     mutex_lock(&p->lock);
     p->is_abandoned = true;

@@ -98,7 +98,7 @@ struct database {
     struct query_session *sessions;
     struct policy_file *policies; /* The newest; counted. */
     struct policy_set started;    /* The file's policies as of the start. */
-    size_t n_abandoned;           /* Portals that were freed and still have work under way. */
+    size_t n_abandoned;           /* What was freed and still has work under way. */
     struct condition changed;     /* One of them has ended. */
 };
 

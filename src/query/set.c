@@ -272,7 +272,9 @@ static enum step step_describe(struct portal *p, struct err *err)
     return STEP_DONE;
 }
 
-const struct verb verb_set = {.is_untimed = true, .analyze = analyze_set, .step = step_set};
-const struct verb verb_reset = {.is_untimed = true, .analyze = analyze_reset, .step = step_reset};
+const struct verb verb_set = {
+    .is_untimed = true, .keeps_steps = true, .analyze = analyze_set, .step = step_set};
+const struct verb verb_reset = {
+    .is_untimed = true, .keeps_steps = true, .analyze = analyze_reset, .step = step_reset};
 const struct verb verb_show = {.is_untimed = true, .analyze = analyze_show, .step = step_show};
 const struct verb verb_describe = {.analyze = analyze_describe, .step = step_describe};

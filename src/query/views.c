@@ -5,7 +5,8 @@
 #include <string.h>
 
 enum {
-    ALLOWED_BYTES_MAX = 256 /* Of the words for what a policy may be set to. */
+    ALLOWED_BYTES_MAX = 256, /* Of the words for what a policy may be set to. */
+    COLLECTION_WORK = 3000,  /* Its figures, and its row. */
 };
 
 #define VIEW(name, text, columns)                                                                  \
@@ -71,6 +72,9 @@ static enum errcode for_each_collection(struct portal *p,
         return code;
     }
     for (size_t i = 0; i < n; i++) {
+        if (code == ERR_OK) {
+            code = work_spend(&p->work, COLLECTION_WORK, err);
+        }
         if (code == ERR_OK) {
             code = fill_one(p, collections[i], err);
         }

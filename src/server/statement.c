@@ -22,6 +22,7 @@ enum {
     STATEMENTS_MAX = 1000,
     PORTALS_MAX = 100,
     REST_KEPT_BYTES = 16 << 10, /* A larger text's memory is given back. */
+    STATEMENTS_US_MAX = 1000,   /* Of a text, one after the other: then others have their turn. */
 };
 
 void statement_init(struct session *s, void (*wake)(void *arg))
@@ -269,10 +270,10 @@ static void simple_later(struct session *s)
     prepare_later(s, &text, &err);
 }
 
-/* Statements of the text, until one has to wait or none is left. */
+/* Statements of the text, until one has to wait, their turn is over, or none is left. */
 static void simple_next(struct session *s)
 {
-    for (;;) {
+    for (uint64_t begun_us = clock_micros();;) {
         struct err err;
         struct portal *portal;
         if (s->preparing == NULL && s->text.bytes > PREPARED_INLINE_BYTES) {
@@ -294,6 +295,11 @@ static void simple_next(struct session *s)
         }
         begin(s, portal, 0);
         if (!run(s)) {
+            return;
+        }
+        if (clock_micros() - begun_us > STATEMENTS_US_MAX) {
+            hold(s, WAIT_WAKE);
+            s->sink.wake(s->sink.arg);
             return;
         }
     }
@@ -674,7 +680,7 @@ static void go_on(struct session *s)
         parse_arrives(s);
         return;
     }
-    if (s->preparing != NULL) {
+    if (s->preparing != NULL || s->portal == NULL) { /* Of a text whose turn was over. */
         s->wait = WAIT_NOTHING;
         simple_next(s);
         return;
