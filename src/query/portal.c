@@ -364,17 +364,13 @@ static void reset_portal(struct portal *p, struct query_session *session, struct
     p->phase = NULL;
 }
 
-static enum errcode copy_parameters(struct portal *p, const struct value *given, struct err *err)
+enum errcode portal_check_parameters(struct portal *p, struct err *err)
 {
     const struct plan *plan = p->plan;
-    struct value *parameters = arena_array(p->arena, plan->n_types, sizeof(*parameters));
-    if (parameters == NULL) {
-        return portal_no_memory(p, err);
-    }
     for (size_t i = 0; i < plan->n_types; i++) {
         struct value value;
         enum errcode code =
-            value_coerce(&given[i], (enum value_type)plan->types[i], p->arena, &value, err);
+            value_coerce(&p->parameters[i], (enum value_type)plan->types[i], p->arena, &value, err);
         if (code == ERR_OK) {
             code = value_check(&value, err);
         }
@@ -382,12 +378,29 @@ static enum errcode copy_parameters(struct portal *p, const struct value *given,
             err_prefix(err, "parameter $%zu", i + 1);
             return code;
         }
-        if (!value_copy(&parameters[i], &value, p->arena)) {
+        p->parameters[i] = value;
+    }
+    p->is_unchecked = false;
+    return ERR_OK;
+}
+
+/* Long ones are copied only, and checked by the first step, on the pool. */
+static enum errcode take_parameters(struct portal *p, const struct value *given, struct err *err)
+{
+    size_t bytes = 0, n = p->plan->n_types;
+    p->parameters = arena_array(p->arena, n, sizeof(*p->parameters));
+    if (p->parameters == NULL) {
+        return portal_no_memory(p, err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!value_copy(&p->parameters[i], &given[i], p->arena)) {
             return portal_no_memory(p, err);
         }
+        bytes += value_bytes(&given[i]);
     }
-    p->parameters = parameters;
-    return ERR_OK;
+    p->is_unchecked = bytes > INLINE_BIND_BYTES_MAX && !p->plan->verb->is_untimed;
+    p->is_heavy = p->is_unchecked;
+    return p->is_unchecked ? ERR_OK : portal_check_parameters(p, err);
 }
 
 /* statement_memory as it is known before the portal is there: WITH, or the session's. */
@@ -421,7 +434,7 @@ enum errcode portal_new(struct query_session *session, struct prepared *prepared
         return err_no_memory(err);
     }
     reset_portal(p, session, plan, sink);
-    code = copy_parameters(p, parameters->values, err);
+    code = take_parameters(p, parameters->values, err);
     if (code != ERR_OK) {
         portal_free(p);
         return code;

@@ -85,6 +85,9 @@ static enum errcode build_sets(struct portal *p, struct err *err)
     p->evaluator.sets = sets; /* Of an item, whose number is lower: those are built before. */
     for (uint32_t number = 0; number < plan->n_sets; number++) {
         const struct set_plan *set = plans[number];
+        if (work_spend(&p->work, SET_ITEM_WORK * set->n_items, err) != ERR_OK) {
+            return err->code; /* Before memory is touched for as many. */
+        }
         struct value *items = arena_array(p->arena, set->n_items, sizeof(*items));
         if (items == NULL) {
             return portal_no_memory(p, err);
@@ -144,7 +147,10 @@ enum errcode portal_start(struct portal *p, struct err *err)
 {
     const struct plan *plan = p->plan;
     bool has_moved = p->is_heavy;
-    enum errcode code = prepare_evaluator(p, err);
+    enum errcode code = p->is_unchecked ? portal_check_parameters(p, err) : ERR_OK;
+    if (code == ERR_OK) {
+        code = prepare_evaluator(p, err);
+    }
     if (code == ERR_OK) {
         code = fill_with(p, err);
     }

@@ -15,14 +15,16 @@
 #include "query/query.h"
 
 enum {
-    BATCH_ROWS_MAX = 1024,            /* Rows that a step makes before they are handed out. */
-    BATCH_BYTES_MAX = 512 << 10,      /* The same, of texts and vectors. */
-    INLINE_ROWS_MAX = 2000,           /* Rows that a step may look at on its owner's thread. */
-    INLINE_TEXT_BYTES_MAX = 64 << 10, /* Of an INSERT whose rows are built there. */
-    INLINE_WORK_MAX = 2000000,        /* What portal_run may spend there before it moves. */
-    ROW_WORK = 300,                   /* The next row of a scan or of a list. */
-    BYTES_A_UNIT = 16,                /* Compared or copied for a unit of work. */
-    SEARCH_TRIES_MAX = 3,             /* Walks before vanished rows make a search scan instead. */
+    BATCH_ROWS_MAX = 1024,             /* Rows that a step makes before they are handed out. */
+    BATCH_BYTES_MAX = 512 << 10,       /* The same, of texts and vectors. */
+    INLINE_ROWS_MAX = 2000,            /* Rows that a step may look at on its owner's thread. */
+    INLINE_TEXT_BYTES_MAX = 64 << 10,  /* Of an INSERT whose rows are built there. */
+    INLINE_WORK_MAX = 1000000,         /* What portal_run may spend there before it moves. */
+    INLINE_BIND_BYTES_MAX = 256 << 10, /* Of parameters that are looked at there. */
+    ROW_WORK = 300,                    /* The next row of a scan or of a list. */
+    SET_ITEM_WORK = 20,                /* An item of a set that is built. */
+    BYTES_A_UNIT = 16,                 /* Compared or copied for a unit of work. */
+    SEARCH_TRIES_MAX = 3,              /* Walks before vanished rows make a search scan instead. */
     PROGRESS_INTERVAL_US = 200000,
     PROGRESS_ROWS = 256, /* Between two looks at the clock. */
     STATEMENT_SHOWN_BYTES = 128,
@@ -445,7 +447,8 @@ struct portal {
     struct arena *row_arena;   /* Until the next row. */
     size_t budget_bytes;       /* Of each arena. */
     struct batch batch;
-    const struct value *parameters;
+    struct value *parameters;
+    bool is_unchecked; /* They are as they came, and the first step looks at them. */
     struct evaluator evaluator;
     struct value *output; /* One row of the select list. */
     struct force force;
@@ -496,6 +499,8 @@ struct portal {
 
 /* The first step: policies, parameters of WITH, LIMIT, sets, the shard, the verb. */
 enum errcode portal_start(struct portal *portal, struct err *err) WARN_UNUSED;
+/* Makes the parameters what the plan wants; they are in the portal's arena. */
+enum errcode portal_check_parameters(struct portal *portal, struct err *err) WARN_UNUSED;
 /* Appends a row (deep copies) to the batch; OUT_OF_MEMORY over the budget. */
 enum errcode portal_emit(struct portal *portal, const struct value *values,
                          struct err *err) WARN_UNUSED;

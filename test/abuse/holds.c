@@ -1,12 +1,19 @@
 /* Statements that are long because of what they say: how long past its deadline each ends, and how
- * long the worst of them kept a network loop.  The figures are printed; the bounds are for a
- * machine that has other things to do. */
+ * long the worst of them, and of messages that come in numbers or are long, kept a network loop: in
+ * CPU time, which a machine that has other things to do does not change.  The other figures are
+ * printed, and their bounds are for such a machine. */
 #include "abuse.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SLOWNESS 20 /* Of a server that was built as this was. */
+#else
+#define SLOWNESS 1
+#endif
 
 enum {
     DEADLINE_MS = 300,
     OVER_MS_MAX = 1000,
-    HOLD_MS_MAX = 250,
+    HOLD_CPU_US_MAX = 5000 * SLOWNESS,
     TEXT_BYTES = 900 << 10,
 };
 
@@ -103,6 +110,8 @@ static const struct {
     {"a sort", a_sort},
 };
 
+#define METRIC_NAME "loop_hold_cpu_max"
+
 /* The longest hold so far, as SHOW METRICS tells it. */
 static bool worst_hold_us(struct client *c, double *us)
 {
@@ -121,13 +130,14 @@ static bool worst_hold_us(struct client *c, double *us)
             (void)value_read(&r, arena); /* kind */
             (void)value_read(&r, arena); /* unit */
             struct value value = value_read(&r, arena);
-            bool is_it = name.text.bytes == 13 && memcmp(name.text.data, "loop_hold_max", 13) == 0;
+            bool is_it = name.text.bytes == sizeof METRIC_NAME - 1 &&
+                         memcmp(name.text.data, METRIC_NAME, name.text.bytes) == 0;
             *us = is_it ? value.number : *us;
             is_found = is_found || is_it;
         }
         arena_free(arena);
     }
-    EXPECT(is_found, "SHOW METRICS does not tell loop_hold_max");
+    EXPECT(is_found, "SHOW METRICS does not tell it");
     return true;
 }
 
@@ -184,9 +194,128 @@ static bool long_statements_end_in_time_and_hold_no_loop(void)
     }
     EXPECT(n_ended >= 4, "only %u of them were long", n_ended);
     EXPECT(worst_ms < OVER_MS_MAX, "%llu ms late", (unsigned long long)worst_ms);
-    EXPECT(after_us <= before_us || after_us < HOLD_MS_MAX * 1000, "held for %.1f ms",
+    EXPECT(after_us <= before_us || after_us < HOLD_CPU_US_MAX, "held for %.1f ms",
            after_us / 1000);
     client_query(&c, "DROP COLLECTION texts");
+    EXPECT(client_send(&c) && client_says(&c, "kZ"), "not dropped");
+    client_close(&c);
+    return true;
+}
+
+/* ---- messages in numbers, and long ones ---- */
+
+static bool many_parses(struct client *c)
+{
+    struct buf text;
+    char name[16], letter;
+    buf_init(&text, MEM_GENERAL, 1 << 20);
+    buf_printf(&text, "SELECT id");
+    for (int i = 0; i < 1000; i++) {
+        buf_printf(&text, ",id+%d", i);
+    }
+    buf_printf(&text, " FROM few");
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof name, "s%d", i);
+        struct wire_parse_message m = {
+            .name = {.data = name, .bytes = (uint32_t)strlen(name)},
+            .text = {.data = (const char *)text.data, .bytes = (uint32_t)text.bytes}};
+        wire_write_parse(&c->out, &m);
+    }
+    wire_write_empty(&c->out, WIRE_SYNC);
+    buf_fini(&text);
+    EXPECT(client_send(c), "not sent");
+    do {
+        letter = client_next(c);
+    } while (letter == WIRE_PARSE_COMPLETE);
+    EXPECT(letter == WIRE_READY, "got '%c'", letter);
+    return true; /* They end with the session. */
+}
+
+static bool many_statements_of_a_text(struct client *c)
+{
+    struct buf b;
+    char trace[8];
+    buf_init(&b, MEM_GENERAL, 1 << 20);
+    for (int i = 0; i < 400; i++) {
+        buf_printf(&b, "SELECT count(*) FROM few WHERE id > 1;");
+    }
+    buf_u8(&b, 0);
+    client_query(c, (const char *)b.data);
+    buf_fini(&b);
+    EXPECT(client_send(c) && client_until_ready(c, trace, sizeof trace), "no end");
+    return true;
+}
+
+static bool frames_of_copy(struct client *c)
+{
+    client_query(c, "COPY few (id, s) FROM STDIN ON CONFLICT DO NOTHING");
+    EXPECT(client_send(c) && client_says(c, "G"), "no COPY");
+    for (int n = 0, frame = 0; frame < 4; frame++) {
+        size_t begun_at = wire_begin(&c->out, WIRE_COPY_DATA);
+        while (c->out.bytes - begun_at < TEXT_BYTES) {
+            buf_printf(&c->out, "%d,text %d\n", n, n);
+            n++;
+        }
+        wire_end(&c->out, begun_at);
+    }
+    wire_write_empty(&c->out, WIRE_COPY_DONE);
+    EXPECT(client_send(c) && client_says(c, "kZ"), "COPY failed");
+    return true;
+}
+
+static bool long_values(struct client *c)
+{
+    struct buf b;
+    buf_init(&b, MEM_GENERAL, 2 << 20);
+    buf_printf(&b, "[1");
+    repeat(&b, ",[1]", TEXT_BYTES);
+    buf_printf(&b, "]");
+    static const char update[] = "UPDATE few SET j = $1 WHERE id = 1";
+    struct value value = value_text((const char *)b.data, b.bytes);
+    struct wire_parse_message m = {.text = {.data = update, .bytes = sizeof update - 1}};
+    wire_write_parse(&c->out, &m);
+    wire_write_bind(&c->out, (struct wire_str){0}, (struct wire_str){0}, &value, 1);
+    wire_write_execute(&c->out, (struct wire_str){0}, 0);
+    wire_write_empty(&c->out, WIRE_SYNC);
+    buf_fini(&b);
+    EXPECT(client_send(c) && client_says(c, "12kZ"), "not updated");
+    return true;
+}
+
+static const struct {
+    const char *name;
+    bool (*send)(struct client *c);
+} floods[] = {
+    {"200 PARSEs at once", many_parses},
+    {"400 statements of a text", many_statements_of_a_text},
+    {"a value of 900 KB", long_values},
+    {"COPY in by 900 KB", frames_of_copy},
+};
+
+static bool messages_hold_no_loop(void)
+{
+    struct client c, sender;
+    double us = 0;
+    EXPECT(client_start(&c), "no session");
+    client_query(&c, "CREATE COLLECTION few (id INT PRIMARY KEY, s TEXT, j JSON)");
+    EXPECT(client_send(&c) && client_says(&c, "kZ"), "not created");
+    struct buf b;
+    buf_init(&b, MEM_GENERAL, 1 << 20);
+    for (int i = 0; i < 1500; i++) {
+        buf_printf(&b, "%s(%d)", i == 0 ? "INSERT INTO few (id) VALUES " : ",", i);
+    }
+    buf_u8(&b, 0);
+    client_query(&c, (const char *)b.data);
+    buf_fini(&b);
+    EXPECT(client_send(&c) && client_says(&c, "kZ"), "not inserted");
+    for (size_t i = 0; i < COUNT_OF(floods); i++) {
+        EXPECT(client_start(&sender) && floods[i].send(&sender), "%s", floods[i].name);
+        client_close(&sender);
+        EXPECT(sessions_fall_to(2) && worst_hold_us(&c, &us), "see above");
+        printf("    %-25s longest hold so far %.1f ms\n", floods[i].name, us / 1000);
+        EXPECT(us < HOLD_CPU_US_MAX, "%s held for %.1f ms", floods[i].name, us / 1000);
+    }
+    client_query(&c, "DROP COLLECTION few");
     EXPECT(client_send(&c) && client_says(&c, "kZ"), "not dropped");
     client_close(&c);
     return true;
@@ -222,6 +351,7 @@ static bool a_client_that_leaves_ends_what_runs_for_it(void)
 }
 
 const struct test hold_tests[] = {
+    {"messages_hold_no_loop", messages_hold_no_loop},
     {"long_statements_end_in_time_and_hold_no_loop", long_statements_end_in_time_and_hold_no_loop},
     {"a_client_that_leaves_ends_what_runs_for_it", a_client_that_leaves_ends_what_runs_for_it},
 };
