@@ -531,7 +531,6 @@ static void turn_begin(struct conn *c)
  * any event does, for closed() may free the connection. */
 static void turn_end(struct conn *c)
 {
-    uint64_t begun_us = c->begun_us;
     struct loop *loop = c->loop;
     input_keep(c);
     if (c->wants_flush && c->state != ENDED) {
@@ -554,7 +553,7 @@ static void turn_end(struct conn *c)
         why_ended(c, &why);
         c->events->closed(c->arg, &why);
     }
-    loop_held(loop, begun_us);
+    loop_held(loop);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -564,10 +563,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     struct conn *c = arg;
     turn_begin(c);
     bool is_more = true;
-    for (int i = 0; is_more && i < READS_A_TURN && c->state != ENDED && !input_is_full(c) &&
-                    clock_micros() - c->begun_us <= TURN_US_MAX;
-         i++) {
-        is_more = input_read(c);
+    for (int i = 0; is_more && i < READS_A_TURN && c->state != ENDED && !input_is_full(c); i++) {
+        is_more = input_read(c) && clock_micros() - c->begun_us <= TURN_US_MAX;
         input_find(c);
         dispatch(c);
         input_keep(c);

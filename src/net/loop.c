@@ -51,12 +51,13 @@ uint64_t loop_hold(struct loop *loop)
     if (now_us - loop->cpu_looked_us >= CPU_LOOK_US) {
         look_at_cpu(loop, now_us);
     }
+    loop->held_since_us = now_us;
     return now_us;
 }
 
-void loop_held(struct loop *loop, uint64_t since_us)
+void loop_held(struct loop *loop)
 {
-    uint64_t now_us = clock_micros(), held_us = now_us - since_us;
+    uint64_t now_us = clock_micros(), held_us = now_us - loop->held_since_us;
     if (held_us >= HOLD_US_MIN) {
         uint64_t before_us = loop->cpu_us;
         look_at_cpu(loop, now_us);
@@ -81,9 +82,9 @@ static void take_posts(struct loop *loop)
     }
     while (oldest != NULL) {
         struct loop_post *next = oldest->next; /* The post is its owner's again once fn runs. */
-        uint64_t since_us = loop_hold(loop);
+        (void)loop_hold(loop);
         oldest->fn(oldest->arg);
-        loop_held(loop, since_us);
+        loop_held(loop);
         oldest = next;
     }
 }

@@ -48,6 +48,7 @@ struct loop {
     struct loop_timer *timers; /* The root of a heap. */
     struct event tick;         /* Wakes the loop at tick_at_us, for the first of them. */
     uint64_t tick_at_us;
+    uint64_t held_since_us;         /* loop_hold of the callback that runs. */
     uint64_t cpu_us, cpu_looked_us; /* The thread's clock when loop_hold last looked, and when. */
 };
 
@@ -58,7 +59,7 @@ void loop_timers_fire(struct loop *loop); /* Those that are due. */
 /* Around a callback: how long it has kept the loop from all others, METRIC_loop_hold.  loop_hold
  * returns the time. */
 uint64_t loop_hold(struct loop *loop);
-void loop_held(struct loop *loop, uint64_t since_us);
+void loop_held(struct loop *loop);
 
 /* A bound, listening, non-blocking socket; @bound gets the address with the real port.  -1 where
  * it failed. */
