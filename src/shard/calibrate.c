@@ -394,11 +394,11 @@ static void end_run(struct shard *shard, struct vector_index *v)
     };
     c->edition++;
     c->run = NULL;
+    double measured = m->shown.measured;
+    metric_set(METRIC_recall_measured, (int64_t)(measured * 1e6));
     curve_publish(&c->curve, &m->curve);
     mutex_unlock(&c->mutex);
     shard_note_change(shard); /* It is written down with the next flush. */
-    double measured = run->confirmed[COUNT_OF(targets)];
-    metric_set(METRIC_recall_measured, (int64_t)(measured * 1e6));
     log_line(LOG_INFO,
              "recall measured group=%llu column=%s samples=%zu real=%s recall=%.4f ef_90=%u "
              "ef_95=%u ef_99=%u",

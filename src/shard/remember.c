@@ -255,8 +255,8 @@ void remember_load(struct shard *shard, struct vector_index *v, struct store_rea
     }
     mutex_lock(&c->mutex);
     c->known = measured;
+    metric_set(METRIC_recall_measured, (int64_t)(measured.shown.measured * 1e6));
     curve_publish(&c->curve, &measured.curve);
     c->edition_put = c->edition_kept = c->edition;
     mutex_unlock(&c->mutex);
-    metric_set(METRIC_recall_measured, (int64_t)(measured.shown.measured * 1e6));
 }
