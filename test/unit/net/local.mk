@@ -3,10 +3,14 @@ NET_TESTS = \
     test/unit/net/test_wire \
     test/unit/net/test_loop \
     test/unit/net/test_listener \
-    test/unit/net/test_conn \
-    test/unit/net/test_conn_pairs
+    test/unit/net/test_conn
 check_PROGRAMS += $(NET_TESTS)
 TESTS += $(NET_TESTS)
+# One thread, simulated.
+check_PROGRAMS += test/unit/net/test_conn_pairs
+if !THREADS_WATCHED
+TESTS += test/unit/net/test_conn_pairs
+endif
 NET_TEST_LIBS = $(NET_LIBS) $(CMOCKA_LIBS)
 
 test_unit_net_test_wire_SOURCES = test/unit/net/test_wire.c

@@ -1,7 +1,9 @@
 # Unit tests of src/query: test_NAME.c, added to check_PROGRAMS and TESTS.
 QUERY_FIXTURE = test/unit/query/query_fixture.c test/unit/query/query_fixture.h
 check_PROGRAMS += test/unit/query/test_csv
+if !THREADS_WATCHED
 TESTS += test/unit/query/test_csv
+endif
 test_unit_query_test_csv_SOURCES = test/unit/query/test_csv.c
 test_unit_query_test_csv_CFLAGS = $(TEST_CFLAGS)
 test_unit_query_test_csv_LDADD = $(QUERY_LIBS) $(CMOCKA_LIBS)
@@ -21,7 +23,9 @@ test_unit_query_test_progress_SOURCES = test/unit/query/test_progress.c $(QUERY_
 test_unit_query_test_progress_CFLAGS = $(TEST_CFLAGS)
 test_unit_query_test_progress_LDADD = $(QUERY_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += test/unit/query/test_expr
+if !THREADS_WATCHED
 TESTS += test/unit/query/test_expr
+endif
 test_unit_query_test_expr_SOURCES = test/unit/query/test_expr.c
 test_unit_query_test_expr_CFLAGS = $(TEST_CFLAGS)
 test_unit_query_test_expr_LDADD = $(QUERY_LIBS) $(CMOCKA_LIBS)
@@ -72,7 +76,9 @@ test_unit_query_test_faults_SOURCES = test/unit/query/test_faults.c $(QUERY_FIXT
 test_unit_query_test_faults_CFLAGS = $(TEST_CFLAGS)
 test_unit_query_test_faults_LDADD = $(QUERY_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += test/unit/query/test_work
+if !THREADS_WATCHED
 TESTS += test/unit/query/test_work
+endif
 test_unit_query_test_work_SOURCES = test/unit/query/test_work.c
 test_unit_query_test_work_CFLAGS = $(TEST_CFLAGS)
 test_unit_query_test_work_LDADD = $(QUERY_LIBS) $(CMOCKA_LIBS)

@@ -384,10 +384,10 @@ struct preparing *preparing_begin(struct query_session *session, const struct st
     return p;
 }
 
-void preparing_start(struct preparing *preparing, void (*done)(void *arg), void *arg)
+void preparing_start(struct preparing *preparing, void (*wake)(void *arg), void *arg)
 {
     (void)preparing;
-    done(arg);
+    wake(arg);
 }
 
 bool preparing_has_ended(struct preparing *preparing)

@@ -4,11 +4,15 @@ SERVER_TESTS = \
     test/unit/server/test_directory \
     test/unit/server/test_faults \
     test/unit/server/test_flight \
-    test/unit/server/test_pairs \
     test/unit/server/test_session \
     test/unit/server/test_statement
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
+# One thread, simulated.
+check_PROGRAMS += test/unit/server/test_pairs
+if !THREADS_WATCHED
+TESTS += test/unit/server/test_pairs
+endif
 
 test_unit_server_test_config_SOURCES = test/unit/server/test_config.c
 test_unit_server_test_config_CFLAGS = $(TEST_CFLAGS)
