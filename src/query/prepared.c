@@ -298,9 +298,9 @@ struct preparing *preparing_begin(struct query_session *session, const struct st
     return p;
 }
 
-void preparing_start(struct preparing *p, void (*wake)(void *arg), void *arg)
+void preparing_start(struct preparing *p, void (*ended)(void *arg), void *arg)
 {
-    p->wake = wake;
+    p->wake = ended;
     p->arg = arg;
     mutex_lock(&p->session->lock);
     atomic_store(&p->session->is_canceled, false);

@@ -91,7 +91,7 @@ enum {
 struct preparing;
 struct preparing *preparing_begin(struct query_session *session, const struct statement_text *text,
                                   bool is_alone, struct buf *held, struct err *err);
-void preparing_start(struct preparing *preparing, void (*wake)(void *arg), void *arg);
+void preparing_start(struct preparing *preparing, void (*ended)(void *arg), void *arg);
 bool preparing_has_ended(struct preparing *preparing);
 /* How it ended, as prepared_new or prepared_new_alone; frees it. */
 enum errcode preparing_end(struct preparing *preparing, struct prepared **out, size_t *rest,

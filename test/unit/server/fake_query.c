@@ -384,10 +384,10 @@ struct preparing *preparing_begin(struct query_session *session, const struct st
     return p;
 }
 
-void preparing_start(struct preparing *preparing, void (*wake)(void *arg), void *arg)
+void preparing_start(struct preparing *preparing, void (*ended)(void *arg), void *arg)
 {
     (void)preparing;
-    wake(arg);
+    ended(arg);
 }
 
 bool preparing_has_ended(struct preparing *preparing)
