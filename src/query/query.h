@@ -83,7 +83,7 @@ enum errcode prepared_new_alone(struct query_session *session, const struct stat
 void prepared_free(struct prepared *prepared); /* Portals of it may live on. */
 
 /* A text that is longer than this is prepared on the pool: its owner's thread has others to serve.
- * @held holds what @text points to, and is given back in the end.  wake is called once, from any
+ * @held holds what @text points to, and is given back in the end.  @ended is called once, from any
  * thread, when it has ended; not after preparing_abandon. */
 enum {
     PREPARED_INLINE_BYTES = 16 << 10
