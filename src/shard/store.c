@@ -373,9 +373,9 @@ static enum errcode write_error(struct store_write *write, int rc, const char *w
                                 struct err *err)
 {
     struct store *store = write->store;
-    mutex_lock(&store->lock);
-    store->is_map_short = store->is_map_short || rc == MDB_MAP_FULL;
-    mutex_unlock(&store->lock);
+    if (rc == MDB_MAP_FULL) {
+        atomic_store(&store->is_map_short, true); /* No lock of ours is taken within LMDB's. */
+    }
     return store_error(store, rc, what, err);
 }
 

@@ -42,7 +42,7 @@ struct store {
     MDB_env *env;             /* NULL: closed. */
     MDB_dbi tables[TABLE_COUNT];
     size_t map_bytes;         /* Of env, now or when it is opened next. */
-    bool is_map_short;        /* The last write did not fit. */
+    atomic_bool is_map_short; /* The last write did not fit. */
     struct store_read *reads; /* All that there are: a closing env ends their transactions. */
     _Atomic uint64_t file_bytes, used_bytes; /* As of the last commit or opening. */
 
