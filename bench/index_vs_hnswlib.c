@@ -112,7 +112,8 @@ static void ours_add(void *index, const float *vectors, uint32_t first, uint32_t
     }
     size_t n_done;
     (void)dim;
-    if (index_stage_insert(index, first + 1, rows, vectors, n, &err) != ERR_OK ||
+    struct index_rows staged = {.numbers = rows, .vectors = vectors, .n = n};
+    if (index_stage_insert(index, first + 1, &staged, &err) != ERR_OK ||
         index_advance(index, n, NULL, &n_done, &err) != ERR_OK) {
         fail(err.message, "index");
     }

@@ -1,5 +1,5 @@
 /* Advancing: the staged changes enter the graph, in their order and chunk by chunk. */
-#include "index/index_int.h"
+#include "index/build_int.h"
 
 /* The chunk or the delete that begins at @head; returns how many positions it takes. */
 static size_t next_change(struct index *index, uint64_t head, uint32_t *slots, enum op_kind *kind)

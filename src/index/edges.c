@@ -7,7 +7,7 @@
  * Cells follow from the lists and are not saved: after a load the first advance counts all edges,
  * so searches need not wait for it.  Cells and counts belong to the thread that advances: the crew
  * writes lists, and this thread takes note when they are written. */
-#include "index/index_int.h"
+#include "index/build_int.h"
 
 static struct edge_cell *cell_at(const struct slots *slots, uint32_t cell)
 {

@@ -11,7 +11,7 @@
  * read of `now` comes after; that read sees epoch_mark's increment or a later one, so what was
  * taken out of reach before the increment happens before everything that the reader does next.
  * Closing is Dekker's handshake over the place and `is_closed`: one of both sees the other. */
-#include "index/index_int.h"
+#include "index/epoch_int.h"
 
 #include <sched.h>
 

@@ -1,5 +1,5 @@
 /* Making an index, and what can be asked of it. */
-#include "index/index_int.h"
+#include "index/build_int.h"
 
 struct index *index_new(const struct index_config *config, struct err *err)
 {
@@ -11,13 +11,19 @@ struct index *index_new(const struct index_config *config, struct err *err)
         return NULL;
     }
     index->config = *config;
-    index->keys = kernel_for(config->distance);
+    index->code = code_of(config->code);
+    CHECK(index->code != NULL);
+    atomic_init(&index->reduction, 0);
     mutex_init(&index->advance_lock);
     atomic_init(&index->entry, SLOT_NONE);
     bool has_epochs = epochs_init(&index->epochs);
     bool has_queue = queue_init(&index->queue);
-    bool has_slots =
-        slots_init(&index->slots, config->dim, config->kind == INDEX_FLAT ? 0 : config->m);
+    uint32_t m = config->kind == INDEX_FLAT ? 0 : config->m;
+    struct slots_shape shape = {.code_bytes = index->code->row_bytes(config->dim, config->distance),
+                                .vector_floats = index->code->bits == 32 ? 0 : config->dim,
+                                .m = m,
+                                .links0 = 2 * m};
+    bool has_slots = slots_init(&index->slots, &shape);
     if (!has_epochs || !has_queue || !has_slots) {
         index_free(index);
         err_no_memory(err);
@@ -138,7 +144,7 @@ void index_figures(const struct index *index, struct index_figures *out)
     *out = (struct index_figures){
         .rows = index_count(index),
         .pending = index_pending(index),
-        .vector_bytes = slots->vectors.bytes_used,
+        .vector_bytes = slots->codes.bytes_used + slots->vectors.bytes_used,
         .graph_bytes = slots->links.bytes_used + slots->nodes.bytes_used +
                        slots->uppers.bytes_used + cell_bytes +
                        index->map.capacity * sizeof(uint32_t),

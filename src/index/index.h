@@ -22,6 +22,14 @@
 
 struct index;
 
+/* What walks and the building of the graph see of a vector. */
+enum index_code {
+    INDEX_CODE_F32, /* The vector itself. */
+    INDEX_CODE_8,   /* So many bits a dimension. */
+    INDEX_CODE_4,
+    INDEX_CODE_2,
+};
+
 struct index_config {
     enum index_kind kind; /* INDEX_FLAT never links: every search is exact. */
     enum distance distance;
@@ -29,6 +37,8 @@ struct index_config {
     uint32_t m;               /* 4 .. 64; 2 m on layer 0. */
     uint32_t ef_construction; /* 8 .. 4096 */
     uint64_t seed;
+    enum index_code code;
+    bool labels_are_keys; /* Rows with equal labels are one row's versions. */
 };
 
 /* Chooses the distance kernels for this machine; once, before any other call.  @name forces one
@@ -41,16 +51,23 @@ void index_free(struct index *index);
 
 /* ---- changes ---- */
 
-/* Stages n rows whose numbers are rising and larger than any before; vectors is n x dim floats,
- * read during the call.  One call is one batch of linking: rows of a call are linked in chunks of
- * INDEX_CHUNK.  @sequence is not smaller than any before.  After a load the log may be staged again
- * from any point: rows that the checkpoint had seen are passed over, so nothing is done twice.
- * Errors: NOT_FINITE, ZERO_VECTOR (cosine), OUT_OF_MEMORY; then nothing is staged. */
+struct index_rows {
+    const uint64_t *numbers; /* Rising, and larger than any before. */
+    const uint64_t *labels;  /* They order rows at one distance; NULL: the numbers do. */
+    const float *vectors;    /* n x dim */
+    size_t n;
+};
+
+/* Stages rows, which are read during the call.  One call is one batch of linking: rows of a call
+ * are linked in chunks of INDEX_CHUNK.  @sequence is not smaller than any before.  After a load the
+ * log may be staged again from any point: rows that the checkpoint had seen are passed over, so
+ * nothing is done twice. Errors: NOT_FINITE, ZERO_VECTOR (cosine), OUT_OF_MEMORY; then nothing is
+ * staged. */
 enum {
     INDEX_CHUNK = 64
 };
-enum errcode index_stage_insert(struct index *index, uint64_t sequence, const uint64_t *rows,
-                                const float *vectors, size_t n, struct err *err) WARN_UNUSED;
+enum errcode index_stage_insert(struct index *index, uint64_t sequence,
+                                const struct index_rows *rows, struct err *err) WARN_UNUSED;
 /* A row that is not there is no error. */
 enum errcode index_stage_delete(struct index *index, uint64_t sequence, uint64_t row,
                                 struct err *err) WARN_UNUSED;
@@ -74,7 +91,8 @@ size_t index_count(const struct index *index);      /* Rows that a search can fi
 
 struct index_hit {
     uint64_t row;
-    float distance;
+    uint64_t label;
+    double distance;
 };
 
 enum {
@@ -122,7 +140,7 @@ enum errcode index_search(struct index *index, const struct index_search *search
 void index_thread_exit(void);
 
 /* The distance of one pair, as a search reports it; for rescans and tests. */
-float index_distance(enum distance distance, const float *a, const float *b, uint32_t dim);
+double index_distance(enum distance distance, const float *a, const float *b, uint32_t dim);
 
 /* ---- checkpoints ---- */
 

@@ -2,7 +2,7 @@
  *
  * The shape is that of kernel_avx512.c, with groups of two rows, for there are half as many
  * registers of half the width; the rest of a block is masked. */
-#include "index/index_int.h"
+#include "index/kernel_int.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

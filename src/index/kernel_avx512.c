@@ -6,7 +6,7 @@
  * that is not full repeats its last row: equal pairs have equal keys wherever they stand.
  *
  * The common dimensions get a copy of their own with the loops unrolled by the compiler. */
-#include "index/index_int.h"
+#include "index/kernel_int.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

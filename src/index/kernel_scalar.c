@@ -1,7 +1,7 @@
 /* Distance kernels in plain C: the reference for the others, and for machines without AVX2.
  *
  * Sixteen partial sums that a compiler may hold in vector registers of any width. */
-#include "index/index_int.h"
+#include "index/kernel_int.h"
 
 #include <math.h>
 

@@ -11,7 +11,7 @@
  *    one does it gets its place back: whatever could be reached before still can.
  *
  * All that can fail happens before step 2. */
-#include "index/index_int.h"
+#include "index/build_int.h"
 
 #include <stdlib.h>
 
@@ -58,7 +58,7 @@ void crew_run(const struct index_crew *crew, size_t n, void (*run)(void *arg, si
  * chunk's earlier rows. */
 static bool choose_own(struct chunk *chunk, size_t i, unsigned layer, const float *chunk_keys)
 {
-    struct scratch *s = scratch_get(NULL);
+    struct scratch *s = scratch_get();
     const struct slots *slots = &chunk->index->slots;
     struct pool *both = &s->matching;
     if (!pool_reset(both, s->near.n + i)) {
@@ -85,15 +85,15 @@ static bool choose_own(struct chunk *chunk, size_t i, unsigned layer, const floa
 static bool choose_lists(struct chunk *chunk, size_t i)
 {
     struct err err;
-    struct scratch *s = scratch_get(&err);
+    struct index *index = chunk->index;
+    struct scratch *s = scratch_for(index, &err);
     if (s == NULL) {
         return false;
     }
-    struct index *index = chunk->index;
     uint32_t slot = chunk->slots[i];
     unsigned level = node_at(&index->slots, slot)->level;
     struct index_work work = {0};
-    struct walk w = walk_start(index, s, vector_at(&index->slots, slot), NULL, &work);
+    struct walk w = walk_start_at_row(index, s, slot, &work);
     float chunk_keys[INDEX_CHUNK];
     walk_keys(&w, chunk->slots, i, chunk_keys);
 
@@ -183,7 +183,8 @@ static void fill_backs(struct chunk *chunk)
 static bool make_backs(struct chunk *chunk)
 {
     struct slots *slots = &chunk->index->slots;
-    struct scratch *s = scratch_get(NULL);
+    struct err err;
+    struct scratch *s = scratch_for(chunk->index, &err);
     size_t n_lists = 0, max = links_max(slots, 0);
     for (size_t i = 0; i < chunk->n; i++) {
         n_lists += node_at(slots, chunk->slots[i])->level + 1u;
@@ -339,7 +340,7 @@ static void keep_reachable(struct chunk *chunk)
         const struct back *list = &chunk->backs[first];
         const uint32_t *before = list_before(chunk, first);
         struct surroundings at = {.index = chunk->index,
-                                  .scratch = scratch_get(NULL),
+                                  .scratch = scratch_get(),
                                   .slot = list->target,
                                   .layer = list->layer};
         bool is_pruned = was_pruned(chunk, first);

@@ -4,7 +4,8 @@
  * is believed at all: numbers of rows rise, neighbours exist, stand on their layer and are listed
  * once, the entry point is on the highest layer.  So a graph that was loaded has the invariants
  * that linking and unlinking CHECK. */
-#include "index/index_int.h"
+#include "index/build_int.h"
+#include "index/save_int.h"
 
 #include <string.h>
 
@@ -82,6 +83,8 @@ static enum errcode read_head(struct loader *l, struct err *err)
     is_same &= reader_u32(&r) == config->m;
     is_same &= reader_u32(&r) == config->ef_construction;
     is_same &= reader_u64(&r) == config->seed;
+    is_same &= reader_u8(&r) == (uint8_t)config->code;
+    is_same &= reader_u8(&r) == (uint8_t)config->labels_are_keys;
     uint64_t sequence = reader_u64(&r);
     index->row_fresh = reader_u64(&r);
     l->n_nodes = reader_u32(&r);
@@ -150,6 +153,10 @@ static enum errcode read_node(struct loader *l, struct reader *r, struct err *er
     }
     CHECK(slot == l->n_loaded);
     node_at(slots, slot)->row = row;
+    node_at(slots, slot)->label = reader_u64(r);
+    if (r->failed) {
+        return corrupt(err, "ends within a row");
+    }
     for (unsigned layer = 0; index->config.kind == INDEX_HNSW && layer <= level; layer++) {
         if (!read_list(l, r, slot, layer)) {
             return corrupt(err, "has a neighbour list that cannot be");
@@ -247,11 +254,15 @@ enum errcode index_load_vector(struct index *index, uint64_t row, const float *v
     }
     const struct index_config *config = &index->config;
     uint32_t slot = row_map_find(&index->map, &index->slots, row);
-    if (vector_prepare(config->distance, config->dim, vector, vector_at(&index->slots, slot),
-                       err) != ERR_OK) {
+    struct scratch *s = scratch_for(index, err);
+    if (s == NULL) {
+        return ERR_OUT_OF_MEMORY;
+    }
+    if (vector_prepare(config->distance, config->dim, vector, s->query, err) != ERR_OK) {
         return err_set(err, ERR_CORRUPT, "the vector of row %llu is not one that could be staged",
                        (unsigned long long)row);
     }
+    slot_set_vector(index, slot, s->query);
     bool is_flat = config->kind == INDEX_FLAT;
     slot_set_state(index, slot, is_flat ? SLOT_PRESENT : SLOT_PRESENT | SLOT_LINKED);
     atomic_fetch_add_explicit(&index->n_live, 1, memory_order_relaxed);

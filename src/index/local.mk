@@ -3,7 +3,11 @@ src_index_libindex_a_SOURCES = \
     src/index/advance.c \
     src/index/edges.c \
     src/index/epoch.c \
-    src/index/index.c src/index/index.h src/index/index_int.h \
+    src/index/code.c src/index/code_f32.c \
+    src/index/build_int.h src/index/candidate_int.h src/index/code_int.h src/index/epoch_int.h \
+    src/index/graph_int.h src/index/kernel_int.h src/index/queue_int.h src/index/save_int.h \
+    src/index/slots_int.h src/index/walk_int.h \
+    src/index/index.c src/index/index.h \
     src/index/kernel.c src/index/kernel_avx2.c src/index/kernel_avx512.c src/index/kernel_scalar.c \
     src/index/link.c \
     src/index/load.c \

@@ -4,7 +4,7 @@
  * The positions head and tail say what is staged.  The taker raises head, then lets go of segments
  * wholly behind it; so a reader that loads `first` before `head` never finds head before its
  * segment.  A segment is freed when its epoch is over. */
-#include "index/index_int.h"
+#include "index/queue_int.h"
 
 static struct segment *segment_new(uint64_t first, uint64_t n)
 {

@@ -2,7 +2,7 @@
  *
  * Holds slots only; the row numbers stand in the nodes.  Linear probing; a removal moves later
  * entries back, so that there are no markers.  At most 4/5 full. */
-#include "index/index_int.h"
+#include "index/graph_int.h"
 
 enum {
     ROW_MAP_FIRST = 16

@@ -2,17 +2,17 @@
  *
  *   prefix   u64 magic, u32 version, u32 CRC-32C of the 12 bytes before
  *   header   u32 bytes, then: u8 kind, u8 distance, u32 dim, u32 m, u32 ef_construction, u64 seed,
- *            u64 sequence, u64 row_linked_end, u32 n_nodes, u32 entry, then u32 CRC-32C
- *   blocks   u32 bytes, then nodes, then u32 CRC-32C; until there were n_nodes
+ *            u8 code, u8 labels_are_keys, u64 sequence, u64 row_linked_end, u32 n_nodes, u32 entry,
+ * then u32 CRC-32C blocks   u32 bytes, then nodes, then u32 CRC-32C; until there were n_nodes
  *
- *   node     varint: row number less the last one's, less 1; for each layer from 0 up to the row's
- *            level, which follows from its number: u8 n, n x varint neighbour
+ *   node     varint: row number less the last one's, less 1; u64 label; for each layer from 0 up to
+ * the row's level, which follows from its number: u8 n, n x varint neighbour
  *
  * A checksum covers the bytes of its part and begins with the checksum before it, so that blocks
  * can be neither left out nor exchanged.  Nodes stand in the order of their row numbers, and
  * neighbours and the entry point are places in that order: equal graphs are equal streams.  A flat
  * index has nodes without lists.  Vectors are the caller's. */
-#include "index/index_int.h"
+#include "index/save_int.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +107,8 @@ static enum errcode write_head(struct saver *s, struct err *err)
     buf_u32(&s->part, index->config.m);
     buf_u32(&s->part, index->config.ef_construction);
     buf_u64(&s->part, index->config.seed);
+    buf_u8(&s->part, (uint8_t)index->config.code);
+    buf_u8(&s->part, index->config.labels_are_keys);
     buf_u64(&s->part, s->sequence);
     buf_u64(&s->part, index->config.kind == INDEX_FLAT && s->n > 0 ? s->places[s->n - 1].row + 1
                                                                    : index->row_linked_end);
@@ -121,6 +123,7 @@ static void encode_node(struct saver *s, size_t i)
     uint32_t slot = s->places[i].slot;
     unsigned level = node_at(slots, slot)->level;
     buf_varint(&s->part, s->places[i].row - (i == 0 ? 0 : s->places[i - 1].row + 1));
+    buf_u64(&s->part, node_at(slots, slot)->label);
     for (unsigned layer = 0; s->index->config.kind == INDEX_HNSW && layer <= level; layer++) {
         uint32_t links[LINKS_MAX];
         size_t n = links_copy(slots, slot, layer, links);

@@ -1,5 +1,5 @@
 /* Candidates, their pools, and the memory that a searching thread keeps between searches. */
-#include "index/index_int.h"
+#include "index/candidate_int.h"
 
 #include <string.h>
 
@@ -144,6 +144,12 @@ struct candidate heap_pop(struct pool *heap, const struct slots *slots)
 
 /* ---- scratch ---- */
 
+/* So that the next part begins on a line of its own. */
+static size_t lines(size_t bytes)
+{
+    return (bytes + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
 static _Thread_local struct scratch *of_this_thread;
 static _Atomic unsigned n_threads;
 
@@ -162,7 +168,7 @@ static void make_key(void)
     CHECK(pthread_key_create(&at_thread_end, free_at_thread_end) == 0);
 }
 
-struct scratch *scratch_get(struct err *err)
+static struct scratch *make_scratch(struct err *err)
 {
     if (of_this_thread == NULL) {
         struct scratch *s = mem_zalloc(MEM_SEARCH, sizeof(*s));
@@ -181,13 +187,44 @@ struct scratch *scratch_get(struct err *err)
     return of_this_thread;
 }
 
+struct scratch *scratch_get(void)
+{
+    CHECK(of_this_thread != NULL);
+    return of_this_thread;
+}
+
+struct scratch *scratch_for(const struct index *index, struct err *err)
+{
+    struct scratch *s = make_scratch(err);
+    size_t vector = lines(index->config.dim * sizeof(float));
+    size_t code = lines(index->code->query_bytes(index->config.dim)) + sizeof(struct code_room);
+    size_t bytes = vector + code + index->slots.code_stride + CACHE_LINE;
+    if (s == NULL) {
+        return NULL;
+    }
+    if (bytes > s->room_bytes) {
+        mem_free(MEM_SEARCH, s->room);
+        s->room = mem_alloc(MEM_SEARCH, bytes);
+        s->room_bytes = s->room == NULL ? 0 : bytes;
+    }
+    if (s->room == NULL) {
+        err_no_memory(err);
+        return NULL;
+    }
+    uint8_t *at = s->room + (CACHE_LINE - (uintptr_t)s->room % CACHE_LINE) % CACHE_LINE;
+    s->query = (float *)(void *)at;
+    s->query_code = at + vector;
+    s->row_code = at + vector + code;
+    return s;
+}
+
 void index_thread_exit(void)
 {
     struct scratch *s = of_this_thread;
     if (s != NULL) {
         mem_free(MEM_SEARCH, s->visited);
         mem_free(MEM_SEARCH, s->touched);
-        mem_free(MEM_SEARCH, s->query);
+        mem_free(MEM_SEARCH, s->room);
         pool_fini(&s->near);
         pool_fini(&s->tail);
         pool_fini(&s->matching);
@@ -218,14 +255,4 @@ bool scratch_visit_none(struct scratch *s, uint32_t capacity)
     }
     s->n_touched = 0;
     return true;
-}
-
-float *scratch_query(struct scratch *s, size_t n_floats)
-{
-    if (n_floats > s->query_floats) {
-        mem_free(MEM_SEARCH, s->query);
-        s->query = mem_alloc(MEM_SEARCH, n_floats * sizeof(*s->query));
-        s->query_floats = s->query == NULL ? 0 : n_floats;
-    }
-    return s->query;
 }

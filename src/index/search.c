@@ -5,7 +5,7 @@
  *
  * The tail is read before the graph.  A row that is linked meanwhile is found in both, and counted
  * once; a row that had left the tail before is in the graph.  So no row is missed. */
-#include "index/index_int.h"
+#include "index/walk_int.h"
 
 #include <string.h>
 
@@ -86,8 +86,10 @@ static size_t merge_hits(const struct walk *w, const struct pool *a, const struc
         uint32_t slot = c.slot & ~EXPANDED;
         uint64_t row = node_at(slots, slot)->row;
         if (slot_is_live(slots, slot) && (n == 0 || hits[n - 1].row != row)) {
-            hits[n++] = (struct index_hit){
-                .row = row, .distance = distance_of_key(w->index->config.distance, c.key)};
+            hits[n++] =
+                (struct index_hit){.row = row,
+                                   .label = node_at(slots, slot)->label,
+                                   .distance = distance_of_key(w->index->config.distance, c.key)};
         }
     }
     return n;
@@ -155,15 +157,12 @@ enum errcode index_search(struct index *index, const struct index_search *search
     CHECK(search->k > 0 && (search->plan == INDEX_EXACT || search->ef >= search->k));
     *n_hits = 0;
     work->is_complete = true;
-    struct scratch *scratch = scratch_get(err);
+    struct scratch *scratch = scratch_for(index, err);
     if (scratch == NULL) {
         return ERR_OUT_OF_MEMORY;
     }
     const struct index_config *config = &index->config;
-    float *query = scratch_query(scratch, config->dim);
-    if (query == NULL) {
-        return err_no_memory(err);
-    }
+    float *query = scratch->query;
     enum errcode code = vector_prepare(config->distance, config->dim, search->query, query, err);
     if (code != ERR_OK) {
         return code;

@@ -1,18 +1,22 @@
 /* Which neighbours a node keeps: algorithm 4 of the paper, and the lists' bookkeeping. */
-#include "index/index_int.h"
+#include "index/build_int.h"
 
 enum {
     ACCEPT_STEP = 8
 }; /* Distances asked for at once: a refusal mostly comes early. */
 
-static bool accepts(const struct index *index, const struct space *space, struct candidate c,
-                    const uint32_t *chosen, size_t n_chosen)
+static bool accepts(const struct code_space *space, struct candidate c, const uint32_t *chosen,
+                    size_t n_chosen)
 {
-    const float *vector = vector_at(&index->slots, c.slot);
+    struct code_room room;
+    struct code_query query;
+    if (n_chosen > 0) {
+        space->code->query_of_row(space, c.slot, &room, &query);
+    }
     for (size_t at = 0; at < n_chosen; at += ACCEPT_STEP) {
         float keys[ACCEPT_STEP];
         size_t n = n_chosen - at < ACCEPT_STEP ? n_chosen - at : ACCEPT_STEP;
-        index->keys(space, vector, chosen + at, n, keys);
+        space->code->keys(space, &query, chosen + at, n, keys);
         for (size_t i = 0; i < n; i++) {
             if (keys[i] < c.key) {
                 return false;
@@ -25,8 +29,8 @@ static bool accepts(const struct index *index, const struct space *space, struct
 bool select_accepts(const struct index *index, struct candidate c, const uint32_t *chosen,
                     size_t n_chosen)
 {
-    struct space space = space_of(index);
-    return accepts(index, &space, c, chosen, n_chosen);
+    struct code_space space = space_of_codes(index);
+    return accepts(&space, c, chosen, n_chosen);
 }
 
 /* Candidates at one distance, mostly copies of one vector, in an order that is another one for each
@@ -50,7 +54,7 @@ static void mix_ties(const struct index *index, uint32_t base, struct candidate 
 size_t select_neighbours(const struct index *index, uint32_t base, struct candidate *sorted,
                          size_t n, size_t max, uint32_t *out)
 {
-    struct space space = space_of(index);
+    struct code_space space = space_of_codes(index);
     size_t n_chosen = 0, run_end = 0, n_tied = 0;
     for (size_t i = 0; i < n && n_chosen < max; i++) {
         if (i == run_end) {
@@ -63,7 +67,7 @@ size_t select_neighbours(const struct index *index, uint32_t base, struct candid
             n_tied = 0;
         }
         /* Copies of the base do not fill its list: the rest leads out of them. */
-        if (n_tied < (max + 1) / 2 && accepts(index, &space, sorted[i], out, n_chosen)) {
+        if (n_tied < (max + 1) / 2 && accepts(&space, sorted[i], out, n_chosen)) {
             out[n_chosen++] = sorted[i].slot;
             n_tied++;
         }
@@ -74,12 +78,14 @@ size_t select_neighbours(const struct index *index, uint32_t base, struct candid
 void candidates_around(const struct index *index, uint32_t base, const uint32_t *slots, size_t n,
                        struct candidate *out)
 {
-    struct space space = space_of(index);
-    const float *vector = vector_at(&index->slots, base);
+    struct code_space space = space_of_codes(index);
+    struct code_room room;
+    struct code_query query;
+    space.code->query_of_row(&space, base, &room, &query);
     for (size_t at = 0; at < n; at += BATCH) {
         float keys[BATCH];
         size_t n_now = n - at < BATCH ? n - at : BATCH;
-        index->keys(&space, vector, slots + at, n_now, keys);
+        space.code->keys(&space, &query, slots + at, n_now, keys);
         for (size_t i = 0; i < n_now; i++) {
             out[at + i] = (struct candidate){.key = keys[i], .slot = slots[at + i]};
         }

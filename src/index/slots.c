@@ -4,7 +4,7 @@
  * gathers while limbo_old waits for its mark to be over; then limbo_old becomes free and limbo_new
  * takes its turn.  Both, and the free list, are chained through the slots' in-edges, which
  * nobody reads once a slot is unlinked; its lists stay readable until it is used again. */
-#include "index/index_int.h"
+#include "index/graph_int.h"
 
 #include <string.h>
 
@@ -16,13 +16,24 @@ enum {
     REGION_BYTES_LARGE = 64 << 20,
     REGION_BYTES_SMALL = 1 << 20,
     FLOATS_ALIGN = 4,
+    CODE_ALIGN = 16,
 };
 
 _Static_assert(sizeof(_Atomic uint32_t) == sizeof(uint32_t), "lists are arrays of plain words");
 
 static size_t slot_links_bytes(const struct slots *slots)
 {
-    return 2 * (size_t)slots->m * sizeof(uint32_t);
+    return slots->links0 * sizeof(uint32_t);
+}
+
+static size_t vector_bytes(const struct slots *slots)
+{
+    return slots->vector_stride * sizeof(float);
+}
+
+static size_t aligned(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
 }
 
 static uint32_t chained(const struct slots *slots, uint32_t slot)
@@ -36,12 +47,14 @@ static void chain(struct slots *slots, uint32_t slot, uint32_t *head)
     *head = slot;
 }
 
-bool slots_init(struct slots *slots, uint32_t dim, uint32_t m)
+bool slots_init(struct slots *slots, const struct slots_shape *shape)
 {
     *slots = (struct slots){
-        .m = m,
-        .stride = (dim + FLOATS_ALIGN - 1) / FLOATS_ALIGN * FLOATS_ALIGN,
-        .upper_bytes = sizeof(struct upper) + m * sizeof(uint32_t),
+        .m = shape->m,
+        .links0 = shape->links0,
+        .code_stride = aligned(shape->code_bytes, CODE_ALIGN),
+        .vector_stride = aligned(shape->vector_floats, FLOATS_ALIGN),
+        .upper_bytes = sizeof(struct upper) + shape->m * sizeof(uint32_t),
         .free_slot = SLOT_NONE,
         .free_upper = SLOT_NONE,
         .free_cell = SLOT_NONE,
@@ -52,7 +65,8 @@ bool slots_init(struct slots *slots, uint32_t dim, uint32_t m)
     slots->capacity = SLOTS_FIRST;
     slots->uppers_capacity = UPPERS_FIRST;
     size_t n = SLOTS_FIRST;
-    return mem_region_reserve(&slots->vectors, MEM_VECTORS, n * slots->stride * sizeof(float)) &&
+    return mem_region_reserve(&slots->codes, MEM_VECTORS, n * slots->code_stride) &&
+           mem_region_reserve(&slots->vectors, MEM_VECTORS, n * vector_bytes(slots)) &&
            mem_region_reserve(&slots->links, MEM_GRAPH, n * slot_links_bytes(slots)) &&
            mem_region_reserve(&slots->nodes, MEM_GRAPH, n * sizeof(struct node)) &&
            mem_region_reserve(&slots->uppers, MEM_GRAPH, UPPERS_FIRST * slots->upper_bytes) &&
@@ -61,6 +75,7 @@ bool slots_init(struct slots *slots, uint32_t dim, uint32_t m)
 
 void slots_fini(struct slots *slots)
 {
+    mem_region_release(&slots->codes);
     mem_region_release(&slots->vectors);
     mem_region_release(&slots->links);
     mem_region_release(&slots->nodes);
@@ -120,7 +135,8 @@ bool slots_region_fits(struct mem_region *region, size_t bytes)
 
 static bool regions_fit(struct slots *slots, size_t capacity, size_t uppers_capacity)
 {
-    return slots_region_fits(&slots->vectors, capacity * slots->stride * sizeof(float)) &&
+    return slots_region_fits(&slots->codes, capacity * slots->code_stride) &&
+           slots_region_fits(&slots->vectors, capacity * vector_bytes(slots)) &&
            slots_region_fits(&slots->links, capacity * slot_links_bytes(slots)) &&
            slots_region_fits(&slots->nodes, capacity * sizeof(struct node)) &&
            slots_region_fits(&slots->uppers, uppers_capacity * slots->upper_bytes);
@@ -152,7 +168,8 @@ static bool slots_fit(struct slots *slots, struct epochs *epochs, size_t n_slots
         mutex_unlock(&slots->lock);
         epochs_open(epochs);
     }
-    return fits && mem_region_use(&slots->vectors, n_slots * slots->stride * sizeof(float)) &&
+    return fits && mem_region_use(&slots->codes, n_slots * slots->code_stride) &&
+           mem_region_use(&slots->vectors, n_slots * vector_bytes(slots)) &&
            mem_region_use(&slots->links, n_slots * slot_links_bytes(slots)) &&
            mem_region_use(&slots->nodes, n_slots * sizeof(struct node)) &&
            mem_region_use(&slots->uppers, n_uppers * slots->upper_bytes);
@@ -241,7 +258,7 @@ static uint32_t take_slot(struct slots *slots, uint8_t level) REQUIRES(slots->lo
         node->upper = take_upper(slots, node->upper);
     }
     node->in = (struct in_edges){.cells = SLOT_NONE};
-    links_clear(links_at(slots, slot, 0), 2 * (size_t)slots->m);
+    links_clear(links_at(slots, slot, 0), slots->links0);
     return slot;
 }
 

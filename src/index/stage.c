@@ -1,5 +1,5 @@
 /* Staging: rows get their slots, vectors and places in the queue; deletes hide their row. */
-#include "index/index_int.h"
+#include "index/graph_int.h"
 
 #include <string.h>
 
@@ -32,30 +32,30 @@ static void intake_fini(struct intake *intake)
     mem_free(MEM_GRAPH, intake->vector);
 }
 
-static bool intake_init(struct intake *intake, const struct index *index, const uint64_t *rows,
-                        size_t n)
+static bool intake_init(struct intake *intake, const struct index *index,
+                        const struct index_rows *rows)
 {
     *intake = (struct intake){
-        .slots = mem_alloc(MEM_GRAPH, n * sizeof(*intake->slots)),
-        .levels = mem_alloc(MEM_GRAPH, n),
+        .slots = mem_alloc(MEM_GRAPH, rows->n * sizeof(*intake->slots)),
+        .levels = mem_alloc(MEM_GRAPH, rows->n),
         .vector = mem_alloc(MEM_GRAPH, index->config.dim * sizeof(float)),
     };
-    for (size_t i = 0; i < n && intake->levels != NULL; i++) {
-        intake->levels[i] = level_of(&index->config, rows[i]);
+    for (size_t i = 0; i < rows->n && intake->levels != NULL; i++) {
+        intake->levels[i] = level_of(&index->config, rows->numbers[i]);
     }
     return intake->slots != NULL && intake->levels != NULL && intake->vector != NULL;
 }
 
-static enum errcode check_vectors(const struct index *index, float *ready, const float *vectors,
-                                  size_t n, struct err *err)
+static enum errcode check_vectors(const struct index *index, float *ready,
+                                  const struct index_rows *rows, struct err *err)
 {
     const struct index_config *config = &index->config;
-    for (size_t i = 0; i < n; i++) {
-        enum errcode code =
-            vector_prepare(config->distance, config->dim, vectors + i * config->dim, ready, err);
+    for (size_t i = 0; i < rows->n; i++) {
+        enum errcode code = vector_prepare(config->distance, config->dim,
+                                           rows->vectors + i * config->dim, ready, err);
         if (code != ERR_OK) {
-            if (n > 1) {
-                err_prefix(err, "vector %zu of %zu", i + 1, n);
+            if (rows->n > 1) {
+                err_prefix(err, "vector %zu of %zu", i + 1, rows->n);
             }
             return code;
         }
@@ -63,13 +63,15 @@ static enum errcode check_vectors(const struct index *index, float *ready, const
     return ERR_OK;
 }
 
-void slot_fill(struct index *index, uint32_t slot, uint64_t row, const float *vector)
+void slot_set_vector(struct index *index, uint32_t slot, const float *ready)
 {
-    const struct index_config *config = &index->config;
-    struct err err;
-    node_at(&index->slots, slot)->row = row;
-    CHECK(vector_prepare(config->distance, config->dim, vector, vector_at(&index->slots, slot),
-                         &err) == ERR_OK);
+    struct slots *slots = &index->slots;
+    struct code_space space = space_of_codes(index);
+    index->code->encode(&space, ready, code_at(slots, slot));
+    if (slots->vector_stride > 0) {
+        memcpy((float *)slots->vectors.base + (size_t)slot * slots->vector_stride, ready,
+               index->config.dim * sizeof(float));
+    }
 }
 
 void slot_set_state(struct index *index, uint32_t slot, uint8_t state)
@@ -101,35 +103,59 @@ static void publish_rows(struct index *index, uint64_t sequence, const uint32_t 
     mutex_unlock(&index->slots.lock);
 }
 
-enum errcode index_stage_insert(struct index *index, uint64_t sequence, const uint64_t *rows,
-                                const float *vectors, size_t n, struct err *err)
+/* Those of the rows that are new: what came with the checkpoint is staged again where the log is
+ * replayed.  A chunk is linked as a whole, so the rest of a call falls into the chunks that it had
+ * at first. */
+static struct index_rows fresh_rows(const struct index *index, const struct index_rows *rows)
+{
+    struct index_rows fresh = *rows;
+    while (fresh.n > 0 && fresh.numbers[0] < index->row_fresh) {
+        fresh.numbers++;
+        fresh.labels += fresh.labels != NULL ? 1 : 0;
+        fresh.vectors += index->config.dim;
+        fresh.n--;
+    }
+    for (size_t i = 0; i < fresh.n; i++) {
+        CHECK(fresh.numbers[i] >= (i == 0 ? index->row_next : fresh.numbers[i - 1] + 1));
+    }
+    return fresh;
+}
+
+/* The rows' own memory, before anyone can reach it. */
+static void fill_slots(struct index *index, const struct intake *intake,
+                       const struct index_rows *rows)
+{
+    const struct index_config *config = &index->config;
+    for (size_t i = 0; i < rows->n; i++) {
+        struct node *node = node_at(&index->slots, intake->slots[i]);
+        struct err err;
+        node->row = rows->numbers[i];
+        node->label = rows->labels != NULL ? rows->labels[i] : rows->numbers[i];
+        CHECK(vector_prepare(config->distance, config->dim, rows->vectors + i * config->dim,
+                             intake->vector, &err) == ERR_OK);
+        slot_set_vector(index, intake->slots[i], intake->vector);
+    }
+}
+
+enum errcode index_stage_insert(struct index *index, uint64_t sequence,
+                                const struct index_rows *rows, struct err *err)
 {
     CHECK(index->n_awaited == 0);
-    /* Rows that came with the checkpoint are staged again where the log is replayed.  A chunk is
-     * linked as a whole, so the rest of a call falls into the chunks that it had at first. */
-    while (n > 0 && rows[0] < index->row_fresh) {
-        rows++;
-        vectors += index->config.dim;
-        n--;
-    }
-    for (size_t i = 0; i < n; i++) {
-        CHECK(rows[i] >= (i == 0 ? index->row_next : rows[i - 1] + 1));
-    }
+    struct index_rows fresh = fresh_rows(index, rows);
     struct intake intake;
-    enum errcode code = intake_init(&intake, index, rows, n)
-                            ? check_vectors(index, intake.vector, vectors, n, err)
+    enum errcode code = intake_init(&intake, index, &fresh)
+                            ? check_vectors(index, intake.vector, &fresh, err)
                             : err_no_memory(err);
     if (code == ERR_OK &&
-        (!row_map_reserve(&index->map, &index->slots, n) || !queue_reserve(&index->queue, n) ||
-         !slots_take(&index->slots, &index->epochs, intake.levels, n, intake.slots))) {
+        (!row_map_reserve(&index->map, &index->slots, fresh.n) ||
+         !queue_reserve(&index->queue, fresh.n) ||
+         !slots_take(&index->slots, &index->epochs, intake.levels, fresh.n, intake.slots))) {
         code = err_no_memory(err);
     }
     if (code == ERR_OK) {
-        for (size_t i = 0; i < n; i++) {
-            slot_fill(index, intake.slots[i], rows[i], vectors + i * index->config.dim);
-        }
-        publish_rows(index, sequence, intake.slots, n);
-        index->row_next = n > 0 ? rows[n - 1] + 1 : index->row_next;
+        fill_slots(index, &intake, &fresh);
+        publish_rows(index, sequence, intake.slots, fresh.n);
+        index->row_next = fresh.n > 0 ? fresh.numbers[fresh.n - 1] + 1 : index->row_next;
     }
     intake_fini(&intake);
     return code;

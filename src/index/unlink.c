@@ -15,7 +15,7 @@
  *
  * All that can fail happens before step 2.  The row's own lists stay, for searches that stand on
  * it; its slot is retired by the caller. */
-#include "index/index_int.h"
+#include "index/build_int.h"
 
 #include <string.h>
 
@@ -85,7 +85,7 @@ static enum errcode hole_init(struct hole *hole, struct err *err)
 static enum errcode reserve(struct index *index, const struct hole *holes, unsigned n_layers,
                             struct err *err)
 {
-    struct scratch *s = scratch_get(err);
+    struct scratch *s = scratch_for(index, err);
     if (s == NULL) {
         return ERR_OUT_OF_MEMORY;
     }
@@ -170,7 +170,7 @@ static void walk_to(const struct hole *hole, struct scratch *s, uint32_t slot, s
     const struct slots *slots = &index->slots;
     struct err err;
     struct index_work work = {0};
-    struct walk w = walk_start(index, s, vector_at(slots, slot), NULL, &work);
+    struct walk w = walk_start_at_row(index, s, slot, &work);
     struct candidate start =
         walk_candidate(&w, atomic_load_explicit(&index->entry, memory_order_relaxed));
     start = walk_descend(&w, start, node_at(slots, start.slot)->level, hole->layer + 1);
@@ -218,7 +218,7 @@ static void renew_lists(const struct hole *hole)
     for (size_t i = 0; i < hole->n_found; i++) {
         uint32_t links[LINKS_MAX];
         if (links_copy(slots, hole->found[i], hole->layer, links) < LINKS_FEW) {
-            renew_list(hole, scratch_get(NULL), hole->found[i]);
+            renew_list(hole, scratch_get(), hole->found[i]);
         }
     }
 }
@@ -238,7 +238,7 @@ static void relink_lost(const struct hole *hole, const struct scratch *s, uint32
 
 static void find_neighbours(const struct hole *hole)
 {
-    struct scratch *s = scratch_get(NULL);
+    struct scratch *s = scratch_get();
     uint32_t unseen[LINKS_MAX];
     size_t n_unseen = 0;
     walk_to(hole, s, hole->slot, FIND_EF);

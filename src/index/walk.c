@@ -4,7 +4,7 @@
  * One expanded node costs one read of its list and one call of the kernel for all its neighbours
  * that were not visited before.  The lists hide each other's latency: while the kernel runs, the
  * list of the candidate that will probably be next is on its way. */
-#include "index/index_int.h"
+#include "index/walk_int.h"
 
 #include <string.h>
 
@@ -13,20 +13,36 @@ struct walk walk_start(const struct index *index, struct scratch *scratch, const
 {
     struct walk w = {
         .index = index,
-        .space = space_of(index),
+        .space = space_of_codes(index),
         .scratch = scratch,
-        .query = query,
         .search = search,
         .work = work,
         .polled_at = work->distances,
         .passes_over = search != NULL && search->passes_itself_over,
     };
+    index->code->query(&w.space, query, scratch->query_code, &w.query);
     if (w.passes_over) {
         /* Equal pairs have equal keys, so this is the key of every row at the query's place. */
-        uint32_t first = 0;
-        struct space itself = {.vectors = query, .stride = w.space.stride, .dim = w.space.dim};
-        index->keys(&itself, query, &first, 1, &w.key_passed_over);
+        struct code_space itself = w.space;
+        uint8_t *row = scratch->row_code;
+        index->code->encode(&itself, query, row);
+        itself.rows = row;
+        index->code->keys(&itself, &w.query, &(uint32_t){0}, 1, &w.key_passed_over);
     }
+    return w;
+}
+
+struct walk walk_start_at_row(const struct index *index, struct scratch *scratch, uint32_t slot,
+                              struct index_work *work)
+{
+    struct walk w = {
+        .index = index,
+        .space = space_of_codes(index),
+        .scratch = scratch,
+        .work = work,
+        .polled_at = work->distances,
+    };
+    index->code->query_of_row(&w.space, slot, scratch->query_code, &w.query);
     return w;
 }
 

@@ -603,7 +603,7 @@ enum search_way {
 };
 
 struct search_hit {
-    float distance;
+    double distance;
     uint64_t number;
     struct value key; /* Filled in where distances are equal. */
 };

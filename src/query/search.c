@@ -501,7 +501,7 @@ static enum errcode fetch_rows(struct portal *p, struct search_state *s, size_t 
                                     p->evaluator.columns, p->row_arena, err);
         }
         /* Plus zero: a DOT of -0 is shown as 0. */
-        p->evaluator.pseudo[PSEUDO_DISTANCE] = value_float((double)s->hits[i].distance + 0.0);
+        p->evaluator.pseudo[PSEUDO_DISTANCE] = value_float(s->hits[i].distance + 0.0);
         p->evaluator.pseudo[PSEUDO_QUERY] = value_int((int64_t)q + 1);
         if (code == ERR_OK) {
             code = portal_emit_output(p, err);

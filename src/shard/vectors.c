@@ -163,7 +163,8 @@ static enum errcode stage_new_rows(struct shard *shard, struct vector_index *v,
     struct gathered g;
     enum errcode code = gather(shard, v, change, rows, &g, err);
     if (code == ERR_OK && g.n > 0) {
-        code = index_stage_insert(v->index, change->index, g.numbers, g.vectors, g.n, err);
+        struct index_rows staged = {.numbers = g.numbers, .vectors = g.vectors, .n = g.n};
+        code = index_stage_insert(v->index, change->index, &staged, err);
     }
     if (code == ERR_NOT_FINITE || code == ERR_ZERO_VECTOR) {
         /* Whoever made the command had to refuse it; the rows are kept without this vector. */

@@ -181,7 +181,8 @@ static void index_seed(struct buf *b, enum index_kind kind, size_t n_rows)
         for (size_t i = 0; i < INDEX_SEED_DIM; i++) {
             vector[i] = (float)(random_next(&random) >> 44) + 1;
         }
-        CHECK(index_stage_insert(index, row + 1, &row, vector, 1, &err) == ERR_OK);
+        struct index_rows rows = {.numbers = &row, .vectors = vector, .n = 1};
+        CHECK(index_stage_insert(index, row + 1, &rows, &err) == ERR_OK);
     }
     size_t n_done = 0;
     CHECK(index_advance(index, n_rows + 1, NULL, &n_done, &err) == ERR_OK);

@@ -49,6 +49,13 @@ struct index *index_make(const struct index_config *config)
     return index;
 }
 
+enum errcode stage(struct index *index, uint64_t sequence, const uint64_t *numbers,
+                   const float *vectors, size_t n, struct err *err)
+{
+    struct index_rows rows = {.numbers = numbers, .vectors = vectors, .n = n};
+    return index_stage_insert(index, sequence, &rows, err);
+}
+
 void stage_rows(struct index *index, const float *points, uint32_t dim, uint64_t first, size_t n,
                 size_t step)
 {
@@ -60,8 +67,7 @@ void stage_rows(struct index *index, const float *points, uint32_t dim, uint64_t
         for (size_t i = 0; i < n_now; i++) {
             rows[i] = first + at + i;
         }
-        assert_int_equal(
-            index_stage_insert(index, rows[0] + 1, rows, points + at * dim, n_now, &err), ERR_OK);
+        assert_int_equal(stage(index, rows[0] + 1, rows, points + at * dim, n_now, &err), ERR_OK);
     }
     free(rows);
 }

@@ -18,6 +18,9 @@ struct index *index_make(const struct index_config *config);
 /* Rows first .. first + n - 1 in calls of @step; the sequence of a call is its first row + 1. */
 void stage_rows(struct index *index, const float *points, uint32_t dim, uint64_t first, size_t n,
                 size_t step);
+/* index_stage_insert of n rows without labels, whose result it gives. */
+enum errcode stage(struct index *index, uint64_t sequence, const uint64_t *numbers,
+                   const float *vectors, size_t n, struct err *err);
 void stage_delete(struct index *index, uint64_t sequence, uint64_t row);
 void advance_all(struct index *index, size_t rows_max, const struct index_crew *crew);
 

@@ -35,7 +35,7 @@ static void insert_bravely(struct index *index, uint64_t first, size_t n)
     do {
         size_t before = index_count(index);
         ordeal_next(&o);
-        code = index_stage_insert(index, first + 1, rows, points + first * DIM, n, &err);
+        code = stage(index, first + 1, rows, points + first * DIM, n, &err);
         assert_true(code == ERR_OK || code == ERR_OUT_OF_MEMORY);
         assert_int_equal(index_count(index), before + (code == ERR_OK ? n : 0));
     } while (code != ERR_OK);

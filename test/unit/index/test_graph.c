@@ -266,12 +266,12 @@ static void vectors_without_a_distance_are_refused_and_nothing_is_staged(void **
         struct err err;
         for (size_t i = 0; i < COUNT_OF(bad); i++) {
             vectors[4] = bad[i];
-            assert_int_equal(index_stage_insert(index, 1, rows, vectors, 2, &err), ERR_NOT_FINITE);
+            assert_int_equal(stage(index, 1, rows, vectors, 2, &err), ERR_NOT_FINITE);
             assert_non_null(strstr(err.message, "vector 2 of 2"));
         }
         memset(vectors + 3, 0, 3 * sizeof(float));
         enum errcode expected = distance == DISTANCE_COSINE ? ERR_ZERO_VECTOR : ERR_OK;
-        assert_int_equal(index_stage_insert(index, 1, rows, vectors, 2, &err), expected);
+        assert_int_equal(stage(index, 1, rows, vectors, 2, &err), expected);
         assert_int_equal(index_count(index), expected == ERR_OK ? 2 : 0);
         assert_int_equal(index_pending(index), expected == ERR_OK ? 2 : 0);
 

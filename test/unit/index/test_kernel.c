@@ -82,8 +82,8 @@ static void a_row_has_the_same_distance_wherever_it_stands_in_a_batch(void **sta
                 stage_rows(index, points, dim, 0, N, N);
                 assert_int_equal(find(index, INDEX_EXACT, points + N * dim, N, N, hits), N);
                 for (size_t i = 0; i < N; i++) {
-                    float alone = index_distance(distances[d], points + N * dim,
-                                                 points + hits[i].row * dim, dim);
+                    double alone = index_distance(distances[d], points + N * dim,
+                                                  points + hits[i].row * dim, dim);
                     assert_memory_equal(&alone, &hits[i].distance, sizeof(alone));
                 }
                 free(points);
@@ -106,11 +106,11 @@ static void overflowing_sums_are_far_and_never_nan(void **state)
     }
     for (size_t k = 0; k < COUNT_OF(kernels); k++) {
         if (index_choose_kernel(kernels[k])) {
-            float dot = index_distance(DISTANCE_DOT, huge, mixed, DIM);
+            double dot = index_distance(DISTANCE_DOT, huge, mixed, DIM);
             assert_true(dot <= INFINITY); /* NaN is not. */
             assert_true(index_distance(DISTANCE_L2, huge, mixed, DIM) == INFINITY);
-            float cosine = index_distance(DISTANCE_COSINE, huge, mixed, DIM);
-            assert_true(fabsf(cosine - (1 - 1.0f / DIM)) < 1e-5f);
+            double cosine = index_distance(DISTANCE_COSINE, huge, mixed, DIM);
+            assert_true(fabs(cosine - (1 - 1.0f / DIM)) < 1e-5f);
         }
     }
 }

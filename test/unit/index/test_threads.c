@@ -148,8 +148,7 @@ static void searches_miss_no_row_while_a_region_moves(void **state)
     struct err err;
     assert_int_equal(thread_start(&thread, "search", searcher, &scene, &err), ERR_OK);
     for (uint64_t row = 0; row < ROWS; row++) {
-        assert_int_equal(index_stage_insert(scene.index, row, &row, scene.points + row, 1, &err),
-                         ERR_OK);
+        assert_int_equal(stage(scene.index, row, &row, scene.points + row, 1, &err), ERR_OK);
         atomic_store(&scene.n_staged, row + 1);
     }
     atomic_store(&scene.is_over, true);

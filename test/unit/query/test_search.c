@@ -42,7 +42,7 @@ static const float query[DIM] = {0.5F, 0.5F, 0.5F, 0.5F, 0.5F, 0.5F, 0.5F, 0.5F}
 static const char query_text[] = "[0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]";
 
 struct truth {
-    float distance;
+    double distance;
     int id;
 };
 

@@ -345,7 +345,7 @@ uint64_t count_rows(struct fixture *f)
     return n;
 }
 
-uint64_t nearest(struct fixture *f, uint64_t v, float *distance)
+uint64_t nearest(struct fixture *f, uint64_t v, double *distance)
 {
     float query[DIM];
     struct index_hit hit = {0};

@@ -70,7 +70,7 @@ bool see_row(struct fixture *f, uint64_t i, struct seen *out);
 bool see_in_view(struct fixture *f, struct shard_view *view, uint64_t i, struct seen *out);
 uint64_t count_rows(struct fixture *f);
 /* The nearest row's number to vector @v, and its distance. */
-uint64_t nearest(struct fixture *f, uint64_t v, float *distance);
+uint64_t nearest(struct fixture *f, uint64_t v, double *distance);
 void wait_until_linked(struct fixture *f);
 /* A figure of all rows and of the keys' order of numbers: equal where the content is. */
 uint64_t content_hash(struct fixture *f);

@@ -73,7 +73,7 @@ static void reads_go_on_and_writes_come_back_after_a_full_disk(void **state)
     assert_int_equal(code, ERR_DISK_FULL);
     assert_true(i > 110); /* Until unflushed_max is reached they are taken. */
     assert_true(err.hint[0] != '\0');
-    float distance;
+    double distance;
     assert_true(nearest(f, 5, &distance) > 0);
     uint64_t rows = count_rows(f);
     assert_int_equal(rows, 10 + i - 1 - 100);
@@ -189,7 +189,7 @@ static void a_crash_at_any_point_loses_no_acknowledged_row(void **state)
         fixture_start(f);
         for (uint64_t i = 1; i <= last; i++) {
             struct seen seen;
-            float distance;
+            double distance;
             assert_true(see_row(f, i, &seen));
             assert_int_equal(nearest(f, i, &distance), seen.number);
         }

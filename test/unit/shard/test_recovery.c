@@ -56,7 +56,7 @@ static void check_all_are_found(struct fixture *f, uint64_t from, uint64_t to)
 {
     for (uint64_t i = from; i < to; i++) {
         struct seen seen;
-        float distance;
+        double distance;
         if (see_row(f, i, &seen) && seen.has_vector && (uint64_t)seen.year == i) {
             assert_int_equal(nearest(f, i, &distance), seen.number);
         }
@@ -469,7 +469,10 @@ static void a_later_checkpoint_never_covers_less(void **state)
     uint64_t covered = atomic_load(&v->checkpointed);
     assert_int_equal(covered, f->shard->applied);
     uint64_t row = f->shard->next_row;
-    assert_int_equal(index_stage_insert(v->index, covered + 1, &row, vector, 1, &err), ERR_OK);
+    assert_int_equal(
+        index_stage_insert(v->index, covered + 1,
+                           &(struct index_rows){.numbers = &row, .vectors = vector, .n = 1}, &err),
+        ERR_OK);
     atomic_fetch_add(&v->changes, 1);
     checkpoint(f);
     assert_int_equal(atomic_load(&v->checkpointed), covered);

@@ -103,7 +103,7 @@ static void a_row_is_found_as_soon_as_it_is_acknowledged_though_the_graph_is_beh
     int64_t scanned = metric_value(METRIC_tail_rows_scanned);
     for (uint64_t i = 1; i <= 100; i++) {
         struct seen seen;
-        float distance;
+        double distance;
         assert_true(see_row(f, i, &seen));
         assert_int_equal(nearest(f, i, &distance), seen.number);
     }
@@ -238,7 +238,7 @@ static void a_search_waits_for_no_lock_of_calibration(void **state)
     bool is_measured;
     assert_true(shard_ef_for(f->shard, EMBEDDING, 0.95, 10, &is_measured) >= 10);
     uint64_t n_seen = c->n_seen;
-    float distance;
+    double distance;
     for (uint64_t i = 1; i <= 100; i++) {
         assert_true(nearest(f, i, &distance) > 0);
     }
@@ -315,7 +315,7 @@ static void recall_is_measured_again_with_twice_as_many_queries(void **state)
     uint64_t asked = 0;
     for (uint64_t wanted = FIRST; wanted <= 2 * FIRST; wanted *= 2) {
         for (; asked < wanted; asked++) {
-            float distance;
+            double distance;
             (void)nearest(f, 5 * asked, &distance);
         }
         wall_us = wait_for_measurement(f, wall_us);

@@ -145,7 +145,7 @@ static void search_meanwhile(void *arg)
     struct readers *r = arg;
     uint64_t i = 0;
     while (!atomic_load(&r->is_over)) {
-        float distance;
+        double distance;
         atomic_fetch_add(&r->n_found, nearest(r->f, ++i, &distance) > 0 ? 1 : 0);
     }
     index_thread_exit();

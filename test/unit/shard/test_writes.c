@@ -27,7 +27,7 @@ static void an_inserted_row_is_read_and_found(void **state)
     struct fixture *f = *state;
     struct err err = {0};
     struct seen seen;
-    float distance;
+    double distance;
     assert_int_equal(write_row(f, SHARD_INSERT, row_of(1, 11, "one", 2001), &err), ERR_OK);
     assert_true(see_row(f, 1, &seen));
     assert_string_equal(seen.title, "one");
@@ -129,7 +129,7 @@ static void an_update_of_a_vector_takes_a_new_number_and_is_found_there(void **s
     struct err err = {0};
     struct seen before;
     struct seen after;
-    float distance;
+    double distance;
     assert_int_equal(write_row(f, SHARD_INSERT, row_of(1, 11, "one", 1), &err), ERR_OK);
     assert_true(see_row(f, 1, &before));
     struct shard_command *command = new_command(f);
@@ -172,7 +172,7 @@ static void a_deleted_row_is_neither_read_nor_found(void **state)
     struct fixture *f = *state;
     struct err err = {0};
     struct seen seen;
-    float distance;
+    double distance;
     insert_rows(f, 1, 200, 50);
     assert_true(see_row(f, 77, &seen));
     uint64_t number = seen.number;
@@ -209,7 +209,7 @@ static void a_row_without_a_vector_is_kept_and_not_found(void **state)
     struct fixture *f = *state;
     struct err err = {0};
     struct seen seen;
-    float distance;
+    double distance;
     assert_int_equal(write_row(f, SHARD_INSERT, row_of(1, 0, "none", 1), &err), ERR_OK);
     assert_true(see_row(f, 1, &seen));
     assert_false(seen.has_vector);

@@ -1,0 +1,79 @@
+/* Candidates, their pools, and what a searching thread keeps between searches. */
+#ifndef VECTRON_INDEX_CANDIDATE_INT_H
+#define VECTRON_INDEX_CANDIDATE_INT_H
+
+#include "index/graph_int.h"
+
+struct candidate {
+    float key;
+    uint32_t slot; /* In a walk's pool the top bit says that it was expanded. */
+};
+
+#define EXPANDED (UINT32_C(1) << 31)
+
+/* Nearest first, ties by row; at most max, the farthest falls out. */
+struct pool {
+    struct candidate *items;
+    size_t n, max, capacity;
+};
+
+void pool_fini(struct pool *pool);
+bool pool_reset(struct pool *pool, size_t max) WARN_UNUSED;
+/* Where it went; pool->max where it is too far. */
+size_t pool_add(struct pool *pool, const struct slots *slots, struct candidate c);
+/* False where pool_add would refuse, but for a tie. */
+static inline bool pool_wants(const struct pool *pool, float key)
+{
+    return pool->n < pool->max || key <= pool->items[pool->n - 1].key;
+}
+/* The pool as a heap without a bound: the nearest comes out first. */
+bool heap_push(struct pool *heap, const struct slots *slots, struct candidate c) WARN_UNUSED;
+struct candidate heap_pop(struct pool *heap, const struct slots *slots);
+bool candidate_is_nearer(const struct slots *slots, struct candidate a, struct candidate b);
+void candidates_sort(const struct slots *slots, struct candidate *items, size_t n);
+
+/* ---- scratch: what a searching thread keeps ---- */
+
+enum {
+    TOUCHED_MAX = 1 << 14
+};
+
+struct scratch {
+    uint64_t *visited; /* A bit a slot. */
+    size_t visited_words;
+    uint32_t *touched; /* Words to clear; all of them once n_touched > TOUCHED_MAX. */
+    size_t n_touched;
+    struct pool near, tail, matching, frontier;
+    uint8_t *room; /* All below are parts of it. */
+    size_t room_bytes;
+    float *query;      /* What vector_prepare made of the caller's. */
+    void *query_code;  /* The walk's. */
+    uint8_t *row_code; /* A row that is in no slot. */
+    unsigned place_hint;
+};
+
+/* This thread's, with room for vectors and codes of the index; NULL where memory ran out. */
+struct scratch *scratch_for(const struct index *index, struct err *err);
+struct scratch *scratch_get(void); /* The same, behind the first. */
+bool scratch_visit_none(struct scratch *s, uint32_t capacity) WARN_UNUSED;
+
+/* True the first time. */
+static inline bool scratch_visit(struct scratch *s, uint32_t slot)
+{
+    uint64_t bit = UINT64_C(1) << (slot % 64), *word = &s->visited[slot / 64];
+    if (*word & bit) {
+        return false;
+    }
+    if (*word == 0 && s->n_touched <= TOUCHED_MAX) {
+        s->touched[s->n_touched++] = slot / 64;
+    }
+    *word |= bit;
+    return true;
+}
+
+static inline bool scratch_has_visited(const struct scratch *s, uint32_t slot)
+{
+    return (s->visited[slot / 64] >> (slot % 64) & 1) != 0;
+}
+
+#endif

@@ -1,0 +1,63 @@
+/* Codes: which there are, and what surrounds a key. */
+#include "index/code_int.h"
+
+#include <math.h>
+#include <string.h>
+
+const struct code *code_of(enum index_code kind)
+{
+    return kind == INDEX_CODE_F32 ? &code_f32 : NULL;
+}
+
+enum errcode vector_prepare(enum distance distance, uint32_t dim, const float *x, float *out,
+                            struct err *err)
+{
+    /* In double, so that neither huge nor tiny floats leave its range. */
+    double squares = 0;
+    for (uint32_t i = 0; i < dim; i++) {
+        squares += (double)x[i] * (double)x[i];
+    }
+    if (!isfinite(squares)) {
+        return err_set(err, ERR_NOT_FINITE, "the vector holds NaN or an infinity");
+    }
+    if (distance != DISTANCE_COSINE) {
+        memcpy(out, x, dim * sizeof(float));
+        return ERR_OK;
+    }
+    if (squares == 0) {
+        return err_set(err, ERR_ZERO_VECTOR, "a zero vector has no direction");
+    }
+    double scale = 1 / sqrt(squares);
+    for (uint32_t i = 0; i < dim; i++) {
+        out[i] = (float)((double)x[i] * scale);
+    }
+    return ERR_OK;
+}
+
+double distance_of_key(enum distance distance, float key)
+{
+    switch (distance) {
+    case DISTANCE_L2:
+        return (double)sqrtf(key);
+    case DISTANCE_COSINE:
+        return (double)(1 + key);
+    case DISTANCE_DOT:
+    default:
+        return (double)key;
+    }
+}
+
+double index_distance(enum distance distance, const float *a, const float *b, uint32_t dim)
+{
+    CHECK(dim > 0 && dim <= VECTOR_DIM_MAX);
+    float ready_a[VECTOR_DIM_MAX], ready_b[VECTOR_DIM_MAX];
+    float key = INFINITY;
+    struct err err;
+    if (vector_prepare(distance, dim, a, ready_a, &err) != ERR_OK ||
+        vector_prepare(distance, dim, b, ready_b, &err) != ERR_OK) {
+        return INFINITY;
+    }
+    struct space space = {.vectors = ready_b, .stride = dim, .dim = dim};
+    kernel_for(distance)(&space, ready_a, &(uint32_t){0}, 1, &key);
+    return distance_of_key(distance, key);
+}

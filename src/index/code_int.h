@@ -1,0 +1,73 @@
+/* Codes: what a walk and the building of the graph see of a vector.
+ *
+ * A code is a row of functions: f32 (the vector itself), 8, 4 or 2 bits a dimension of the rotated
+ * vector.  The graph's files know codes and slots, not floats.
+ *
+ * A *key* is what codes are compared by: smaller is nearer.  Of a query and a row: L2 squared;
+ * -<q, r> for COSINE (rows have length 1) and DOT.  Of two rows (code_query_of_row): the same for
+ * L2 and COSINE; for DOT the metric of its reduction, -(<a, b> + x_a x_b) with x = sqrt(max(0, M^2
+ * - |r|^2)). Keys are never NaN: where floats overflow it is the largest.  Equal on every machine:
+ * sums are of integers, and what follows them is the same scalar arithmetic everywhere (f32: see
+ * code_f32.c). */
+#ifndef VECTRON_INDEX_CODE_INT_H
+#define VECTRON_INDEX_CODE_INT_H
+
+#include "index/kernel_int.h"
+
+struct code;
+
+/* All that reading codes takes; copied by value into walks. */
+struct code_space {
+    const struct code *code;
+    const uint8_t *rows; /* stride bytes a slot. */
+    size_t stride;
+    uint32_t dim;
+    enum distance distance;
+    float reduction; /* DOT between rows: M; 0 elsewhere. */
+};
+
+/* A query as the kernels want it. */
+struct code_query {
+    float scale;      /* What the integer sum is multiplied with, besides the row's factor. */
+    float squares;    /* |q|^2 */
+    float rest;       /* Row queries under DOT: x of the reduction; else 0. */
+    float exact_norm; /* |q| */
+    /* In the room, or for a row the row itself. */
+    const void *data;
+};
+
+/* Room for the query that a row makes, on the stack. */
+struct code_room {
+    _Alignas(64) uint8_t bytes[VECTOR_DIM_MAX + 64];
+};
+
+struct code {
+    const char *name;
+    unsigned bits;                                             /* 32, 8, 4, 2 */
+    size_t (*row_bytes)(uint32_t dim, enum distance distance); /* A multiple of 4, see code.c. */
+    size_t (*query_bytes)(uint32_t dim); /* The room of a query, aligned to 64. */
+    /* @vector is as vector_prepare left it. */
+    void (*encode)(const struct code_space *space, const float *vector, uint8_t *row);
+    void (*query)(const struct code_space *space, const float *vector, void *room,
+                  struct code_query *out);
+    void (*query_of_row)(const struct code_space *space, uint32_t slot, struct code_room *room,
+                         struct code_query *out);
+    /* keys[i] = the key of query and the row of slots[i]. */
+    void (*keys)(const struct code_space *space, const struct code_query *query,
+                 const uint32_t *slots, size_t n, float *keys);
+    /* Standard error of an estimated product of two vectors of length 1; 0: exact. */
+    float (*error)(uint32_t dim);
+};
+
+extern const struct code code_f32;
+/* The code of a kind; NULL: there is none. */
+const struct code *code_of(enum index_code kind);
+
+/* ---- what stands around a code ---- */
+
+/* Copies x to out, divided by its length where @distance wants that. */
+enum errcode vector_prepare(enum distance distance, uint32_t dim, const float *x, float *out,
+                            struct err *err) WARN_UNUSED;
+double distance_of_key(enum distance distance, float key);
+
+#endif

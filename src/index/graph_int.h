@@ -1,0 +1,109 @@
+/* The index as all its parts see it.
+ *
+ * Who writes what, while anyone may search:
+ *   the staging thread    codes, vectors and nodes of slots that no list names yet; PRESENT,
+ * HIDDEN; the end of the queue; the row map the advancing thread  LINKED, the entry point, the
+ * front of the queue, in-edges; with its crew neighbour lists Slots, segments and larger regions
+ * change hands by epochs (epoch.c). */
+#ifndef VECTRON_INDEX_GRAPH_INT_H
+#define VECTRON_INDEX_GRAPH_INT_H
+
+#include "index/queue_int.h"
+#include "index/slots_int.h"
+
+struct index {
+    struct index_config config;
+    const struct code *code;
+    _Atomic float reduction; /* code_space.reduction */
+    struct slots slots;
+    struct row_map map; /* The staging thread's. */
+    struct queue queue;
+    uint64_t row_next;  /* The staging thread's: larger than any row staged so far. */
+    uint64_t row_fresh; /* Smaller ones were in the checkpoint: staging them is a replay. */
+
+    struct mutex advance_lock; /* Held while the graph changes or is encoded. */
+    uint64_t row_linked_end;   /* Under advance_lock: larger than any row ever linked. */
+    uint32_t edges_due;        /* Under advance_lock: below it, slots of a load (edges.c). */
+    _Atomic uint32_t entry;    /* SLOT_NONE while nothing is linked. */
+
+    _Atomic size_t n_live;   /* Present and not hidden. */
+    _Atomic size_t n_hidden; /* Present, hidden, and still in the graph. */
+    _Atomic size_t n_linked;
+    size_t n_awaited; /* While loading. */
+    struct epochs epochs;
+};
+
+static inline struct node *node_at(const struct slots *slots, uint32_t slot)
+{
+    return (struct node *)slots->nodes.base + slot;
+}
+
+static inline uint8_t *code_at(const struct slots *slots, uint32_t slot)
+{
+    return (uint8_t *)slots->codes.base + (size_t)slot * slots->code_stride;
+}
+
+/* The exact vector. */
+static inline const float *vector_at(const struct slots *slots, uint32_t slot)
+{
+    return slots->vector_stride > 0
+               ? (const float *)slots->vectors.base + (size_t)slot * slots->vector_stride
+               : (const float *)(const void *)code_at(slots, slot);
+}
+
+static inline struct upper *upper_at(const struct slots *slots, uint32_t upper)
+{
+    return (struct upper *)(void *)((char *)slots->uppers.base + upper * slots->upper_bytes);
+}
+
+/* The list on @layer of a slot whose level is at least that; links_max gives its length. */
+_Atomic uint32_t *links_at(const struct slots *slots, uint32_t slot, unsigned layer);
+struct in_edges *in_edges_at(const struct slots *slots, uint32_t slot, unsigned layer);
+static inline size_t links_max(const struct slots *slots, unsigned layer)
+{
+    return layer == 0 ? slots->links0 : slots->m;
+}
+/* Copies a list, up to its end; returns how many. */
+size_t links_copy(const struct slots *slots, uint32_t slot, unsigned layer, uint32_t *out);
+
+static inline uint8_t slot_state(const struct slots *slots, uint32_t slot)
+{
+    return atomic_load_explicit(&node_at(slots, slot)->state, memory_order_acquire);
+}
+
+static inline bool slot_is_live(const struct slots *slots, uint32_t slot)
+{
+    return (slot_state(slots, slot) & (SLOT_PRESENT | SLOT_HIDDEN)) == SLOT_PRESENT;
+}
+
+/* What walks and building see. */
+static inline struct code_space space_of_codes(const struct index *index)
+{
+    return (struct code_space){.code = index->code,
+                               .rows = index->slots.codes.base,
+                               .stride = index->slots.code_stride,
+                               .dim = index->config.dim,
+                               .distance = index->config.distance,
+                               .reduction =
+                                   atomic_load_explicit(&index->reduction, memory_order_relaxed)};
+}
+
+/* The exact vectors. */
+static inline struct code_space space_of_vectors(const struct index *index)
+{
+    struct code_space space = space_of_codes(index);
+    if (index->slots.vector_stride > 0) {
+        space.code = &code_f32;
+        space.rows = index->slots.vectors.base;
+        space.stride = index->slots.vector_stride * sizeof(float);
+    }
+    return space;
+}
+
+/* The level of a row: a function of seed and row number alone. */
+uint8_t level_of(const struct index_config *config, uint64_t row);
+/* Its code and its exact vector, from one that vector_prepare has made ready. */
+void slot_set_vector(struct index *index, uint32_t slot, const float *ready);
+void slot_set_state(struct index *index, uint32_t slot, uint8_t state);
+
+#endif

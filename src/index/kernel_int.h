@@ -1,0 +1,37 @@
+/* Distance kernels over floats, one file for each instruction set. */
+#ifndef VECTRON_INDEX_KERNEL_INT_H
+#define VECTRON_INDEX_KERNEL_INT_H
+
+#include "index/index.h"
+
+/* Internally a distance is a *key*: smaller is nearer; L2 squared, or the negated inner product
+ * for both others.  A key is never NaN: where finite vectors overflow it is the largest. */
+struct space {
+    const float *vectors;
+    size_t stride; /* Floats from one slot's vector to the next. */
+    uint32_t dim;
+};
+
+/* keys[i] = the key of query and the vector of slots[i].  Every variant adds up in an order that
+ * depends on dim alone, so equal pairs have equal keys wherever they are computed. */
+typedef void kernel_fn(const struct space *space, const float *query, const uint32_t *slots,
+                       size_t n, float *keys);
+
+struct kernel {
+    const char *name;
+    bool (*is_usable)(void);
+    kernel_fn *l2, *dot;
+};
+
+extern const struct kernel kernel_scalar;
+#if defined(__x86_64__)
+extern const struct kernel kernel_avx2, kernel_avx512;
+#endif
+
+kernel_fn *kernel_for(enum distance distance);
+
+enum {
+    CACHE_LINE = 64
+};
+
+#endif

@@ -1,0 +1,107 @@
+/* Slots: where rows live.
+ *
+ * A row lives in a *slot*: its code, its exact vector (where the code is not that already), its
+ * node (row number, level, state) and its layer-0 neighbour list stand at the slot's place in four
+ * regions; the few lists of upper layers stand in a fifth.  Lists hold slots, but nothing depends
+ * on their numbers: they differ between replicas, so every order is by distance, then by row
+ * number. */
+#ifndef VECTRON_INDEX_SLOTS_INT_H
+#define VECTRON_INDEX_SLOTS_INT_H
+
+#include "index/code_int.h"
+#include "index/epoch_int.h"
+
+enum {
+    SLOT_NONE = INT32_MAX, /* Ends a neighbour list that is not full. */
+    SLOTS_MAX = INT32_MAX - 1,
+    LEVEL_MAX = 15,
+    LINKS_MAX = 2 * 64, /* The longest neighbour list: 2 m at m = 64. */
+};
+
+enum {
+    SLOT_PRESENT = 1 << 0, /* Holds a row. */
+    SLOT_LINKED = 1 << 1,  /* In the graph. */
+    SLOT_HIDDEN = 1 << 2,  /* Its delete is staged. */
+    SLOT_AWAITED = 1 << 3, /* Named by a checkpoint; its vector has not come yet. */
+};
+
+enum {
+    CELL_EDGES = 3
+};
+
+/* Starts of edges that their end does not list (edges.c). */
+struct edge_cell {
+    uint32_t next;
+    uint32_t from[CELL_EDGES];
+};
+
+/* The edges that end at a node on one layer: how many, and the first cell of those that it does not
+ * list itself, or SLOT_NONE. */
+struct in_edges {
+    uint32_t count, cells;
+};
+
+struct node {
+    uint64_t row, label;
+    uint32_t upper;     /* Its list on layer 1, or SLOT_NONE. */
+    struct in_edges in; /* Of layer 0; in a slot that waits or is free: the next one. */
+    uint8_t level;
+    _Atomic uint8_t state;
+};
+
+struct upper {
+    uint32_t next; /* The same node's list one layer higher; a free one: the next one. */
+    struct in_edges in;
+    _Atomic uint32_t links[];
+};
+
+struct slots {
+    struct mem_region codes, vectors, links, nodes, uppers;
+    struct mem_region cells; /* This and the two below: the advancing thread's. */
+    uint32_t n_cells, free_cell;
+    size_t code_stride;   /* Bytes a code. */
+    size_t vector_stride; /* Floats an exact vector; 0: the code is it. */
+    size_t upper_bytes;   /* A struct upper with its links. */
+    uint32_t m;
+    uint32_t links0;   /* The length of a list on layer 0. */
+    uint32_t capacity; /* Slots that fit without growing a region. */
+    uint32_t uppers_capacity, n_uppers;
+    _Atomic uint32_t n_used; /* Slots ever used; searches scan up to here. */
+
+    struct mutex lock; /* Of the lists below, and of states while a flat index is saved. */
+    uint32_t free_slot, free_upper;
+    uint32_t n_free_slots, n_free_uppers;
+    uint32_t limbo_new, limbo_old; /* Slots out of reach: since some time; since limbo_mark. */
+    uint64_t limbo_mark;
+};
+
+struct slots_shape {
+    size_t code_bytes;
+    size_t vector_floats; /* 0: the code is the exact vector. */
+    uint32_t m, links0;
+};
+
+bool slots_init(struct slots *slots, const struct slots_shape *shape);
+void slots_fini(struct slots *slots);
+/* Room for @bytes in a region; it may move. */
+bool slots_region_fits(struct mem_region *region, size_t bytes) WARN_UNUSED;
+/* Takes n slots, and uppers for their levels; nothing where memory runs out. */
+bool slots_take(struct slots *slots, struct epochs *epochs, const uint8_t *levels, size_t n,
+                uint32_t *out) WARN_UNUSED;
+/* The slot is out of every list; it is used again when no reader can see it. */
+void slots_retire(struct slots *slots, struct epochs *epochs, uint32_t slot);
+
+/* ---- the row map: row number to slot ---- */
+
+struct row_map {
+    uint32_t *slots; /* Open addressing; SLOT_NONE where empty. */
+    size_t capacity, n;
+};
+
+void row_map_fini(struct row_map *map);
+bool row_map_reserve(struct row_map *map, const struct slots *slots, size_t n_more) WARN_UNUSED;
+void row_map_add(struct row_map *map, const struct slots *slots, uint32_t slot);
+uint32_t row_map_find(const struct row_map *map, const struct slots *slots, uint64_t row);
+void row_map_remove(struct row_map *map, const struct slots *slots, uint32_t slot);
+
+#endif
