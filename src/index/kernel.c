@@ -34,3 +34,8 @@ kernel_fn *kernel_for(enum distance distance)
 {
     return distance == DISTANCE_L2 ? chosen->l2 : chosen->dot;
 }
+
+const struct exact *exact_chosen(void)
+{
+    return chosen->exact;
+}

@@ -110,5 +110,10 @@ static AVX2 void avx2_dot(const struct space *space, const float *query, const u
 }
 
 const struct kernel kernel_avx2 = {
-    .name = "avx2", .is_usable = is_usable, .l2 = avx2_l2, .dot = avx2_dot};
+    .name = "avx2",
+    .is_usable = is_usable,
+    .l2 = avx2_l2,
+    .dot = avx2_dot,
+    .exact = &exact_avx2,
+};
 #endif

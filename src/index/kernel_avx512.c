@@ -23,6 +23,7 @@ enum {
 static bool is_usable(void)
 {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("fma");
 }
 
@@ -152,5 +153,10 @@ static AVX512 void avx512_dot(const struct space *space, const float *query, con
 }
 
 const struct kernel kernel_avx512 = {
-    .name = "avx512", .is_usable = is_usable, .l2 = avx512_l2, .dot = avx512_dot};
+    .name = "avx512",
+    .is_usable = is_usable,
+    .l2 = avx512_l2,
+    .dot = avx512_dot,
+    .exact = &exact_avx512,
+};
 #endif

@@ -2,7 +2,7 @@
 #ifndef VECTRON_INDEX_KERNEL_INT_H
 #define VECTRON_INDEX_KERNEL_INT_H
 
-#include "index/index.h"
+#include "index/exact_int.h"
 
 /* Internally a distance is a *key*: smaller is nearer; L2 squared, or the negated inner product
  * for both others.  A key is never NaN: where finite vectors overflow it is the largest. */
@@ -21,6 +21,7 @@ struct kernel {
     const char *name;
     bool (*is_usable)(void);
     kernel_fn *l2, *dot;
+    const struct exact *exact;
 };
 
 extern const struct kernel kernel_scalar;

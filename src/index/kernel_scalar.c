@@ -71,4 +71,9 @@ static void scalar_dot(const struct space *space, const float *query, const uint
 }
 
 const struct kernel kernel_scalar = {
-    .name = "scalar", .is_usable = is_usable, .l2 = scalar_l2, .dot = scalar_dot};
+    .name = "scalar",
+    .is_usable = is_usable,
+    .l2 = scalar_l2,
+    .dot = scalar_dot,
+    .exact = &exact_scalar,
+};
