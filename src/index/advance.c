@@ -10,7 +10,7 @@ static size_t next_change(struct index *index, uint64_t head, uint32_t *slots, e
         CHECK(n < INDEX_CHUNK && (n == 0 || op->kind == OP_INSERT));
         *kind = (enum op_kind)op->kind;
         slots[n++] = op->slot;
-        if (op->ends_chunk) {
+        if (op->ends_chunk || op->kind == OP_DELETE) {
             return n;
         }
     }

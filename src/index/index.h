@@ -68,9 +68,11 @@ enum {
 };
 enum errcode index_stage_insert(struct index *index, uint64_t sequence,
                                 const struct index_rows *rows, struct err *err) WARN_UNUSED;
-/* A row that is not there is no error. */
-enum errcode index_stage_delete(struct index *index, uint64_t sequence, uint64_t row,
-                                struct err *err) WARN_UNUSED;
+/* Stages the delete of rows, in any order.  One call is one batch: what deleted rows leave behind
+ * is cleared away between batches only.  A row that is not there, or that the checkpoint has seen
+ * deleted, is no error.  OUT_OF_MEMORY: nothing is staged. */
+enum errcode index_stage_delete(struct index *index, uint64_t sequence, const uint64_t *rows,
+                                size_t n, struct err *err) WARN_UNUSED;
 
 /* Parallel work: run(arg, i) for every i < n, in any order and on any threads, then return. */
 struct index_crew {

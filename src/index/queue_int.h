@@ -18,7 +18,7 @@ struct op {
     uint64_t sequence;
     uint32_t slot;
     uint8_t kind;
-    bool ends_chunk; /* The last row that is linked together with those before it. */
+    bool ends_chunk; /* The last that is linked together with those before it, or deleted so. */
 };
 
 struct segment {

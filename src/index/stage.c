@@ -161,32 +161,45 @@ enum errcode index_stage_insert(struct index *index, uint64_t sequence,
     return code;
 }
 
-enum errcode index_stage_delete(struct index *index, uint64_t sequence, uint64_t row,
-                                struct err *err)
+/* Out of the row map, so that a second delete of the row finds nothing. */
+static void hide_row(struct index *index, uint32_t slot)
+{
+    row_map_remove(&index->map, &index->slots, slot);
+    atomic_fetch_sub_explicit(&index->n_live, 1, memory_order_relaxed);
+    if (index->config.kind == INDEX_FLAT) {
+        slots_retire(&index->slots, &index->epochs, slot);
+    } else {
+        atomic_fetch_add_explicit(&index->n_hidden, 1, memory_order_relaxed);
+        atomic_fetch_or_explicit(&node_at(&index->slots, slot)->state, SLOT_HIDDEN,
+                                 memory_order_release);
+    }
+}
+
+enum errcode index_stage_delete(struct index *index, uint64_t sequence, const uint64_t *rows,
+                                size_t n, struct err *err)
 {
     CHECK(index->n_awaited == 0);
     bool is_flat = index->config.kind == INDEX_FLAT;
-    uint64_t tail = atomic_load_explicit(&index->queue.tail, memory_order_relaxed);
-    uint32_t slot = row_map_find(&index->map, &index->slots, row);
-    if (slot == SLOT_NONE) {
-        queue_publish(&index->queue, tail, sequence);
-        return ERR_OK;
-    }
-    if (!is_flat && !queue_reserve(&index->queue, 1)) {
+    if (!is_flat && !queue_reserve(&index->queue, n)) {
         return err_no_memory(err);
     }
-    row_map_remove(&index->map, &index->slots, slot);
-    atomic_fetch_sub_explicit(&index->n_live, 1, memory_order_relaxed);
-    if (is_flat) {
-        slots_retire(&index->slots, &index->epochs, slot);
-        queue_publish(&index->queue, tail, sequence);
-        return ERR_OK;
+    uint64_t tail = atomic_load_explicit(&index->queue.tail, memory_order_relaxed);
+    struct op op = {.sequence = sequence, .slot = SLOT_NONE, .kind = OP_DELETE};
+    for (size_t i = 0; i < n; i++) {
+        uint32_t slot = row_map_find(&index->map, &index->slots, rows[i]);
+        if (slot == SLOT_NONE) {
+            continue;
+        }
+        hide_row(index, slot);
+        if (op.slot != SLOT_NONE) {
+            queue_append(&index->queue, tail++, op);
+        }
+        op.slot = is_flat ? SLOT_NONE : slot;
     }
-    atomic_fetch_add_explicit(&index->n_hidden, 1, memory_order_relaxed);
-    atomic_fetch_or_explicit(&node_at(&index->slots, slot)->state, SLOT_HIDDEN,
-                             memory_order_release);
-    struct op op = {.sequence = sequence, .slot = slot, .kind = OP_DELETE, .ends_chunk = true};
-    queue_append(&index->queue, tail, op);
-    queue_publish(&index->queue, tail + 1, sequence);
+    if (op.slot != SLOT_NONE) {
+        op.ends_chunk = true;
+        queue_append(&index->queue, tail++, op);
+    }
+    queue_publish(&index->queue, tail, sequence);
     return ERR_OK;
 }

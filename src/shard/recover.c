@@ -140,7 +140,7 @@ static enum errcode stage_all(struct shard *shard, struct vector_index *v, struc
         code = collect_rows(shard, read, &number, bodies, &change, err);
         if (code == ERR_OK && change.n_rows > 0) {
             struct staged_rows rows = {bodies, arena};
-            v->staging_steps = 0; /* Each call is the whole of its change. */
+            v->has_new_rows = false; /* Each call is the whole of its change. */
             code = vector_index_stage(shard, v, &change, &rows, err);
         }
         arena_reset(arena);

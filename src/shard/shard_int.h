@@ -365,9 +365,9 @@ struct vector_index {
     uint32_t m, ef_construction; /* As the policies were when it was opened. */
     struct mutex advance;
     _Atomic uint8_t state; /* enum index_state; moved under advance. */
-    /* How far the staging of one change came before memory ran out; of who stages. */
+    /* Whether the new rows of one change were staged before memory ran out; of who stages. */
     uint64_t staging_index;
-    uint64_t staging_steps;
+    bool has_new_rows;
     uint64_t whole_from; /* Made anew: linked up to this log index, it has all rows; else 0. */
     _Atomic uint64_t checkpointed;         /* Log index of its durable checkpoint; 0 = none. */
     _Atomic uint64_t changes;              /* Rows staged or deleted since it was opened. */

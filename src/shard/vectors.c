@@ -183,17 +183,15 @@ enum errcode vector_index_stage(struct shard *shard, struct vector_index *v,
 {
     if (v->staging_index != change->index) {
         v->staging_index = change->index;
-        v->staging_steps = 0;
+        v->has_new_rows = false;
     }
     enum errcode code = ERR_OK;
-    if (v->staging_steps == 0) {
+    if (!v->has_new_rows) {
         code = change->n_rows > 0 ? stage_new_rows(shard, v, change, rows, err) : ERR_OK;
-        v->staging_steps += code == ERR_OK;
+        v->has_new_rows = code == ERR_OK;
     }
-    while (code == ERR_OK && v->staging_steps <= change->n_deleted) {
-        uint64_t row = change->deleted[v->staging_steps - 1];
-        code = index_stage_delete(v->index, change->index, row, err);
-        v->staging_steps += code == ERR_OK;
+    if (code == ERR_OK) {
+        code = index_stage_delete(v->index, change->index, change->deleted, change->n_deleted, err);
     }
     if (code == ERR_OK) {
         atomic_fetch_add(&v->changes, change->n_rows + change->n_deleted);

@@ -80,7 +80,7 @@ static void use_index(struct index *index)
     }
     uint64_t sequence = index_sequence(index);
     for (uint64_t row = 0; row < 8 && sequence < UINT64_MAX; row++) {
-        CHECK(index_stage_delete(index, ++sequence, row, &err) == ERR_OK);
+        CHECK(index_stage_delete(index, ++sequence, &row, 1, &err) == ERR_OK);
     }
     size_t n_done = 0;
     CHECK(index_advance(index, SIZE_MAX, NULL, &n_done, &err) == ERR_OK);

@@ -75,7 +75,7 @@ void stage_rows(struct index *index, const float *points, uint32_t dim, uint64_t
 void stage_delete(struct index *index, uint64_t sequence, uint64_t row)
 {
     struct err err = {0};
-    assert_int_equal(index_stage_delete(index, sequence, row, &err), ERR_OK);
+    assert_int_equal(index_stage_delete(index, sequence, &row, 1, &err), ERR_OK);
 }
 
 void advance_all(struct index *index, size_t rows_max, const struct index_crew *crew)

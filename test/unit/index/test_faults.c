@@ -68,7 +68,7 @@ static void delete_bravely(struct index *index, uint64_t row)
     do {
         size_t before = index_count(index);
         ordeal_next(&o);
-        code = index_stage_delete(index, N + row, row, &err);
+        code = index_stage_delete(index, N + row, &row, 1, &err);
         assert_true(code == ERR_OK || code == ERR_OUT_OF_MEMORY);
         assert_int_equal(index_count(index), before - (code == ERR_OK ? 1 : 0));
     } while (code != ERR_OK);
