@@ -26,7 +26,10 @@ src_query_libquery_a_SOURCES = \
     src/query/prepared.c \
     src/query/query.h src/query/query_int.h \
     src/query/search.c \
+    src/query/search_find.c \
+    src/query/search_int.h \
     src/query/search_plan.c \
+    src/query/search_rows.c \
     src/query/select.c \
     src/query/session.c \
     src/query/set.c \

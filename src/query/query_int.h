@@ -593,49 +593,6 @@ enum errcode cursor_decode(struct cursor *cursor, const struct column_mask *colu
 /* Rows that the path will look at. */
 enum errcode access_estimate(struct portal *portal, uint64_t *rows, struct err *err) WARN_UNUSED;
 
-/* ---- searches: search.c, search_plan.c ---- */
-
-enum search_way {
-    WAY_WALK,
-    WAY_FILTERED_WALK,
-    WAY_EXACT_MATCHES,
-    WAY_EXACT_SCAN
-};
-
-struct search_hit {
-    double distance;
-    uint64_t number;
-    struct value key; /* Filled in where distances are equal. */
-};
-
-struct search_state {
-    enum search_way way;
-    size_t k; /* LIMIT plus OFFSET. */
-    size_t ef;
-    bool ef_is_measured;
-    uint64_t n_rows;    /* That the choice reckoned with. */
-    double selectivity; /* Share of rows that match. */
-    size_t n_sampled;
-    size_t filter_visits_max;
-    double cost_ns; /* Of one query. */
-    const float **queries;
-    size_t next_query;
-    struct search_hit *hits;
-    size_t n_hits, n_ordered;
-    struct index_hit *index_hits;
-    struct shard_view *view;
-    struct err filter_err; /* Of the filter, which cannot return one. */
-    struct index_work work;
-    unsigned fell_back, again; /* For EXPLAIN ANALYZE. */
-};
-
-/* Chooses s->way for s->k and s->ef. */
-enum errcode search_choose(struct portal *portal, struct search_state *s,
-                           struct err *err) WARN_UNUSED;
-/* The cheaper of the two exact ways with a WHERE. */
-enum search_way search_exact_way(const struct search_state *s);
-const char *search_way_name(enum search_way way);
-
 /* ---- sorting: sort.c ---- */
 
 /* Keeps the first @rows_max rows by the keys, within the portal's budget, at the cost of its work.

@@ -1,16 +1,11 @@
 /* SEARCH: the k nearest rows of each query vector.
  *
- *   queries -> search_choose -> per query: hits (distance, row number) -> order -> rows -> batch
+ *   queries -> search_choose -> per query: search_query_rows -> batch
  *
- * A hit of a walk may be gone when its row is fetched (deleted, or replaced under a new number):
- * the query is then searched again, SEARCH_TRIES_MAX times, and at last answered by a scan within
- * one view, which nothing can change.  The same scan answers where a filtered walk gave up, so
- * LIMIT rows come whenever that many match.  Rows come by distance, then by key. */
-#include "query/query_int.h"
+ * Rows come by distance, then by key. */
+#include "query/search_int.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 /* ---- analysis ---- */
 
@@ -245,6 +240,15 @@ static void choose_ef(struct portal *p, struct search_state *s)
     s->ef = s->ef < s->k ? s->k : s->ef;
 }
 
+/* No column is asked for but the key, which the index keeps. */
+static bool is_of_index(const struct plan *plan)
+{
+    struct column_mask mask = plan->output.columns;
+    mask.bits[0] &= ~UINT64_C(1);
+    return plan->access.where == NULL && mask_is_empty(&mask) &&
+           shard_labels_are_keys(plan->schema);
+}
+
 static enum errcode start_search(struct portal *p, struct err *err)
 {
     enum {
@@ -264,11 +268,18 @@ static enum errcode start_search(struct portal *p, struct err *err)
     }
     s->k = (size_t)(p->limit + p->offset);
     choose_ef(p, s);
-    s->hits = arena_array(p->arena, s->k + 1, sizeof(*s->hits));
-    s->index_hits = arena_array(p->arena, s->k + 1, sizeof(*s->index_hits));
-    if (s->hits == NULL || s->index_hits == NULL) {
+    s->self = (struct searcher){
+        .portal = p,
+        .evaluator = &p->evaluator,
+        .row_arena = p->row_arena,
+        .work = &p->work,
+        .hits = arena_array(p->arena, s->k + 1, sizeof(*s->self.hits)),
+        .index_hits = arena_array(p->arena, s->k + 1, sizeof(*s->self.index_hits)),
+    };
+    if (s->self.hits == NULL || s->self.index_hits == NULL) {
         return portal_no_memory(p, err);
     }
+    s->is_of_index = is_of_index(p->plan);
     code = search_choose(p, s, err);
     p->is_heavy = s->cost_ns * (double)p->plan->search.n_queries > INLINE_COST_NS || is_lagging(p);
     return code;
@@ -277,314 +288,12 @@ static enum errcode start_search(struct portal *p, struct err *err)
 static void end_search(struct portal *p)
 {
     struct search_state *s = p->verb_state;
-    if (s != NULL && s->view != NULL) {
-        shard_view_close(s->view);
+    if (s != NULL) {
+        searcher_close_view(&s->self);
     }
 }
 
-/* ---- hits from the index ---- */
-
-static bool filter(void *arg, uint64_t number)
-{
-    struct portal *p = arg;
-    struct search_state *s = p->verb_state;
-    const struct access *access = &p->plan->access;
-    struct shard_row row;
-    bool matches = false;
-    if (s->filter_err.code != ERR_OK ||
-        shard_view_get_number(s->view, number, &row, &matches, &s->filter_err) != ERR_OK ||
-        !matches) {
-        return false;
-    }
-    arena_reset(p->row_arena);
-    enum errcode code = work_spend(&p->work, ROW_WORK + row.bytes / BYTES_A_UNIT, &s->filter_err);
-    if (code == ERR_OK && !mask_is_empty(&access->columns)) {
-        code = shard_row_decode(p->plan->schema, &row, access->columns.bits, p->evaluator.columns,
-                                p->row_arena, &s->filter_err);
-    }
-    if (code == ERR_OK) {
-        code = program_matches(access->where, &p->evaluator, &matches, &s->filter_err);
-    }
-    return code == ERR_OK && matches;
-}
-
-static bool is_canceled(void *arg)
-{
-    struct portal *p = arg;
-    struct search_state *s = p->verb_state;
-    return s->filter_err.code != ERR_OK ||
-           work_spend(&p->work, INDEX_POLL_FLOATS, &s->filter_err) != ERR_OK;
-}
-
-static enum errcode search_index(struct portal *p, struct search_state *s, size_t q,
-                                 enum search_way way, struct err *err)
-{
-    bool is_filtered = p->plan->access.where != NULL;
-    bool is_exact = way == WAY_EXACT_SCAN;
-    struct shard_search search = {
-        .column = p->plan->search.column,
-        .index = {.query = s->queries[q],
-                  .k = s->k,
-                  .ef = s->ef,
-                  .plan = is_exact ? INDEX_EXACT : INDEX_WALK,
-                  .matches = is_filtered ? filter : NULL,
-                  .matches_arg = p,
-                  .filter_visits_max = way == WAY_FILTERED_WALK ? s->filter_visits_max : 0,
-                  .is_canceled = is_canceled,
-                  .canceled_arg = p},
-        .on_lag = p->force.on_lag,
-        .index_lag_max = p->force.index_lag,
-        .deadline_us = p->deadline_us,
-    };
-    s->work.is_complete = true;
-    s->filter_err.code = ERR_OK;
-    enum errcode code = shard_search(p->shard, &search, s->index_hits, &s->n_hits, &s->work, err);
-    if (s->filter_err.code != ERR_OK) {
-        *err = s->filter_err;
-        return err->code;
-    }
-    for (size_t i = 0; i < s->n_hits; i++) {
-        s->hits[i] = (struct search_hit){.distance = s->index_hits[i].distance,
-                                         .number = s->index_hits[i].row};
-    }
-    return code;
-}
-
-/* ---- hits from rows ---- */
-
-/* Further away first: the order of the heap. */
-static bool is_farther(const struct search_hit *a, const struct search_hit *b)
-{
-    return a->distance > b->distance || (a->distance == b->distance && a->number > b->number);
-}
-
-static void heap_sift_down(struct search_hit *hits, size_t n)
-{
-    for (size_t i = 0;;) {
-        size_t farthest = i;
-        for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < n; child++) {
-            farthest = is_farther(&hits[child], &hits[farthest]) ? child : farthest;
-        }
-        if (farthest == i) {
-            return;
-        }
-        struct search_hit hit = hits[i];
-        hits[i] = hits[farthest];
-        hits[farthest] = hit;
-        i = farthest;
-    }
-}
-
-static void heap_add(struct search_state *s, struct search_hit hit)
-{
-    if (s->n_hits == s->k) {
-        if (s->k > 0 && is_farther(&s->hits[0], &hit)) {
-            s->hits[0] = hit;
-            heap_sift_down(s->hits, s->n_hits);
-        }
-        return;
-    }
-    size_t i = s->n_hits++;
-    for (; i > 0 && is_farther(&hit, &s->hits[(i - 1) / 2]); i = (i - 1) / 2) {
-        s->hits[i] = s->hits[(i - 1) / 2];
-    }
-    s->hits[i] = hit;
-}
-
-/* Every row that the access path takes, within s->view. */
-static enum errcode search_rows(struct portal *p, struct search_state *s, size_t q, struct err *err)
-{
-    const struct plan *plan = p->plan;
-    const struct column *column = &plan->schema->columns[plan->search.column];
-    const struct value *vector = &p->evaluator.columns[plan->search.column];
-    struct cursor cursor = {.portal = p, .access = &plan->access, .view = s->view};
-    struct column_mask mask = {0};
-    mask_add(&mask, plan->search.column);
-    s->n_hits = 0;
-    for (;;) {
-        bool found;
-        enum errcode code = cursor_next(&cursor, &found, err);
-        if (code == ERR_OK && found) {
-            code = cursor_decode(&cursor, &mask, err);
-        }
-        if (code != ERR_OK || !found) {
-            s->work.filter_calls += plan->access.where != NULL ? cursor.looked_at : 0;
-            metric_add(METRIC_searches_exact, 1);
-            return code;
-        }
-        if (vector->type == TYPE_VECTOR) {
-            s->work.distances++;
-            work_charge(&p->work, column->dim);
-            heap_add(s, (struct search_hit){.number = cursor.row.number,
-                                            .distance =
-                                                index_distance(column->distance, s->queries[q],
-                                                               vector->vector.data, column->dim)});
-        }
-    }
-}
-
-/* ---- order ---- */
-
-static int compare_hits(const void *a, const void *b)
-{
-    const struct search_hit *x = a, *y = b;
-    if (x->distance != y->distance) {
-        return x->distance < y->distance ? -1 : 1;
-    }
-    if (x->key.type != TYPE_NULL && y->key.type != TYPE_NULL) {
-        return value_compare(&x->key, &y->key);
-    }
-    return x->number < y->number ? -1 : x->number > y->number;
-}
-
-static enum errcode read_key(struct portal *p, struct search_state *s, struct search_hit *hit,
-                             struct err *err)
-{
-    struct column_mask mask = {0};
-    struct shard_row row;
-    bool found;
-    mask_add(&mask, 0);
-    enum errcode code = shard_view_get_number(s->view, hit->number, &row, &found, err);
-    if (code == ERR_OK && found) {
-        code = shard_row_decode(p->plan->schema, &row, mask.bits, p->evaluator.columns,
-                                p->row_arena, err);
-        hit->key = p->evaluator.columns[0]; /* Borrowed from the view. */
-    }
-    return code;
-}
-
-/* By distance, then by key; keys are read only where distances are equal. */
-static enum errcode order_hits(struct portal *p, struct search_state *s, struct err *err)
-{
-    qsort(s->hits, s->n_hits, sizeof(*s->hits), compare_hits);
-    bool has_ties = false;
-    for (size_t i = 0; i < s->n_hits; i++) {
-        bool is_tie = (i > 0 && s->hits[i - 1].distance == s->hits[i].distance) ||
-                      (i + 1 < s->n_hits && s->hits[i + 1].distance == s->hits[i].distance);
-        enum errcode code = is_tie ? read_key(p, s, &s->hits[i], err) : ERR_OK;
-        if (code != ERR_OK) {
-            return code;
-        }
-        has_ties = has_ties || is_tie;
-    }
-    if (has_ties) {
-        qsort(s->hits, s->n_hits, sizeof(*s->hits), compare_hits);
-    }
-    return ERR_OK;
-}
-
-/* ---- rows ---- */
-
-/* Appends the rows of the hits behind OFFSET; *is_whole = false where one has vanished. */
-static enum errcode fetch_rows(struct portal *p, struct search_state *s, size_t q, bool *is_whole,
-                               struct err *err)
-{
-    struct batch mark = p->batch;
-    const struct output *output = &p->plan->output;
-    *is_whole = true;
-    for (size_t i = (size_t)p->offset; i < s->n_hits; i++) {
-        struct shard_row row;
-        bool found;
-        arena_reset(p->row_arena);
-        enum errcode code = work_spend(&p->work, ROW_WORK, err);
-        if (code == ERR_OK) {
-            code = shard_view_get_number(s->view, s->hits[i].number, &row, &found, err);
-        }
-        if (code == ERR_OK && !found) {
-            p->batch.n_rows = mark.n_rows;
-            p->batch.bytes = mark.bytes;
-            *is_whole = false;
-            return ERR_OK;
-        }
-        if (code == ERR_OK && !mask_is_empty(&output->columns)) {
-            code = shard_row_decode(p->plan->schema, &row, output->columns.bits,
-                                    p->evaluator.columns, p->row_arena, err);
-        }
-        /* Plus zero: a DOT of -0 is shown as 0. */
-        p->evaluator.pseudo[PSEUDO_DISTANCE] = value_float(s->hits[i].distance + 0.0);
-        p->evaluator.pseudo[PSEUDO_QUERY] = value_int((int64_t)q + 1);
-        if (code == ERR_OK) {
-            code = portal_emit_output(p, err);
-        }
-        if (code != ERR_OK) {
-            return code;
-        }
-    }
-    return ERR_OK;
-}
-
-static enum errcode open_view(struct portal *p, struct search_state *s, struct err *err)
-{
-    return s->view != NULL ? ERR_OK : shard_view_open(p->shard, &s->view, err);
-}
-
-static void close_view(struct search_state *s)
-{
-    if (s->view != NULL) {
-        shard_view_close(s->view);
-        s->view = NULL;
-    }
-}
-
-/* Whether fewer hits than were asked for may mean that some were missed. */
-static bool is_short(const struct search_state *s)
-{
-    return !s->work.is_complete || (s->n_hits < s->k && s->n_hits < shard_view_count(s->view));
-}
-
-/* One try: hits of the way @way, then their rows. */
-static enum errcode try_query(struct portal *p, struct search_state *s, size_t q,
-                              enum search_way way, bool *is_whole, struct err *err)
-{
-    enum errcode code = ERR_OK;
-    if (way != WAY_WALK) {
-        code = open_view(p, s, err); /* The filter and the scan need it before the search. */
-    }
-    if (code == ERR_OK) {
-        code =
-            way == WAY_EXACT_MATCHES ? search_rows(p, s, q, err) : search_index(p, s, q, way, err);
-    }
-    if (code == ERR_OK) {
-        code = open_view(p, s, err);
-    }
-    if (code != ERR_OK) {
-        return code;
-    }
-    if (way != WAY_EXACT_MATCHES && is_short(s)) {
-        *is_whole = false;
-        return ERR_OK;
-    }
-    code = order_hits(p, s, err);
-    return code == ERR_OK ? fetch_rows(p, s, q, is_whole, err) : code;
-}
-
-/* What to try after a way that did not give all rows. */
-static enum search_way next_way(const struct search_state *s, enum search_way way, unsigned tries)
-{
-    if (way == WAY_FILTERED_WALK) {
-        return search_exact_way(s);
-    }
-    bool is_vanished = way == WAY_WALK && s->n_hits == s->k;
-    return is_vanished && tries < SEARCH_TRIES_MAX ? WAY_WALK : WAY_EXACT_MATCHES;
-}
-
-static enum errcode run_query(struct portal *p, struct search_state *s, size_t q, struct err *err)
-{
-    enum search_way way = s->way;
-    for (unsigned tries = 1;; tries++) {
-        bool is_whole = true;
-        enum errcode code = try_query(p, s, q, way, &is_whole, err);
-        close_view(s);
-        if (code != ERR_OK || is_whole) {
-            return code;
-        }
-        CHECK(way != WAY_EXACT_MATCHES); /* Within one view nothing vanishes. */
-        enum search_way next = next_way(s, way, tries);
-        s->again += next == way ? 1 : 0;
-        s->fell_back += next != way ? 1 : 0;
-        way = next;
-    }
-}
+/* ---- steps ---- */
 
 static enum step step_search(struct portal *p, struct err *err)
 {
@@ -592,7 +301,7 @@ static enum step step_search(struct portal *p, struct err *err)
     size_t n_queries = p->plan->search.n_queries;
     while (s->next_query < n_queries && !portal_batch_is_full(p)) {
         struct batch mark = p->batch;
-        if (s->k > 0 && run_query(p, s, s->next_query, err) != ERR_OK) {
+        if (s->k > 0 && search_query_rows(p, s->next_query, err) != ERR_OK) {
             p->batch.n_rows = mark.n_rows; /* The query may be begun again. */
             p->batch.bytes = mark.bytes;
             return STEP_FAILED;
@@ -633,10 +342,10 @@ static void explain_search(struct portal *p, struct explain *out)
     explain_number(out, "Estimated microseconds",
                    s->cost_ns / 1000 * (double)plan->search.n_queries);
     if (plan->is_analyze) {
-        explain_number(out, "Distances", (double)s->work.distances);
-        explain_number(out, "Hops", (double)s->work.hops);
-        explain_number(out, "Tail rows", (double)s->work.tail_rows);
-        explain_number(out, "Filter calls", (double)s->work.filter_calls);
+        explain_number(out, "Distances", (double)s->self.done.distances);
+        explain_number(out, "Hops", (double)s->self.done.hops);
+        explain_number(out, "Tail rows", (double)s->self.done.tail_rows);
+        explain_number(out, "Filter calls", (double)s->self.done.filter_calls);
         explain_number(out, "Searched again", (double)s->again);
         explain_number(out, "Fell back to an exact way", (double)s->fell_back);
     }

@@ -8,7 +8,7 @@
  * With a WHERE the three are compared by what they cost, for the share of rows that match in a
  * sample.  The figures below are nanoseconds on the machine of doc/architecture.md; only their
  * ratios matter. */
-#include "query/query_int.h"
+#include "query/search_int.h"
 
 #include <math.h>
 

@@ -349,6 +349,33 @@ bool key_is_valid(enum value_type type, struct slice key)
     }
 }
 
+uint64_t key_label(struct slice key)
+{
+    uint64_t label = 0;
+    for (size_t i = 1; i <= sizeof(label); i++) {
+        label = label << 8 | (i < key.bytes ? key.data[i] : 0);
+    }
+    return label;
+}
+
+uint64_t shard_label_of_key(const struct value *value)
+{
+    struct key key;
+    key_encode(value, &key);
+    return key_label((struct slice){key.data, key.bytes});
+}
+
+bool shard_labels_are_keys(const struct schema *schema)
+{
+    return schema->columns[0].type == TYPE_INT;
+}
+
+struct value shard_key_of_label(const struct schema *schema, uint64_t label)
+{
+    CHECK(shard_labels_are_keys(schema));
+    return value_int((int64_t)(label ^ UINT64_C(1) << 63));
+}
+
 void key_decode(struct slice key, struct value *out)
 {
     const uint8_t *p = key.data + 1;

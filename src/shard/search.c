@@ -61,6 +61,16 @@ static enum errcode obey_lag(struct shard *shard, const struct vector_index *v,
     return ERR_OK;
 }
 
+uint64_t shard_rows_end(const struct shard *shard)
+{
+    return atomic_load_explicit(&shard->next_row, memory_order_acquire);
+}
+
+uint64_t shard_rows_indexed(struct shard *shard, uint32_t column)
+{
+    return index_count(vectors_find(shard, column)->index);
+}
+
 enum errcode shard_search(struct shard *shard, const struct shard_search *search,
                           struct index_hit *hits, size_t *n_hits, struct index_work *work,
                           struct err *err)

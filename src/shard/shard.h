@@ -165,6 +165,17 @@ enum errcode shard_search(struct shard *shard, const struct shard_search *search
                           struct index_hit *hits, size_t *n_hits, struct index_work *work,
                           struct err *err) WARN_UNUSED;
 
+/* Each hit has a *label*, which orders rows as their keys do (equal labels: it does not tell).
+ * Where labels are keys, it says all of it. */
+bool shard_labels_are_keys(const struct schema *schema);
+uint64_t shard_label_of_key(const struct value *key);
+struct value shard_key_of_label(const struct schema *schema, uint64_t label);
+
+/* Rows from this number on were not visible when it was asked; a search may meet them before. */
+uint64_t shard_rows_end(const struct shard *shard);
+/* Rows that a search over @column can find. */
+uint64_t shard_rows_indexed(struct shard *shard, uint32_t column);
+
 /* The ef that reaches @recall on this shard's data, at least k: from the calibration where there is
  * one (*is_measured), else from a cautious rule. */
 size_t shard_ef_for(struct shard *shard, uint32_t column, double recall, size_t k,

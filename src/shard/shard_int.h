@@ -71,6 +71,8 @@ enum errcode key_from_column(const struct schema *schema, struct slice column, s
 bool key_is_valid(enum value_type type, struct slice key);
 /* The value of a valid key; a text is borrowed from it. */
 void key_decode(struct slice key, struct value *out);
+/* A number that orders rows as their keys do: the first eight bytes of the valid key. */
+uint64_t key_label(struct slice key);
 
 /* ---- command.c: what a write is made of ---- */
 
@@ -455,7 +457,8 @@ struct shard {
     struct mutex publish;               /* Guards all to the end of the views. */
     struct condition flushed_condition; /* A flush ended. */
     struct generation *active, *flushing;
-    uint64_t applied, rows, next_row;
+    uint64_t applied, rows;
+    _Atomic uint64_t next_row; /* Written under the lock, read without it too. */
     uint64_t flushed, covered; /* As in the file. */
     struct shard_view *free_views;
     size_t n_free_views, open_views;

@@ -45,6 +45,7 @@ struct index *vector_index_new(const struct shard *shard, const struct vector_in
         .m = v->m,
         .ef_construction = v->ef_construction,
         .seed = hash_u64(shard->schema->id * COLUMNS_MAX + v->column),
+        .labels_are_keys = shard_labels_are_keys(shard->schema),
     };
     return index_new(&config, err);
 }
@@ -122,10 +123,19 @@ void vector_index_move(struct shard *shard, struct vector_index *v, enum index_s
 /* ---- staging ---- */
 
 struct gathered {
-    uint64_t *numbers;
+    uint64_t *numbers, *labels;
     float *vectors;
     size_t n;
 };
+
+static enum errcode label_of(const struct schema *schema, struct slice column, uint64_t *label,
+                             struct err *err)
+{
+    struct key key;
+    enum errcode code = key_from_column(schema, column, &key, err);
+    *label = code == ERR_OK ? key_label((struct slice){key.data, key.bytes}) : 0;
+    return code;
+}
 
 /* The vectors of the column that are not null, side by side. */
 static enum errcode gather(const struct shard *shard, const struct vector_index *v,
@@ -135,8 +145,9 @@ static enum errcode gather(const struct shard *shard, const struct vector_index 
     uint32_t dim = shard->schema->columns[v->column].dim;
     *out = (struct gathered){0};
     out->numbers = arena_array(rows->arena, (size_t)change->n_rows, sizeof(uint64_t));
+    out->labels = arena_array(rows->arena, (size_t)change->n_rows, sizeof(uint64_t));
     out->vectors = arena_array(rows->arena, (size_t)change->n_rows, dim * sizeof(float));
-    if (out->numbers == NULL || out->vectors == NULL) {
+    if (out->numbers == NULL || out->labels == NULL || out->vectors == NULL) {
         return err_no_memory(err);
     }
     for (uint64_t i = 0; i < change->n_rows; i++) {
@@ -149,6 +160,10 @@ static enum errcode gather(const struct shard *shard, const struct vector_index 
             return code;
         }
         if (columns[v->column].data != NULL) {
+            code = label_of(shard->schema, columns[0], &out->labels[out->n], err);
+            if (code != ERR_OK) {
+                return code;
+            }
             memcpy(out->vectors + out->n * dim, columns[v->column].data, dim * sizeof(float));
             out->numbers[out->n++] = change->first_row + i;
         }
@@ -163,7 +178,8 @@ static enum errcode stage_new_rows(struct shard *shard, struct vector_index *v,
     struct gathered g;
     enum errcode code = gather(shard, v, change, rows, &g, err);
     if (code == ERR_OK && g.n > 0) {
-        struct index_rows staged = {.numbers = g.numbers, .vectors = g.vectors, .n = g.n};
+        struct index_rows staged = {
+            .numbers = g.numbers, .labels = g.labels, .vectors = g.vectors, .n = g.n};
         code = index_stage_insert(v->index, change->index, &staged, err);
     }
     if (code == ERR_NOT_FINITE || code == ERR_ZERO_VECTOR) {

@@ -8,6 +8,7 @@
 enum {
     N_ROWS = 4000,
     DIM = 8,
+    MOVED_ROWS = 30,
 };
 
 static float vectors[N_ROWS][DIM];
@@ -257,6 +258,50 @@ static void searches_keep_their_row_count_while_every_row_is_rewritten(void **st
     thread_join(&thread);
 }
 
+/* Moves every row to and fro, which gives it a new number each time. */
+static void moving_thread(void *arg)
+{
+    struct churn *churn = arg;
+    struct client c;
+    client_init(&c, churn->fixture->db, 2);
+    for (int i = 0; !churn->is_stopping; i++) {
+        char text[128];
+        snprintf(text, sizeof(text),
+                 "UPDATE v SET e = [.5, .5, .5, .5, .5, .5, .5, .%d] WHERE id = %d",
+                 500 + i / MOVED_ROWS % 50, i % MOVED_ROWS);
+        expect_ok(&c, text);
+    }
+    client_fini(&c);
+}
+
+static void a_row_that_is_being_moved_is_given_once(void **state)
+{
+    struct client *c = setup_rows(state);
+    struct churn churn = {.fixture = *state};
+    struct thread thread;
+    struct err err;
+    char text[256];
+    snprintf(text, sizeof(text), "SEARCH id FROM v NEAR %s LIMIT %d WITH (ef = 200)", query_text,
+             MOVED_ROWS);
+    assert_int_equal(thread_start(&thread, "moving", moving_thread, &churn, &err), ERR_OK);
+    for (int i = 0; i < 300; i++) {
+        bool is_seen[N_ROWS] = {false};
+        expect_ok(c, text);
+        assert_int_equal(c->n_rows, MOVED_ROWS);
+        buf_u8(&c->rows, 0);
+        const char *at = (const char *)c->rows.data;
+        for (size_t row = 0; row < c->n_rows; row++) {
+            char *end;
+            long id = strtol(at, &end, 10);
+            assert_true(id >= 0 && id < N_ROWS && !is_seen[id]);
+            is_seen[id] = true;
+            at = end + 1;
+        }
+    }
+    churn.is_stopping = true;
+    thread_join(&thread);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -272,6 +317,7 @@ int main(void)
         TEST(rows_without_a_vector_are_not_found_and_do_not_count),
         TEST(flat_collections_scan_exactly),
         TEST(searches_keep_their_row_count_while_every_row_is_rewritten),
+        TEST(a_row_that_is_being_moved_is_given_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

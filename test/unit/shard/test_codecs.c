@@ -232,6 +232,7 @@ static void keys_sort_as_their_values_and_read_back(void **state)
             char text[2][64];
             struct value v[2];
             struct key key[2];
+            uint64_t label[2];
             for (int i = 0; i < 2; i++) {
                 v[i] = random_value(types[t], &chance, text[i], NULL);
                 key_encode(&v[i], &key[i]);
@@ -240,10 +241,14 @@ static void keys_sort_as_their_values_and_read_back(void **state)
                 assert_true(key_is_valid(types[t], slice));
                 key_decode(slice, &back);
                 assert_int_equal(value_compare(&back, &v[i]), 0);
+                label[i] = key_label(slice);
+                assert_int_equal(label[i], shard_label_of_key(&v[i]));
             }
             int wanted = value_compare(&v[0], &v[1]);
             int order = key_compare(&key[0], &key[1]);
             assert_int_equal((order > 0) - (order < 0), (wanted > 0) - (wanted < 0));
+            assert_true(wanted < 0 ? label[0] <= label[1] : label[0] >= label[1]);
+            assert_true(types[t] != TYPE_INT || wanted == 0 || label[0] != label[1]);
         }
     }
 }

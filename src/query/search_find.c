@@ -1,0 +1,262 @@
+/* The hits of one query vector: from the index, or from all rows that match; then their order.
+ *
+ * A hit's label orders rows as their keys do.  Where two rows at one distance have equal labels and
+ * the label is not all of the key, the keys themselves are read. */
+#include "query/search_int.h"
+
+#include <stdlib.h>
+
+enum errcode searcher_open_view(struct searcher *self, struct err *err)
+{
+    return self->view != NULL ? ERR_OK : shard_view_open(self->portal->shard, &self->view, err);
+}
+
+void searcher_close_view(struct searcher *self)
+{
+    if (self->view != NULL) {
+        shard_view_close(self->view);
+        self->view = NULL;
+    }
+}
+
+/* ---- hits from the index ---- */
+
+static bool filter(void *arg, uint64_t number)
+{
+    struct searcher *self = arg;
+    const struct plan *plan = self->portal->plan;
+    const struct access *access = &plan->access;
+    struct shard_row row;
+    bool matches = false;
+    if (self->filter_err.code != ERR_OK ||
+        shard_view_get_number(self->view, number, &row, &matches, &self->filter_err) != ERR_OK ||
+        !matches) {
+        return false;
+    }
+    arena_reset(self->row_arena);
+    enum errcode code =
+        work_spend(self->work, ROW_WORK + row.bytes / BYTES_A_UNIT, &self->filter_err);
+    if (code == ERR_OK && !mask_is_empty(&access->columns)) {
+        code = shard_row_decode(plan->schema, &row, access->columns.bits, self->evaluator->columns,
+                                self->row_arena, &self->filter_err);
+    }
+    if (code == ERR_OK) {
+        code = program_matches(access->where, self->evaluator, &matches, &self->filter_err);
+    }
+    return code == ERR_OK && matches;
+}
+
+static bool is_canceled(void *arg)
+{
+    struct searcher *self = arg;
+    return self->filter_err.code != ERR_OK ||
+           work_spend(self->work, INDEX_POLL_FLOATS, &self->filter_err) != ERR_OK;
+}
+
+static enum errcode find_in_index(struct searcher *self, size_t q, enum search_way way,
+                                  struct err *err)
+{
+    const struct portal *p = self->portal;
+    const struct search_state *s = p->verb_state;
+    bool is_exact = way == WAY_EXACT_SCAN;
+    struct shard_search search = {
+        .column = p->plan->search.column,
+        .index = {.query = s->queries[q],
+                  .k = s->k,
+                  .ef = s->ef,
+                  .plan = is_exact ? INDEX_EXACT : INDEX_WALK,
+                  .matches = p->plan->access.where != NULL ? filter : NULL,
+                  .matches_arg = self,
+                  .filter_visits_max = way == WAY_FILTERED_WALK ? s->filter_visits_max : 0,
+                  .is_canceled = is_canceled,
+                  .canceled_arg = self},
+        .on_lag = p->force.on_lag,
+        .index_lag_max = p->force.index_lag,
+        .deadline_us = p->deadline_us,
+    };
+    self->done.is_complete = true;
+    self->filter_err.code = ERR_OK;
+    self->rows_end = shard_rows_end(p->shard);
+    enum errcode code =
+        shard_search(p->shard, &search, self->index_hits, &self->n_hits, &self->done, err);
+    if (self->filter_err.code != ERR_OK) {
+        *err = self->filter_err;
+        return err->code;
+    }
+    for (size_t i = 0; i < self->n_hits; i++) {
+        const struct index_hit *hit = &self->index_hits[i];
+        self->hits[i] =
+            (struct search_hit){.distance = hit->distance, .number = hit->row, .label = hit->label};
+    }
+    return code;
+}
+
+/* ---- order ---- */
+
+static int compare_hits(const void *a, const void *b)
+{
+    const struct search_hit *x = a, *y = b;
+    if (x->distance != y->distance) {
+        return x->distance < y->distance ? -1 : 1;
+    }
+    if (x->label != y->label) {
+        return x->label < y->label ? -1 : 1;
+    }
+    if (x->key.type != TYPE_NULL && y->key.type != TYPE_NULL) {
+        int order = value_compare(&x->key, &y->key);
+        if (order != 0) {
+            return order;
+        }
+    }
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/* The key is borrowed from the view; NULL where there is no such row. */
+static enum errcode read_key(struct searcher *self, struct search_hit *hit, struct err *err)
+{
+    struct column_mask mask = {0};
+    struct shard_row row;
+    bool found;
+    mask_add(&mask, 0);
+    hit->key = value_null();
+    enum errcode code = shard_view_get_number(self->view, hit->number, &row, &found, err);
+    if (code == ERR_OK && found) {
+        code = shard_row_decode(self->portal->plan->schema, &row, mask.bits,
+                                self->evaluator->columns, self->row_arena, err);
+        hit->key = self->evaluator->columns[0];
+    }
+    return code;
+}
+
+static bool is_tie(const struct search_hit *a, const struct search_hit *b)
+{
+    return a->distance == b->distance && a->label == b->label;
+}
+
+static bool is_sorted(const struct searcher *self)
+{
+    for (size_t i = 1; i < self->n_hits; i++) {
+        if (compare_hits(&self->hits[i - 1], &self->hits[i]) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Most often the index has put them in order. */
+static void sort(struct searcher *self)
+{
+    if (!is_sorted(self)) {
+        qsort(self->hits, self->n_hits, sizeof(*self->hits), compare_hits);
+    }
+}
+
+enum errcode search_order(struct searcher *self, struct err *err)
+{
+    struct search_hit *hits = self->hits;
+    bool has_ties = false;
+    sort(self);
+    for (size_t i = 1; i < self->n_hits && !has_ties; i++) {
+        has_ties = is_tie(&hits[i - 1], &hits[i]);
+    }
+    if (!has_ties || shard_labels_are_keys(self->portal->plan->schema)) {
+        return ERR_OK;
+    }
+    for (size_t i = 0; i < self->n_hits; i++) {
+        bool is_one = (i > 0 && is_tie(&hits[i - 1], &hits[i])) ||
+                      (i + 1 < self->n_hits && is_tie(&hits[i], &hits[i + 1]));
+        enum errcode code = is_one ? read_key(self, &hits[i], err) : ERR_OK;
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    sort(self);
+    return ERR_OK;
+}
+
+/* ---- hits from rows ---- */
+
+/* Further away first: the order of the heap.  Keys have been read where the label leaves a tie. */
+static bool is_farther(const struct search_hit *a, const struct search_hit *b)
+{
+    return compare_hits(a, b) > 0;
+}
+
+static void heap_sift_down(struct search_hit *hits, size_t n)
+{
+    for (size_t i = 0;;) {
+        size_t farthest = i;
+        for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < n; child++) {
+            farthest = is_farther(&hits[child], &hits[farthest]) ? child : farthest;
+        }
+        if (farthest == i) {
+            return;
+        }
+        struct search_hit hit = hits[i];
+        hits[i] = hits[farthest];
+        hits[farthest] = hit;
+        i = farthest;
+    }
+}
+
+static void heap_add(struct searcher *self, size_t k, struct search_hit hit)
+{
+    struct search_hit *hits = self->hits;
+    if (self->n_hits == k) {
+        if (k > 0 && is_farther(&hits[0], &hit)) {
+            hits[0] = hit;
+            heap_sift_down(hits, self->n_hits);
+        }
+        return;
+    }
+    size_t i = self->n_hits++;
+    for (; i > 0 && is_farther(&hit, &hits[(i - 1) / 2]); i = (i - 1) / 2) {
+        hits[i] = hits[(i - 1) / 2];
+    }
+    hits[i] = hit;
+}
+
+/* Every row that the access path takes, within the view. */
+static enum errcode find_in_rows(struct searcher *self, size_t q, struct err *err)
+{
+    struct portal *p = self->portal;
+    const struct search_state *s = p->verb_state;
+    const struct plan *plan = p->plan;
+    const struct column *column = &plan->schema->columns[plan->search.column];
+    const struct value *columns = self->evaluator->columns;
+    const struct value *vector = &columns[plan->search.column];
+    struct cursor cursor = {.portal = p, .access = &plan->access, .view = self->view};
+    struct column_mask mask = {0};
+    mask_add(&mask, plan->search.column);
+    mask_add(&mask, 0);
+    bool labels_are_keys = shard_labels_are_keys(plan->schema);
+    self->n_hits = 0;
+    for (;;) {
+        bool found;
+        enum errcode code = cursor_next(&cursor, &found, err);
+        if (code == ERR_OK && found) {
+            code = cursor_decode(&cursor, &mask, err);
+        }
+        if (code != ERR_OK || !found) {
+            self->done.filter_calls += plan->access.where != NULL ? cursor.looked_at : 0;
+            metric_add(METRIC_searches_exact, 1);
+            return code;
+        }
+        if (vector->type == TYPE_VECTOR) {
+            self->done.distances++;
+            work_charge(self->work, column->dim);
+            heap_add(
+                self, s->k,
+                (struct search_hit){.number = cursor.row.number,
+                                    .label = shard_label_of_key(&columns[0]),
+                                    .key = labels_are_keys ? value_null() : columns[0],
+                                    .distance = index_distance(column->distance, s->queries[q],
+                                                               vector->vector.data, column->dim)});
+        }
+    }
+}
+
+enum errcode search_find(struct searcher *self, size_t q, enum search_way way, struct err *err)
+{
+    return way == WAY_EXACT_MATCHES ? find_in_rows(self, q, err) : find_in_index(self, q, way, err);
+}

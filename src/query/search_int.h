@@ -1,0 +1,79 @@
+/* What the files of SEARCH share.
+ *
+ *   search.c        analysis, query vectors, steps    search_find.c   the hits of one query, in
+ * order search_plan.c   which way                         search_rows.c   the rows of the hits */
+#ifndef VECTRON_QUERY_SEARCH_INT_H
+#define VECTRON_QUERY_SEARCH_INT_H
+
+#include "query/query_int.h"
+
+enum search_way {
+    WAY_WALK,
+    WAY_FILTERED_WALK,
+    WAY_EXACT_MATCHES,
+    WAY_EXACT_SCAN
+};
+
+struct search_hit {
+    double distance;
+    uint64_t number, label;
+    struct value key; /* Filled in where the label leaves a tie. */
+};
+
+/* Who looks for the hits of a query, with what only one thread may use. */
+struct searcher {
+    struct portal *portal;
+    struct evaluator *evaluator;
+    struct arena *row_arena;
+    struct work *work;
+    struct shard_view *view; /* NULL: none is open. */
+    struct search_hit *hits;
+    size_t n_hits;
+    struct index_hit *index_hits;
+    struct err filter_err; /* Of the filter, which cannot return one. */
+    struct index_work done;
+    uint64_t rows_end; /* shard_rows_end before the search. */
+};
+
+struct search_state {
+    enum search_way way;
+    size_t k; /* LIMIT plus OFFSET. */
+    size_t ef;
+    bool ef_is_measured;
+    bool is_of_index;   /* What is asked of a row the index knows: no view is needed. */
+    uint64_t n_rows;    /* That the choice reckoned with. */
+    double selectivity; /* Share of rows that match. */
+    size_t n_sampled;
+    size_t filter_visits_max;
+    double cost_ns; /* Of one query. */
+    const float **queries;
+    size_t next_query;
+    struct searcher self;      /* The step's thread. */
+    unsigned fell_back, again; /* For EXPLAIN ANALYZE. */
+};
+
+/* ---- search_plan.c ---- */
+
+/* Chooses s->way for s->k and s->ef. */
+enum errcode search_choose(struct portal *portal, struct search_state *s,
+                           struct err *err) WARN_UNUSED;
+/* The cheaper of the two exact ways with a WHERE. */
+enum search_way search_exact_way(const struct search_state *s);
+const char *search_way_name(enum search_way way);
+
+/* ---- search_find.c ---- */
+
+/* The hits of query @q, by the index or by all rows that match, in no order yet. */
+enum errcode search_find(struct searcher *self, size_t q, enum search_way way,
+                         struct err *err) WARN_UNUSED;
+/* By distance, then by key. */
+enum errcode search_order(struct searcher *self, struct err *err) WARN_UNUSED;
+enum errcode searcher_open_view(struct searcher *self, struct err *err) WARN_UNUSED;
+void searcher_close_view(struct searcher *self);
+
+/* ---- search_rows.c ---- */
+
+/* Appends the rows of query @q to the batch. */
+enum errcode search_query_rows(struct portal *portal, size_t q, struct err *err) WARN_UNUSED;
+
+#endif

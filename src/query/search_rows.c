@@ -1,0 +1,171 @@
+/* The rows of a query's hits.
+ *
+ *   search_find -> whole? -> search_order -> rows -> batch
+ *
+ * A hit may be gone when its row is fetched (deleted, or replaced under a new number): the query is
+ * then searched again, SEARCH_TRIES_MAX times, and at last answered by a scan within one view,
+ * which nothing can change.  The same scan answers where a filtered walk gave up, so LIMIT rows
+ * come whenever that many match.
+ *
+ * Where only the key and the distance are asked for, and the index knows the key, its hits are the
+ * rows.  What a view would see to is seen to like this: a row whose delete was acknowledged before
+ * the search is hidden in the index; a row that no view showed yet when the search began has a
+ * number at or beyond shard_rows_end, and the query is searched again.  So a row that is being
+ * replaced is never given twice: where its new number is below that end, the old one is hidden. */
+#include "query/search_int.h"
+
+/* ---- by the index alone ---- */
+
+static bool is_whole_in_index(const struct portal *p, const struct searcher *self)
+{
+    const struct search_state *s = p->verb_state;
+    if (!self->done.is_complete ||
+        (self->n_hits < s->k &&
+         self->n_hits < shard_rows_indexed(p->shard, p->plan->search.column))) {
+        return false;
+    }
+    for (size_t i = 0; i < self->n_hits; i++) {
+        if (self->hits[i].number >= self->rows_end) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum errcode emit(struct portal *p, const struct search_hit *hit, size_t q, struct err *err)
+{
+    /* Plus zero: a DOT of -0 is shown as 0. */
+    p->evaluator.pseudo[PSEUDO_DISTANCE] = value_float(hit->distance + 0.0);
+    p->evaluator.pseudo[PSEUDO_QUERY] = value_int((int64_t)q + 1);
+    return portal_emit_output(p, err);
+}
+
+static void take_back(struct portal *p, const struct batch *mark)
+{
+    p->batch.n_rows = mark->n_rows;
+    p->batch.bytes = mark->bytes;
+}
+
+static enum errcode try_index(struct portal *p, struct search_state *s, size_t q, bool *is_whole,
+                              struct err *err)
+{
+    struct searcher *self = &s->self;
+    enum errcode code = search_find(self, q, s->way, err);
+    *is_whole = code == ERR_OK && is_whole_in_index(p, self);
+    if (*is_whole) {
+        code = search_order(self, err);
+    }
+    for (size_t i = (size_t)p->offset; *is_whole && code == ERR_OK && i < self->n_hits; i++) {
+        p->evaluator.columns[0] = shard_key_of_label(p->plan->schema, self->hits[i].label);
+        code = emit(p, &self->hits[i], q, err);
+    }
+    return code;
+}
+
+/* ---- by a view ---- */
+
+/* Appends the rows of the hits behind OFFSET; *is_whole = false where one has vanished. */
+static enum errcode fetch_rows(struct portal *p, struct search_state *s, size_t q, bool *is_whole,
+                               struct err *err)
+{
+    struct batch mark = p->batch;
+    const struct output *output = &p->plan->output;
+    const struct searcher *self = &s->self;
+    *is_whole = true;
+    for (size_t i = (size_t)p->offset; i < self->n_hits; i++) {
+        struct shard_row row;
+        bool found;
+        arena_reset(p->row_arena);
+        enum errcode code = work_spend(&p->work, ROW_WORK, err);
+        if (code == ERR_OK) {
+            code = shard_view_get_number(self->view, self->hits[i].number, &row, &found, err);
+        }
+        if (code == ERR_OK && !found) {
+            take_back(p, &mark);
+            *is_whole = false;
+            return ERR_OK;
+        }
+        if (code == ERR_OK && !mask_is_empty(&output->columns)) {
+            code = shard_row_decode(p->plan->schema, &row, output->columns.bits,
+                                    p->evaluator.columns, p->row_arena, err);
+        }
+        if (code == ERR_OK) {
+            code = emit(p, &self->hits[i], q, err);
+        }
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+/* Whether fewer hits than were asked for may mean that some were missed. */
+static bool is_short(const struct search_state *s)
+{
+    const struct searcher *self = &s->self;
+    return !self->done.is_complete ||
+           (self->n_hits < s->k && self->n_hits < shard_view_count(self->view));
+}
+
+/* One try: hits of the way @way, then their rows. */
+static enum errcode try_view(struct portal *p, struct search_state *s, size_t q,
+                             enum search_way way, bool *is_whole, struct err *err)
+{
+    enum errcode code = ERR_OK;
+    if (way != WAY_WALK) {
+        /* The filter and the scan need it before the search. */
+        code = searcher_open_view(&s->self, err);
+    }
+    if (code == ERR_OK) {
+        code = search_find(&s->self, q, way, err);
+    }
+    if (code == ERR_OK) {
+        code = searcher_open_view(&s->self, err);
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (way != WAY_EXACT_MATCHES && is_short(s)) {
+        *is_whole = false;
+        return ERR_OK;
+    }
+    code = search_order(&s->self, err);
+    return code == ERR_OK ? fetch_rows(p, s, q, is_whole, err) : code;
+}
+
+/* What to try after a way that did not give all rows. */
+static enum search_way next_way(const struct search_state *s, enum search_way way, unsigned tries)
+{
+    if (way == WAY_FILTERED_WALK) {
+        return search_exact_way(s);
+    }
+    bool is_vanished = way == WAY_WALK && s->self.n_hits == s->k;
+    return is_vanished && tries < SEARCH_TRIES_MAX ? WAY_WALK : WAY_EXACT_MATCHES;
+}
+
+enum errcode search_query_rows(struct portal *p, size_t q, struct err *err)
+{
+    struct search_state *s = p->verb_state;
+    enum search_way way = s->way;
+    if (s->is_of_index && way != WAY_EXACT_MATCHES) {
+        bool is_whole;
+        enum errcode code = try_index(p, s, q, &is_whole, err);
+        if (code != ERR_OK || is_whole) {
+            return code;
+        }
+        s->again++;
+    }
+    for (unsigned tries = 1;; tries++) {
+        bool is_whole = true;
+        enum errcode code = try_view(p, s, q, way, &is_whole, err);
+        searcher_close_view(&s->self);
+        if (code != ERR_OK || is_whole) {
+            return code;
+        }
+        CHECK(way != WAY_EXACT_MATCHES); /* Within one view nothing vanishes. */
+        enum search_way next = next_way(s, way, tries);
+        s->again += next == way ? 1 : 0;
+        s->fell_back += next != way ? 1 : 0;
+        way = next;
+    }
+}
