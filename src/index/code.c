@@ -6,7 +6,13 @@
 
 const struct code *code_of(enum index_code kind)
 {
-    return kind == INDEX_CODE_F32 ? &code_f32 : NULL;
+    static const struct code *const codes[] = {
+        [INDEX_CODE_F32] = &code_f32,
+        [INDEX_CODE_8] = &code_8,
+        [INDEX_CODE_4] = &code_4,
+        [INDEX_CODE_2] = &code_2,
+    };
+    return (size_t)kind < COUNT_OF(codes) ? codes[kind] : NULL;
 }
 
 enum errcode vector_prepare(enum distance distance, uint32_t dim, const float *x, float *out,

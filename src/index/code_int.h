@@ -55,11 +55,14 @@ struct code {
     /* keys[i] = the key of query and the row of slots[i]. */
     void (*keys)(const struct code_space *space, const struct code_query *query,
                  const uint32_t *slots, size_t n, float *keys);
-    /* Standard error of an estimated product of two vectors of length 1; 0: exact. */
+    /* Standard error of an estimated product of a query and a row, both of length 1, at a right
+     * angle; at another one times its sine, as only what is across the row is estimated.  Of two
+     * rows it is the root of 2 larger, and of nearly equal rows the errors do not cancel: their
+     * keys are too small by up to twice its square times dim.  0: exact. */
     float (*error)(uint32_t dim);
 };
 
-extern const struct code code_f32;
+extern const struct code code_f32, code_8, code_4, code_2;
 /* The code of a kind; NULL: there is none. */
 const struct code *code_of(enum index_code kind);
 

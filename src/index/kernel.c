@@ -1,11 +1,12 @@
 /* The choice of kernels. */
-#include "index/kernel_int.h"
+#include "index/bits_int.h"
 
 #include <string.h>
 
 static const struct kernel *const kernels[] = {
 /* The best first. */
 #if defined(__x86_64__)
+    &kernel_avx512vnni,
     &kernel_avx512,
     &kernel_avx2,
 #endif
@@ -38,4 +39,9 @@ kernel_fn *kernel_for(enum distance distance)
 const struct exact *exact_chosen(void)
 {
     return chosen->exact;
+}
+
+const struct bits *bits_chosen(void)
+{
+    return chosen->bits;
 }

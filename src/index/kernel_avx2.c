@@ -2,7 +2,7 @@
  *
  * The shape is that of kernel_avx512.c, with groups of two rows, for there are half as many
  * registers of half the width; the rest of a block is masked. */
-#include "index/kernel_int.h"
+#include "index/bits_int.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -115,5 +115,6 @@ const struct kernel kernel_avx2 = {
     .l2 = avx2_l2,
     .dot = avx2_dot,
     .exact = &exact_avx2,
+    .bits = &bits_avx2,
 };
 #endif

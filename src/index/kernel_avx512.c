@@ -6,7 +6,7 @@
  * that is not full repeats its last row: equal pairs have equal keys wherever they stand.
  *
  * The common dimensions get a copy of their own with the loops unrolled by the compiler. */
-#include "index/kernel_int.h"
+#include "index/bits_int.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -152,11 +152,26 @@ static AVX512 void avx512_dot(const struct space *space, const float *query, con
     by_dim(space, false, query, slots, n, keys);
 }
 
+static bool has_vnni(void)
+{
+    return is_usable() && __builtin_cpu_supports("avx512vnni");
+}
+
+const struct kernel kernel_avx512vnni = {
+    .name = "avx512vnni",
+    .is_usable = has_vnni,
+    .l2 = avx512_l2,
+    .dot = avx512_dot,
+    .exact = &exact_avx512,
+    .bits = &bits_avx512vnni,
+};
+
 const struct kernel kernel_avx512 = {
     .name = "avx512",
     .is_usable = is_usable,
     .l2 = avx512_l2,
     .dot = avx512_dot,
     .exact = &exact_avx512,
+    .bits = &bits_avx512,
 };
 #endif

@@ -17,16 +17,19 @@ struct space {
 typedef void kernel_fn(const struct space *space, const float *query, const uint32_t *slots,
                        size_t n, float *keys);
 
+struct bits; /* bits_int.h */
+
 struct kernel {
     const char *name;
     bool (*is_usable)(void);
     kernel_fn *l2, *dot;
     const struct exact *exact;
+    const struct bits *bits;
 };
 
 extern const struct kernel kernel_scalar;
 #if defined(__x86_64__)
-extern const struct kernel kernel_avx2, kernel_avx512;
+extern const struct kernel kernel_avx2, kernel_avx512, kernel_avx512vnni;
 #endif
 
 kernel_fn *kernel_for(enum distance distance);

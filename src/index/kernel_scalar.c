@@ -1,7 +1,7 @@
 /* Distance kernels in plain C: the reference for the others, and for machines without AVX2.
  *
  * Sixteen partial sums that a compiler may hold in vector registers of any width. */
-#include "index/kernel_int.h"
+#include "index/bits_int.h"
 
 #include <math.h>
 
@@ -76,4 +76,5 @@ const struct kernel kernel_scalar = {
     .l2 = scalar_l2,
     .dot = scalar_dot,
     .exact = &exact_scalar,
+    .bits = &bits_scalar,
 };

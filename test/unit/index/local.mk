@@ -4,6 +4,7 @@ INDEX_TEST_LIBS = $(INDEX_LIBS) $(CMOCKA_LIBS)
 # Tests of one thread: a build that watches threads learns nothing from them, and takes minutes.
 INDEX_SERIAL_TESTS = \
     test/unit/index/test_churn \
+    test/unit/index/test_code \
     test/unit/index/test_exact \
     test/unit/index/test_recall \
     test/unit/index/test_save \
@@ -20,6 +21,9 @@ TESTS += $(INDEX_TESTS)
 test_unit_index_test_churn_SOURCES = test/unit/index/test_churn.c $(INDEX_FIXTURE)
 test_unit_index_test_churn_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_churn_LDADD = $(INDEX_TEST_LIBS)
+test_unit_index_test_code_SOURCES = test/unit/index/test_code.c $(INDEX_FIXTURE)
+test_unit_index_test_code_CFLAGS = $(TEST_CFLAGS)
+test_unit_index_test_code_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_exact_SOURCES = test/unit/index/test_exact.c $(INDEX_FIXTURE)
 test_unit_index_test_exact_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_exact_LDADD = $(INDEX_TEST_LIBS)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const kernels[] = {"scalar", "avx2", "avx512"};
+static const char *const kernels[] = {"scalar", "avx2", "avx512", "avx512vnni"};
 static const enum distance distances[] = {DISTANCE_L2, DISTANCE_COSINE, DISTANCE_DOT};
 
 static double exact_distance(enum distance distance, const float *a, const float *b, uint32_t dim)
