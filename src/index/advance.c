@@ -40,7 +40,6 @@ static enum errcode advance_one(struct index *index, const struct index_crew *cr
 enum errcode index_advance(struct index *index, size_t rows_max, const struct index_crew *crew,
                            size_t *n_done, struct err *err)
 {
-    CHECK(index->n_awaited == 0);
     *n_done = 0;
     enum errcode code = ERR_OK;
     mutex_lock(&index->advance_lock);

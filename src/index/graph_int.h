@@ -29,7 +29,6 @@ struct index {
     _Atomic size_t n_live;   /* Present and not hidden. */
     _Atomic size_t n_hidden; /* Present, hidden, and still in the graph. */
     _Atomic size_t n_linked;
-    size_t n_awaited; /* While loading. */
     struct epochs epochs;
 };
 

@@ -147,25 +147,21 @@ double index_distance(enum distance distance, const float *a, const float *b, ui
 
 /* ---- checkpoints ---- */
 
-/* The graph as a versioned byte stream with checksums: configuration, sequence, row numbers and
- * neighbour lists, not the vectors.  Holds off index_advance while it encodes, never searches.
- * The graph may hold rows of sequences that index_sequence does not reach yet, and rows whose
- * delete is only staged: the vectors of all of them are wanted when it is loaded. */
+/* The index as a versioned byte stream with checksums: configuration, sequence, rows with codes and
+ * vectors, neighbour lists.  Holds off index_advance while it encodes, never searches.  *digest
+ * tells streams apart.  The graph may hold rows of sequences that index_sequence does not reach
+ * yet, and rows whose delete is only staged: staging them again finds that it is done. */
 enum errcode index_save(struct index *index,
                         enum errcode (*write)(void *arg, const void *data, size_t bytes,
                                               struct err *err),
-                        void *arg, struct err *err) WARN_UNUSED;
+                        void *arg, uint32_t *digest, struct err *err) WARN_UNUSED;
 
-/* The reverse, in three steps, into a new index of the same configuration: the stream; then the
- * vector of every row that the stream named (others are refused with CORRUPT); then the end, which
- * fails with CORRUPT if one is missing.  After any failure only index_free is allowed. */
+/* The reverse, into a new index of the same configuration.  @crew may be NULL.  CORRUPT,
+ * FORMAT_UNSUPPORTED and whatever @read gives; after any failure only index_free is allowed. */
 enum errcode index_load(struct index *index,
                         enum errcode (*read)(void *arg, void *data, size_t bytes, struct err *err),
-                        void *arg, struct err *err) WARN_UNUSED;
-bool index_load_wants(const struct index *index, uint64_t row);
-enum errcode index_load_vector(struct index *index, uint64_t row, const float *vector,
-                               struct err *err) WARN_UNUSED;
-enum errcode index_load_end(struct index *index, struct err *err) WARN_UNUSED;
+                        void *arg, const struct index_crew *crew, uint32_t *digest,
+                        struct err *err) WARN_UNUSED;
 
 /* A digest of rows, levels and neighbour lists: equal on replicas at one sequence. */
 uint64_t index_digest(const struct index *index);

@@ -1,22 +1,46 @@
 /* Checkpoints, reading: see save.c for the stream.
  *
+ *   head -> room for its slots -> some blocks are read, then decoded by the crew, then their rows
+ *   enter the row map and get their upper lists -> ... -> end -> all lists are looked at by the
+ * crew
+ *
  * Nothing in it is believed before its checksum was seen, and nothing that the checksum cannot know
- * is believed at all: numbers of rows rise, neighbours exist, stand on their layer and are listed
- * once, the entry point is on the highest layer.  So a graph that was loaded has the invariants
- * that linking and unlinking CHECK. */
+ * is believed at all: a row is there once, vectors are finite, neighbours exist, stand on their
+ * layer and are listed once, the entry point is on the highest layer.  So a graph that was loaded
+ * has the invariants that linking and unlinking CHECK. */
 #include "index/build_int.h"
 #include "index/save_int.h"
 
+#include <math.h>
 #include <string.h>
+
+enum {
+    BLOCKS_AT_ONCE = 16,
+    CHECKED_AT_ONCE = 4096, /* Slots of one task. */
+    SEEN_BITS = 4096,
+};
+
+struct block {
+    uint8_t *data; /* Its length, content and checksum. */
+    size_t capacity, bytes;
+    uint32_t number, crc;
+    uint32_t first, end; /* Slots. */
+    struct save_rows rows;
+    struct reader uppers;  /* What is left when it is decoded. */
+    const char *complaint; /* NULL: it is good. */
+};
 
 struct loader {
     struct index *index;
+    struct save_shape shape;
+    const struct index_crew *crew;
     enum errcode (*read)(void *arg, void *data, size_t bytes, struct err *err);
     void *arg;
-    uint8_t *part; /* SAVE_PART_BYTES_MAX. */
-    uint32_t crc;
-    uint32_t n_nodes, entry, n_loaded;
-    uint64_t row_next;
+    uint32_t head_crc, all_crc;
+    uint32_t n_slots, n_rows, n_blocks, entry;
+    struct block blocks[BLOCKS_AT_ONCE];
+    uint8_t *heights; /* Of slots: one more than the row's level; 0: no row. */
+    _Atomic bool has_bad_list;
 };
 
 static enum errcode corrupt(struct err *err, const char *what)
@@ -24,7 +48,7 @@ static enum errcode corrupt(struct err *err, const char *what)
     return err_set(err, ERR_CORRUPT, "the index checkpoint %s", what);
 }
 
-/* ---- parts ---- */
+/* ---- prefix, head and end ---- */
 
 static enum errcode read_prefix(struct loader *l, struct err *err)
 {
@@ -33,8 +57,7 @@ static enum errcode read_prefix(struct loader *l, struct err *err)
     if (code != ERR_OK) {
         return code;
     }
-    l->crc = crc32c(0, prefix, 12);
-    if (l->crc != le_get_u32(prefix + 12)) {
+    if (crc32c(0, prefix, 12) != le_get_u32(prefix + 12)) {
         return corrupt(err, "does not begin like one");
     }
     if (le_get_u64(prefix) != SAVE_MAGIC || le_get_u32(prefix + 8) != SAVE_VERSION) {
@@ -45,237 +68,386 @@ static enum errcode read_prefix(struct loader *l, struct err *err)
     return ERR_OK;
 }
 
-/* The next part, its checksum seen, without its length. */
-static enum errcode read_part(struct loader *l, struct reader *out, struct err *err)
-{
-    enum errcode code = l->read(l->arg, l->part, sizeof(uint32_t), err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    size_t bytes = le_get_u32(l->part);
-    if (bytes > SAVE_PART_BYTES_MAX - 2 * sizeof(uint32_t)) {
-        return corrupt(err, "has a part that is too long");
-    }
-    code = l->read(l->arg, l->part + sizeof(uint32_t), bytes + sizeof(uint32_t), err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    l->crc = crc32c(l->crc, l->part, sizeof(uint32_t) + bytes);
-    if (l->crc != le_get_u32(l->part + sizeof(uint32_t) + bytes)) {
-        return corrupt(err, "does not pass its checksum");
-    }
-    reader_init(out, l->part + sizeof(uint32_t), bytes);
-    return ERR_OK;
-}
-
 static enum errcode read_head(struct loader *l, struct err *err)
 {
+    uint8_t head[SAVE_HEAD_BYTES];
     struct reader r;
-    enum errcode code = read_part(l, &r, err);
+    enum errcode code = l->read(l->arg, head, sizeof(head), err);
     if (code != ERR_OK) {
         return code;
+    }
+    l->head_crc = crc32c(0, head, sizeof(head) - sizeof(l->head_crc));
+    if (l->head_crc != le_get_u32(head + sizeof(head) - sizeof(l->head_crc))) {
+        return corrupt(err, "has a head that does not pass its checksum");
     }
     struct index *index = l->index;
     const struct index_config *config = &index->config;
+    reader_init(&r, head, sizeof(head));
     bool is_same = reader_u8(&r) == (uint8_t)config->kind;
     is_same &= reader_u8(&r) == (uint8_t)config->distance;
+    is_same &= reader_u8(&r) == (uint8_t)config->code;
+    is_same &= reader_u8(&r) == (uint8_t)config->labels_are_keys;
     is_same &= reader_u32(&r) == config->dim;
     is_same &= reader_u32(&r) == config->m;
     is_same &= reader_u32(&r) == config->ef_construction;
     is_same &= reader_u64(&r) == config->seed;
-    is_same &= reader_u8(&r) == (uint8_t)config->code;
-    is_same &= reader_u8(&r) == (uint8_t)config->labels_are_keys;
-    uint64_t sequence = reader_u64(&r);
-    index->row_fresh = reader_u64(&r);
-    l->n_nodes = reader_u32(&r);
-    l->entry = reader_u32(&r);
-    if (!reader_done(&r)) {
-        return corrupt(err, "has a head of another length");
-    }
     if (!is_same) {
         return corrupt(err, "is of an index with other parameters");
     }
-    bool has_entry = l->entry != SLOT_NONE;
-    if (l->n_nodes > SLOTS_MAX || has_entry != (config->kind == INDEX_HNSW && l->n_nodes > 0) ||
-        (has_entry && l->entry >= l->n_nodes)) {
-        return corrupt(err, "has an impossible number of rows or entry point");
+    uint64_t sequence = reader_u64(&r);
+    index->row_fresh = index->row_next = index->row_linked_end = reader_u64(&r);
+    float reduction = reader_f32(&r);
+    l->n_slots = reader_u32(&r);
+    l->entry = reader_u32(&r);
+    if (l->n_slots > SLOTS_MAX || !(reduction >= 0 && isfinite(reduction)) ||
+        (l->entry != SLOT_NONE && l->entry >= l->n_slots)) {
+        return corrupt(err, "has an impossible number of slots, reduction or entry point");
     }
-    index->row_next = index->row_linked_end = index->row_fresh;
+    atomic_store_explicit(&index->reduction, reduction, memory_order_relaxed);
     index->queue.sequence_staged = index->queue.sequence_done = sequence;
+    l->shape = save_shape_of(index, l->n_slots);
+    l->all_crc = l->head_crc;
     return ERR_OK;
 }
 
-/* ---- nodes ---- */
+static enum errcode read_end(struct loader *l, struct err *err)
+{
+    uint8_t end[SAVE_END_BYTES];
+    enum errcode code = l->read(l->arg, end, sizeof(end), err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    l->all_crc = save_crc_add(l->all_crc, l->n_rows);
+    if (le_get_u32(end) != 0 || le_get_u32(end + 4) != l->n_rows ||
+        le_get_u32(end + 8) != l->all_crc) {
+        return corrupt(err, "does not end as it should");
+    }
+    return ERR_OK;
+}
+
+/* ---- a block, on a thread of the crew ---- */
+
+static bool take_kinds(struct block *b, struct reader *r)
+{
+    const uint8_t *kinds = reader_bytes(r, b->end - b->first);
+    b->rows.n = 0;
+    for (uint32_t i = 0; kinds != NULL && i < b->end - b->first; i++) {
+        if (kinds[i] > 1) {
+            return false;
+        }
+        if (kinds[i] == 1) {
+            b->rows.slots[b->rows.n++] = b->first + i;
+        }
+    }
+    return kinds != NULL;
+}
+
+static bool take_rows(struct loader *l, struct block *b, struct reader *r)
+{
+    struct index *index = l->index;
+    const uint8_t *numbers = reader_bytes(r, b->rows.n * sizeof(uint64_t));
+    const uint8_t *labels = reader_bytes(r, b->rows.n * sizeof(uint64_t));
+    for (uint32_t i = 0; i < b->rows.n && labels != NULL; i++) {
+        struct node *node = node_at(&index->slots, b->rows.slots[i]);
+        node->row = le_get_u64(numbers + i * sizeof(uint64_t));
+        node->label = le_get_u64(labels + i * sizeof(uint64_t));
+        node->level = level_of(&index->config, node->row);
+        node->upper = SLOT_NONE;
+        node->in = (struct in_edges){.cells = SLOT_NONE};
+        if (node->row >= index->row_fresh) {
+            return false;
+        }
+    }
+    return labels != NULL;
+}
+
+static bool take_list(const struct loader *l, struct reader *r, uint32_t slot, unsigned layer,
+                      size_t n)
+{
+    const struct slots *slots = &l->index->slots;
+    size_t link_bytes = l->shape.link_bytes;
+    uint32_t links[LINKS_MAX];
+    const uint8_t *from = reader_bytes(r, n * link_bytes);
+    if (from == NULL || n > links_max(slots, layer)) {
+        return false;
+    }
+    uint32_t largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        links[i] = save_link_get(from + i * link_bytes, link_bytes);
+        largest = links[i] > largest ? links[i] : largest;
+    }
+    links_write(slots, slot, layer, links, n);
+    return n == 0 || largest < l->n_slots;
+}
+
+static bool take_lists(const struct loader *l, struct block *b, struct reader *r)
+{
+    if (l->index->config.kind == INDEX_FLAT) {
+        return true;
+    }
+    const uint8_t *lengths = reader_bytes(r, b->rows.n);
+    bool is_good = lengths != NULL;
+    for (uint32_t i = 0; i < b->rows.n && is_good; i++) {
+        is_good = take_list(l, r, b->rows.slots[i], 0, lengths[i]);
+    }
+    return is_good;
+}
+
+static bool are_finite(const float *vector, uint32_t dim)
+{
+    float sum = 0; /* Of zeros, unless one is not finite. */
+    for (uint32_t i = 0; i < dim; i++) {
+        sum += vector[i] * 0;
+    }
+    return sum == 0;
+}
+
+static bool take_vectors(const struct loader *l, struct block *b, struct reader *r)
+{
+    struct slots *slots = &l->index->slots;
+    size_t code_bytes = l->shape.code_bytes, vector_bytes = l->shape.vector_bytes;
+    const uint8_t *codes = reader_bytes(r, b->rows.n * code_bytes);
+    const uint8_t *vectors = reader_bytes(r, b->rows.n * vector_bytes);
+    bool is_good = codes != NULL && vectors != NULL;
+    for (uint32_t i = 0; i < b->rows.n && is_good; i++) {
+        uint32_t slot = b->rows.slots[i];
+        memcpy(code_at(slots, slot), codes + i * code_bytes, code_bytes);
+        if (vector_bytes > 0) {
+            memcpy((float *)slots->vectors.base + (size_t)slot * slots->vector_stride,
+                   vectors + i * vector_bytes, vector_bytes);
+        }
+        is_good = are_finite(vector_at(slots, slot), l->index->config.dim);
+    }
+    return is_good;
+}
+
+static void decode_block(void *arg, size_t i)
+{
+    struct loader *l = arg;
+    struct block *b = &l->blocks[i];
+    struct reader r;
+    b->crc = crc32c(l->head_crc + b->number, b->data, sizeof(uint32_t) + b->bytes);
+    if (b->crc != le_get_u32(b->data + sizeof(uint32_t) + b->bytes)) {
+        b->complaint = "does not pass its checksum";
+        return;
+    }
+    reader_init(&r, b->data + sizeof(uint32_t), b->bytes);
+    if (!take_kinds(b, &r) || !take_rows(l, b, &r)) {
+        b->complaint = "has rows that cannot be";
+    } else if (!take_lists(l, b, &r)) {
+        b->complaint = "has a neighbour list that cannot be";
+    } else if (!take_vectors(l, b, &r)) {
+        b->complaint = "has vectors that cannot be";
+    }
+    b->uppers = r;
+}
+
+/* ---- blocks ---- */
+
+static enum errcode read_block(struct loader *l, struct block *b, struct err *err)
+{
+    uint8_t length[sizeof(uint32_t)];
+    enum errcode code = l->read(l->arg, length, sizeof(length), err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    b->bytes = le_get_u32(length);
+    b->complaint = NULL;
+    size_t all_bytes = b->bytes + 2 * sizeof(uint32_t);
+    if (b->bytes == 0 || all_bytes > l->shape.block_bytes_max) {
+        return corrupt(err, "has a block of an impossible length");
+    }
+    if (all_bytes > b->capacity) {
+        mem_free(MEM_GRAPH, b->data);
+        b->data = mem_alloc(MEM_GRAPH, all_bytes);
+        b->capacity = b->data == NULL ? 0 : all_bytes;
+    }
+    if (b->data == NULL) {
+        return err_no_memory(err);
+    }
+    memcpy(b->data, length, sizeof(length));
+    return l->read(l->arg, b->data + sizeof(length), all_bytes - sizeof(length), err);
+}
+
+static bool take_uppers_of(struct loader *l, struct block *b, uint32_t slot)
+{
+    struct slots *slots = &l->index->slots;
+    bool is_good = true;
+    for (unsigned layer = 1; layer <= node_at(slots, slot)->level && is_good; layer++) {
+        is_good = take_list(l, &b->uppers, slot, layer, reader_u8(&b->uppers));
+    }
+    return is_good;
+}
+
+/* The rows of a block that was decoded become rows of the index. */
+static enum errcode enter_rows(struct loader *l, struct block *b, struct err *err)
+{
+    struct index *index = l->index;
+    struct slots *slots = &index->slots;
+    bool is_flat = index->config.kind == INDEX_FLAT;
+    if (b->complaint != NULL) {
+        return corrupt(err, b->complaint);
+    }
+    if (!row_map_reserve(&index->map, slots, b->rows.n) ||
+        !slots_restore_uppers(slots, &index->epochs, b->rows.slots, b->rows.n)) {
+        return err_no_memory(err);
+    }
+    for (uint32_t i = 0; i < b->rows.n; i++) {
+        uint32_t slot = b->rows.slots[i];
+        if (row_map_find(&index->map, slots, node_at(slots, slot)->row) != SLOT_NONE) {
+            return corrupt(err, "has a row twice");
+        }
+        if (!take_uppers_of(l, b, slot)) {
+            return corrupt(err, "has a neighbour list that cannot be");
+        }
+        row_map_add(&index->map, slots, slot);
+        slot_set_state(index, slot, is_flat ? SLOT_PRESENT : SLOT_PRESENT | SLOT_LINKED);
+    }
+    l->n_rows += b->rows.n;
+    l->all_crc = save_crc_add(l->all_crc, b->crc);
+    return reader_left(&b->uppers) == 0 ? ERR_OK : corrupt(err, "has a block that is too long");
+}
+
+/* Up to BLOCKS_AT_ONCE of them. */
+static enum errcode take_blocks(struct loader *l, uint32_t *next_slot, struct err *err)
+{
+    size_t n = 0;
+    enum errcode code = ERR_OK;
+    for (; code == ERR_OK && n < BLOCKS_AT_ONCE && *next_slot < l->n_slots; n++) {
+        struct block *b = &l->blocks[n];
+        uint32_t left = l->n_slots - *next_slot;
+        b->number = l->n_blocks++;
+        b->first = *next_slot;
+        b->end = b->first + (left < l->shape.block_slots ? left : l->shape.block_slots);
+        *next_slot = b->end;
+        code = read_block(l, b, err);
+    }
+    if (code == ERR_OK) {
+        crew_run(l->crew, n, decode_block, l);
+    }
+    for (size_t i = 0; i < n && code == ERR_OK; i++) {
+        code = enter_rows(l, &l->blocks[i], err);
+    }
+    return code;
+}
+
+/* ---- what can be told only when all rows are there ---- */
 
 static bool is_listed_once(const uint32_t *links, size_t n)
 {
-    for (size_t i = 1; i < n; i++) {
-        for (size_t j = 0; j < i; j++) {
+    uint64_t seen[SEEN_BITS / 64] = {0};
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bit = UINT64_C(1) << links[i] % 64, *word = &seen[links[i] % SEEN_BITS / 64];
+        for (size_t j = 0; j < i && (*word & bit) != 0; j++) {
             if (links[i] == links[j]) {
                 return false;
             }
         }
+        *word |= bit;
     }
     return true;
 }
 
-static bool read_list(struct loader *l, struct reader *r, uint32_t slot, unsigned layer)
+static bool is_good_list(const struct loader *l, uint32_t slot, unsigned layer)
 {
-    const struct slots *slots = &l->index->slots;
-    uint32_t links[UINT8_MAX];
-    size_t n = reader_u8(r);
-    bool is_good = n <= links_max(slots, layer);
+    uint32_t links[LINKS_MAX];
+    size_t n = links_copy(&l->index->slots, slot, layer, links);
+    bool is_good = true;
     for (size_t i = 0; i < n; i++) {
-        uint64_t link = reader_varint(r);
-        is_good &= link < l->n_nodes && link != slot;
-        links[i] = (uint32_t)link;
+        is_good &= links[i] != slot && l->heights[links[i]] > layer;
     }
-    if (is_good && !r->failed && is_listed_once(links, n)) {
-        links_write(slots, slot, layer, links, n);
-        return true;
-    }
-    return false;
+    return is_good && is_listed_once(links, n);
 }
 
-static enum errcode read_node(struct loader *l, struct reader *r, struct err *err)
+static void check_lists(void *arg, size_t i)
 {
-    struct index *index = l->index;
-    struct slots *slots = &index->slots;
-    uint64_t row = l->row_next + reader_varint(r);
-    if (r->failed || row < l->row_next || row >= index->row_fresh) {
-        return corrupt(err, "has row numbers that do not rise");
-    }
-    uint8_t level = level_of(&index->config, row);
-    uint32_t slot;
-    if (!row_map_reserve(&index->map, slots, 1) ||
-        !slots_take(slots, &index->epochs, &level, 1, &slot)) {
-        return err_no_memory(err);
-    }
-    CHECK(slot == l->n_loaded);
-    node_at(slots, slot)->row = row;
-    node_at(slots, slot)->label = reader_u64(r);
-    if (r->failed) {
-        return corrupt(err, "ends within a row");
-    }
-    for (unsigned layer = 0; index->config.kind == INDEX_HNSW && layer <= level; layer++) {
-        if (!read_list(l, r, slot, layer)) {
-            return corrupt(err, "has a neighbour list that cannot be");
+    struct loader *l = arg;
+    bool is_good = true;
+    size_t end = (i + 1) * CHECKED_AT_ONCE;
+    for (size_t slot = i * CHECKED_AT_ONCE; slot < l->n_slots && slot < end; slot++) {
+        is_good = is_good && l->heights[slot] <= l->heights[l->entry];
+        for (unsigned layer = 0; layer < l->heights[slot] && is_good; layer++) {
+            is_good = is_good_list(l, (uint32_t)slot, layer);
         }
     }
-    slot_set_state(index, slot, SLOT_AWAITED);
-    row_map_add(&index->map, slots, slot);
-    l->row_next = row + 1;
-    l->n_loaded++;
-    return ERR_OK;
+    if (!is_good) {
+        atomic_store_explicit(&l->has_bad_list, true, memory_order_relaxed);
+    }
 }
 
-static enum errcode read_nodes(struct loader *l, struct err *err)
-{
-    enum errcode code = ERR_OK;
-    while (code == ERR_OK && l->n_loaded < l->n_nodes) {
-        struct reader r;
-        code = read_part(l, &r, err);
-        if (code == ERR_OK && reader_left(&r) == 0) {
-            code = corrupt(err, "has an empty part");
-        }
-        while (code == ERR_OK && reader_left(&r) > 0) {
-            code = l->n_loaded < l->n_nodes ? read_node(l, &r, err)
-                                            : corrupt(err, "has more rows than it says");
-        }
-    }
-    return code;
-}
-
-/* What can be told only when all nodes are there. */
 static enum errcode check_graph(struct loader *l, struct err *err)
 {
-    struct index *index = l->index;
-    const struct slots *slots = &index->slots;
-    for (uint32_t slot = 0; slot < l->n_nodes && l->entry != SLOT_NONE; slot++) {
-        unsigned level = node_at(slots, slot)->level;
-        if (level > node_at(slots, l->entry)->level) {
-            return corrupt(err, "has an entry point below the highest layer");
-        }
-        for (unsigned layer = 0; layer <= level; layer++) {
-            uint32_t links[LINKS_MAX];
-            size_t n = links_copy(slots, slot, layer, links);
-            for (size_t i = 0; i < n; i++) {
-                if (node_at(slots, links[i])->level < layer) {
-                    return corrupt(err, "has a neighbour below its layer");
-                }
-            }
-        }
+    const struct slots *slots = &l->index->slots;
+    bool has_entry = l->entry != SLOT_NONE;
+    bool wants_entry = l->index->config.kind == INDEX_HNSW && l->n_rows > 0;
+    if (has_entry != wants_entry || (has_entry && slot_state(slots, l->entry) == 0)) {
+        return corrupt(err, "has an impossible entry point");
     }
-    return ERR_OK;
+    if (!has_entry) {
+        return ERR_OK;
+    }
+    l->heights = mem_alloc(MEM_GRAPH, l->n_slots);
+    if (l->heights == NULL) {
+        return err_no_memory(err);
+    }
+    for (uint32_t slot = 0; slot < l->n_slots; slot++) {
+        l->heights[slot] =
+            slot_state(slots, slot) != 0 ? (uint8_t)(node_at(slots, slot)->level + 1) : 0;
+    }
+    crew_run(l->crew, (l->n_slots + CHECKED_AT_ONCE - 1) / CHECKED_AT_ONCE, check_lists, l);
+    return atomic_load_explicit(&l->has_bad_list, memory_order_relaxed)
+               ? corrupt(err, "has neighbours that cannot be")
+               : ERR_OK;
+}
+
+/* ---- all of it ---- */
+
+static enum errcode load(struct loader *l, struct err *err)
+{
+    struct index *index = l->index;
+    enum errcode code = read_prefix(l, err);
+    if (code == ERR_OK) {
+        code = read_head(l, err);
+    }
+    if (code == ERR_OK && !slots_restore(&index->slots, &index->epochs, l->n_slots)) {
+        code = err_no_memory(err);
+    }
+    for (uint32_t slot = 0; code == ERR_OK && slot < l->n_slots;) {
+        code = take_blocks(l, &slot, err);
+    }
+    if (code == ERR_OK) {
+        code = read_end(l, err);
+    }
+    return code == ERR_OK ? check_graph(l, err) : code;
 }
 
 enum errcode index_load(struct index *index,
                         enum errcode (*read)(void *arg, void *data, size_t bytes, struct err *err),
-                        void *arg, struct err *err)
+                        void *arg, const struct index_crew *crew, uint32_t *digest, struct err *err)
 {
     CHECK(atomic_load_explicit(&index->slots.n_used, memory_order_relaxed) == 0);
-    struct loader l = {.index = index,
-                       .read = read,
-                       .arg = arg,
-                       .part = mem_alloc(MEM_GRAPH, SAVE_PART_BYTES_MAX)};
-    enum errcode code = l.part == NULL ? err_no_memory(err) : read_prefix(&l, err);
-    if (code == ERR_OK) {
-        code = read_head(&l, err);
+    struct loader *l = mem_zalloc(MEM_GRAPH, sizeof(*l));
+    if (l == NULL) {
+        return err_no_memory(err);
     }
+    l->index = index;
+    l->crew = crew;
+    l->read = read;
+    l->arg = arg;
+    enum errcode code = load(l, err);
     if (code == ERR_OK) {
-        code = read_nodes(&l, err);
+        bool is_flat = index->config.kind == INDEX_FLAT;
+        slots_restore_free(&index->slots);
+        atomic_store_explicit(&index->entry, l->entry, memory_order_release);
+        atomic_store_explicit(&index->n_live, l->n_rows, memory_order_relaxed);
+        atomic_store_explicit(&index->n_linked, is_flat ? 0 : l->n_rows, memory_order_relaxed);
+        index->edges_due = is_flat ? 0 : l->n_slots;
+        *digest = l->all_crc;
     }
-    if (code == ERR_OK) {
-        code = check_graph(&l, err);
+    for (size_t i = 0; i < BLOCKS_AT_ONCE; i++) {
+        mem_free(MEM_GRAPH, l->blocks[i].data);
     }
-    if (code == ERR_OK) {
-        atomic_store_explicit(&index->entry, l.entry, memory_order_release);
-        index->n_awaited = l.n_nodes;
-        index->edges_due = l.entry != SLOT_NONE ? l.n_nodes : 0;
-    }
-    mem_free(MEM_GRAPH, l.part);
+    mem_free(MEM_GRAPH, l->heights);
+    mem_free(MEM_GRAPH, l);
     return code;
-}
-
-/* ---- vectors ---- */
-
-bool index_load_wants(const struct index *index, uint64_t row)
-{
-    uint32_t slot = row_map_find(&index->map, &index->slots, row);
-    return slot != SLOT_NONE && (slot_state(&index->slots, slot) & SLOT_AWAITED) != 0;
-}
-
-enum errcode index_load_vector(struct index *index, uint64_t row, const float *vector,
-                               struct err *err)
-{
-    if (!index_load_wants(index, row)) {
-        return err_set(err, ERR_CORRUPT, "the index checkpoint does not wait for row %llu",
-                       (unsigned long long)row);
-    }
-    const struct index_config *config = &index->config;
-    uint32_t slot = row_map_find(&index->map, &index->slots, row);
-    struct scratch *s = scratch_for(index, err);
-    if (s == NULL) {
-        return ERR_OUT_OF_MEMORY;
-    }
-    if (vector_prepare(config->distance, config->dim, vector, s->query, err) != ERR_OK) {
-        return err_set(err, ERR_CORRUPT, "the vector of row %llu is not one that could be staged",
-                       (unsigned long long)row);
-    }
-    slot_set_vector(index, slot, s->query);
-    bool is_flat = config->kind == INDEX_FLAT;
-    slot_set_state(index, slot, is_flat ? SLOT_PRESENT : SLOT_PRESENT | SLOT_LINKED);
-    atomic_fetch_add_explicit(&index->n_live, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&index->n_linked, is_flat ? 0 : 1, memory_order_relaxed);
-    index->n_awaited--;
-    return ERR_OK;
-}
-
-enum errcode index_load_end(struct index *index, struct err *err)
-{
-    if (index->n_awaited > 0) {
-        return err_set(err, ERR_CORRUPT, "%zu rows of the index checkpoint have no vector",
-                       index->n_awaited);
-    }
-    return ERR_OK;
 }

@@ -6,10 +6,70 @@
 
 #define SAVE_MAGIC UINT64_C(0x3158454449525456) /* "VTRIDEX1" */
 enum {
-    SAVE_VERSION = 2,
+    SAVE_VERSION = 3,
     SAVE_PREFIX_BYTES = 16,
-    SAVE_BLOCK_BYTES = 1 << 16,    /* A block ends with the node that passes it. */
-    SAVE_PART_BYTES_MAX = 1 << 17, /* A node has at most LEVEL_MAX + 2 lists of 64 numbers. */
+    SAVE_HEAD_BYTES = 56,
+    SAVE_END_BYTES = 12,
+    SAVE_BLOCK_BYTES = 1 << 18, /* About; fewer slots are in a block where rows are long. */
+    SAVE_BLOCK_SLOTS_MAX = 1024,
+    SAVE_SLOTS_NARROW = 1 << 24, /* Up to so many slots a link takes three bytes, else four. */
 };
+
+/* The slots of a block that have a row. */
+struct save_rows {
+    uint32_t slots[SAVE_BLOCK_SLOTS_MAX];
+    uint32_t n;
+};
+
+static inline void save_link_put(uint8_t *p, uint32_t link, size_t bytes)
+{
+    p[0] = (uint8_t)link;
+    p[1] = (uint8_t)(link >> 8);
+    p[2] = (uint8_t)(link >> 16);
+    if (bytes == 4) {
+        p[3] = (uint8_t)(link >> 24);
+    }
+}
+
+static inline uint32_t save_link_get(const uint8_t *p, size_t bytes)
+{
+    uint32_t link = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
+    return bytes == 4 ? link | (uint32_t)p[3] << 24 : link;
+}
+
+static inline uint32_t save_crc_add(uint32_t all, uint32_t crc)
+{
+    uint8_t bytes[sizeof(crc)];
+    le_put_u32(bytes, crc);
+    return crc32c(all, bytes, sizeof(bytes));
+}
+
+/* How the slots of an index fall into blocks, and what they take there. */
+struct save_shape {
+    size_t link_bytes;
+    size_t code_bytes;
+    size_t vector_bytes; /* 0: the code is the vector. */
+    uint32_t block_slots;
+    size_t block_bytes_max; /* With length and checksum. */
+};
+
+static inline struct save_shape save_shape_of(const struct index *index, uint32_t n_slots)
+{
+    const struct index_config *config = &index->config;
+    const struct slots *slots = &index->slots;
+    struct save_shape shape = {
+        .link_bytes = n_slots <= SAVE_SLOTS_NARROW ? 3 : 4,
+        .code_bytes = index->code->row_bytes(config->dim, config->distance),
+        .vector_bytes = slots->vector_stride > 0 ? config->dim * sizeof(float) : 0,
+    };
+    size_t fixed = 1 + 2 * sizeof(uint64_t) + 1 + shape.code_bytes + shape.vector_bytes;
+    size_t links0 = slots->links0 * shape.link_bytes;
+    size_t uppers_max = LEVEL_MAX * (1 + slots->m * shape.link_bytes);
+    size_t n = SAVE_BLOCK_BYTES / (fixed + links0);
+    shape.block_slots = (uint32_t)(n < 1 ? 1 : n < SAVE_BLOCK_SLOTS_MAX ? n : SAVE_BLOCK_SLOTS_MAX);
+    shape.block_bytes_max =
+        shape.block_slots * (fixed + links0 + uppers_max) + 2 * sizeof(uint32_t);
+    return shape;
+}
 
 #endif

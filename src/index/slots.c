@@ -240,6 +240,16 @@ static uint32_t take_upper(struct slots *slots, uint32_t next) REQUIRES(slots->l
     return at;
 }
 
+/* As many as its level is. */
+static void take_uppers(struct slots *slots, uint32_t slot) REQUIRES(slots->lock)
+{
+    struct node *node = node_at(slots, slot);
+    node->upper = SLOT_NONE;
+    for (unsigned layer = node->level; layer > 0; layer--) {
+        node->upper = take_upper(slots, node->upper);
+    }
+}
+
 static uint32_t take_slot(struct slots *slots, uint8_t level) REQUIRES(slots->lock)
 {
     uint32_t slot = slots->free_slot;
@@ -253,10 +263,7 @@ static uint32_t take_slot(struct slots *slots, uint8_t level) REQUIRES(slots->lo
     struct node *node = node_at(slots, slot);
     CHECK(slot_state(slots, slot) == 0);
     node->level = level;
-    node->upper = SLOT_NONE;
-    for (unsigned layer = level; layer > 0; layer--) {
-        node->upper = take_upper(slots, node->upper);
-    }
+    take_uppers(slots, slot);
     node->in = (struct in_edges){.cells = SLOT_NONE};
     links_clear(links_at(slots, slot, 0), slots->links0);
     return slot;
@@ -294,5 +301,49 @@ void slots_retire(struct slots *slots, struct epochs *epochs, uint32_t slot)
     atomic_store_explicit(&node_at(slots, slot)->state, 0, memory_order_release);
     chain(slots, slot, &slots->limbo_new);
     reclaim(slots, epochs);
+    mutex_unlock(&slots->lock);
+}
+
+/* ---- restoring ---- */
+
+bool slots_restore(struct slots *slots, struct epochs *epochs, size_t n)
+{
+    if (!slots_fit(slots, epochs, n, 0)) {
+        return false;
+    }
+    atomic_store_explicit(&slots->n_used, (uint32_t)n, memory_order_release);
+    return true;
+}
+
+bool slots_restore_uppers(struct slots *slots, struct epochs *epochs, const uint32_t *taken,
+                          size_t n)
+{
+    size_t n_uppers = slots->n_uppers;
+    for (size_t i = 0; i < n; i++) {
+        n_uppers += node_at(slots, taken[i])->level;
+    }
+    size_t n_used = atomic_load_explicit(&slots->n_used, memory_order_relaxed);
+    if (!slots_fit(slots, epochs, n_used, n_uppers)) {
+        return false;
+    }
+    mutex_lock(&slots->lock);
+    for (size_t i = 0; i < n; i++) {
+        take_uppers(slots, taken[i]);
+    }
+    mutex_unlock(&slots->lock);
+    return true;
+}
+
+void slots_restore_free(struct slots *slots)
+{
+    mutex_lock(&slots->lock);
+    for (uint32_t slot = atomic_load_explicit(&slots->n_used, memory_order_relaxed); slot-- > 0;) {
+        if (slot_state(slots, slot) == 0) {
+            node_at(slots, slot)->upper = SLOT_NONE;
+            links_clear(links_at(slots, slot, 0), slots->links0);
+            chain(slots, slot, &slots->free_slot);
+            slots->n_free_slots++;
+        }
+    }
     mutex_unlock(&slots->lock);
 }

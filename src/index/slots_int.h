@@ -22,7 +22,6 @@ enum {
     SLOT_PRESENT = 1 << 0, /* Holds a row. */
     SLOT_LINKED = 1 << 1,  /* In the graph. */
     SLOT_HIDDEN = 1 << 2,  /* Its delete is staged. */
-    SLOT_AWAITED = 1 << 3, /* Named by a checkpoint; its vector has not come yet. */
 };
 
 enum {
@@ -90,6 +89,13 @@ bool slots_take(struct slots *slots, struct epochs *epochs, const uint8_t *level
                 uint32_t *out) WARN_UNUSED;
 /* The slot is out of every list; it is used again when no reader can see it. */
 void slots_retire(struct slots *slots, struct epochs *epochs, uint32_t slot);
+
+/* A load takes slots 0 .. n - 1 of an empty index as they were saved: first all, then upper lists
+ * for some whose level is known, and at the end those without a row are free. */
+bool slots_restore(struct slots *slots, struct epochs *epochs, size_t n) WARN_UNUSED;
+bool slots_restore_uppers(struct slots *slots, struct epochs *epochs, const uint32_t *taken,
+                          size_t n) WARN_UNUSED;
+void slots_restore_free(struct slots *slots);
 
 /* ---- the row map: row number to slot ---- */
 

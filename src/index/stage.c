@@ -140,7 +140,6 @@ static void fill_slots(struct index *index, const struct intake *intake,
 enum errcode index_stage_insert(struct index *index, uint64_t sequence,
                                 const struct index_rows *rows, struct err *err)
 {
-    CHECK(index->n_awaited == 0);
     struct index_rows fresh = fresh_rows(index, rows);
     struct intake intake;
     enum errcode code = intake_init(&intake, index, &fresh)
@@ -178,7 +177,6 @@ static void hide_row(struct index *index, uint32_t slot)
 enum errcode index_stage_delete(struct index *index, uint64_t sequence, const uint64_t *rows,
                                 size_t n, struct err *err)
 {
-    CHECK(index->n_awaited == 0);
     bool is_flat = index->config.kind == INDEX_FLAT;
     if (!is_flat && !queue_reserve(&index->queue, n)) {
         return err_no_memory(err);

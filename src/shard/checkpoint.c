@@ -6,7 +6,7 @@
  *                     u32 dimension | u32 distance | u64 log index | u32 0
  *                     u32 CRC-32C of the head before it
  *   stream            index_save's
- *   tail (12 bytes)   u64 bytes of the stream | u32 CRC-32C of the stream
+ *   tail (16 bytes)   u64 bytes of the stream | u32 its digest | u32 CRC-32C of the tail before it
  *
  * The log index: all changes up to it are in the graph.  Some behind it may be; staging those again
  * is no harm to the index.
@@ -25,21 +25,20 @@
 #include <unistd.h>
 
 enum {
-    CHECKPOINT_VERSION = 1,
+    CHECKPOINT_VERSION = 2, /* 1 had the vectors of the rows. */
     HEAD_BYTES = 56,
-    TAIL_BYTES = 12,
+    TAIL_BYTES = 16,
     BLOCK_BYTES = 1 << 18,
 };
 static const char magic[8] = "VTGRAPH\n";
 
-/* The file in blocks; the stream's bytes and checksum on the way. */
+/* The file in blocks, and the stream's bytes on the way. */
 struct block_file {
     const char *path;
     int fd;
     uint8_t *block;
     size_t at, bytes; /* In the block. */
     uint64_t stream_bytes;
-    uint32_t crc;
 };
 
 void checkpoint_path(const struct shard *shard, const struct vector_index *v, bool is_temporary,
@@ -77,27 +76,38 @@ static void file_close(struct block_file *f)
 
 /* ---- writing ---- */
 
-static enum errcode flush_block(struct block_file *f, struct err *err)
+static enum errcode write_out(struct block_file *f, const uint8_t *data, size_t bytes,
+                              struct err *err)
 {
     size_t done = 0;
     if (fault_hit(FAULT_CHECKPOINT_WRITE)) {
         return err_set_errno(err, ERR_IO, EIO, "writing \"%s\"", f->path);
     }
-    while (done < f->at) {
-        ssize_t n = write(f->fd, f->block + done, f->at - done);
+    while (done < bytes) {
+        ssize_t n = write(f->fd, data + done, bytes - done);
         if (n < 0 && errno != EINTR) {
             return err_set_errno(err, ERR_IO, errno, "writing \"%s\"", f->path);
         }
         done += n > 0 ? (size_t)n : 0;
     }
-    f->at = 0;
     return ERR_OK;
+}
+
+static enum errcode flush_block(struct block_file *f, struct err *err)
+{
+    enum errcode code = write_out(f, f->block, f->at, err);
+    f->at = 0;
+    return code;
 }
 
 static enum errcode file_write(struct block_file *f, const void *data, size_t bytes,
                                struct err *err)
 {
     const uint8_t *from = data;
+    if (bytes >= BLOCK_BYTES) {
+        enum errcode code = flush_block(f, err);
+        return code == ERR_OK ? write_out(f, from, bytes, err) : code;
+    }
     while (bytes > 0) {
         size_t part = BLOCK_BYTES - f->at < bytes ? BLOCK_BYTES - f->at : bytes;
         memcpy(f->block + f->at, from, part);
@@ -117,7 +127,6 @@ static enum errcode file_write(struct block_file *f, const void *data, size_t by
 static enum errcode write_stream(void *arg, const void *data, size_t bytes, struct err *err)
 {
     struct block_file *f = arg;
-    f->crc = crc32c(f->crc, data, bytes);
     f->stream_bytes += bytes;
     return file_write(f, data, bytes, err);
 }
@@ -136,6 +145,13 @@ static void head_write(const struct shard *shard, const struct vector_index *v, 
     le_put_u64(out + 40, sequence);
     le_put_u32(out + 48, 0);
     le_put_u32(out + 52, crc32c(0, out, 52));
+}
+
+static void tail_write(const struct checkpoint_id *id, uint8_t out[TAIL_BYTES])
+{
+    le_put_u64(out, id->bytes);
+    le_put_u32(out + 8, id->digest);
+    le_put_u32(out + 12, crc32c(0, out, 12));
 }
 
 /* The log index up to which the graph has everything.  An entry that is not published yet may be
@@ -168,7 +184,7 @@ static enum errcode write_graph(struct shard *shard, struct vector_index *v, str
     head_write(shard, v, id->sequence, head);
     enum errcode code = file_write(f, head, HEAD_BYTES, err);
     if (code == ERR_OK) {
-        code = index_save(v->index, write_stream, f, err);
+        code = index_save(v->index, write_stream, f, &id->digest, err);
     }
     mutex_unlock(&v->advance);
     if (code != ERR_OK) {
@@ -178,9 +194,7 @@ static enum errcode write_graph(struct shard *shard, struct vector_index *v, str
         (void)raise(SIGKILL);
     }
     id->bytes = f->stream_bytes;
-    id->crc = f->crc;
-    le_put_u64(tail, id->bytes);
-    le_put_u32(tail + 8, id->crc);
+    tail_write(id, tail);
     code = file_write(f, tail, TAIL_BYTES, err);
     if (code == ERR_OK) {
         code = flush_block(f, err);
@@ -303,42 +317,50 @@ enum errcode shard_checkpoint(struct shard *shard,
 
 /* ---- reading ---- */
 
+/* What the system gives at once. */
+static enum errcode read_in(struct block_file *f, uint8_t *to, size_t bytes_max, size_t *bytes,
+                            struct err *err)
+{
+    ssize_t n;
+    do {
+        n = read(f->fd, to, bytes_max);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        return err_set_errno(err, ERR_IO, errno, "reading \"%s\"", f->path);
+    }
+    if (n == 0) {
+        return err_set(err, ERR_CORRUPT, "\"%s\" is cut off", f->path);
+    }
+    *bytes = (size_t)n;
+    return ERR_OK;
+}
+
 static enum errcode file_read(struct block_file *f, void *data, size_t bytes, struct err *err)
 {
     uint8_t *to = data;
-    while (bytes > 0) {
-        if (f->at == f->bytes) {
-            ssize_t n = read(f->fd, f->block, BLOCK_BYTES);
-            if (n < 0 && errno == EINTR) {
-                continue;
-            }
-            if (n < 0) {
-                return err_set_errno(err, ERR_IO, errno, "reading \"%s\"", f->path);
-            }
-            if (n == 0) {
-                return err_set(err, ERR_CORRUPT, "\"%s\" is cut off", f->path);
-            }
-            f->at = 0;
-            f->bytes = (size_t)n;
-        }
+    enum errcode code = ERR_OK;
+    while (bytes > 0 && code == ERR_OK) {
         size_t part = f->bytes - f->at < bytes ? f->bytes - f->at : bytes;
-        memcpy(to, f->block + f->at, part);
-        f->at += part;
+        if (part > 0) {
+            memcpy(to, f->block + f->at, part);
+            f->at += part;
+        } else if (bytes >= BLOCK_BYTES) {
+            code = read_in(f, to, bytes, &part, err);
+        } else {
+            code = read_in(f, f->block, BLOCK_BYTES, &f->bytes, err);
+            f->at = 0;
+        }
         to += part;
         bytes -= part;
     }
-    return ERR_OK;
+    return code;
 }
 
 static enum errcode read_stream(void *arg, void *data, size_t bytes, struct err *err)
 {
     struct block_file *f = arg;
-    enum errcode code = file_read(f, data, bytes, err);
-    if (code == ERR_OK) {
-        f->crc = crc32c(f->crc, data, bytes);
-        f->stream_bytes += bytes;
-    }
-    return code;
+    f->stream_bytes += bytes;
+    return file_read(f, data, bytes, err);
 }
 
 static enum errcode read_head(const struct shard *shard, const struct vector_index *v,
@@ -378,44 +400,13 @@ static enum errcode read_head(const struct shard *shard, const struct vector_ind
 
 static enum errcode read_tail(struct block_file *f, struct checkpoint_id *id, struct err *err)
 {
-    uint8_t tail[TAIL_BYTES];
+    uint8_t tail[TAIL_BYTES], expected[TAIL_BYTES];
     id->bytes = f->stream_bytes;
-    id->crc = f->crc;
+    tail_write(id, expected);
     enum errcode code = file_read(f, tail, TAIL_BYTES, err);
-    if (code == ERR_OK && (le_get_u64(tail) != id->bytes || le_get_u32(tail + 8) != id->crc)) {
+    if (code == ERR_OK && memcmp(tail, expected, TAIL_BYTES) != 0) {
         code = err_set(err, ERR_CORRUPT, "\"%s\" does not pass its checksum", f->path);
     }
-    return code;
-}
-
-/* Gives the index the vectors of those rows of @table that it asks for. */
-static enum errcode feed_vectors(const struct shard *shard, struct vector_index *v,
-                                 struct store_read *read, enum store_table table, struct err *err)
-{
-    size_t bytes = shard->schema->columns[v->column].dim * sizeof(float);
-    float *vector = mem_alloc(MEM_GENERAL, bytes);
-    enum errcode code = vector == NULL ? err_no_memory(err) : ERR_OK;
-    for (uint64_t number = 1; code == ERR_OK; number++) {
-        struct slice stored;
-        struct slice body;
-        struct slice columns[COLUMNS_MAX];
-        code = store_next(read, table, &number, &stored, err);
-        if (code != ERR_OK || stored.data == NULL) {
-            break;
-        }
-        if (!index_load_wants(v->index, number)) {
-            continue;
-        }
-        code = row_check(number, stored, &body, err);
-        if (code == ERR_OK) {
-            code = row_split(shard->schema, body, columns, err);
-        }
-        if (code == ERR_OK && columns[v->column].data != NULL) {
-            memcpy(vector, columns[v->column].data, bytes);
-            code = index_load_vector(v->index, number, vector, err);
-        }
-    }
-    mem_free(MEM_GENERAL, vector);
     return code;
 }
 
@@ -426,8 +417,8 @@ bool checkpoint_exists(const struct shard *shard, const struct vector_index *v)
     return access(path, F_OK) == 0;
 }
 
-enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct store_read *read,
-                             struct checkpoint_id *id, struct err *err)
+enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct checkpoint_id *id,
+                             struct err *err)
 {
     char path[SHARD_PATH_BYTES];
     struct block_file f;
@@ -442,17 +433,11 @@ enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct
     }
     code = read_head(shard, v, &f, &id->sequence, err);
     if (code == ERR_OK) {
-        code = index_load(v->index, read_stream, &f, err);
+        code = index_load(v->index, read_stream, &f, host_crew(shard->host), &id->digest, err);
     }
     if (code == ERR_OK) {
         code = read_tail(&f, id, err);
     }
     file_close(&f);
-    if (code == ERR_OK) {
-        code = feed_vectors(shard, v, read, TABLE_ROWS, err);
-    }
-    if (code == ERR_OK) {
-        code = feed_vectors(shard, v, read, TABLE_DEAD, err);
-    }
-    return code == ERR_OK ? index_load_end(v->index, err) : code;
+    return code;
 }

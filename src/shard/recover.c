@@ -1,6 +1,6 @@
 /* A graph comes back when its shard is opened.
  *
- *   checkpoint good: graph at log index s, vectors from rows and dead rows,
+ *   checkpoint good: graph and vectors at log index s,
  *                    then the changes behind s staged in the log's order     -> CATCHING_UP
  *   none was needed yet: all changes staged in the log's order               -> CATCHING_UP
  *   it is lost or bad: every row staged in the order of row numbers          -> REBUILDING
@@ -183,7 +183,7 @@ static enum errcode catch_up(struct shard *shard, struct vector_index *v, struct
         v->index = vector_index_new(shard, v, err);
         code = v->index == NULL ? err->code : ERR_OK;
     } else {
-        code = checkpoint_load(shard, v, read, &id, err);
+        code = checkpoint_load(shard, v, &id, err);
     }
     if (code == ERR_OK) {
         code = stage_changes(shard, v, read, id.sequence, err);

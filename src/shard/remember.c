@@ -80,7 +80,7 @@ static void encode_graph(struct buf *out, const struct vector_index *v,
 {
     buf_u64(out, id->sequence);
     buf_u64(out, id->bytes);
-    buf_u32(out, id->crc);
+    buf_u32(out, id->digest);
     buf_u32(out, v->m);
     buf_u32(out, v->ef_construction);
 }
@@ -163,10 +163,10 @@ static bool is_of_graph(struct reader *r, const struct vector_index *v,
 {
     uint64_t sequence = reader_u64(r);
     uint64_t bytes = reader_u64(r);
-    uint32_t crc = reader_u32(r);
+    uint32_t digest = reader_u32(r);
     uint32_t m = reader_u32(r);
     uint32_t ef_construction = reader_u32(r);
-    return sequence == id->sequence && bytes == id->bytes && crc == id->crc && m == v->m &&
+    return sequence == id->sequence && bytes == id->bytes && digest == id->digest && m == v->m &&
            ef_construction == v->ef_construction;
 }
 

@@ -338,7 +338,7 @@ struct measured {
 struct checkpoint_id {
     uint64_t sequence; /* The log index that it holds. */
     uint64_t bytes;    /* Of the index's stream. */
-    uint32_t crc;      /* The same. */
+    uint32_t digest;   /* The same. */
 };
 
 /* What calibrate.c and remember.c know about one index. */
@@ -411,8 +411,8 @@ enum errcode recover_index(struct shard *shard, struct vector_index *v,
 
 /* Reads the checkpoint of @column into a new index.  Every failure but OUT_OF_MEMORY means: make it
  * anew. */
-enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct store_read *read,
-                             struct checkpoint_id *id, struct err *err) WARN_UNUSED;
+enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct checkpoint_id *id,
+                             struct err *err) WARN_UNUSED;
 bool checkpoint_exists(const struct shard *shard, const struct vector_index *v);
 enum errcode checkpoint_write(struct shard *shard, struct vector_index *v,
                               struct err *err) WARN_UNUSED;

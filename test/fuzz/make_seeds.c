@@ -187,7 +187,8 @@ static void index_seed(struct buf *b, enum index_kind kind, size_t n_rows)
     size_t n_done = 0;
     CHECK(index_advance(index, n_rows + 1, NULL, &n_done, &err) == ERR_OK);
     buf_u8(b, kind == INDEX_FLAT);
-    CHECK(index_save(index, append, b, &err) == ERR_OK);
+    uint32_t digest;
+    CHECK(index_save(index, append, b, &digest, &err) == ERR_OK);
     char name[32];
     snprintf(name, sizeof(name), "%s-%zu", kind == INDEX_FLAT ? "flat" : "hnsw", n_rows);
     put_buf("index", name, b);

@@ -202,15 +202,9 @@ void stream_fini(struct stream *s)
     *s = (struct stream){.data = NULL};
 }
 
-enum errcode load_all(struct index *index, struct stream *s, const float *points, uint32_t dim,
-                      uint64_t n_rows, struct err *err)
+enum errcode load(struct index *index, struct stream *s, struct err *err)
 {
+    uint32_t digest;
     s->at = 0;
-    enum errcode code = index_load(index, stream_read, s, err);
-    for (uint64_t row = 0; row < n_rows && code == ERR_OK; row++) {
-        if (index_load_wants(index, row)) {
-            code = index_load_vector(index, row, points + row * dim, err);
-        }
-    }
-    return code == ERR_OK ? index_load_end(index, err) : code;
+    return index_load(index, stream_read, s, NULL, &digest, err);
 }

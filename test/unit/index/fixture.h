@@ -43,8 +43,6 @@ struct stream {
 enum errcode stream_write(void *arg, const void *data, size_t bytes, struct err *err);
 enum errcode stream_read(void *arg, void *data, size_t bytes, struct err *err);
 void stream_fini(struct stream *s);
-/* Loads the stream and gives all rows their vectors, which stand in points at their number. */
-enum errcode load_all(struct index *index, struct stream *s, const float *points, uint32_t dim,
-                      uint64_t n_rows, struct err *err);
+enum errcode load(struct index *index, struct stream *s, struct err *err);
 
 #endif

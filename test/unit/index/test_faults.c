@@ -81,8 +81,8 @@ static struct index *saved_and_loaded(struct index *index, const struct index_co
     struct stream s = {.data = NULL};
     struct err err;
     struct index *loaded = index_make(config);
-    assert_int_equal(index_save(index, stream_write, &s, &err), ERR_OK);
-    assert_int_equal(load_all(loaded, &s, points, DIM, N, &err), ERR_OK);
+    assert_int_equal(index_save(index, stream_write, &s, &(uint32_t){0}, &err), ERR_OK);
+    assert_int_equal(load(loaded, &s, &err), ERR_OK);
     stream_fini(&s);
     index_free(index);
     return loaded;
@@ -139,7 +139,7 @@ static void making_saving_loading_and_searching_fail_cleanly(void **state)
     for (o.nth = 0; code != ERR_OK;) {
         stream_fini(&s);
         ordeal_next(&o);
-        code = index_save(index, stream_write, &s, &err);
+        code = index_save(index, stream_write, &s, &(uint32_t){0}, &err);
         assert_true(code == ERR_OK || code == ERR_OUT_OF_MEMORY);
     }
     assert_true(o.nth > 3);
@@ -149,7 +149,7 @@ static void making_saving_loading_and_searching_fail_cleanly(void **state)
         fault_disarm_all();
         struct index *loaded = index_make(&config);
         ordeal_next(&o);
-        code = load_all(loaded, &s, points, DIM, N, &err);
+        code = load(loaded, &s, &err);
         assert_true(code == ERR_OK || code == ERR_OUT_OF_MEMORY);
         fault_disarm_all();
         index_free(loaded);

@@ -67,7 +67,7 @@ static void advancer(void *arg)
         CHECK(index_advance(scene->index, 50, NULL, &n_done, &err) == ERR_OK);
         if (random_next(&(uint64_t){n_done}) % 8 == 0) {
             struct stream s = {.data = NULL};
-            CHECK(index_save(scene->index, stream_write, &s, &err) == ERR_OK);
+            CHECK(index_save(scene->index, stream_write, &s, &(uint32_t){0}, &err) == ERR_OK);
             stream_fini(&s);
         }
     }
