@@ -1,30 +1,46 @@
 # What bench/ adds to the build.
-EXTRA_DIST += bench/data/make-words100 bench/data/make-sample bench/data/words.js bench/data/truth.c
+EXTRA_DIST += bench/data/make-set bench/data/make-words100 bench/data/make-sample \
+    bench/data/words.js bench/data/mixture.c bench/data/truth.c
 EXTRA_PROGRAMS =
 
-# The index against hnswlib: make bench-index [BENCH_WORDS=DIRECTORY].  Both sides are compiled with
-# BENCH_FLAGS; ROWS, QUERIES and REPEATS make a shorter run.
+# The index against its peers: make bench-index [BENCH_WORDS=DIRECTORY] [SETS="words100 ..."].  All
+# but faiss, which Debian compiled, are compiled with BENCH_FLAGS; ROWS, QUERIES, REPEATS and
+# PEERS (names of libraries, with commas) make a shorter run; KEEP=DIRECTORY keeps the peers'
+# graphs for the next one.
 BENCH_FLAGS = -O3 -march=native
 BENCH_WORDS = $(abs_top_builddir)/data
-ROWS = 331479
-QUERIES = 10000
+BENCH_OUT = bench-index
+SETS = words100 words100-dot sentences512 mixture128
+ROWS =
+QUERIES =
 REPEATS = 3
-BENCH_INDEX_SOURCES = bench/index_vs_hnswlib.c bench/peer.h bench/peer_hnswlib.cc
-EXTRA_DIST += $(BENCH_INDEX_SOURCES)
+PEERS =
+KEEP =
+EXTRA_DIST += bench/index/run bench/index/plot.awk bench/index/compare.h bench/index/library.h \
+    bench/index/main.c bench/index/measure.c bench/index/report.c bench/index/set.c \
+    bench/index/vectrond.c bench/index/hnswlib.cc bench/index/faiss.cc
 .PHONY: bench-index
 if HAVE_HNSWLIB
-EXTRA_PROGRAMS += bench/index_vs_hnswlib
-bench_index_vs_hnswlib_SOURCES = $(BENCH_INDEX_SOURCES) $(src_index_libindex_a_SOURCES)
+EXTRA_PROGRAMS += bench/index/compare
+bench_index_compare_SOURCES = bench/index/compare.h bench/index/library.h \
+    bench/index/main.c bench/index/measure.c bench/index/report.c bench/index/set.c \
+    bench/index/vectrond.c bench/index/hnswlib.cc $(src_index_libindex_a_SOURCES)
 # A CFLAGS of its own makes objects of its own: the library keeps the flags of the build.
-bench_index_vs_hnswlib_CFLAGS = $(AM_CFLAGS)
-bench_index_vs_hnswlib_CXXFLAGS = -std=c++17 -Wall -Wextra $(MODE_CFLAGS)
-bench_index_vs_hnswlib_LDADD = $(BASE_LIBS)
-CLEANFILES += bench/index_vs_hnswlib$(EXEEXT)
+bench_index_compare_CFLAGS = $(AM_CFLAGS) $(BENCH_FAISS_CFLAGS)
+bench_index_compare_CXXFLAGS = -std=c++17 -Wall -Wextra $(MODE_CFLAGS)
+bench_index_compare_LDADD = $(BASE_LIBS)
+if HAVE_FAISS
+BENCH_FAISS_CFLAGS = -DHAVE_FAISS
+bench_index_compare_SOURCES += bench/index/faiss.cc
+bench_index_compare_CXXFLAGS += -fopenmp
+bench_index_compare_LDADD += -lfaiss -llapack -lblas -lgomp
+endif
+CLEANFILES += bench/index/compare$(EXEEXT)
 bench-index:
-	$(top_srcdir)/bench/data/make-words100 $(BENCH_WORDS)
-	$(MAKE) $(AM_MAKEFLAGS) CFLAGS="$(BENCH_FLAGS)" CXXFLAGS="$(BENCH_FLAGS)" bench/index_vs_hnswlib
-	bench/index_vs_hnswlib $(BENCH_WORDS)/words100-base.fbin $(BENCH_WORDS)/words100-query.fbin \
-	    $(BENCH_WORDS)/words100-truth.ibin $(ROWS) $(QUERIES) $(REPEATS)
+	$(MAKE) $(AM_MAKEFLAGS) CFLAGS="$(BENCH_FLAGS)" CXXFLAGS="$(BENCH_FLAGS)" bench/index/compare
+	$(top_srcdir)/bench/index/run --program bench/index/compare --data "$(BENCH_WORDS)" \
+	    --out "$(BENCH_OUT)" --sets "$(SETS)" --rows "$(ROWS)" --queries "$(QUERIES)" \
+	    --repeats "$(REPEATS)" --libraries "$(PEERS)" --keep "$(KEEP)"
 else
 bench-index:
 	@echo "bench-index needs a C++ compiler and libhnswlib-dev: run tools/deps and configure again" >&2

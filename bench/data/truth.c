@@ -1,12 +1,13 @@
-/* The exact nearest neighbours of every query by cosine: the truth that recall is measured against.
+/* The exact nearest neighbours of every query: the truth that recall is measured against.
  *
- *     truth BASE.fbin QUERY.fbin K OUT.ibin
+ *     truth cosine|l2|dot BASE.fbin QUERY.fbin K OUT.ibin [ROWS]
  *
  * Plain C with nothing of the project in it, so that the truth does not share a fault with what it
- * judges.  Rows and queries are normalised and every query is compared with every row; ties break
- * by the row's number.  Rows are stored in groups of LANES, component by component, so that one
+ * judges.  Every query is compared with every row, or with the first ROWS; ties break by the row's
+ * number.  Under cosine rows and queries are normalised first; L2 is summed from the differences,
+ * which loses no digits.  Rows are stored in groups of LANES, component by component, so that one
  * vector instruction compares a query's component with that of LANES rows (gcc and clang lower
- * vector_size to what the machine has).  Two threads share the queries.
+ * vector_size to what the machine has).  As many threads as there are cores share the queries.
  *
  * OUT.ibin: u32 queries, u32 K, then for each query the K row numbers (u32) by rising distance,
  * then in the same order the K distances (f32).  All little-endian, as this machine is. */
@@ -17,9 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
-    THREADS = 2,
+    THREADS_MAX = 64,
     LANES = 16,
     QUERIES_AT_ONCE = 8,
     GROUPS_A_BLOCK = 32
@@ -27,13 +29,21 @@ enum {
 
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
 
+enum metric {
+    COSINE,
+    L2,
+    DOT,
+    N_METRICS
+};
+static const char *const metric_names[] = {"cosine", "l2", "dot"};
+
 struct set {
     uint32_t n, dim;
-    float *rows; /* n x dim, normalised */
+    float *rows; /* n x dim; normalised under cosine */
 };
 
 struct hit {
-    float similarity;
+    float similarity; /* The product, or the squared distance negated. */
     uint32_t row;
 };
 
@@ -43,6 +53,7 @@ struct top { /* The best rows of one query so far, best first. */
 };
 
 struct job {
+    enum metric metric;
     const struct set *queries;
     const lanes *groups; /* n_groups x dim */
     uint32_t n_rows, n_groups;
@@ -50,7 +61,7 @@ struct job {
     struct top *tops;    /* Of all queries. */
 };
 
-static void die(const char *what, const char *name)
+_Noreturn static void die(const char *what, const char *name)
 {
     fprintf(stderr, "truth: %s: %s\n", what, name);
     exit(1);
@@ -78,7 +89,7 @@ static void normalise(float *row, uint32_t dim)
     }
 }
 
-static struct set read_set(const char *name)
+static struct set read_set(const char *name, enum metric metric)
 {
     uint32_t header[2];
     FILE *file = fopen(name, "rb");
@@ -92,7 +103,7 @@ static struct set read_set(const char *name)
         die("too short", name);
     }
     fclose(file);
-    for (uint32_t i = 0; i < set.n; i++) {
+    for (uint32_t i = 0; i < set.n && metric == COSINE; i++) {
         normalise(set.rows + (size_t)i * set.dim, set.dim);
     }
     return set;
@@ -124,20 +135,35 @@ static void offer(struct top *top, struct hit hit)
     top->hits[at] = hit;
 }
 
+static void sum_products(const lanes *rows, uint32_t dim, const float *const *wanted, lanes *sums)
+{
+    for (uint32_t i = 0; i < dim; i++) {
+        for (uint32_t q = 0; q < QUERIES_AT_ONCE; q++) {
+            sums[q] += rows[i] * wanted[q][i];
+        }
+    }
+}
+
+static void sum_squares(const lanes *rows, uint32_t dim, const float *const *wanted, lanes *sums)
+{
+    for (uint32_t i = 0; i < dim; i++) {
+        for (uint32_t q = 0; q < QUERIES_AT_ONCE; q++) {
+            lanes difference = rows[i] - wanted[q][i];
+            sums[q] -= difference * difference;
+        }
+    }
+}
+
 static void search_group(const struct job *job, uint32_t group, uint32_t query, uint32_t n_queries)
 {
     uint32_t dim = job->queries->dim;
     const lanes *rows = job->groups + (size_t)group * dim;
     const float *wanted[QUERIES_AT_ONCE];
     lanes sums[QUERIES_AT_ONCE] = {{0}};
-    for (uint32_t q = 0; q < QUERIES_AT_ONCE; q++) { /* Past the end: the last one again. */
+    for (uint32_t q = 0; q < QUERIES_AT_ONCE; q++) { /* Past the end: the first one again. */
         wanted[q] = job->queries->rows + (size_t)(query + (q < n_queries ? q : 0)) * dim;
     }
-    for (uint32_t i = 0; i < dim; i++) {
-        for (uint32_t q = 0; q < QUERIES_AT_ONCE; q++) {
-            sums[q] += rows[i] * wanted[q][i];
-        }
-    }
+    (job->metric == L2 ? sum_squares : sum_products)(rows, dim, wanted, sums);
     uint32_t first_row = group * LANES;
     uint32_t n_rows = job->n_rows - first_row < LANES ? job->n_rows - first_row : LANES;
     for (uint32_t q = 0; q < n_queries; q++) {
@@ -166,22 +192,30 @@ static void *run_job(void *arg)
 
 static void run_all(const struct job *all)
 {
-    pthread_t threads[THREADS];
-    struct job jobs[THREADS];
-    for (uint32_t i = 0; i < THREADS; i++) {
+    pthread_t threads[THREADS_MAX];
+    struct job jobs[THREADS_MAX];
+    long n_cores = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t n_threads = n_cores < 1 ? 1 : n_cores > THREADS_MAX ? THREADS_MAX : (uint32_t)n_cores;
+    for (uint32_t i = 0; i < n_threads; i++) {
         jobs[i] = *all;
-        jobs[i].first = (uint32_t)((uint64_t)all->end * i / THREADS);
-        jobs[i].end = (uint32_t)((uint64_t)all->end * (i + 1) / THREADS);
+        jobs[i].first = (uint32_t)((uint64_t)all->end * i / n_threads);
+        jobs[i].end = (uint32_t)((uint64_t)all->end * (i + 1) / n_threads);
         if (pthread_create(&threads[i], NULL, run_job, &jobs[i]) != 0) {
             die("no thread", "truth");
         }
     }
-    for (uint32_t i = 0; i < THREADS; i++) {
+    for (uint32_t i = 0; i < n_threads; i++) {
         pthread_join(threads[i], NULL);
     }
 }
 
-static void write_truth(const char *name, const struct hit *hits, uint32_t n, uint32_t k)
+static float distance_of(enum metric metric, float similarity)
+{
+    return metric == COSINE ? 1.0f - similarity : metric == L2 ? sqrtf(-similarity) : -similarity;
+}
+
+static void write_truth(const char *name, enum metric metric, const struct hit *hits, uint32_t n,
+                        uint32_t k)
 {
     FILE *file = fopen(name, "wb");
     uint32_t header[2] = {n, k};
@@ -190,7 +224,7 @@ static void write_truth(const char *name, const struct hit *hits, uint32_t n, ui
         is_good = fwrite(&hits[i].row, sizeof hits[i].row, 1, file) == 1;
     }
     for (size_t i = 0; is_good && i < (size_t)n * k; i++) {
-        float distance = 1.0f - hits[i].similarity;
+        float distance = distance_of(metric, hits[i].similarity);
         is_good = fwrite(&distance, sizeof distance, 1, file) == 1;
     }
     if (!is_good || fclose(file) != 0) {
@@ -198,18 +232,31 @@ static void write_truth(const char *name, const struct hit *hits, uint32_t n, ui
     }
 }
 
+static enum metric read_metric(const char *name)
+{
+    for (int i = 0; i < N_METRICS; i++) {
+        if (strcmp(name, metric_names[i]) == 0) {
+            return (enum metric)i;
+        }
+    }
+    die("no metric of this name", name);
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 5) {
-        die("usage", "truth BASE.fbin QUERY.fbin K OUT.ibin");
+    if (argc != 6 && argc != 7) {
+        die("usage", "truth cosine|l2|dot BASE.fbin QUERY.fbin K OUT.ibin [ROWS]");
     }
-    struct set base = read_set(argv[1]), queries = read_set(argv[2]);
-    unsigned long k = strtoul(argv[3], NULL, 10);
+    enum metric metric = read_metric(argv[1]);
+    struct set base = read_set(argv[2], metric), queries = read_set(argv[3], metric);
+    unsigned long k = strtoul(argv[4], NULL, 10);
+    unsigned long n_rows = argc == 7 ? strtoul(argv[6], NULL, 10) : base.n;
     if (base.dim != queries.dim) {
-        die("the dimensions differ", argv[2]);
+        die("the dimensions differ", argv[3]);
     }
+    base.n = n_rows < base.n ? (uint32_t)n_rows : base.n;
     if (k == 0 || k > base.n) {
-        die("K is not within the rows of the base", argv[3]);
+        die("K is not within the rows of the base", argv[4]);
     }
     uint32_t n_groups = (base.n + LANES - 1) / LANES;
     lanes *groups = make_groups(&base, n_groups);
@@ -218,9 +265,9 @@ int main(int argc, char **argv)
     for (uint32_t i = 0; i < queries.n; i++) {
         tops[i] = (struct top){hits + (size_t)i * k, 0, (uint32_t)k};
     }
-    struct job all = {&queries, groups, base.n, n_groups, 0, queries.n, tops};
+    struct job all = {metric, &queries, groups, base.n, n_groups, 0, queries.n, tops};
     run_all(&all);
-    write_truth(argv[4], hits, queries.n, (uint32_t)k);
+    write_truth(argv[5], metric, hits, queries.n, (uint32_t)k);
     free(tops);
     free(hits);
     free(groups);

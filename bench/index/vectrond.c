@@ -1,0 +1,153 @@
+/* Ours, as a row of the index benchmark: src/index alone, without a server. */
+#include "compare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    STAGE_ROWS = 1024
+};
+
+static enum distance distance_of(enum metric metric)
+{
+    return metric == METRIC_COSINE ? DISTANCE_COSINE
+           : metric == METRIC_L2   ? DISTANCE_L2
+                                   : DISTANCE_DOT;
+}
+
+struct ours {
+    struct index *index;
+    uint32_t ef;
+};
+
+static void *make(const struct set *set)
+{
+    struct ours *ours = calloc(1, sizeof(*ours));
+    struct err err;
+    struct index_config config = {.kind = INDEX_HNSW,
+                                  .distance = distance_of(set->metric),
+                                  .dim = set->dim,
+                                  .m = M,
+                                  .ef_construction = EF_CONSTRUCTION,
+                                  .seed = 1};
+    if (ours == NULL || (ours->index = index_new(&config, &err)) == NULL) {
+        bench_fail("memory ran out", "index_new");
+    }
+    return ours;
+}
+
+static void stage_and_advance(struct index *index, const struct set *set, uint32_t first,
+                              uint32_t n)
+{
+    struct err err;
+    uint64_t rows[STAGE_ROWS];
+    for (uint32_t i = 0; i < n; i++) {
+        rows[i] = first + i;
+    }
+    size_t n_done;
+    struct index_rows staged = {
+        .numbers = rows, .vectors = set->rows + (size_t)first * set->dim, .n = n};
+    if (index_stage_insert(index, first + 1, &staged, &err) != ERR_OK ||
+        index_advance(index, n, NULL, &n_done, &err) != ERR_OK) {
+        bench_fail(err.message, "index_advance");
+    }
+}
+
+static void add(void *made, const struct set *set, uint32_t first, uint32_t n)
+{
+    struct ours *ours = made;
+    for (uint32_t end = first + n; first < end; first += STAGE_ROWS) {
+        stage_and_advance(ours->index, set, first,
+                          end - first < STAGE_ROWS ? end - first : STAGE_ROWS);
+    }
+}
+
+static void set_ef(void *made, uint32_t ef)
+{
+    struct ours *ours = made;
+    ours->ef = ef;
+}
+
+static uint64_t search(void *made, const float *queries, uint32_t n, uint32_t dim, uint32_t k,
+                       uint32_t *rows)
+{
+    const struct ours *ours = made;
+    struct index_work work = {0};
+    for (uint32_t i = 0; i < n; i++) {
+        struct err err;
+        struct index_hit hits[K_MAX];
+        struct index_search search = {
+            .query = queries + (size_t)i * dim, .k = k, .ef = ours->ef, .plan = INDEX_WALK};
+        size_t n_hits = 0;
+        if (index_search(ours->index, &search, hits, &n_hits, &work, &err) != ERR_OK) {
+            bench_fail(err.message, "index_search");
+        }
+        for (size_t j = 0; j < k; j++) {
+            rows[(size_t)i * k + j] = j < n_hits ? (uint32_t)hits[j].row : UINT32_MAX;
+        }
+    }
+    return work.distances;
+}
+
+static enum errcode write_file(void *arg, const void *data, size_t bytes, struct err *err)
+{
+    return fwrite(data, 1, bytes, arg) == bytes
+               ? ERR_OK
+               : err_set(err, ERR_CORRUPT, "the file is too short");
+}
+
+static enum errcode read_file(void *arg, void *data, size_t bytes, struct err *err)
+{
+    return fread(data, 1, bytes, arg) == bytes ? ERR_OK
+                                               : err_set(err, ERR_CORRUPT, "the file is too short");
+}
+
+static void save(void *made, const char *path)
+{
+    struct ours *ours = made;
+    struct err err;
+    FILE *file = fopen(path, "wb");
+    if (file == NULL || index_save(ours->index, write_file, file, &err) != ERR_OK ||
+        fclose(file) != 0) {
+        bench_fail("cannot be written", path);
+    }
+}
+
+static void *open(const struct set *set, const char *path)
+{
+    struct err err;
+    struct ours *ours = make(set);
+    FILE *file = fopen(path, "rb");
+    if (file == NULL || index_load(ours->index, read_file, file, &err) != ERR_OK) {
+        bench_fail("cannot be read", path);
+    }
+    for (uint32_t row = 0; row < set->n_rows; row++) {
+        const float *vector = set->rows + (size_t)row * set->dim;
+        if (index_load_vector(ours->index, row, vector, &err) != ERR_OK) {
+            bench_fail(err.message, "index_load_vector");
+        }
+    }
+    if (index_load_end(ours->index, &err) != ERR_OK) {
+        bench_fail(err.message, "index_load_end");
+    }
+    fclose(file);
+    return ours;
+}
+
+static void release(void *made)
+{
+    struct ours *ours = made;
+    index_free(ours->index);
+    free(ours);
+}
+
+const struct library library_vectrond = {
+    .name = "vectrond",
+    .make = make,
+    .add = add,
+    .set_ef = set_ef,
+    .search = search,
+    .save = save,
+    .open = open,
+    .free = release,
+};
