@@ -212,6 +212,8 @@ static struct name *stmt_subject(struct stmt *s)
         return &s->reset.name;
     case STMT_DESCRIBE:
         return &s->describe.collection;
+    case STMT_REINDEX:
+        return &s->reindex.collection;
     case STMT_EXPLAIN:
     case STMT_CHECKPOINT:
     case STMT_COUNT:
@@ -295,6 +297,15 @@ struct stmt *stmt_update(struct stmt *s, const struct list *set, struct expr *wh
         s->update.n_set = set->n;
         s->update.where = where;
         s->update.with = options_of(with);
+    }
+    return s;
+}
+
+struct stmt *stmt_reindex(struct stmt *s, struct token column, const struct list *with)
+{
+    if (s != NULL) {
+        s->reindex.column = name_of(column);
+        s->reindex.with = options_of(with);
     }
     return s;
 }

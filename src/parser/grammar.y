@@ -42,8 +42,9 @@ static void fail_in_state(struct parse *p, int token, unsigned state);
 }
 
 %fallback NAME
-    ANALYZE ASC BY CHECKPOINT COLLECTION CONFLICT COPY DELETE DESC DESCRIBE DO DROP EXISTS EXPLAIN
-    FIRST INSERT KEY LAST METRIC NOTHING NULLS ON RESET SET SHOW STDIN STDOUT UPDATE VALUES.
+    ANALYZE ASC BY CHECKPOINT COLLECTION COLUMN CONFLICT COPY DELETE DESC DESCRIBE DO DROP
+    EXISTS EXPLAIN FIRST INSERT KEY LAST METRIC NOTHING NULLS ON REINDEX RESET SET SHOW STDIN
+    STDOUT UPDATE VALUES.
 
 %left CONCAT JSON JSON_TEXT.
 %left PLUS MINUS.
@@ -100,6 +101,7 @@ static void fail_in_state(struct parse *p, int token, unsigned state);
 %type some_limit    {struct limits}
 %type from          {struct token}
 %type in_column     {struct token}
+%type of_column     {struct token}
 %type as            {struct token}
 %type option_name   {struct token}
 
@@ -274,6 +276,13 @@ to ::= TO.
 statement(A) ::= SHOW(T) NAME(N). { A = stmt_new(p, STMT_SHOW, T, N); }
 statement(A) ::= RESET(T) NAME(N). { A = stmt_new(p, STMT_RESET, T, N); }
 statement(A) ::= DESCRIBE(T) NAME(N). { A = stmt_new(p, STMT_DESCRIBE, T, N); }
+statement(A) ::= REINDEX(T) NAME(N) of_column(C) with(W). {
+    A = stmt_reindex(stmt_new(p, STMT_REINDEX, T, N), C, W);
+}
+
+of_column(A) ::= . { A = no_token; }
+of_column(A) ::= COLUMN NAME(N). { A = N; }
+
 statement(A) ::= CHECKPOINT(T). { A = stmt_new(p, STMT_CHECKPOINT, T, no_token); }
 
 /* ---- options, names ---- */

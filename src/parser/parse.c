@@ -265,6 +265,7 @@ const char *stmt_name(enum stmt_kind kind)
         [STMT_RESET] = "RESET",
         [STMT_DESCRIBE] = "DESCRIBE",
         [STMT_CHECKPOINT] = "CHECKPOINT",
+        [STMT_REINDEX] = "REINDEX",
     };
     CHECK((unsigned)kind < STMT_COUNT);
     return names[kind];

@@ -126,6 +126,7 @@ enum stmt_kind {
     STMT_RESET,
     STMT_DESCRIBE,
     STMT_CHECKPOINT,
+    STMT_REINDEX,
     STMT_COUNT
 };
 
@@ -253,6 +254,12 @@ struct stmt_describe {
     struct name collection;
 };
 
+struct stmt_reindex {
+    struct name collection;
+    struct name column; /* text = NULL: each vector column. */
+    struct options with;
+};
+
 struct stmt {
     enum stmt_kind kind;
     uint32_t position;
@@ -271,6 +278,7 @@ struct stmt {
         struct stmt_show show;
         struct stmt_reset reset;
         struct stmt_describe describe;
+        struct stmt_reindex reindex;
     };
 };
 

@@ -190,6 +190,7 @@ struct stmt *stmt_insert(struct parse *p, struct stmt *s, const struct list *col
 void stmt_on_conflict(struct stmt *s, enum on_conflict on_conflict);
 struct stmt *stmt_update(struct stmt *s, const struct list *set, struct expr *where,
                          const struct list *with);
+struct stmt *stmt_reindex(struct stmt *s, struct token column, const struct list *with);
 struct stmt *stmt_delete(struct stmt *s, struct expr *where, const struct list *with);
 struct stmt *stmt_select(struct stmt *s, const struct list *targets, const struct list *order_by);
 struct stmt *stmt_search(struct stmt *s, const struct list *targets, const struct list *queries,

@@ -425,6 +425,13 @@ void print_stmt(struct buf *b, const struct stmt *s)
     case STMT_CHECKPOINT:
         print_cstr(b, "CHECKPOINT");
         break;
+    case STMT_REINDEX:
+        print_subject(b, "REINDEX ", &s->reindex.collection);
+        if (s->reindex.column.text != NULL) {
+            print_subject(b, " COLUMN ", &s->reindex.column);
+        }
+        print_options(b, &s->reindex.with);
+        break;
     case STMT_EXPLAIN:
     case STMT_COUNT:
         CHECK(false); /* EXPLAIN holds no other EXPLAIN. */

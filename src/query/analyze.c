@@ -420,6 +420,7 @@ static const struct verb *verb_of(const struct stmt *stmt)
         [STMT_RESET] = &verb_reset,
         [STMT_DESCRIBE] = &verb_describe,
         [STMT_CHECKPOINT] = &verb_checkpoint,
+        [STMT_REINDEX] = &verb_reindex,
     };
     if (stmt->kind == STMT_COPY) {
         return stmt->copy.is_from ? &verb_copy_in : &verb_copy_out;

@@ -25,6 +25,7 @@ src_query_libquery_a_SOURCES = \
     src/query/portal_step.c \
     src/query/prepared.c \
     src/query/query.h src/query/query_int.h \
+    src/query/reindex.c \
     src/query/search.c \
     src/query/search_find.c \
     src/query/search_int.h \

@@ -271,6 +271,13 @@ struct policy_plan {
     const struct view *view;     /* SHOW of a view */
 };
 
+struct reindex_plan {
+    uint32_t column; /* Where it is one; else each VECTOR. */
+    uint32_t n_vectors;
+    bool is_one;
+    struct policy_set with;
+};
+
 struct plan {
     atomic_uint refs;
     struct arena *arena;
@@ -304,6 +311,7 @@ struct plan {
         struct copy_plan copy;
         struct policy_plan set;
         const struct schema *created; /* CREATE COLLECTION */
+        struct reindex_plan reindex;
     };
 };
 
@@ -416,7 +424,7 @@ struct verb {
 
 extern const struct verb verb_select, verb_search, verb_insert, verb_modify, verb_explain,
     verb_copy_in, verb_copy_out, verb_create, verb_drop, verb_checkpoint, verb_set, verb_reset,
-    verb_show, verb_describe;
+    verb_show, verb_describe, verb_reindex;
 
 struct batch {
     struct value *values; /* n_rows * n_columns */

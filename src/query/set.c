@@ -223,15 +223,33 @@ static enum errcode analyze_describe(struct analysis *a, const struct stmt *stmt
     return code == ERR_OK ? analyze_result(a, columns, COUNT_OF(columns), err) : code;
 }
 
+/* What a REINDEX said, which is not what the policies say; nothing of a shard that is not open. */
+static void describe_index(struct portal *p, uint32_t column, char *out, size_t bytes)
+{
+    struct collection *c = p->plan->collection;
+    struct err err;
+    bool is_reindexed;
+    if (collection_enter(c, &err) != ERR_OK) {
+        return;
+    }
+    struct index_parameters built = shard_index_parameters(c->shard, column, &is_reindexed);
+    collection_leave(c);
+    if (is_reindexed) {
+        snprintf(out, bytes, ", REINDEX m = %u, ef_construction = %u", built.m,
+                 built.ef_construction);
+    }
+}
+
 static enum errcode describe_column(struct portal *p, uint32_t i, struct err *err)
 {
     const struct column *column = &p->plan->schema->columns[i];
-    char type[32], details[64] = "";
+    char type[32], details[128] = "";
     snprintf(type, sizeof(type), "%s", type_name(column->type));
     if (column->type == TYPE_VECTOR) {
         snprintf(type, sizeof(type), "VECTOR(%u)", column->dim);
-        snprintf(details, sizeof(details), "METRIC %s%s", distance_name(column->distance),
-                 column->is_not_null ? " NOT NULL" : "");
+        int n = snprintf(details, sizeof(details), "METRIC %s%s", distance_name(column->distance),
+                         column->is_not_null ? " NOT NULL" : "");
+        describe_index(p, i, details + n, sizeof(details) - (size_t)n);
     } else if (i == 0) {
         snprintf(details, sizeof(details), "PRIMARY KEY");
     } else if (column->is_not_null) {

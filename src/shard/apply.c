@@ -483,7 +483,7 @@ static void link_staged(struct shard *shard)
     for (size_t i = 0; i < shard->n_vectors && is_sync; i++) {
         struct vector_index *v = &shard->vectors[i];
         struct err err = {0};
-        bool is_more = index_pending(v->index) > 0;
+        bool is_more = vector_index_pending(v) > 0;
         while (is_more && atomic_load(&v->state) == INDEX_CURRENT) {
             if (vector_index_advance(shard, v, LINK_ROWS_MAX, &is_more, &err) != ERR_OK) {
                 log_err(LOG_WARNING, &err, "linking failed group=%llu",

@@ -86,6 +86,16 @@ void calibration_init(struct calibration *c)
     mutex_init(&c->mutex);
 }
 
+void calibration_forget(struct vector_index *v)
+{
+    struct calibration *c = &v->calibration;
+    mutex_lock(&c->mutex);
+    c->known = (struct measured){.rows = 0};
+    curve_publish(&c->curve, &c->known.curve);
+    c->is_graph_known = false;
+    mutex_unlock(&c->mutex);
+}
+
 void calibration_fini(struct calibration *c)
 {
     mem_free(MEM_SEARCH, c->reservoir);

@@ -422,7 +422,7 @@ enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct
 {
     char path[SHARD_PATH_BYTES];
     struct block_file f;
-    v->index = vector_index_new(shard, v, err);
+    v->index = vector_index_new(shard, v, &v->parameters, err);
     if (v->index == NULL) {
         return err->code;
     }

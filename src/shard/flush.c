@@ -183,7 +183,7 @@ static enum errcode begin_flush(struct shard *shard, bool *is_needed, struct err
     if (shard->flushing != NULL) {
         return ERR_OK; /* The last one failed. */
     }
-    bool is_measured = remember_is_due(shard);
+    bool is_measured = remember_is_due(shard) || reindex_is_due(shard);
     mutex_lock(&shard->apply);
     mutex_lock(&shard->publish);
     *is_needed =
@@ -221,6 +221,9 @@ static enum errcode write_generation(struct shard *shard, struct store_meta *met
     }
     if (code == ERR_OK) {
         code = remember_put(shard, write, err);
+    }
+    if (code == ERR_OK) {
+        code = reindex_put(shard, write, err);
     }
     if (code != ERR_OK) {
         store_abort(write);
@@ -275,6 +278,7 @@ enum errcode shard_flush(struct shard *shard, struct err *err)
         if (code == ERR_OK) {
             end_flush(shard, &meta);
             remember_done(shard);
+            reindex_done(shard);
             metric_add(METRIC_flushes, 1);
             is_compactable = store_is_compaction_worth(shard->store);
             metric_observe_us(METRIC_flush, clock_micros() - started_us);
@@ -309,7 +313,7 @@ static bool is_flush_needed(struct shard *shard)
     bool is_needed = shard->flushing != NULL || shard->applied > shard->flushed ||
                      checkpointed(shard) > shard->covered;
     mutex_unlock(&shard->publish);
-    return is_needed || remember_is_due(shard);
+    return is_needed || remember_is_due(shard) || reindex_is_due(shard);
 }
 
 /* Marked idle before it looks: what changes afterwards wakes it. */

@@ -10,6 +10,7 @@ src_shard_libshard_a_SOURCES = \
     src/shard/host.c \
     src/shard/overlay.c \
     src/shard/recover.c \
+    src/shard/reindex.c \
     src/shard/remember.c \
     src/shard/row.c \
     src/shard/search.c \

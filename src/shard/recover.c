@@ -158,7 +158,7 @@ static enum errcode make_anew(struct shard *shard, struct vector_index *v, struc
                 (unsigned long long)shard->group_id, column, (unsigned long long)shard->rows);
         metric_add(METRIC_index_rebuilds, 1);
     }
-    v->index = vector_index_new(shard, v, err);
+    v->index = vector_index_new(shard, v, &v->parameters, err);
     if (v->index == NULL) {
         return err->code;
     }
@@ -180,7 +180,7 @@ static enum errcode catch_up(struct shard *shard, struct vector_index *v, struct
     struct checkpoint_id id = {0};
     enum errcode code = ERR_OK;
     if (shard->covered == 0 && !checkpoint_exists(shard, v)) {
-        v->index = vector_index_new(shard, v, err);
+        v->index = vector_index_new(shard, v, &v->parameters, err);
         code = v->index == NULL ? err->code : ERR_OK;
     } else {
         code = checkpoint_load(shard, v, &id, err);
@@ -210,6 +210,13 @@ enum errcode recover_index(struct shard *shard, struct vector_index *v, struct e
     if (code != ERR_OK) {
         store_read_free(read);
         return code;
+    }
+    code = reindex_load(shard, v, read, err);
+    if (code != ERR_OK) {
+        /* The policies' parameters stand in for it. */
+        log_err(LOG_WARNING, err, "an index is built as its policies say group=%llu",
+                (unsigned long long)shard->group_id);
+        err_clear(err);
     }
     if (v->kind == INDEX_FLAT) {
         code = make_anew(shard, v, read, NULL, err);

@@ -81,8 +81,8 @@ static void encode_graph(struct buf *out, const struct vector_index *v,
     buf_u64(out, id->sequence);
     buf_u64(out, id->bytes);
     buf_u32(out, id->digest);
-    buf_u32(out, v->m);
-    buf_u32(out, v->ef_construction);
+    buf_u32(out, v->parameters.m);
+    buf_u32(out, v->parameters.ef_construction);
 }
 
 static void encode_measured(struct buf *out, const struct measured *m, uint64_t changes)
@@ -166,8 +166,8 @@ static bool is_of_graph(struct reader *r, const struct vector_index *v,
     uint32_t digest = reader_u32(r);
     uint32_t m = reader_u32(r);
     uint32_t ef_construction = reader_u32(r);
-    return sequence == id->sequence && bytes == id->bytes && digest == id->digest && m == v->m &&
-           ef_construction == v->ef_construction;
+    return sequence == id->sequence && bytes == id->bytes && digest == id->digest &&
+           m == v->parameters.m && ef_construction == v->parameters.ef_construction;
 }
 
 static bool decode_curve(struct reader *r, struct curve *out)

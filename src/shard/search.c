@@ -19,14 +19,14 @@ static enum errcode lag_error(const struct shard *shard, uint64_t lag, uint64_t 
 }
 
 /* Until the graph is near enough, the deadline passes, or the statement is canceled. */
-static enum errcode wait_for_graph(struct shard *shard, const struct vector_index *v,
+static enum errcode wait_for_graph(struct shard *shard, struct vector_index *v,
                                    const struct shard_search *search, struct err *err)
 {
     const struct index_search *s = &search->index;
     enum errcode code = ERR_OK;
     host_wake_indexer(shard);
     mutex_lock(&shard->waiting);
-    while (code == ERR_OK && index_pending(v->index) > search->index_lag_max) {
+    while (code == ERR_OK && vector_index_pending(v) > search->index_lag_max) {
         uint64_t now = clock_micros();
         if (s->is_canceled != NULL && s->is_canceled(s->canceled_arg)) {
             code = err_set(err, ERR_CANCELED, "canceled while waiting for the index of \"%s\"",
@@ -43,10 +43,10 @@ static enum errcode wait_for_graph(struct shard *shard, const struct vector_inde
     return code;
 }
 
-static enum errcode obey_lag(struct shard *shard, const struct vector_index *v,
+static enum errcode obey_lag(struct shard *shard, struct vector_index *v,
                              const struct shard_search *search, struct err *err)
 {
-    uint64_t lag = index_pending(v->index);
+    uint64_t lag = vector_index_pending(v);
     if (lag <= search->index_lag_max || search->index.plan == INDEX_EXACT) {
         return ERR_OK;
     }
@@ -84,7 +84,10 @@ enum errcode shard_search(struct shard *shard, const struct shard_search *search
     }
     uint64_t started_us = clock_micros();
     struct index_work before = *work;
-    code = index_search(v->index, &search->index, hits, n_hits, work, err);
+    unsigned side;
+    struct index *index = vector_index_enter(v, &side);
+    code = index_search(index, &search->index, hits, n_hits, work, err);
+    vector_index_leave(v, side);
     metric_observe_us(METRIC_search, clock_micros() - started_us);
     metric_add(METRIC_distances, (int64_t)(work->distances - before.distances));
     metric_add(METRIC_tail_rows_scanned, (int64_t)(work->tail_rows - before.tail_rows));

@@ -320,7 +320,7 @@ uint64_t shard_care_index(struct shard *shard)
     for (size_t i = 0; i < shard->n_vectors; i++) {
         struct vector_index *v = &shard->vectors[i];
         struct err err = {0};
-        bool is_more = index_pending(v->index) > 0;
+        bool is_more = vector_index_pending(v) > 0;
         if (is_more && vector_index_advance(shard, v, CARE_LINK_ROWS, &is_more, &err) != ERR_OK) {
             log_err(LOG_WARNING, &err, "linking failed and will be tried again group=%llu",
                     (unsigned long long)shard->group_id);
@@ -340,11 +340,14 @@ uint64_t shard_care_index(struct shard *shard)
 }
 
 /* Some have so many rows that they are measured. */
-static bool is_any_large(const struct shard *shard)
+static bool is_any_large(struct shard *shard)
 {
     bool is_large = false;
     for (size_t i = 0; i < shard->n_vectors; i++) {
-        is_large = is_large || index_count(shard->vectors[i].index) >= CALIBRATION_ROWS_MIN;
+        unsigned side;
+        const struct index *index = vector_index_enter(&shard->vectors[i], &side);
+        is_large = is_large || index_count(index) >= CALIBRATION_ROWS_MIN;
+        vector_index_leave(&shard->vectors[i], side);
     }
     return is_large;
 }
@@ -397,7 +400,10 @@ uint64_t shard_care_slowly(struct shard *shard)
     }
     uint64_t next_us = clock_micros() + CARE_SLOWLY_US;
     for (size_t i = 0; i < shard->n_vectors; i++) {
+        unsigned side;
+        (void)vector_index_enter(&shard->vectors[i], &side);
         uint64_t wanted_us = calibrate(shard, &shard->vectors[i]);
+        vector_index_leave(&shard->vectors[i], side);
         next_us = wanted_us < next_us ? wanted_us : next_us;
     }
     return next_us;

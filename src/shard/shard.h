@@ -181,6 +181,28 @@ uint64_t shard_rows_indexed(struct shard *shard, uint32_t column);
 size_t shard_ef_for(struct shard *shard, uint32_t column, double recall, size_t k,
                     bool *is_measured);
 
+/* ---- what indexes are built with ---- */
+
+struct index_parameters {
+    uint32_t m, ef_construction;
+};
+/* Of the index over @column; *is_reindexed where a REINDEX gave them, and not the policies. */
+struct index_parameters shard_index_parameters(struct shard *shard, uint32_t column,
+                                               bool *is_reindexed);
+
+struct shard_reindex {
+    uint32_t column; /* Of the schema; a VECTOR. */
+    struct index_parameters parameters;
+    void (*progress)(void *arg, const char *phase, uint64_t done, uint64_t total); /* Or NULL. */
+    bool (*is_canceled)(void *arg);                                                /* Or NULL. */
+    void *arg;
+};
+/* Builds the index anew beside the one that serves, under reads and writes, puts it in its place
+ * and writes a checkpoint.  Any failure before that leaves the old one.  Takes the memory of both.
+ * Errors: CANCELED, OUT_OF_MEMORY, OVERLOADED (another is under way), IO. */
+enum errcode shard_reindex(struct shard *shard, const struct shard_reindex *request,
+                           struct err *err) WARN_UNUSED;
+
 /* ---- care ---- */
 
 /* Flush, then checkpoints of every index; returns when they are synced.  progress may be NULL. */

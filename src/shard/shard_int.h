@@ -10,6 +10,7 @@
  *   curve.c     which ef a recall needs
  *   recover.c   a graph comes back                 calibrate.c   which ef reaches which recall
  *   remember.c  what was measured is kept          crew.c        parallel work
+ *   reindex.c   an index is built beside another
  *   host.c      threads that all shards share
  *
  * Locks, in the order in which they are taken:
@@ -362,11 +363,19 @@ struct calibration {
 
 struct vector_index {
     uint32_t column; /* Of the schema. */
-    struct index *index;
+    /* Changes under shard.apply and advance; who holds neither enters. */
+    struct index *_Atomic index;
     enum index_kind kind;
-    uint32_t m, ef_construction; /* As the policies were when it was opened. */
+    /* As the policies were when it was opened, or as REINDEX was told; change with the index. */
+    struct index_parameters parameters;
+    bool is_reindexed;
     struct mutex advance;
-    _Atomic uint8_t state; /* enum index_state; moved under advance. */
+    atomic_uint side; /* Of users; each exchange of the index changes it. */
+    atomic_uint users[2];
+    struct reindex *reindex;          /* Of shard.apply; NULL: none is under way. */
+    atomic_uint record;               /* Counts what the file should know of the parameters, */
+    unsigned record_put, record_kept; /* and these, of shard.flush, what it does. */
+    _Atomic uint8_t state;            /* enum index_state; moved under advance. */
     /* Whether the new rows of one change were staged before memory ran out; of who stages. */
     uint64_t staging_index;
     bool has_new_rows;
@@ -380,7 +389,7 @@ struct vector_index {
 
 enum errcode vectors_open(struct shard *shard, struct err *err) WARN_UNUSED;
 struct index *vector_index_new(const struct shard *shard, const struct vector_index *v,
-                               struct err *err);
+                               const struct index_parameters *parameters, struct err *err);
 void vectors_close(struct shard *shard);
 /* The index over @column, or NULL. */
 struct vector_index *vectors_find(struct shard *shard, uint32_t column);
@@ -399,9 +408,30 @@ struct staged_rows {
 enum errcode vector_index_stage(struct shard *shard, struct vector_index *v,
                                 const struct change *change, const struct staged_rows *rows,
                                 struct err *err) WARN_UNUSED;
-uint64_t vectors_lag(const struct shard *shard);
+/* The new rows alone, into one index.  Rows whose vectors cannot be staged are left out. */
+enum errcode vector_index_stage_rows(struct shard *shard, struct vector_index *v,
+                                     struct index *index, const struct change *change,
+                                     const struct staged_rows *rows, struct err *err) WARN_UNUSED;
+uint64_t vectors_lag(struct shard *shard);
 /* The largest log index all of whose changes are in every graph. */
 uint64_t vectors_linked(struct shard *shard);
+
+/* ---- reindex.c ---- */
+
+/* The index that serves, which is not freed until leave. */
+struct index *vector_index_enter(struct vector_index *v, unsigned *side);
+void vector_index_leave(struct vector_index *v, unsigned side);
+size_t vector_index_pending(struct vector_index *v);
+/* A change that was staged, for the index that is built beside, if there is one. */
+void reindex_note(struct shard *shard, struct vector_index *v, const struct change *change,
+                  const struct staged_rows *rows);
+/* The parameters in the shard's file, as remember.c does with what was measured. */
+bool reindex_is_due(struct shard *shard);
+enum errcode reindex_put(struct shard *shard, struct store_write *write,
+                         struct err *err) WARN_UNUSED;
+void reindex_done(struct shard *shard);
+enum errcode reindex_load(struct shard *shard, struct vector_index *v, struct store_read *read,
+                          struct err *err) WARN_UNUSED;
 
 /* ---- recover.c, checkpoint.c ---- */
 
@@ -523,6 +553,8 @@ bool shard_wants_keeper(struct shard *shard);    /* shard_care_slowly has someth
 
 void calibration_init(struct calibration *c);
 void calibration_fini(struct calibration *c);
+/* The graph is another one. */
+void calibration_forget(struct vector_index *v);
 void calibration_note_query(struct vector_index *v, uint32_t dim, const float *query);
 /* One step of measuring @v, where it is due; when it wants the next (clock_micros). */
 uint64_t calibrate(struct shard *shard, struct vector_index *v);

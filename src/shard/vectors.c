@@ -35,15 +35,15 @@ static const struct state_machine state_machine = {
 };
 
 struct index *vector_index_new(const struct shard *shard, const struct vector_index *v,
-                               struct err *err)
+                               const struct index_parameters *parameters, struct err *err)
 {
     const struct column *column = &shard->schema->columns[v->column];
     struct index_config config = {
         .kind = v->kind,
         .distance = column->distance,
         .dim = column->dim,
-        .m = v->m,
-        .ef_construction = v->ef_construction,
+        .m = parameters->m,
+        .ef_construction = parameters->ef_construction,
         .seed = hash_u64(shard->schema->id * COLUMNS_MAX + v->column),
         .labels_are_keys = shard_labels_are_keys(shard->schema),
     };
@@ -69,8 +69,9 @@ enum errcode vectors_open(struct shard *shard, struct err *err)
             struct vector_index *v = &shard->vectors[n++];
             v->column = i;
             v->kind = (enum index_kind)shard_policy(shard, POLICY_index);
-            v->m = (uint32_t)shard_policy(shard, POLICY_m);
-            v->ef_construction = (uint32_t)shard_policy(shard, POLICY_ef_construction);
+            v->parameters = (struct index_parameters){
+                .m = (uint32_t)shard_policy(shard, POLICY_m),
+                .ef_construction = (uint32_t)shard_policy(shard, POLICY_ef_construction)};
             mutex_init(&v->advance);
             calibration_init(&v->calibration);
             shard->has_graph = shard->has_graph || v->kind == INDEX_HNSW;
@@ -171,16 +172,16 @@ static enum errcode gather(const struct shard *shard, const struct vector_index 
     return ERR_OK;
 }
 
-static enum errcode stage_new_rows(struct shard *shard, struct vector_index *v,
-                                   const struct change *change, const struct staged_rows *rows,
-                                   struct err *err)
+enum errcode vector_index_stage_rows(struct shard *shard, struct vector_index *v,
+                                     struct index *index, const struct change *change,
+                                     const struct staged_rows *rows, struct err *err)
 {
     struct gathered g;
     enum errcode code = gather(shard, v, change, rows, &g, err);
     if (code == ERR_OK && g.n > 0) {
         struct index_rows staged = {
             .numbers = g.numbers, .labels = g.labels, .vectors = g.vectors, .n = g.n};
-        code = index_stage_insert(v->index, change->index, &staged, err);
+        code = index_stage_insert(index, change->index, &staged, err);
     }
     if (code == ERR_NOT_FINITE || code == ERR_ZERO_VECTOR) {
         /* Whoever made the command had to refuse it; the rows are kept without this vector. */
@@ -203,7 +204,8 @@ enum errcode vector_index_stage(struct shard *shard, struct vector_index *v,
     }
     enum errcode code = ERR_OK;
     if (!v->has_new_rows) {
-        code = change->n_rows > 0 ? stage_new_rows(shard, v, change, rows, err) : ERR_OK;
+        code = change->n_rows > 0 ? vector_index_stage_rows(shard, v, v->index, change, rows, err)
+                                  : ERR_OK;
         v->has_new_rows = code == ERR_OK;
     }
     if (code == ERR_OK) {
@@ -211,6 +213,7 @@ enum errcode vector_index_stage(struct shard *shard, struct vector_index *v,
     }
     if (code == ERR_OK) {
         atomic_fetch_add(&v->changes, change->n_rows + change->n_deleted);
+        reindex_note(shard, v, change, rows);
     }
     return code;
 }
@@ -241,18 +244,20 @@ void vector_index_log_progress(struct shard *shard, struct vector_index *v)
     uint64_t now = clock_micros();
     if (now - v->progress_logged_us >= PROGRESS_LOG_US) {
         v->progress_logged_us = now;
+        unsigned side;
+        const struct index *index = vector_index_enter(v, &side);
         log_line(LOG_INFO, "index %s group=%llu column=%s rows=%zu to_link=%zu",
                  state_names[atomic_load(&v->state)], (unsigned long long)shard->group_id,
-                 shard->schema->columns[v->column].name, index_count(v->index),
-                 index_pending(v->index));
+                 shard->schema->columns[v->column].name, index_count(index), index_pending(index));
+        vector_index_leave(v, side);
     }
 }
 
-uint64_t vectors_lag(const struct shard *shard)
+uint64_t vectors_lag(struct shard *shard)
 {
     uint64_t lag = 0;
     for (size_t i = 0; i < shard->n_vectors; i++) {
-        uint64_t pending = index_pending(shard->vectors[i].index);
+        uint64_t pending = vector_index_pending(&shard->vectors[i]);
         lag = pending > lag ? pending : lag;
     }
     return lag;
@@ -266,12 +271,26 @@ uint64_t vectors_linked(struct shard *shard)
     uint64_t linked = shard->applied;
     mutex_unlock(&shard->publish);
     for (size_t i = 0; i < shard->n_vectors; i++) {
-        struct index *index = shard->vectors[i].index;
+        unsigned side;
+        const struct index *index = vector_index_enter(&shard->vectors[i], &side);
         /* The sequence is asked first: what is staged between the two calls is behind it. */
         uint64_t sequence = index_sequence(index);
         if (index_pending(index) > 0 && sequence < linked) {
             linked = sequence;
         }
+        vector_index_leave(&shard->vectors[i], side);
     }
     return linked;
+}
+
+struct index_parameters shard_index_parameters(struct shard *shard, uint32_t column,
+                                               bool *is_reindexed)
+{
+    struct vector_index *v = vectors_find(shard, column);
+    CHECK(v != NULL);
+    mutex_lock(&v->advance);
+    struct index_parameters parameters = v->parameters;
+    *is_reindexed = v->is_reindexed;
+    mutex_unlock(&v->advance);
+    return parameters;
 }

@@ -194,6 +194,10 @@ bool same_stmt(const struct stmt *a, const struct stmt *b)
         return same_text(a->describe.collection.text, b->describe.collection.text);
     case STMT_CHECKPOINT:
         return true;
+    case STMT_REINDEX:
+        return same_text(a->reindex.collection.text, b->reindex.collection.text) &&
+               same_text(a->reindex.column.text, b->reindex.column.text) &&
+               same_options(&a->reindex.with, &b->reindex.with);
     case STMT_COUNT:
         break;
     }

@@ -437,6 +437,9 @@ static void set_subject(struct generator *g, struct stmt *s)
     case STMT_DESCRIBE:
         s->describe.collection = name;
         break;
+    case STMT_REINDEX:
+        s->reindex.collection = name;
+        break;
     default:
         break;
     }
@@ -479,6 +482,10 @@ static struct stmt *any_stmt(struct generator *g, enum stmt_kind kind)
         break;
     case STMT_COPY:
         any_copy(g, &s->copy);
+        break;
+    case STMT_REINDEX:
+        s->reindex.column = chance(g, 2) ? some_name(g) : (struct name){0};
+        s->reindex.with = any_options(g);
         break;
     case STMT_SET:
         s->set.value = any_constant(g);

@@ -7,6 +7,7 @@ shard_tests = \
     test/unit/shard/test_faults \
     test/unit/shard/test_recovery \
     test/unit/shard/test_remember \
+    test/unit/shard/test_reindex \
     test/unit/shard/test_search \
     test/unit/shard/test_store \
     test/unit/shard/test_views \
@@ -25,6 +26,9 @@ test_unit_shard_test_faults_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_recovery_SOURCES = test/unit/shard/test_recovery.c $(SHARD_FIXTURE)
 test_unit_shard_test_recovery_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_recovery_LDADD = $(SHARD_TEST_LIBS)
+test_unit_shard_test_reindex_SOURCES = test/unit/shard/test_reindex.c $(SHARD_FIXTURE)
+test_unit_shard_test_reindex_CFLAGS = $(TEST_CFLAGS)
+test_unit_shard_test_reindex_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_search_SOURCES = test/unit/shard/test_search.c $(SHARD_FIXTURE)
 test_unit_shard_test_search_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_search_LDADD = $(SHARD_TEST_LIBS)

@@ -1,0 +1,132 @@
+/* REINDEX: the indexes over a collection's vector columns are built anew, with other parameters
+ * where WITH gives them.
+ *
+ *   start -> pool: shard_reindex for each column, while reads and writes go on
+ */
+#include "query/query_int.h"
+
+/* What an index is built with. */
+static bool is_of_building(enum policy_id id)
+{
+    return id == POLICY_m || id == POLICY_ef_construction;
+}
+
+static enum errcode analyze_option(struct analysis *a, const struct option *option, struct err *err)
+{
+    enum policy_id id = policy_find(option->name.text, NULL);
+    if (id != POLICY_COUNT && !is_of_building(id)) {
+        err_at(err, option->name.position, ERR_POLICY_SCOPE, "REINDEX does not take \"%s\"",
+               option->name.text);
+        err_hint(err, "It takes what an index is built with: m and ef_construction.");
+        err_policy(err, option->name.text);
+        return ERR_POLICY_SCOPE;
+    }
+    if (option->value == NULL || option->value->kind != EXPR_LITERAL) {
+        return err_at(err, option->name.position, ERR_FEATURE_UNSUPPORTED,
+                      "REINDEX takes a value for \"%s\", and no parameter", option->name.text);
+    }
+    enum errcode code = policy_assign_name(&a->plan->reindex.with, option->name.text,
+                                           LEVEL_COLLECTION, &option->value->value, err);
+    if (code != ERR_OK) {
+        bool is_value = code == ERR_POLICY_BOUNDS;
+        err->position = is_value ? option->value->position : option->name.position;
+    }
+    return code;
+}
+
+static enum errcode analyze_which(struct analysis *a, const struct stmt_reindex *s, struct err *err)
+{
+    const struct schema *schema = a->plan->schema;
+    struct reindex_plan *plan = &a->plan->reindex;
+    if (s->column.text == NULL) {
+        for (uint32_t i = 0; i < schema->n_columns; i++) {
+            plan->n_vectors += schema->columns[i].type == TYPE_VECTOR;
+        }
+        if (plan->n_vectors == 0) {
+            return err_at(err, s->collection.position, ERR_TYPE_MISMATCH,
+                          "collection \"%s\" has no vector column, so no index",
+                          s->collection.text);
+        }
+        return ERR_OK;
+    }
+    plan->n_vectors = 1;
+    plan->is_one = true;
+    enum errcode code = analyze_column(a, &s->column, &plan->column, err);
+    if (code == ERR_OK && schema->columns[plan->column].type != TYPE_VECTOR) {
+        err_at(err, s->column.position, ERR_TYPE_MISMATCH,
+               "column \"%s\" is %s; only a VECTOR has an index", s->column.text,
+               type_name(schema->columns[plan->column].type));
+        err_column(err, s->column.text);
+        return ERR_TYPE_MISMATCH;
+    }
+    return code;
+}
+
+static enum errcode analyze_reindex(struct analysis *a, const struct stmt *stmt, struct err *err)
+{
+    const struct stmt_reindex *s = &stmt->reindex;
+    enum errcode code = analyze_collection(a, &s->collection, err);
+    if (code == ERR_OK) {
+        code = analyze_which(a, s, err);
+    }
+    for (size_t i = 0; i < s->with.n && code == ERR_OK; i++) {
+        code = analyze_option(a, &s->with.items[i], err);
+    }
+    return code;
+}
+
+static enum errcode start_reindex(struct portal *p, struct err *err)
+{
+    (void)err;
+    p->is_heavy = true;
+    return ERR_OK;
+}
+
+static void tell_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
+{
+    portal_progress(arg, phase, done, total);
+}
+
+/* What the index has now, but for what WITH says. */
+static struct index_parameters parameters_of(const struct portal *p, uint32_t column)
+{
+    bool is_reindexed;
+    struct index_parameters out = shard_index_parameters(p->shard, column, &is_reindexed);
+    const struct policy_set *with = &p->plan->reindex.with;
+    if ((with->is_set >> POLICY_m & 1) != 0) {
+        out.m = (uint32_t)with->values[POLICY_m].integer;
+    }
+    if ((with->is_set >> POLICY_ef_construction & 1) != 0) {
+        out.ef_construction = (uint32_t)with->values[POLICY_ef_construction].integer;
+    }
+    return out;
+}
+
+static enum step step_reindex(struct portal *p, struct err *err)
+{
+    const struct reindex_plan *plan = &p->plan->reindex;
+    const struct schema *schema = p->plan->schema;
+    enum errcode code = ERR_OK;
+    for (uint32_t i = 0; i < schema->n_columns && code == ERR_OK; i++) {
+        if (schema->columns[i].type != TYPE_VECTOR || (plan->is_one && i != plan->column)) {
+            continue;
+        }
+        struct shard_reindex request = {.column = i,
+                                        .parameters = parameters_of(p, i),
+                                        .progress = tell_progress,
+                                        .is_canceled = portal_is_canceled,
+                                        .arg = p};
+        code = shard_reindex(p->shard, &request, err);
+        if (code == ERR_CANCELED) {
+            code =
+                portal_poll(p, err); /* Says whether it was the client, the timeout or the end. */
+        }
+        if (code != ERR_OK) {
+            err_prefix(err, "column \"%s\"", schema->columns[i].name);
+        }
+    }
+    return code == ERR_OK ? STEP_DONE : STEP_FAILED;
+}
+
+const struct verb verb_reindex = {
+    .needs_shard = true, .analyze = analyze_reindex, .start = start_reindex, .step = step_reindex};

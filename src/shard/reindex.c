@@ -1,0 +1,429 @@
+/* REINDEX: another index is built beside the one that serves, and takes its place.
+ *
+ *   1. rows     those of short views are staged into the new index, in the order of their numbers;
+ *               apply takes note of what is deleted meanwhile
+ *   2. level    under apply's lock: the rest of the rows, and what was deleted.  From here on apply
+ *               stages each change into both
+ *   3. linking  by the caller's thread and the crew, while the old one answers
+ *   4. swap     under the locks of who stages and who advances, once next to nothing is to be
+ * linked
+ *   5. record   the parameters go into the shard's file with the next flush, and a checkpoint is
+ *               written: a crash before it finds the old graph, or makes the new one from the rows
+ *
+ * The parameters stand in a record of the file, "index-COLUMN", little-endian:
+ *
+ *   u32 CRC-32C of what follows | u32 version | u32 column | u32 m | u32 ef_construction
+ *
+ * A column without one has those of its collection's policies. */
+#include "shard/shard_int.h"
+
+#include <stdio.h>
+
+enum {
+    RECORD_VERSION = 1,
+    RECORD_BYTES = 20,
+    NAME_BYTES = 32,
+    STAGE_ROWS = 1024, /* Row numbers that one view is asked for. */
+    LEVEL_TRIES = 16,  /* Then writers wait until the last rows are staged. */
+    LINK_ROWS = 1024,  /* By one call, and what may be left for the swap. */
+    USERS_POLL_US = 200,
+};
+
+struct reindex {
+    struct index *index; /* NULL once it serves. */
+    struct index_parameters parameters;
+    /* All below under shard.apply. */
+    uint64_t *deleted;
+    size_t n_deleted, n_deleted_max;
+    bool is_level; /* Changes are staged into this one, too. */
+    bool has_failed;
+};
+
+/* ---- who uses the index that serves ---- */
+
+struct index *vector_index_enter(struct vector_index *v, unsigned *side)
+{
+    for (;;) {
+        *side = atomic_load(&v->side);
+        atomic_fetch_add(&v->users[*side], 1);
+        if (atomic_load(&v->side) == *side) {
+            return v->index;
+        }
+        atomic_fetch_sub(&v->users[*side], 1);
+    }
+}
+
+void vector_index_leave(struct vector_index *v, unsigned side)
+{
+    atomic_fetch_sub(&v->users[side], 1);
+}
+
+size_t vector_index_pending(struct vector_index *v)
+{
+    unsigned side;
+    size_t n = index_pending(vector_index_enter(v, &side));
+    vector_index_leave(v, side);
+    return n;
+}
+
+/* Puts @index in the place of the one that serves, which is returned when nobody uses it. */
+static void exchange(struct vector_index *v, struct index *index)
+{
+    v->index = index;
+    atomic_store(&v->side, 1 - atomic_load(&v->side));
+}
+
+static void wait_for_users(struct vector_index *v)
+{
+    while (atomic_load(&v->users[1 - atomic_load(&v->side)]) > 0) {
+        clock_sleep_micros(USERS_POLL_US);
+    }
+}
+
+/* ---- what apply does meanwhile ---- */
+
+static bool note_deleted(struct reindex *r, const struct change *change)
+{
+    if (r->n_deleted + change->n_deleted > r->n_deleted_max) {
+        size_t n_max = 2 * (r->n_deleted + change->n_deleted);
+        void *larger = mem_realloc(MEM_GRAPH, r->deleted, n_max * sizeof(*r->deleted));
+        if (larger == NULL) {
+            return false;
+        }
+        r->deleted = larger;
+        r->n_deleted_max = n_max;
+    }
+    for (size_t i = 0; i < change->n_deleted; i++) {
+        r->deleted[r->n_deleted++] = change->deleted[i];
+    }
+    return true;
+}
+
+void reindex_note(struct shard *shard, struct vector_index *v, const struct change *change,
+                  const struct staged_rows *rows)
+{
+    struct reindex *r = v->reindex;
+    struct err err = {0};
+    if (r == NULL || r->index == NULL || r->has_failed) {
+        return;
+    }
+    if (!r->is_level) {
+        r->has_failed = !note_deleted(r, change);
+        return;
+    }
+    bool is_staged = change->n_rows == 0 ||
+                     vector_index_stage_rows(shard, v, r->index, change, rows, &err) == ERR_OK;
+    r->has_failed = !is_staged || index_stage_delete(r->index, change->index, change->deleted,
+                                                     change->n_deleted, &err) != ERR_OK;
+}
+
+/* ---- rows ---- */
+
+/* The rows of one view from *from on, as many as one call takes; *is_end where those were all. */
+static enum errcode stage_batch(struct shard *shard, struct vector_index *v, uint64_t *from,
+                                bool *is_end, struct err *err)
+{
+    struct shard_view *view;
+    struct arena *arena = arena_new(MEM_GENERAL, SIZE_MAX);
+    struct slice *bodies = arena == NULL ? NULL : arena_array(arena, STAGE_ROWS, sizeof(*bodies));
+    if (bodies == NULL) {
+        arena_free(arena);
+        return err_no_memory(err);
+    }
+    enum errcode code = shard_view_open(shard, &view, err);
+    if (code != ERR_OK) {
+        arena_free(arena);
+        return code;
+    }
+    struct change change = {.index = view->applied, .first_row = *from};
+    for (;;) {
+        struct shard_row row;
+        bool is_found;
+        code = shard_view_next(view, change.first_row + change.n_rows, &row, &is_found, err);
+        *is_end = code == ERR_OK && !is_found;
+        if (code != ERR_OK || !is_found) {
+            break;
+        }
+        if (change.n_rows == 0) {
+            change.first_row = row.number;
+        }
+        if (row.number - change.first_row >= STAGE_ROWS) {
+            break;
+        }
+        while (change.n_rows < row.number - change.first_row) {
+            bodies[change.n_rows++] = (struct slice){NULL, 0};
+        }
+        code = row_check(row.number, (struct slice){row.data, row.bytes}, &bodies[change.n_rows++],
+                         err);
+        if (code != ERR_OK) {
+            break;
+        }
+    }
+    if (code == ERR_OK && change.n_rows > 0) {
+        struct staged_rows rows = {bodies, arena};
+        code = vector_index_stage_rows(shard, v, v->reindex->index, &change, &rows, err);
+        *from = change.first_row + change.n_rows;
+    }
+    shard_view_close(view);
+    arena_free(arena);
+    return code;
+}
+
+static enum errcode poll(const struct shard_reindex *request, const char *phase, uint64_t done,
+                         uint64_t total, struct err *err)
+{
+    if (request->progress != NULL) {
+        request->progress(request->arg, phase, done, total);
+    }
+    if (request->is_canceled != NULL && request->is_canceled(request->arg)) {
+        return err_set(err, ERR_CANCELED, "the index is as it was");
+    }
+    return ERR_OK;
+}
+
+/* Until so few are left that apply may wait for the rest. */
+static enum errcode copy_rows(struct shard *shard, struct vector_index *v,
+                              const struct shard_reindex *request, uint64_t *from, struct err *err)
+{
+    enum errcode code = ERR_OK;
+    bool is_end = false;
+    int tries = 0;
+    while (code == ERR_OK && tries < LEVEL_TRIES) {
+        mutex_lock(&shard->publish);
+        uint64_t next_row = shard->next_row;
+        mutex_unlock(&shard->publish);
+        if (*from + STAGE_ROWS >= next_row) {
+            break;
+        }
+        code = poll(request, "staging rows", *from, next_row, err);
+        if (code == ERR_OK) {
+            code = stage_batch(shard, v, from, &is_end, err);
+        }
+        tries += is_end;
+    }
+    return code;
+}
+
+static enum errcode become_level(struct shard *shard, struct vector_index *v, uint64_t from,
+                                 struct err *err)
+{
+    struct reindex *r = v->reindex;
+    enum errcode code = ERR_OK;
+    mutex_lock(&shard->apply);
+    for (bool is_end = false; code == ERR_OK && !is_end;) {
+        code = stage_batch(shard, v, &from, &is_end, err);
+    }
+    if (code == ERR_OK && r->has_failed) {
+        code = err_no_memory(err);
+    }
+    if (code == ERR_OK) {
+        code = index_stage_delete(r->index, shard->applied, r->deleted, r->n_deleted, err);
+    }
+    r->is_level = code == ERR_OK;
+    mutex_unlock(&shard->apply);
+    return code;
+}
+
+/* ---- linking, and the swap ---- */
+
+static enum errcode link_rows(struct shard *shard, struct vector_index *v,
+                              const struct shard_reindex *request, struct err *err)
+{
+    struct index *index = v->reindex->index;
+    enum errcode code = ERR_OK;
+    size_t left = index_pending(index), done = 0;
+    while (code == ERR_OK && left > LINK_ROWS) {
+        size_t n;
+        code = poll(request, "linking rows", done, done + left, err);
+        if (code == ERR_OK) {
+            code = index_advance(index, LINK_ROWS, host_crew(shard->host), &n, err);
+            done += n;
+        }
+        left = index_pending(index);
+    }
+    return code;
+}
+
+/* Where it succeeds @old is the index that served, which some may still be using. */
+static enum errcode swap(struct shard *shard, struct vector_index *v, struct index **old,
+                         struct err *err)
+{
+    struct reindex *r = v->reindex;
+    enum errcode code = ERR_OK;
+    mutex_lock(&shard->apply);
+    mutex_lock(&v->advance);
+    while (code == ERR_OK && !r->has_failed && index_pending(r->index) > 0) {
+        size_t n;
+        code = index_advance(r->index, SIZE_MAX, host_crew(shard->host), &n, err);
+    }
+    if (code == ERR_OK && r->has_failed) {
+        code = err_no_memory(err);
+    }
+    if (code == ERR_OK) {
+        *old = v->index;
+        v->parameters = r->parameters;
+        v->is_reindexed = true;
+        atomic_fetch_add(&v->record, 1);
+        v->whole_from = shard->applied;
+        exchange(v, r->index);
+        r->index = NULL;
+        vector_index_move(shard, v, INDEX_CURRENT, "reindexed");
+        atomic_fetch_add(&v->changes, 1); /* Worth a checkpoint. */
+    }
+    mutex_unlock(&v->advance);
+    mutex_unlock(&shard->apply);
+    return code;
+}
+
+/* ---- all of it ---- */
+
+static enum errcode begin(struct shard *shard, struct vector_index *v,
+                          const struct shard_reindex *request, struct err *err)
+{
+    struct reindex *r = mem_zalloc(MEM_GRAPH, sizeof(*r));
+    if (r == NULL) {
+        return err_no_memory(err);
+    }
+    r->parameters = request->parameters;
+    r->index = vector_index_new(shard, v, &r->parameters, err);
+    enum errcode code = r->index == NULL ? err->code : ERR_OK;
+    if (code == ERR_OK) {
+        mutex_lock(&shard->apply);
+        if (v->reindex != NULL) {
+            code = err_set(err, ERR_OVERLOADED, "\"%s\" is being reindexed already",
+                           shard->schema->name);
+            err_hint(err, "SHOW SESSIONS tells by whom; try again when it has ended.");
+        } else {
+            v->reindex = r;
+        }
+        mutex_unlock(&shard->apply);
+    }
+    if (code != ERR_OK) {
+        index_free(r->index);
+        mem_free(MEM_GRAPH, r);
+    }
+    return code;
+}
+
+static void end(struct shard *shard, struct vector_index *v)
+{
+    mutex_lock(&shard->apply);
+    struct reindex *r = v->reindex;
+    v->reindex = NULL;
+    mutex_unlock(&shard->apply);
+    index_free(r->index);
+    mem_free(MEM_GRAPH, r->deleted);
+    mem_free(MEM_GRAPH, r);
+}
+
+enum errcode shard_reindex(struct shard *shard, const struct shard_reindex *request,
+                           struct err *err)
+{
+    struct vector_index *v = vectors_find(shard, request->column);
+    CHECK(v != NULL);
+    struct index *old = NULL;
+    uint64_t from = 1;
+    enum errcode code = begin(shard, v, request, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    code = copy_rows(shard, v, request, &from, err);
+    if (code == ERR_OK) {
+        code = become_level(shard, v, from, err);
+    }
+    if (code == ERR_OK) {
+        code = link_rows(shard, v, request, err);
+    }
+    if (code == ERR_OK) {
+        code = swap(shard, v, &old, err);
+    }
+    if (code == ERR_OK) {
+        wait_for_users(v);
+        index_free(old);
+        calibration_forget(v);
+    }
+    end(shard, v);
+    return code == ERR_OK ? shard_checkpoint(shard, request->progress, request->arg, err) : code;
+}
+
+/* ---- the record ---- */
+
+static void record_name(const struct vector_index *v, char out[NAME_BYTES])
+{
+    (void)snprintf(out, NAME_BYTES, "index-%u", v->column);
+}
+
+bool reindex_is_due(struct shard *shard)
+{
+    bool is_due = false;
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        is_due = is_due || atomic_load(&shard->vectors[i].record) != shard->vectors[i].record_kept;
+    }
+    return is_due;
+}
+
+enum errcode reindex_put(struct shard *shard, struct store_write *write, struct err *err)
+{
+    enum errcode code = ERR_OK;
+    for (size_t i = 0; i < shard->n_vectors && code == ERR_OK; i++) {
+        struct vector_index *v = &shard->vectors[i];
+        uint8_t record[RECORD_BYTES];
+        char name[NAME_BYTES];
+        v->record_put = atomic_load(&v->record);
+        if (v->record_put == v->record_kept) {
+            continue;
+        }
+        mutex_lock(&v->advance);
+        le_put_u32(record + 4, RECORD_VERSION);
+        le_put_u32(record + 8, v->column);
+        le_put_u32(record + 12, v->parameters.m);
+        le_put_u32(record + 16, v->parameters.ef_construction);
+        mutex_unlock(&v->advance);
+        le_put_u32(record, crc32c(0, record + 4, sizeof(record) - 4));
+        record_name(v, name);
+        code = store_put_record(write, name, (struct slice){record, sizeof(record)}, err);
+    }
+    return code;
+}
+
+void reindex_done(struct shard *shard)
+{
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        shard->vectors[i].record_kept = shard->vectors[i].record_put;
+    }
+}
+
+/* False where the record makes no sense. */
+static bool decode(const struct vector_index *v, struct slice record, struct index_parameters *out)
+{
+    struct reader r;
+    reader_init(&r, record.data, record.bytes);
+    uint32_t crc = reader_u32(&r);
+    if (r.failed || crc != crc32c(0, record.data + 4, record.bytes - 4)) {
+        return false;
+    }
+    bool is_ours = reader_u32(&r) == RECORD_VERSION && reader_u32(&r) == v->column;
+    out->m = reader_u32(&r);
+    out->ef_construction = reader_u32(&r);
+    return reader_done(&r) && is_ours;
+}
+
+enum errcode reindex_load(struct shard *shard, struct vector_index *v, struct store_read *read,
+                          struct err *err)
+{
+    struct slice record;
+    struct index_parameters parameters;
+    char name[NAME_BYTES];
+    record_name(v, name);
+    enum errcode code = store_get_record(read, name, &record, err);
+    if (code != ERR_OK || record.data == NULL) {
+        return code;
+    }
+    if (!decode(v, record, &parameters)) {
+        return err_set(err, ERR_CORRUPT, "\"%s\": the record %s makes no sense", shard->directory,
+                       name);
+    }
+    v->parameters = parameters;
+    v->is_reindexed = true;
+    return ERR_OK;
+}
