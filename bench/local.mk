@@ -64,3 +64,9 @@ EXTRA_DIST += bench/figures bench/collections
 .PHONY: bench-server
 bench-server: all
 	$(top_srcdir)/bench/figures --build . --data $(BENCH_WORDS)
+
+# make bench/kernels: codes a second, by width and instruction set.
+EXTRA_PROGRAMS += bench/kernels
+bench_kernels_SOURCES = bench/kernels.c
+bench_kernels_LDADD = $(INDEX_LIBS)
+CLEANFILES += bench/kernels$(EXEEXT)

@@ -48,6 +48,7 @@ LANES_INLINE __m256i block_sum(__m256i sum, __m256i x, const struct keying *k, u
         return add_pairs(sum, pairs);
     }
     __m256i pairs = _mm256_setzero_si256(), mask = _mm256_set1_epi8((char)((1 << k->bits) - 1));
+    UNROLL
     for (unsigned plane = 0; plane < 8 / k->bits; plane++) {
         const int8_t *at_plane = k->planes + plane * k->plane_stride + at;
         __m256i q = _mm256_load_si256((const __m256i *)(const void *)at_plane);

@@ -67,18 +67,22 @@ LANES_INLINE __m128i fold_group(const __m512i sums[GROUP])
 LANES_INLINE __m128i group_sums(const struct keying *k, const struct rows *rows)
 {
     __m512i sums[GROUP];
+    UNROLL
     for (int r = 0; r < GROUP; r++) {
         sums[r] = _mm512_setzero_si512();
     }
     for (uint32_t block = 0; block < k->n_blocks; block++) {
         __mmask64 there = block + 1 < k->n_blocks ? ~(__mmask64)0 : k->last;
         __m512i x[GROUP];
+        UNROLL
         for (int r = 0; r < GROUP; r++) {
             x[r] = _mm512_maskz_loadu_epi8(there, rows->at[r] + (size_t)block * BITS_BLOCK);
         }
+        UNROLL
         for (unsigned plane = 0; plane < 8 / k->bits; plane++) {
             __m512i q =
                 _mm512_load_si512(k->planes + plane * k->plane_stride + (size_t)block * BITS_BLOCK);
+            UNROLL
             for (int r = 0; r < GROUP; r++) {
                 sums[r] = plane_sum(sums[r], x[r], k, plane, q);
             }
@@ -140,6 +144,7 @@ LANES_INLINE void all_keys(const struct keying *k, const uint32_t *slots, size_t
     }
     for (size_t at = 0; at < n; at += GROUP) {
         struct rows rows = next;
+        UNROLL
         for (size_t r = 0; r < GROUP; r++) {
             size_t ahead = at + GROUP + r;
             next.at[r] = k->space->rows + slots[ahead < n ? ahead : n - 1] * k->space->stride;

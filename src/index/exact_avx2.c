@@ -1,6 +1,6 @@
 /* Exact sums for AVX2 with FMA (exact_int.h): four registers of four doubles are the sixteen lanes.
  */
-#include "index/exact_int.h"
+#include "index/kernel_int.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -33,6 +33,7 @@ INLINE double fold(const __m256d sums[PARTS])
 
 INLINE void clear(__m256d sums[PARTS])
 {
+    UNROLL
     for (uint32_t part = 0; part < PARTS; part++) {
         sums[part] = _mm256_setzero_pd();
     }
@@ -43,6 +44,7 @@ static AVX2 double avx2_squares(const float *a, const float *b, uint32_t dim)
     __m256d sums[PARTS];
     clear(sums);
     for (uint32_t i = 0; i < dim; i += EXACT_LANES) {
+        UNROLL
         for (uint32_t part = 0; part < PARTS; part++) {
             uint32_t at = i + part * WIDTH;
             __m256d d = _mm256_sub_pd(load(a, at, dim), load(b, at, dim));
@@ -57,6 +59,7 @@ static AVX2 double avx2_product(const float *a, const float *b, uint32_t dim)
     __m256d sums[PARTS];
     clear(sums);
     for (uint32_t i = 0; i < dim; i += EXACT_LANES) {
+        UNROLL
         for (uint32_t part = 0; part < PARTS; part++) {
             uint32_t at = i + part * WIDTH;
             sums[part] = _mm256_fmadd_pd(load(a, at, dim), load(b, at, dim), sums[part]);

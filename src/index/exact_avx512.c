@@ -1,5 +1,5 @@
 /* Exact sums for AVX-512F (exact_int.h): two registers of eight doubles are the sixteen lanes. */
-#include "index/exact_int.h"
+#include "index/kernel_int.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -34,6 +34,7 @@ static AVX512 double avx512_squares(const float *a, const float *b, uint32_t dim
 {
     __m512d sums[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
     for (uint32_t i = 0; i < dim; i += EXACT_LANES) {
+        UNROLL
         for (uint32_t half = 0; half < 2; half++) {
             __mmask8 mask = mask_of(i + half * WIDTH, dim);
             __m512d d =
@@ -48,6 +49,7 @@ static AVX512 double avx512_product(const float *a, const float *b, uint32_t dim
 {
     __m512d sums[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
     for (uint32_t i = 0; i < dim; i += EXACT_LANES) {
+        UNROLL
         for (uint32_t half = 0; half < 2; half++) {
             __mmask8 mask = mask_of(i + half * WIDTH, dim);
             sums[half] = _mm512_fmadd_pd(load(a, i + half * WIDTH, mask),
@@ -62,6 +64,7 @@ static AVX512 void avx512_products(const float *a, const float *b, uint32_t dim,
     __m512d zero = _mm512_setzero_pd();
     __m512d ab[2] = {zero, zero}, aa[2] = {zero, zero}, bb[2] = {zero, zero};
     for (uint32_t i = 0; i < dim; i += EXACT_LANES) {
+        UNROLL
         for (uint32_t half = 0; half < 2; half++) {
             __mmask8 mask = mask_of(i + half * WIDTH, dim);
             __m512d x = load(a, i + half * WIDTH, mask), y = load(b, i + half * WIDTH, mask);

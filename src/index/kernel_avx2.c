@@ -44,12 +44,14 @@ INLINE void group_keys(const float *const x[GROUP], const float *query, uint32_t
                        float *keys)
 {
     __m256 even[GROUP], odd[GROUP];
+    UNROLL
     for (int r = 0; r < GROUP; r++) {
         even[r] = odd[r] = _mm256_setzero_ps();
     }
     uint32_t i = 0;
     for (; i + 2 * LANES <= dim; i += 2 * LANES) {
         __m256 q0 = _mm256_loadu_ps(query + i), q1 = _mm256_loadu_ps(query + i + LANES);
+        UNROLL
         for (int r = 0; r < GROUP; r++) {
             even[r] = step(even[r], q0, _mm256_loadu_ps(x[r] + i), is_l2);
             odd[r] = step(odd[r], q1, _mm256_loadu_ps(x[r] + i + LANES), is_l2);
@@ -57,6 +59,7 @@ INLINE void group_keys(const float *const x[GROUP], const float *query, uint32_t
     }
     if (i + LANES <= dim) {
         __m256 q = _mm256_loadu_ps(query + i);
+        UNROLL
         for (int r = 0; r < GROUP; r++) {
             even[r] = step(even[r], q, _mm256_loadu_ps(x[r] + i), is_l2);
         }
@@ -66,10 +69,12 @@ INLINE void group_keys(const float *const x[GROUP], const float *query, uint32_t
         __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
         __m256i rest = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(dim - i)), lane);
         __m256 q = _mm256_maskload_ps(query + i, rest);
+        UNROLL
         for (int r = 0; r < GROUP; r++) {
             odd[r] = step(odd[r], q, _mm256_maskload_ps(x[r] + i, rest), is_l2);
         }
     }
+    UNROLL
     for (int r = 0; r < GROUP; r++) {
         keys[r] = key_of(even[r], odd[r]);
     }
@@ -80,6 +85,7 @@ INLINE void all_keys(const struct space *space, bool is_l2, const float *query,
 {
     for (size_t at = 0; at < n; at += GROUP) {
         const float *x[GROUP];
+        UNROLL
         for (size_t r = 0; r < GROUP; r++) {
             x[r] = space->vectors + slots[at + r < n ? at + r : n - 1] * space->stride;
             if (at + GROUP + r < n) {

@@ -47,12 +47,14 @@ INLINE void group_keys(const float *const x[GROUP], const float *query, uint32_t
                        float *keys)
 {
     __m512 even[GROUP], odd[GROUP];
+    UNROLL
     for (int r = 0; r < GROUP; r++) {
         even[r] = odd[r] = _mm512_setzero_ps();
     }
     uint32_t i = 0;
     for (; i + 2 * LANES <= dim; i += 2 * LANES) {
         __m512 q0 = _mm512_loadu_ps(query + i), q1 = _mm512_loadu_ps(query + i + LANES);
+        UNROLL
         for (int r = 0; r < GROUP; r++) {
             even[r] = step(even[r], q0, _mm512_loadu_ps(x[r] + i), is_l2);
             odd[r] = step(odd[r], q1, _mm512_loadu_ps(x[r] + i + LANES), is_l2);
@@ -60,6 +62,7 @@ INLINE void group_keys(const float *const x[GROUP], const float *query, uint32_t
     }
     if (i + LANES <= dim) {
         __m512 q = _mm512_loadu_ps(query + i);
+        UNROLL
         for (int r = 0; r < GROUP; r++) {
             even[r] = step(even[r], q, _mm512_loadu_ps(x[r] + i), is_l2);
         }
@@ -68,12 +71,14 @@ INLINE void group_keys(const float *const x[GROUP], const float *query, uint32_t
     if (i < dim) {
         __mmask16 rest = (__mmask16)((1u << (dim - i)) - 1);
         __m512 q = _mm512_maskz_loadu_ps(rest, query + i);
+        UNROLL
         for (int r = 0; r < GROUP; r++) {
             odd[r] = step(odd[r], q, _mm512_maskz_loadu_ps(rest, x[r] + i), is_l2);
         }
     }
     /* min gives its second operand where the first is NaN. */
     __m128 farthest = _mm_set_ss(__builtin_inff());
+    UNROLL
     for (int r = 0; r < GROUP; r++) {
         float sum = _mm512_reduce_add_ps(_mm512_add_ps(even[r], odd[r]));
         keys[r] = _mm_cvtss_f32(_mm_min_ss(_mm_set_ss(sum), farthest));
@@ -89,6 +94,7 @@ INLINE void all_keys(const struct space *space, bool is_l2, const float *query,
     }
     for (size_t at = 0; at < n; at += GROUP) {
         const float *x[GROUP] = {next[0], next[1], next[2], next[3]};
+        UNROLL
         for (size_t r = 0; r < GROUP; r++) {
             size_t ahead = at + GROUP + r;
             next[r] = space->vectors + slots[ahead < n ? ahead : n - 1] * space->stride;

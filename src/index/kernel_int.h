@@ -38,4 +38,12 @@ enum {
     CACHE_LINE = 64
 };
 
+/* Before a loop of a few rounds over an array of registers: without copies of its body compilers
+ * keep the array in memory, below -O3. */
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #endif

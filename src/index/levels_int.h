@@ -63,11 +63,13 @@ LANES_INLINE struct level_sums sums_at(const float *x, uint32_t dim, float per_s
                                        const struct level_grid *grid)
 {
     lanes_f products[LANE_PARTS], squares[LANE_PARTS];
+    UNROLL
     for (int part = 0; part < LANE_PARTS; part++) {
         products[part] = squares[part] = (lanes_f){0};
     }
     uint32_t n = padded_dim(dim);
     for (uint32_t i = 0; i < n; i += BITS_LANES) {
+        UNROLL
         for (int part = 0; part < LANE_PARTS; part++) {
             const float *at = x + i + part * LANES;
             lanes_f v, c = __builtin_convertvector(levels_of(at, per_step, grid), lanes_f);
@@ -123,6 +125,7 @@ LANES_INLINE float search_step(const float *x, uint32_t dim, const struct level_
     float apart = (grid->widening - 1) / 2;
     for (int halving = 0; halving < STEPS_AROUND; halving++, apart /= 2) {
         float around[] = {found * (1 - apart), found * (1 + apart)};
+        UNROLL
         for (int side = 0; side < 2; side++) {
             struct level_sums sums = sums_at(x, dim, around[side], grid);
             if (is_closer(sums, *best)) {
@@ -141,6 +144,7 @@ static TARGET float search_levels(const float *x, uint32_t dim, unsigned bits, u
     float per_step = search_step(x, dim, &grid, &best);
     for (uint32_t i = 0; i < dim; i += LANES) {
         lanes_i u = levels_of(x + i, per_step, &grid);
+        UNROLL
         for (uint32_t lane = 0; lane < LANES; lane++) {
             levels[i + lane] = (uint8_t)u[lane];
         }
@@ -157,11 +161,13 @@ static TARGET int32_t round_query(const float *x, uint32_t dim, int8_t *q, float
         LOAD(v, x + i);
         lanes_i n = __builtin_convertvector(v * per_step + 128.5F, lanes_i) - 128;
         sums += n;
+        UNROLL
         for (uint32_t lane = 0; lane < LANES; lane++) {
             q[i + lane] = (int8_t)n[lane];
         }
     }
     int32_t sum = 0;
+    UNROLL
     for (int lane = 0; lane < LANES; lane++) {
         sum += sums[lane];
     }
@@ -191,6 +197,7 @@ static TARGET int32_t own_levels(const uint8_t *row, uint32_t dim, unsigned bits
         memset(planes + plane * stride + filled, 0, stride - filled);
     }
     int32_t sum = 0;
+    UNROLL
     for (int lane = 0; lane < LANES; lane++) {
         sum += (int32_t)sums[lane];
     }

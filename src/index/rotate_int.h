@@ -121,9 +121,11 @@ LANES_INLINE void hadamard_steps(float *x, uint32_t n, uint32_t half)
     for (uint32_t i = 0; i < n; i += 4 * half) {
         for (uint32_t j = i; j < i + half; j += LANES) {
             lanes_f v[4], sums[2], differences[2];
+            UNROLL
             for (int k = 0; k < 4; k++) {
                 LOAD(v[k], x + j + (uint32_t)k * half);
             }
+            UNROLL
             for (int k = 0; k < 2; k++) {
                 sums[k] = v[2 * k] + v[2 * k + 1];
                 differences[k] = v[2 * k] - v[2 * k + 1];
@@ -132,6 +134,7 @@ LANES_INLINE void hadamard_steps(float *x, uint32_t n, uint32_t half)
             v[1] = differences[0] + differences[1];
             v[2] = sums[0] - sums[1];
             v[3] = differences[0] - differences[1];
+            UNROLL
             for (int k = 0; k < 4; k++) {
                 STORE(v[k], x + j + (uint32_t)k * half);
             }
