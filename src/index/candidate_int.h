@@ -2,14 +2,13 @@
 #ifndef VECTRON_INDEX_CANDIDATE_INT_H
 #define VECTRON_INDEX_CANDIDATE_INT_H
 
-#include "index/graph_int.h"
+#include "index/beam_int.h"
+#include "index/hits_int.h"
 
 struct candidate {
     float key;
-    uint32_t slot; /* In a walk's pool the top bit says that it was expanded. */
+    uint32_t slot;
 };
-
-#define EXPANDED (UINT32_C(1) << 31)
 
 /* Nearest first, ties by row; at most max, the farthest falls out. */
 struct pool {
@@ -35,15 +34,18 @@ void candidates_sort(const struct slots *slots, struct candidate *items, size_t 
 /* ---- scratch: what a searching thread keeps ---- */
 
 enum {
-    TOUCHED_MAX = 1 << 14
+    SEEN_MAX = 1 << 13, /* What is visited is taken back one by one up to so many. */
 };
 
 struct scratch {
     uint64_t *visited; /* A bit a slot. */
     size_t visited_words;
-    uint32_t *touched; /* Words to clear; all of them once n_touched > TOUCHED_MAX. */
-    size_t n_touched;
-    struct pool near, tail, matching, frontier;
+    uint32_t *seen; /* The slots whose bits are set, in batches of up to LINKS_MAX. */
+    size_t n_seen;
+    bool has_seen_more; /* Than they: all words are cleared. */
+    struct beam beam;
+    struct pool near, matching, frontier;
+    struct hits found, tail;
     uint8_t *room; /* All below are parts of it. */
     size_t room_bytes;
     float *query;      /* What vector_prepare made of the caller's. */
@@ -57,18 +59,37 @@ struct scratch *scratch_for(const struct index *index, struct err *err);
 struct scratch *scratch_get(void); /* The same, behind the first. */
 bool scratch_visit_none(struct scratch *s, uint32_t capacity) WARN_UNUSED;
 
+/* Where the next batch of slots that are seen for the first time is written; scratch_seen then says
+ * how many they are.  It stands until the batch after the next one is begun. */
+static inline uint32_t *scratch_batch(struct scratch *s)
+{
+    if (s->n_seen > SEEN_MAX) {
+        s->n_seen = 0;
+        s->has_seen_more = true;
+    }
+    return s->seen + s->n_seen;
+}
+
+static inline void scratch_seen(struct scratch *s, size_t n)
+{
+    s->n_seen += n;
+}
+
+/* Marks the slot, and gives whether it was not yet. */
+static inline bool scratch_mark(struct scratch *s, uint32_t slot)
+{
+    uint64_t *word = &s->visited[slot / 64], before = *word;
+    *word = before | UINT64_C(1) << (slot % 64);
+    return (before >> (slot % 64) & 1) == 0;
+}
+
 /* True the first time. */
 static inline bool scratch_visit(struct scratch *s, uint32_t slot)
 {
-    uint64_t bit = UINT64_C(1) << (slot % 64), *word = &s->visited[slot / 64];
-    if (*word & bit) {
-        return false;
-    }
-    if (*word == 0 && s->n_touched <= TOUCHED_MAX) {
-        s->touched[s->n_touched++] = slot / 64;
-    }
-    *word |= bit;
-    return true;
+    bool is_first = scratch_mark(s, slot);
+    *scratch_batch(s) = slot;
+    scratch_seen(s, is_first);
+    return is_first;
 }
 
 static inline bool scratch_has_visited(const struct scratch *s, uint32_t slot)

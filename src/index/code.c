@@ -40,30 +40,14 @@ enum errcode vector_prepare(enum distance distance, uint32_t dim, const float *x
     return ERR_OK;
 }
 
-double distance_of_key(enum distance distance, float key)
-{
-    switch (distance) {
-    case DISTANCE_L2:
-        return (double)sqrtf(key);
-    case DISTANCE_COSINE:
-        return (double)(1 + key);
-    case DISTANCE_DOT:
-    default:
-        return (double)key;
-    }
-}
-
 double index_distance(enum distance distance, const float *a, const float *b, uint32_t dim)
 {
     CHECK(dim > 0 && dim <= VECTOR_DIM_MAX);
     float ready_a[VECTOR_DIM_MAX], ready_b[VECTOR_DIM_MAX];
-    float key = INFINITY;
     struct err err;
     if (vector_prepare(distance, dim, a, ready_a, &err) != ERR_OK ||
         vector_prepare(distance, dim, b, ready_b, &err) != ERR_OK) {
         return INFINITY;
     }
-    struct space space = {.vectors = ready_b, .stride = dim, .dim = dim};
-    kernel_for(distance)(&space, ready_a, &(uint32_t){0}, 1, &key);
-    return distance_of_key(distance, key);
+    return exact_distance(distance, ready_a, ready_b, dim);
 }

@@ -71,6 +71,5 @@ const struct code *code_of(enum index_code kind);
 /* Copies x to out, divided by its length where @distance wants that. */
 enum errcode vector_prepare(enum distance distance, uint32_t dim, const float *x, float *out,
                             struct err *err) WARN_UNUSED;
-double distance_of_key(enum distance distance, float key);
 
 #endif

@@ -14,7 +14,7 @@ enum {
 /* What is not there counts as 0, and adds nothing. */
 INLINE __mmask8 mask_of(uint32_t i, uint32_t dim)
 {
-    return i >= dim ? 0 : (__mmask8)(dim - i >= WIDTH ? 0xff : (1u << (dim - i)) - 1);
+    return (__mmask8)(i >= dim ? 0 : dim - i >= WIDTH ? 0xff : (1u << (dim - i)) - 1);
 }
 
 INLINE __m512d load(const float *x, uint32_t i, __mmask8 mask)

@@ -16,7 +16,9 @@ struct index {
     const struct code *code;
     _Atomic float reduction; /* code_space.reduction */
     struct slots slots;
-    struct row_map map; /* The staging thread's. */
+    struct mutex map_lock;
+    struct row_map map; /* The staging thread's; who changes it, or is another, holds map_lock. */
+    _Atomic double norm_max; /* DOT: of all vectors that were ever here. */
     struct queue queue;
     uint64_t row_next;  /* The staging thread's: larger than any row staged so far. */
     uint64_t row_fresh; /* Smaller ones were in the checkpoint: staging them is a replay. */

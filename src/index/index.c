@@ -15,6 +15,8 @@ struct index *index_new(const struct index_config *config, struct err *err)
     CHECK(index->code != NULL);
     atomic_init(&index->reduction, 0);
     mutex_init(&index->advance_lock);
+    mutex_init(&index->map_lock);
+    atomic_init(&index->norm_max, 0);
     atomic_init(&index->entry, SLOT_NONE);
     bool has_epochs = epochs_init(&index->epochs);
     bool has_queue = queue_init(&index->queue);
@@ -40,6 +42,7 @@ void index_free(struct index *index)
         slots_fini(&index->slots);
         epochs_fini(&index->epochs);
         mutex_fini(&index->advance_lock);
+        mutex_fini(&index->map_lock);
         mem_free(MEM_GRAPH, index);
     }
 }

@@ -99,7 +99,8 @@ struct index_hit {
 };
 
 enum {
-    INDEX_POLL_FLOATS = 1 << 18
+    INDEX_POLL_FLOATS = 1 << 18,
+    INDEX_GRAPH_ROWS_MIN = 256, /* Of fewer rows every search looks at all. */
 };
 
 enum index_plan {
@@ -118,6 +119,14 @@ struct index_search {
     bool (*matches)(void *arg, uint64_t row);
     void *matches_arg;
     size_t filter_visits_max; /* 0 = no bound. */
+    /* A row whose vector the query is: where the walk begins, too, and always looked at. */
+    bool has_from_row;
+    uint64_t from_row;
+    size_t
+        rerank_depth; /* How many of the nearest by their codes are looked at exactly; 0: auto. */
+    /* Orders rows whose labels are equal, where labels are not keys; NULL: row numbers do. */
+    int (*compare)(void *arg, uint64_t row_a, uint64_t row_b);
+    void *compare_arg;
     /* Rows at the very place of the query are passed over: neither returned nor walked through, as
      * if they had not been inserted.  So a stored vector serves as a query from elsewhere. */
     bool passes_itself_over;
@@ -126,17 +135,20 @@ struct index_search {
     void *canceled_arg;
 };
 
-struct index_work { /* What a search cost; counters are added to. */
-    uint64_t distances;
+struct index_work {       /* What a search cost; counters are added to. */
+    uint64_t distances;   /* By codes in walks; by vectors in scans. */
+    uint64_t reranked;    /* Rows that were looked at exactly after a walk. */
+    uint64_t exact_walks; /* Begun because codes could not rank. */
     uint64_t hops;
     uint64_t tail_rows;
     uint64_t filter_calls;
     bool is_complete;
 };
 
-/* Writes up to k hits, nearest first, ties by row; fewer where there are no more, or where rows
- * were deleted meanwhile.  Scratch space is kept per calling thread and index_thread_exit frees it.
- * Errors: NOT_FINITE, ZERO_VECTOR, OUT_OF_MEMORY, CANCELED. */
+/* Writes up to k hits, nearest first, ties by label, compare and row; fewer where there are no
+ * more, or where rows were deleted meanwhile.  Distances and their order are exact whatever the
+ * plan: sums are in double and the same on every machine.  Scratch space is kept per calling thread
+ * and index_thread_exit frees it. Errors: NOT_FINITE, ZERO_VECTOR, OUT_OF_MEMORY, CANCELED. */
 enum errcode index_search(struct index *index, const struct index_search *search,
                           struct index_hit *hits, size_t *n_hits, struct index_work *work,
                           struct err *err) WARN_UNUSED;

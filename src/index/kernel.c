@@ -36,6 +36,11 @@ kernel_fn *kernel_for(enum distance distance)
     return distance == DISTANCE_L2 ? chosen->l2 : chosen->dot;
 }
 
+kernel_place_fn *kernel_place(void)
+{
+    return chosen->place;
+}
+
 const struct exact *exact_chosen(void)
 {
     return chosen->exact;

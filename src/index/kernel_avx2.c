@@ -120,6 +120,7 @@ const struct kernel kernel_avx2 = {
     .is_usable = is_usable,
     .l2 = avx2_l2,
     .dot = avx2_dot,
+    .place = scalar_place,
     .exact = &exact_avx2,
     .bits = &bits_avx2,
 };

@@ -17,7 +17,8 @@
 enum {
     LANES = 16,
     GROUP = 4,
-    LINE_FLOATS = CACHE_LINE / sizeof(float)
+    LINE_FLOATS = CACHE_LINE / sizeof(float),
+    PLACE_MAX = 512
 };
 
 static bool is_usable(void)
@@ -158,6 +159,24 @@ static AVX512 void avx512_dot(const struct space *space, const float *query, con
     by_dim(space, false, query, slots, n, keys);
 }
 
+/* All of them are looked at: a beam is short, and a loop that ends early is guessed wrong. */
+static AVX512 size_t avx512_place(const float *keys, size_t n, float key)
+{
+    if (n > PLACE_MAX) {
+        return scalar_place(keys, n, key);
+    }
+    __m512 wanted = _mm512_set1_ps(key);
+    size_t place = 0, i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        __mmask16 smaller = _mm512_cmp_ps_mask(_mm512_loadu_ps(keys + i), wanted, _CMP_LT_OQ);
+        place += (size_t)__builtin_popcount(smaller);
+    }
+    __mmask16 rest = (__mmask16)((1u << (n - i)) - 1);
+    __m512 last = _mm512_maskz_loadu_ps(rest, keys + i);
+    return place +
+           (size_t)__builtin_popcount(_mm512_mask_cmp_ps_mask(rest, last, wanted, _CMP_LT_OQ));
+}
+
 static bool has_vnni(void)
 {
     return is_usable() && __builtin_cpu_supports("avx512vnni");
@@ -168,6 +187,7 @@ const struct kernel kernel_avx512vnni = {
     .is_usable = has_vnni,
     .l2 = avx512_l2,
     .dot = avx512_dot,
+    .place = avx512_place,
     .exact = &exact_avx512,
     .bits = &bits_avx512vnni,
 };
@@ -177,6 +197,7 @@ const struct kernel kernel_avx512 = {
     .is_usable = is_usable,
     .l2 = avx512_l2,
     .dot = avx512_dot,
+    .place = avx512_place,
     .exact = &exact_avx512,
     .bits = &bits_avx512,
 };

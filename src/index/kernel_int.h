@@ -18,11 +18,14 @@ typedef void kernel_fn(const struct space *space, const float *query, const uint
                        size_t n, float *keys);
 
 struct bits; /* bits_int.h */
+/* How many of the keys, which rise, are smaller than @key. */
+typedef size_t kernel_place_fn(const float *keys, size_t n, float key);
 
 struct kernel {
     const char *name;
     bool (*is_usable)(void);
     kernel_fn *l2, *dot;
+    kernel_place_fn *place;
     const struct exact *exact;
     const struct bits *bits;
 };
@@ -33,6 +36,8 @@ extern const struct kernel kernel_avx2, kernel_avx512, kernel_avx512vnni;
 #endif
 
 kernel_fn *kernel_for(enum distance distance);
+kernel_place_fn *kernel_place(void);
+size_t scalar_place(const float *keys, size_t n, float key);
 
 enum {
     CACHE_LINE = 64

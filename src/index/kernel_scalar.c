@@ -70,11 +70,24 @@ static void scalar_dot(const struct space *space, const float *query, const uint
     }
 }
 
+size_t scalar_place(const float *keys, size_t n, float key)
+{
+    /* Halves without a branch: what comes next cannot be foreseen. */
+    const float *at = keys;
+    while (n > 0) {
+        size_t half = n - n / 2;
+        at += at[half - 1] < key ? half : 0;
+        n /= 2;
+    }
+    return (size_t)(at - keys);
+}
+
 const struct kernel kernel_scalar = {
     .name = "scalar",
     .is_usable = is_usable,
     .l2 = scalar_l2,
     .dot = scalar_dot,
+    .place = scalar_place,
     .exact = &exact_scalar,
     .bits = &bits_scalar,
 };

@@ -66,7 +66,6 @@ static bool choose_own(struct chunk *chunk, size_t i, unsigned layer, const floa
     }
     for (size_t at = 0; at < s->near.n; at++) {
         both->items[at] = s->near.items[at];
-        both->items[at].slot &= ~EXPANDED;
     }
     both->n = s->near.n;
     for (size_t other = 0; other < i; other++) {

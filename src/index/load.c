@@ -97,13 +97,16 @@ static enum errcode read_head(struct loader *l, struct err *err)
     uint64_t sequence = reader_u64(&r);
     index->row_fresh = index->row_next = index->row_linked_end = reader_u64(&r);
     float reduction = reader_f32(&r);
+    double norm_max = reader_f64(&r);
     l->n_slots = reader_u32(&r);
     l->entry = reader_u32(&r);
     if (l->n_slots > SLOTS_MAX || !(reduction >= 0 && isfinite(reduction)) ||
+        !(norm_max >= 0 && isfinite(norm_max)) ||
         (l->entry != SLOT_NONE && l->entry >= l->n_slots)) {
-        return corrupt(err, "has an impossible number of slots, reduction or entry point");
+        return corrupt(err, "has an impossible number of slots, norm, reduction or entry point");
     }
     atomic_store_explicit(&index->reduction, reduction, memory_order_relaxed);
+    atomic_store_explicit(&index->norm_max, norm_max, memory_order_relaxed);
     index->queue.sequence_staged = index->queue.sequence_done = sequence;
     l->shape = save_shape_of(index, l->n_slots);
     l->all_crc = l->head_crc;

@@ -1,6 +1,7 @@
 noinst_LIBRARIES += src/index/libindex.a
 src_index_libindex_a_SOURCES = \
     src/index/advance.c \
+    src/index/beam.c src/index/beam_int.h \
     src/index/edges.c \
     src/index/epoch.c \
     src/index/bits_avx2.c src/index/bits_avx512.c src/index/bits_avx512vnni.c \
@@ -12,16 +13,19 @@ src_index_libindex_a_SOURCES = \
     src/index/graph_int.h src/index/kernel_int.h src/index/queue_int.h src/index/save_int.h \
     src/index/slots_int.h src/index/walk_int.h \
     src/index/exact.c src/index/exact_avx2.c src/index/exact_avx512.c src/index/exact_int.h \
+    src/index/hits.c src/index/hits_int.h \
     src/index/index.c src/index/index.h \
     src/index/kernel.c src/index/kernel_avx2.c src/index/kernel_avx512.c src/index/kernel_scalar.c \
     src/index/link.c \
     src/index/load.c \
+    src/index/look.c \
     src/index/queue.c \
     src/index/rows.c \
     src/index/save.c \
     src/index/scratch.c \
     src/index/search.c \
     src/index/select.c \
+    src/index/sift.c \
     src/index/slots.c \
     src/index/stage.c \
     src/index/unlink.c \

@@ -2,12 +2,12 @@
  *
  *   prefix   u64 magic, u32 version, u32 CRC-32C of the 12 bytes before
  *   head     u8 kind, u8 distance, u8 code, u8 labels_are_keys, u32 dim, u32 m, u32
- * ef_construction, u64 seed, u64 sequence, u64 row_linked_end, f32 reduction, u32 n_slots, u32
- * entry, u32 CRC-32C of the head blocks   u32 bytes, then for some slots, as many as fit about
- * SAVE_BLOCK_BYTES: n x u8 1 where the slot has a row, else 0 of those that have one, in the order
- * of the slots, each field of all before the next: u64 row number | u64 label | u8 length of the
- * list on layer 0 | links of layer 0 | code | exact vector, where the code is not that already |
- *              for each layer from 1 up to the row's level, which follows from its number: u8
+ * ef_construction, u64 seed, u64 sequence, u64 row_linked_end, f32 reduction, f64 norm_max,
+ * u32 n_slots, u32 entry, u32 CRC-32C of the head blocks   u32 bytes, then for some slots, as many
+ * as fit about SAVE_BLOCK_BYTES: n x u8 1 where the slot has a row, else 0 of those that have one,
+ * in the order of the slots, each field of all before the next: u64 row number | u64 label | u8
+ * length of the list on layer 0 | links of layer 0 | code | exact vector, where the code is not
+ * that already | for each layer from 1 up to the row's level, which follows from its number: u8
  *              length, links
  *            then u32 CRC-32C
  *   end      u32 0, u32 number of rows, u32 CRC-32C of all checksums of blocks
@@ -61,6 +61,7 @@ static enum errcode write_head(struct saver *s, struct err *err)
     buf_u64(b, s->sequence);
     buf_u64(b, s->row_end);
     buf_f32(b, reduction);
+    buf_f64(b, atomic_load_explicit(&index->norm_max, memory_order_relaxed));
     buf_u32(b, s->n_slots);
     buf_u32(b, atomic_load_explicit(&index->entry, memory_order_relaxed));
     if (b->failed) {

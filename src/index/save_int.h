@@ -8,7 +8,7 @@
 enum {
     SAVE_VERSION = 3,
     SAVE_PREFIX_BYTES = 16,
-    SAVE_HEAD_BYTES = 56,
+    SAVE_HEAD_BYTES = 64,
     SAVE_END_BYTES = 12,
     SAVE_BLOCK_BYTES = 1 << 18, /* About; fewer slots are in a block where rows are long. */
     SAVE_BLOCK_SLOTS_MAX = 1024,

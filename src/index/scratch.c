@@ -10,7 +10,7 @@ bool candidate_is_nearer(const struct slots *slots, struct candidate a, struct c
     if (a.key != b.key) {
         return a.key < b.key;
     }
-    return node_at(slots, a.slot & ~EXPANDED)->row < node_at(slots, b.slot & ~EXPANDED)->row;
+    return node_at(slots, a.slot)->row < node_at(slots, b.slot)->row;
 }
 
 static void sift_down(const struct slots *slots, struct candidate *items, size_t n, size_t at)
@@ -172,15 +172,15 @@ static struct scratch *make_scratch(struct err *err)
 {
     if (of_this_thread == NULL) {
         struct scratch *s = mem_zalloc(MEM_SEARCH, sizeof(*s));
-        uint32_t *touched = mem_alloc(MEM_SEARCH, (TOUCHED_MAX + 1) * sizeof(*touched));
+        uint32_t *seen = mem_alloc(MEM_SEARCH, (SEEN_MAX + LINKS_MAX + 1) * sizeof(*seen));
         (void)pthread_once(&at_thread_end_once, make_key);
-        if (s == NULL || touched == NULL || pthread_setspecific(at_thread_end, s) != 0) {
+        if (s == NULL || seen == NULL || pthread_setspecific(at_thread_end, s) != 0) {
             mem_free(MEM_SEARCH, s);
-            mem_free(MEM_SEARCH, touched);
+            mem_free(MEM_SEARCH, seen);
             err_no_memory(err);
             return NULL;
         }
-        s->touched = touched;
+        s->seen = seen;
         s->place_hint = atomic_fetch_add_explicit(&n_threads, 1, memory_order_relaxed);
         of_this_thread = s;
     }
@@ -200,6 +200,10 @@ struct scratch *scratch_for(const struct index *index, struct err *err)
     size_t code = lines(index->code->query_bytes(index->config.dim)) + sizeof(struct code_room);
     size_t bytes = vector + code + index->slots.code_stride + CACHE_LINE;
     if (s == NULL) {
+        return NULL;
+    }
+    if (!beam_reserve(&s->beam, 1)) {
+        err_no_memory(err);
         return NULL;
     }
     if (bytes > s->room_bytes) {
@@ -223,10 +227,12 @@ void index_thread_exit(void)
     struct scratch *s = of_this_thread;
     if (s != NULL) {
         mem_free(MEM_SEARCH, s->visited);
-        mem_free(MEM_SEARCH, s->touched);
+        mem_free(MEM_SEARCH, s->seen);
         mem_free(MEM_SEARCH, s->room);
+        beam_fini(&s->beam);
+        hits_fini(&s->found);
+        hits_fini(&s->tail);
         pool_fini(&s->near);
-        pool_fini(&s->tail);
         pool_fini(&s->matching);
         pool_fini(&s->frontier);
         mem_free(MEM_SEARCH, s);
@@ -246,13 +252,14 @@ bool scratch_visit_none(struct scratch *s, uint32_t capacity)
         mem_free(MEM_SEARCH, s->visited);
         s->visited = visited;
         s->visited_words = words;
-    } else if (s->n_touched > TOUCHED_MAX) {
+    } else if (s->has_seen_more) {
         memset(s->visited, 0, s->visited_words * sizeof(*s->visited));
     } else {
-        for (size_t i = 0; i < s->n_touched; i++) {
-            s->visited[s->touched[i]] = 0;
+        for (size_t i = 0; i < s->n_seen; i++) {
+            s->visited[s->seen[i] / 64] = 0;
         }
     }
-    s->n_touched = 0;
+    s->n_seen = 0;
+    s->has_seen_more = false;
     return true;
 }

@@ -1,95 +1,104 @@
 /* A search: the tail exactly, then the graph; or every row.
  *
- *   index_search -> search_walk  -> scan_tail, walk_descend, walk_layer or walk_matching, merge
- *                \> search_exact -> scan_slots
+ *   index_search -> search_walk -> scan_tail
+ *                \              -> walk_codes -> walk_descend, walk_beam or walk_matching, rerank
+ *                 \             -> walk_vectors, where codes cannot rank
+ *                  > search_exact -> scan_slots
  *
  * The tail is read before the graph.  A row that is linked meanwhile is found in both, and counted
- * once; a row that had left the tail before is in the graph.  So no row is missed. */
+ * once; a row that had left the tail before is in the graph.  So no row is missed.
+ *
+ * What a walk found by its codes is looked at exactly as far as the codes may be wrong (look.c).
+ * Where they are too coarse for that - a quarter of a cluster lies within their error - a second
+ * walk goes on over the exact vectors, from the nearest that the first one found. */
 #include "index/walk_int.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
-/* A growing batch of rows whose keys are asked for together. */
-struct batch {
-    uint32_t slots[BATCH];
-    size_t n;
+enum {
+    RANK_MIN = 10,         /* What is searched for so that the first k are sure. */
+    SURE_SHARE = 4,        /* ef / 4 are kept wherever they are; */
+    SURE_SHARE_DOT = 2,    /* under DOT, where nothing says how far is far, more. */
+    KEPT_SHARE = 4,        /* 4 ef are kept at most. */
+    HIDDEN_SHARE = 4,      /* So many of the nearest may be hidden. */
+    CROWD = 64,            /* So many rows within the codes' error are too many to look at. */
+    UPPER_EF = 24,         /* Starts of an exact walk that the upper layers give. */
+    EXACT_SLOTS_A_ROW = 4, /* A scan of few rows may pass so many empty slots for each. */
 };
 
-/* The rows of the batch, into the pool of the nearest that may be returned. */
-static void batch_flush(struct walk *w, struct batch *batch, struct pool *nearest)
+/* ---- scans ---- */
+
+static enum errcode scan_batch(struct walk *w, struct hits *hits, const uint32_t *slots, size_t n,
+                               struct err *err)
 {
-    float keys[BATCH];
-    walk_keys(w, batch->slots, batch->n, keys);
-    size_t n = walk_pass_over(w, batch->slots, keys, batch->n);
-    for (size_t i = 0; i < n; i++) {
-        struct candidate c = {.key = keys[i], .slot = batch->slots[i]};
-        if (pool_wants(nearest, c.key) && walk_may_return(w, c.slot)) {
-            pool_add(nearest, &w->index->slots, c);
-        }
-    }
-    batch->n = 0;
+    look_at(w, hits, slots, n, true);
+    w->work->distances += n;
+    return walk_is_canceled(w) ? err_set(err, ERR_CANCELED, "the search was canceled") : ERR_OK;
 }
 
-static enum errcode scan_slots(struct walk *w, struct pool *nearest, struct err *err)
+static enum errcode scan_slots(struct walk *w, struct hits *hits, struct err *err)
 {
     const struct slots *slots = &w->index->slots;
     uint32_t n_used = atomic_load_explicit(&slots->n_used, memory_order_acquire);
-    struct batch batch = {.n = 0};
+    uint32_t batch[BATCH];
+    size_t n = 0;
     for (uint32_t slot = 0; slot < n_used; slot++) {
         if (slot_is_live(slots, slot)) {
-            batch.slots[batch.n++] = slot;
+            batch[n++] = slot;
         }
-        if (batch.n == BATCH || slot + 1 == n_used) {
-            batch_flush(w, &batch, nearest);
-            if (walk_is_canceled(w)) {
-                return err_set(err, ERR_CANCELED, "the search was canceled");
+        if (n == BATCH || slot + 1 == n_used) {
+            enum errcode code = scan_batch(w, hits, batch, n, err);
+            if (code != ERR_OK) {
+                return code;
             }
+            n = 0;
         }
     }
     return ERR_OK;
 }
 
-static enum errcode scan_tail(struct walk *w, struct queue *queue, struct pool *nearest,
+static enum errcode scan_tail(struct walk *w, struct queue *queue, struct hits *hits,
                               struct err *err)
 {
     struct queue_cursor cursor = queue_scan(queue);
-    struct batch batch = {.n = 0};
-    for (const struct op *op = queue_next(&cursor); op != NULL; op = queue_next(&cursor)) {
-        if (op->kind == OP_INSERT) {
-            batch.slots[batch.n++] = op->slot;
+    uint32_t batch[BATCH];
+    size_t n = 0;
+    for (const struct op *op = queue_next(&cursor);; op = queue_next(&cursor)) {
+        if (op != NULL && op->kind == OP_INSERT) {
+            batch[n++] = op->slot;
             w->work->tail_rows++;
         }
-        if (batch.n == BATCH) {
-            batch_flush(w, &batch, nearest);
-            if (walk_is_canceled(w)) {
-                return err_set(err, ERR_CANCELED, "the search was canceled");
+        if (n == BATCH || op == NULL) {
+            enum errcode code = scan_batch(w, hits, batch, n, err);
+            if (code != ERR_OK || op == NULL) {
+                return code;
             }
+            n = 0;
         }
     }
-    batch_flush(w, &batch, nearest);
-    return ERR_OK;
 }
 
-/* Both sorted; a slot that stands in both stands at the same place of the order. */
-static size_t merge_hits(const struct walk *w, const struct pool *a, const struct pool *b,
-                         struct index_hit *hits)
+/* ---- the end ---- */
+
+/* A row that stands in both stands at the same place of the order. */
+static size_t merge_hits(struct scratch *s, const struct index_search *search,
+                         struct index_hit *out)
 {
-    const struct slots *slots = &w->index->slots;
+    struct hits *a = &s->found, *b = &s->tail;
     size_t n = 0, i = 0, j = 0;
-    while (n < w->search->k && (i < a->n || j < b->n)) {
-        struct candidate c;
-        if (j == b->n || (i < a->n && !candidate_is_nearer(slots, b->items[j], a->items[i]))) {
-            c = a->items[i++];
+    hits_sort(a);
+    hits_sort(b);
+    while (n < search->k && (i < a->n || j < b->n)) {
+        struct index_hit hit;
+        if (j == b->n || (i < a->n && !hit_is_nearer(search, &b->items[j].row, &a->items[i].row))) {
+            hit = a->items[i++].row;
         } else {
-            c = b->items[j++];
+            hit = b->items[j++].row;
         }
-        uint32_t slot = c.slot & ~EXPANDED;
-        uint64_t row = node_at(slots, slot)->row;
-        if (slot_is_live(slots, slot) && (n == 0 || hits[n - 1].row != row)) {
-            hits[n++] =
-                (struct index_hit){.row = row,
-                                   .label = node_at(slots, slot)->label,
-                                   .distance = distance_of_key(w->index->config.distance, c.key)};
+        if (n == 0 || out[n - 1].row != hit.row) {
+            out[n++] = hit;
         }
     }
     return n;
@@ -98,14 +107,211 @@ static size_t merge_hits(const struct walk *w, const struct pool *a, const struc
 static enum errcode search_exact(struct walk *w, struct index_hit *hits, size_t *n_hits,
                                  struct err *err)
 {
-    static const struct pool none = {.items = NULL};
-    struct pool *nearest = &w->scratch->near;
-    if (!pool_reset(nearest, w->search->k)) {
+    struct scratch *s = w->scratch;
+    if (!hits_start(&s->found, w->search, w->search->k) || !hits_start(&s->tail, w->search, 0)) {
         return err_no_memory(err);
     }
-    enum errcode code = scan_slots(w, nearest, err);
+    enum errcode code = scan_slots(w, &s->found, err);
     if (code == ERR_OK) {
-        *n_hits = merge_hits(w, nearest, &none, hits);
+        *n_hits = merge_hits(s, w->search, hits);
+    }
+    return code;
+}
+
+/* ---- walks ---- */
+
+static size_t rank_of(const struct index_search *search)
+{
+    return search->k > RANK_MIN ? search->k : RANK_MIN;
+}
+
+/* By how much a key may be wrong: a standard error, at rows as long as @norm. */
+static float sigma_of(const struct walk *w, float norm)
+{
+    float of_product = w->space.code->error(w->space.dim) * (float)w->norm * norm;
+    return w->space.distance == DISTANCE_L2 ? 2 * of_product : of_product;
+}
+
+/* ef is the one knob: how far beyond the rank-th is looked, and how much at least and at most. */
+static struct stop_rule rule_of(const struct walk *w)
+{
+    size_t ef = w->search->ef, rank = rank_of(w->search);
+    bool is_dot = w->space.distance == DISTANCE_DOT;
+    float gamma = 0.07F * logf((float)ef / 7);
+    float norm = (float)w->norm, norm_usual = is_dot ? w->space.reduction : norm;
+    struct stop_rule rule = {
+        .rank = rank,
+        .sure = ef / (is_dot ? SURE_SHARE_DOT : SURE_SHARE),
+        .max = ef * KEPT_SHARE,
+        .gamma = gamma > 0.01F ? gamma : 0.01F,
+        .shift =
+            is_dot ? w->space.reduction * norm : (w->space.distance == DISTANCE_COSINE ? 1 : 0),
+        .spread = sigma_of(w, norm_usual),
+    };
+    rule.sure = rule.sure > rank ? rule.sure : rank;
+    rule.max = rule.max > rule.sure ? rule.max : rule.sure;
+    return rule;
+}
+
+/* How many of the beam's n are looked at exactly. */
+static size_t depth_of(const struct walk *w, size_t n)
+{
+    size_t rank = rank_of(w->search);
+    if (w->search->rerank_depth > 0) {
+        return w->search->rerank_depth > rank ? w->search->rerank_depth : rank;
+    }
+    return w->space.code->bits == 2 ? 2 * rank + n / 4 : rank + rank * 2 / 5 + n / 8;
+}
+
+/* The nearest of the beam, into the hits. */
+static void rerank(struct walk *w, bool is_asked)
+{
+    struct scratch *s = w->scratch;
+    const struct beam *beam = &s->beam;
+    size_t depth = depth_of(w, beam->n), n_looked = 0, n = 0;
+    uint32_t batch[BATCH];
+    for (size_t i = 0; i < beam->n && n_looked < depth; i++) {
+        uint32_t slot = beam->slots[i] & ~EXPANDED;
+        if (slot == w->from_slot || (w->counts_hidden && !slot_is_live(&w->index->slots, slot))) {
+            continue;
+        }
+        batch[n++] = slot;
+        n_looked++;
+        if (n == BATCH) {
+            look_at(w, &s->found, batch, n, !is_asked);
+            n = 0;
+        }
+    }
+    look_at(w, &s->found, batch, n, !is_asked);
+    w->work->reranked += n_looked;
+}
+
+/* Walks layer 0 by the search's rule, and looks at what was found. */
+static enum errcode walk_and_rerank(struct walk *w, const struct candidate *starts, size_t n_starts,
+                                    bool is_sifting, bool *gave_up, struct err *err)
+{
+    struct scratch *s = w->scratch;
+    struct stop_rule rule = rule_of(w);
+    if (!hits_start(&s->found, w->search, rule.rank)) {
+        return err_no_memory(err);
+    }
+    enum errcode code = is_sifting ? walk_matching(w, &rule, starts, n_starts, gave_up, err)
+                                   : walk_beam(w, 0, &rule, starts, n_starts, err);
+    if (code == ERR_OK) {
+        if (w->from_slot != SLOT_NONE) {
+            look_at(w, &s->found, &w->from_slot, 1, true);
+        }
+        rerank(w, is_sifting);
+    }
+    return code;
+}
+
+/* The codes' error is too large for what is near the query: the rank-th lies within it, or a crowd
+ * does beside the rank-th. */
+static bool is_blind(const struct walk *w)
+{
+    const struct scratch *s = w->scratch;
+    size_t rank = s->found.max, crowd = rank * CROWD / RANK_MIN;
+    if (w->space.code->error(w->space.dim) <= 0 || s->found.n < rank) {
+        return false;
+    }
+    const struct hit *last = &s->found.items[0];
+    const float *vector = vector_at(&w->index->slots, last->slot);
+    float norm = (float)sqrt(exact_chosen()->product(vector, vector, w->space.dim));
+    double sigma = (double)sigma_of(w, norm), distance = last->row.distance;
+    if (w->space.distance == DISTANCE_L2) {
+        distance *= distance;
+    } else if (w->space.distance == DISTANCE_DOT) {
+        distance += (double)w->space.reduction * w->norm;
+    }
+    const float *keys = s->beam.keys;
+    return distance < 3 * sigma ||
+           (s->beam.n >= crowd && (double)(keys[crowd - 1] - keys[rank - 1]) < 2 * sigma);
+}
+
+/* Where an exact walk begins: what the first one found, and what the upper layers lead to, in
+ * scratch->matching. */
+static enum errcode exact_starts(struct walk *exact, struct err *err)
+{
+    struct scratch *s = exact->scratch;
+    const struct slots *slots = &exact->index->slots;
+    struct candidate entry =
+        walk_candidate(exact, atomic_load_explicit(&exact->index->entry, memory_order_acquire));
+    const struct candidate *starts = &entry;
+    size_t n_starts = 1;
+    for (unsigned layer = node_at(slots, entry.slot)->level; layer > 0; layer--) {
+        enum errcode code = walk_layer(exact, layer, starts, n_starts, UPPER_EF, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        starts = s->near.items;
+        n_starts = s->near.n;
+    }
+    if (!pool_reset(&s->matching, n_starts + s->found.n)) {
+        return err_no_memory(err);
+    }
+    memcpy(s->matching.items, starts, n_starts * sizeof(*starts));
+    for (size_t i = 0; i < s->found.n; i++) {
+        s->matching.items[n_starts + i] = walk_candidate(exact, s->found.items[i].slot);
+    }
+    s->matching.n = n_starts + s->found.n;
+    return ERR_OK;
+}
+
+static enum errcode walk_vectors(struct walk *w, bool is_sifting, bool *gave_up, struct err *err)
+{
+    const struct pool *starts = &w->scratch->matching;
+    struct walk exact = walk_exactly(w);
+    enum errcode code = exact_starts(&exact, err);
+    if (code == ERR_OK) {
+        w->work->exact_walks++;
+        code = walk_and_rerank(&exact, starts->items, starts->n, is_sifting, gave_up, err);
+    }
+    w->n_visited = exact.n_visited;
+    w->polled_at = exact.polled_at;
+    return code;
+}
+
+/* Many of the nearest are hidden: what lies behind them was not looked for from the beginning. */
+static bool is_among_hidden(const struct walk *w)
+{
+    const struct scratch *s = w->scratch;
+    size_t rank = s->found.max, n_hidden = s->beam.rule.rank - rank;
+    return w->counts_hidden && (s->found.n < w->search->k || n_hidden > rank / HIDDEN_SHARE);
+}
+
+/* Distances of the nearest leave the range of 32 bits: no walk knows where they are. */
+static bool is_out_of_range(const struct walk *w)
+{
+    const struct scratch *s = w->scratch;
+    if (s->found.n == 0) {
+        return false;
+    }
+    double distance = s->found.items[0].row.distance;
+    bool is_lost = w->space.distance == DISTANCE_L2 && distance > 0 &&
+                   distance * distance < w->space.dim * (double)FLT_MIN;
+    size_t last = s->beam.n < s->found.max ? s->beam.n : s->found.max;
+    return is_lost ||
+           (last > 0 && (s->beam.keys[0] < -FLT_MAX || s->beam.keys[last - 1] > FLT_MAX));
+}
+
+/* The graph's part of a search. */
+static enum errcode walk_graph(struct walk *w, uint32_t entry, bool *gave_up, struct err *err)
+{
+    bool is_sifting = w->search->matches != NULL;
+    struct candidate starts[2];
+    size_t n_starts = 1;
+    starts[0] =
+        walk_descend(w, walk_candidate(w, entry), node_at(&w->index->slots, entry)->level, 1);
+    if (w->from_slot != SLOT_NONE) {
+        starts[n_starts++] = walk_candidate(w, w->from_slot);
+    }
+    enum errcode code = walk_and_rerank(w, starts, n_starts, is_sifting, gave_up, err);
+    if (code == ERR_OK && is_blind(w)) {
+        code = walk_vectors(w, is_sifting, gave_up, err);
+    }
+    if (code == ERR_OK && !is_sifting && is_among_hidden(w)) {
+        code = walk_and_rerank(w, starts, n_starts, true, gave_up, err);
     }
     return code;
 }
@@ -116,38 +322,56 @@ static enum errcode search_walk(struct walk *w, struct index *index, struct inde
     const struct index_search *search = w->search;
     struct scratch *s = w->scratch;
     size_t n_rows = atomic_load_explicit(&index->n_linked, memory_order_relaxed);
-    bool has_filter = search->matches != NULL;
-    bool is_sifting =
-        has_filter || atomic_load_explicit(&index->n_hidden, memory_order_relaxed) > 0;
-    struct pool *found = is_sifting ? &s->matching : &s->near;
-    if (!pool_reset(&s->tail, search->k)) {
+    if (!hits_start(&s->tail, search, search->k) || !hits_start(&s->found, search, search->k)) {
         return err_no_memory(err);
     }
-    found->n = 0;
     enum errcode code = scan_tail(w, &index->queue, &s->tail, err);
     uint32_t entry = atomic_load_explicit(&index->entry, memory_order_acquire);
     bool gave_up = false;
     if (code == ERR_OK && entry != SLOT_NONE) {
-        struct candidate start = walk_candidate(w, entry);
-        start = walk_descend(w, start, node_at(&index->slots, entry)->level, 1);
-        /* Twice k rows that match, so that the farthest of the first k is as sure as the others. */
-        code = is_sifting ? walk_matching(w, start, 2 * search->k, &gave_up, err)
-                          : walk_layer(w, 0, &start, 1, search->ef, err);
+        code = walk_graph(w, entry, &gave_up, err);
     }
     if (code != ERR_OK) {
         return code;
     }
-    *n_hits = merge_hits(w, found, &s->tail, hits);
-    if (*n_hits == search->k) {
+    if (entry != SLOT_NONE && is_out_of_range(w)) {
+        gave_up = true;
+        s->found.n = 0;
+    }
+    *n_hits = merge_hits(s, search, hits);
+    if (*n_hits == search->k && !gave_up) {
         return ERR_OK;
     }
-    if (has_filter) {
+    if (search->matches != NULL) {
         /* Rows that no path leads to may match, too: the caller decides what a scan is worth. */
         w->work->is_complete = !gave_up && w->n_visited >= n_rows;
         return ERR_OK;
     }
-    bool is_short = *n_hits < index_count(index);
+    bool is_short = gave_up || *n_hits < index_count(index);
     return is_short ? search_exact(w, hits, n_hits, err) : ERR_OK;
+}
+
+/* The slot of the row that the query comes from, if it is in the graph. */
+static uint32_t slot_of_origin(struct index *index, const struct index_search *search)
+{
+    if (!search->has_from_row) {
+        return SLOT_NONE;
+    }
+    mutex_lock(&index->map_lock);
+    uint32_t slot = row_map_find(&index->map, &index->slots, search->from_row);
+    mutex_unlock(&index->map_lock);
+    bool is_linked = slot != SLOT_NONE && (slot_state(&index->slots, slot) & SLOT_LINKED) != 0;
+    return is_linked ? slot : SLOT_NONE;
+}
+
+static bool is_exact(const struct index *index, const struct index_search *search)
+{
+    if (search->plan == INDEX_EXACT || index->config.kind == INDEX_FLAT) {
+        return true;
+    }
+    uint32_t n_used = atomic_load_explicit(&index->slots.n_used, memory_order_acquire);
+    return index_count(index) < INDEX_GRAPH_ROWS_MIN &&
+           n_used < INDEX_GRAPH_ROWS_MIN * EXACT_SLOTS_A_ROW;
 }
 
 enum errcode index_search(struct index *index, const struct index_search *search,
@@ -169,9 +393,9 @@ enum errcode index_search(struct index *index, const struct index_search *search
     }
     unsigned place = epoch_enter(&index->epochs, scratch->place_hint);
     struct walk w = walk_start(index, scratch, query, search, work);
-    bool is_exact = search->plan == INDEX_EXACT || config->kind == INDEX_FLAT;
-    code =
-        is_exact ? search_exact(&w, hits, n_hits, err) : search_walk(&w, index, hits, n_hits, err);
+    w.from_slot = slot_of_origin(index, search);
+    code = is_exact(index, search) ? search_exact(&w, hits, n_hits, err)
+                                   : search_walk(&w, index, hits, n_hits, err);
     epoch_leave(&index->epochs, place);
     return code;
 }

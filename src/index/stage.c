@@ -1,6 +1,7 @@
 /* Staging: rows get their slots, vectors and places in the queue; deletes hide their row. */
 #include "index/graph_int.h"
 
+#include <math.h>
 #include <string.h>
 
 /* Geometric with the ratio 1/m, as floor(-ln(u) / ln(m)) of the paper is, in whole numbers, so that
@@ -67,6 +68,12 @@ void slot_set_vector(struct index *index, uint32_t slot, const float *ready)
 {
     struct slots *slots = &index->slots;
     struct code_space space = space_of_codes(index);
+    if (index->config.distance == DISTANCE_DOT) {
+        double norm = sqrt(exact_chosen()->product(ready, ready, index->config.dim));
+        if (norm > atomic_load_explicit(&index->norm_max, memory_order_relaxed)) {
+            atomic_store_explicit(&index->norm_max, norm, memory_order_relaxed);
+        }
+    }
     index->code->encode(&space, ready, code_at(slots, slot));
     if (slots->vector_stride > 0) {
         memcpy((float *)slots->vectors.base + (size_t)slot * slots->vector_stride, ready,
@@ -83,8 +90,12 @@ void slot_set_state(struct index *index, uint32_t slot, uint8_t state)
 static void publish_rows(struct index *index, uint64_t sequence, const uint32_t *slots, size_t n)
 {
     uint64_t tail = atomic_load_explicit(&index->queue.tail, memory_order_relaxed);
+    mutex_lock(&index->map_lock);
     for (size_t i = 0; i < n; i++) {
         row_map_add(&index->map, &index->slots, slots[i]);
+    }
+    mutex_unlock(&index->map_lock);
+    for (size_t i = 0; i < n; i++) {
         if (index->config.kind == INDEX_HNSW) {
             bool ends_chunk = i + 1 == n || i % INDEX_CHUNK == INDEX_CHUNK - 1;
             struct op op = {.sequence = sequence,
@@ -137,6 +148,14 @@ static void fill_slots(struct index *index, const struct intake *intake,
     }
 }
 
+static bool reserve_in_map(struct index *index, size_t n)
+{
+    mutex_lock(&index->map_lock);
+    bool fits = row_map_reserve(&index->map, &index->slots, n);
+    mutex_unlock(&index->map_lock);
+    return fits;
+}
+
 enum errcode index_stage_insert(struct index *index, uint64_t sequence,
                                 const struct index_rows *rows, struct err *err)
 {
@@ -146,8 +165,7 @@ enum errcode index_stage_insert(struct index *index, uint64_t sequence,
                             ? check_vectors(index, intake.vector, &fresh, err)
                             : err_no_memory(err);
     if (code == ERR_OK &&
-        (!row_map_reserve(&index->map, &index->slots, fresh.n) ||
-         !queue_reserve(&index->queue, fresh.n) ||
+        (!reserve_in_map(index, fresh.n) || !queue_reserve(&index->queue, fresh.n) ||
          !slots_take(&index->slots, &index->epochs, intake.levels, fresh.n, intake.slots))) {
         code = err_no_memory(err);
     }
@@ -163,7 +181,9 @@ enum errcode index_stage_insert(struct index *index, uint64_t sequence,
 /* Out of the row map, so that a second delete of the row finds nothing. */
 static void hide_row(struct index *index, uint32_t slot)
 {
+    mutex_lock(&index->map_lock);
     row_map_remove(&index->map, &index->slots, slot);
+    mutex_unlock(&index->map_lock);
     atomic_fetch_sub_explicit(&index->n_live, 1, memory_order_relaxed);
     if (index->config.kind == INDEX_FLAT) {
         slots_retire(&index->slots, &index->epochs, slot);

@@ -200,7 +200,7 @@ static void renew_list(const struct hole *hole, struct scratch *s, uint32_t base
     size_t n = 0;
     walk_to(hole, s, base, RENEW_EF);
     for (size_t i = 0; i < s->near.n; i++) {
-        uint32_t near = s->near.items[i].slot & ~EXPANDED;
+        uint32_t near = s->near.items[i].slot;
         if (near != base) {
             sorted[n++] = (struct candidate){.key = s->near.items[i].key, .slot = near};
         }
@@ -228,7 +228,7 @@ static void relink_lost(const struct hole *hole, const struct scratch *s, uint32
 {
     size_t n_relinked = 0;
     for (size_t i = 0; i < s->near.n && n_relinked < RELINKED_MAX; i++) {
-        uint32_t near = s->near.items[i].slot & ~EXPANDED;
+        uint32_t near = s->near.items[i].slot;
         if (edge_force(hole->index, hole->layer, near, lost)) {
             add_link(hole, lost, near);
             n_relinked++;

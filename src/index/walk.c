@@ -1,9 +1,14 @@
-/* Walks over a layer: the greedy descent, the walk bounded by ef, and the walk that looks for rows
- * that match.
+/* Walks over a layer: the greedy descent, and the walk that keeps a beam.
  *
- * One expanded node costs one read of its list and one call of the kernel for all its neighbours
- * that were not visited before.  The lists hide each other's latency: while the kernel runs, the
- * list of the candidate that will probably be next is on its way. */
+ * The walk is pipelined: while the codes of one node's neighbours are on their way from memory, the
+ * next node is chosen and its neighbours are gathered, so each code has the time of a whole step to
+ * arrive; a candidate's list is fetched as soon as it enters the beam.  One step is
+ *
+ *   gather the next node's unseen neighbours, prefetch their codes
+ *   -> keys of the last one's neighbours -> those near enough enter the beam
+ *
+ * so that a node is chosen before its predecessor's neighbours are known: a few more distances, and
+ * no waiting. */
 #include "index/walk_int.h"
 
 #include <string.h>
@@ -15,19 +20,26 @@ struct walk walk_start(const struct index *index, struct scratch *scratch, const
         .index = index,
         .space = space_of_codes(index),
         .scratch = scratch,
+        .vector = query,
+        .norm = sqrt(exact_chosen()->product(query, query, index->config.dim)),
         .search = search,
         .work = work,
         .polled_at = work->distances,
-        .passes_over = search != NULL && search->passes_itself_over,
+        .from_slot = SLOT_NONE,
+        .counts_hidden = atomic_load_explicit(&index->n_hidden, memory_order_relaxed) > 0,
+        .passes_over = search->passes_itself_over,
     };
     index->code->query(&w.space, query, scratch->query_code, &w.query);
     if (w.passes_over) {
-        /* Equal pairs have equal keys, so this is the key of every row at the query's place. */
+        /* Equal pairs have equal keys, so these are the keys of every row at the query's place. */
         struct code_space itself = w.space;
-        uint8_t *row = scratch->row_code;
-        index->code->encode(&itself, query, row);
-        itself.rows = row;
+        index->code->encode(&itself, query, scratch->row_code);
+        itself.rows = scratch->row_code;
         index->code->keys(&itself, &w.query, &(uint32_t){0}, 1, &w.key_passed_over);
+        struct walk exact = walk_exactly(&w);
+        exact.space.rows = (const uint8_t *)query;
+        exact.space.code->keys(&exact.space, &exact.query, &(uint32_t){0}, 1,
+                               &w.exact_key_passed_over);
     }
     return w;
 }
@@ -41,9 +53,19 @@ struct walk walk_start_at_row(const struct index *index, struct scratch *scratch
         .scratch = scratch,
         .work = work,
         .polled_at = work->distances,
+        .from_slot = SLOT_NONE,
     };
     index->code->query_of_row(&w.space, slot, scratch->query_code, &w.query);
     return w;
+}
+
+struct walk walk_exactly(const struct walk *w)
+{
+    struct walk exact = *w;
+    exact.space = space_of_vectors(w->index);
+    exact.query = (struct code_query){.scale = 1, .data = w->vector};
+    exact.key_passed_over = w->exact_key_passed_over;
+    return exact;
 }
 
 struct candidate walk_candidate(struct walk *w, uint32_t slot)
@@ -70,11 +92,75 @@ bool walk_may_return(struct walk *w, uint32_t slot)
     if (!slot_is_live(slots, slot)) {
         return false;
     }
-    if (w->search == NULL || w->search->matches == NULL) {
+    if (w->search->matches == NULL) {
         return true;
     }
     w->work->filter_calls++;
     return w->search->matches(w->search->matches_arg, node_at(slots, slot)->row);
+}
+
+bool walk_passes_over(const struct walk *w, uint32_t slot, float key)
+{
+    if (!w->passes_over || key < w->key_passed_over || key > w->key_passed_over) {
+        return false;
+    }
+    const float *vector = vector_at(&w->index->slots, slot);
+    for (uint32_t i = 0; i < w->space.dim; i++) {
+        if (vector[i] < w->vector[i] || vector[i] > w->vector[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- steps ---- */
+
+void walk_prefetch_node(const struct walk *w, unsigned layer, uint32_t slot)
+{
+    const struct slots *slots = &w->index->slots;
+    if (layer == 0) {
+        const char *links = (const char *)links_at(slots, slot, 0);
+        for (size_t at = 0; at < slots->links0 * sizeof(uint32_t); at += CACHE_LINE) {
+            __builtin_prefetch(links + at);
+        }
+    }
+    if (w->counts_hidden) {
+        __builtin_prefetch(node_at(slots, slot));
+    }
+}
+
+struct walk_batch walk_gather(struct walk *w, unsigned layer, uint32_t slot)
+{
+    struct scratch *s = w->scratch;
+    const _Atomic uint32_t *links = links_at(&w->index->slots, slot, layer);
+    uint32_t *out = scratch_batch(s);
+    size_t max = links_max(&w->index->slots, layer), n = 0;
+    for (size_t i = 0; i < max; i++) {
+        uint32_t link = atomic_load_explicit(&links[i], memory_order_acquire);
+        /* Behind its end a list leads to itself, which was seen: no branch to be guessed wrong. */
+        link = link == SLOT_NONE ? slot : link;
+        out[n] = link;
+        n += scratch_mark(s, link);
+    }
+    for (size_t i = 0; i < n; i++) {
+        walk_prefetch_row(w, out[i]);
+    }
+    scratch_seen(s, n);
+    w->n_visited += n;
+    w->work->hops++;
+    return (struct walk_batch){.slots = out, .n = n};
+}
+
+size_t walk_take_near(struct walk *w, struct walk_batch batch, float limit, float *keys,
+                      uint8_t *near)
+{
+    size_t n = 0;
+    walk_keys(w, batch.slots, batch.n, keys);
+    for (size_t i = 0; i < batch.n; i++) {
+        near[n] = (uint8_t)i;
+        n += keys[i] <= limit;
+    }
+    return n;
 }
 
 struct candidate walk_descend(struct walk *w, struct candidate at, unsigned from, unsigned to)
@@ -85,13 +171,15 @@ struct candidate walk_descend(struct walk *w, struct candidate at, unsigned from
             uint32_t links[LINKS_MAX];
             float keys[LINKS_MAX];
             size_t n = links_copy(slots, at.slot, layer, links);
+            for (size_t i = 0; i < n; i++) {
+                walk_prefetch_row(w, links[i]);
+            }
             walk_keys(w, links, n, keys);
-            n = walk_pass_over(w, links, keys, n);
             w->work->hops++;
             is_nearer = false;
             for (size_t i = 0; i < n; i++) {
                 struct candidate c = {.key = keys[i], .slot = links[i]};
-                if (candidate_is_nearer(slots, c, at)) {
+                if (candidate_is_nearer(slots, c, at) && !walk_passes_over(w, c.slot, c.key)) {
                     at = c;
                     is_nearer = true;
                 }
@@ -101,32 +189,62 @@ struct candidate walk_descend(struct walk *w, struct candidate at, unsigned from
     return at;
 }
 
-/* The neighbours of a slot that this walk sees for the first time. */
-static size_t gather(struct walk *w, uint32_t slot, unsigned layer, uint32_t *out)
+/* ---- the walk ---- */
+
+/* One of the nearest that is hidden makes room for one that is not. */
+static uint32_t expand_next(struct walk *w)
 {
-    const struct slots *slots = &w->index->slots;
-    const _Atomic uint32_t *links = links_at(slots, slot, layer);
-    size_t max = links_max(slots, layer), n = 0;
-    for (size_t i = 0; i < max; i++) {
-        uint32_t link = atomic_load_explicit(&links[i], memory_order_acquire);
-        if (link == SLOT_NONE) {
-            break;
-        }
-        if (scratch_visit(w->scratch, link)) {
-            out[n++] = link;
-        }
+    struct beam *beam = &w->scratch->beam;
+    uint32_t slot = beam->slots[beam->next];
+    beam->slots[beam->next] |= EXPANDED;
+    if (w->counts_hidden && beam->next < beam->rule.rank && !slot_is_live(&w->index->slots, slot)) {
+        beam_look_farther(beam);
     }
-    w->n_visited += n;
-    w->work->hops++;
-    return n;
+    return slot;
 }
 
-static void prefetch_links(const struct slots *slots, uint32_t slot, unsigned layer)
+static void take_batch(struct walk *w, unsigned layer, struct walk_batch batch)
 {
-    if (layer == 0) {
-        const char *links = (const char *)links_at(slots, slot, 0);
-        for (size_t at = 0; at < 2 * slots->m * sizeof(uint32_t); at += CACHE_LINE) {
-            __builtin_prefetch(links + at);
+    struct beam *beam = &w->scratch->beam;
+    float keys[LINKS_MAX];
+    uint8_t near[LINKS_MAX];
+    size_t n = walk_take_near(w, batch, beam_limit(beam), keys, near);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t slot = batch.slots[near[i]];
+        float key = keys[near[i]];
+        if (!walk_passes_over(w, slot, key) && beam_add(beam, &w->index->slots, key, slot)) {
+            walk_prefetch_node(w, layer, slot);
+        }
+    }
+}
+
+enum errcode walk_beam(struct walk *w, unsigned layer, const struct stop_rule *rule,
+                       const struct candidate *starts, size_t n_starts, struct err *err)
+{
+    struct scratch *s = w->scratch;
+    struct beam *beam = &s->beam;
+    if (!beam_reserve(beam, rule->max) || !scratch_visit_none(s, w->index->slots.capacity)) {
+        return err_no_memory(err);
+    }
+    beam_start(beam, rule);
+    for (size_t i = 0; i < n_starts; i++) {
+        if (scratch_visit(s, starts[i].slot)) {
+            (void)beam_add(beam, &w->index->slots, starts[i].key, starts[i].slot);
+        }
+    }
+    w->n_visited = n_starts;
+    for (struct walk_batch last = {.n = 0};;) {
+        struct walk_batch next = {.n = 0};
+        bool is_more = beam_next(beam) < beam->n;
+        if (is_more) {
+            next = walk_gather(w, layer, expand_next(w));
+        } else if (last.n == 0) {
+            return ERR_OK;
+        }
+        take_batch(w, layer, last);
+        last = next;
+        if (walk_is_canceled(w)) {
+            return err_set(err, ERR_CANCELED, "the search was canceled");
         }
     }
 }
@@ -134,106 +252,20 @@ static void prefetch_links(const struct slots *slots, uint32_t slot, unsigned la
 enum errcode walk_layer(struct walk *w, unsigned layer, const struct candidate *starts,
                         size_t n_starts, size_t ef, struct err *err)
 {
-    const struct slots *slots = &w->index->slots;
     struct pool *near = &w->scratch->near;
-    size_t n_kept = starts == near->items ? n_starts : 0;
-    if (!pool_reset(near, ef) || !scratch_visit_none(w->scratch, slots->capacity)) {
+    struct stop_rule rule = stop_by_rank(ef);
+    enum errcode code = walk_beam(w, layer, &rule, starts, n_starts, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    const struct beam *beam = &w->scratch->beam;
+    if (!pool_reset(near, ef)) {
         return err_no_memory(err);
     }
-    near->n = n_kept < ef ? n_kept : ef;
-    w->n_visited = n_starts;
-    for (size_t i = 0; i < near->n; i++) {
-        near->items[i].slot &= ~EXPANDED;
-        scratch_visit(w->scratch, near->items[i].slot);
-    }
-    for (size_t i = n_kept; i < n_starts; i++) {
-        scratch_visit(w->scratch, starts[i].slot);
-        pool_add(near, slots, starts[i]);
-    }
-    for (size_t at = 0; at < near->n;) {
-        if (near->items[at].slot & EXPANDED) {
-            at++;
-            continue;
-        }
-        uint32_t links[LINKS_MAX];
-        float keys[LINKS_MAX];
-        size_t n = gather(w, near->items[at].slot, layer, links);
-        near->items[at].slot |= EXPANDED;
-        if (at + 1 < near->n) {
-            prefetch_links(slots, near->items[at + 1].slot & ~EXPANDED, layer);
-        }
-        walk_keys(w, links, n, keys);
-        n = walk_pass_over(w, links, keys, n);
-        size_t next = at + 1;
-        for (size_t i = 0; i < n; i++) {
-            if (pool_wants(near, keys[i])) {
-                struct candidate c = {.key = keys[i], .slot = links[i]};
-                size_t place = pool_add(near, slots, c);
-                next = place < next ? place : next;
-            }
-        }
-        at = next;
-        if (walk_is_canceled(w)) {
-            return err_set(err, ERR_CANCELED, "the search was canceled");
-        }
-    }
-    return ERR_OK;
-}
-
-/* Sorts one row that the walk sees for the first time into the three pools. */
-static bool take_note(struct walk *w, struct candidate c)
-{
-    struct scratch *s = w->scratch;
-    const struct slots *slots = &w->index->slots;
-    bool is_near = pool_wants(&s->near, c.key);
-    if (!is_near && !pool_wants(&s->matching, c.key)) {
-        return true;
-    }
-    if (is_near) {
-        pool_add(&s->near, slots, c);
-    }
-    if (pool_wants(&s->matching, c.key) && walk_may_return(w, c.slot)) {
-        pool_add(&s->matching, slots, c);
-    }
-    return heap_push(&s->frontier, slots, c);
-}
-
-enum errcode walk_matching(struct walk *w, struct candidate start, size_t n_wanted, bool *gave_up,
-                           struct err *err)
-{
-    struct scratch *s = w->scratch;
-    const struct slots *slots = &w->index->slots;
-    size_t visits_max = w->search->filter_visits_max;
-    *gave_up = false;
-    if (!pool_reset(&s->near, w->search->ef) || !pool_reset(&s->matching, n_wanted) ||
-        !pool_reset(&s->frontier, w->search->ef) || !scratch_visit_none(s, slots->capacity) ||
-        !take_note(w, start)) {
-        return err_no_memory(err);
-    }
-    scratch_visit(s, start.slot);
-    w->n_visited = 1;
-    while (s->frontier.n > 0) {
-        struct candidate c = heap_pop(&s->frontier, slots);
-        if (!pool_wants(&s->near, c.key) && !pool_wants(&s->matching, c.key)) {
-            break;
-        }
-        if (visits_max > 0 && w->n_visited >= visits_max) {
-            *gave_up = true;
-            break;
-        }
-        uint32_t links[LINKS_MAX];
-        float keys[LINKS_MAX];
-        size_t n = gather(w, c.slot, 0, links);
-        walk_keys(w, links, n, keys);
-        n = walk_pass_over(w, links, keys, n);
-        for (size_t i = 0; i < n; i++) {
-            if (!take_note(w, (struct candidate){.key = keys[i], .slot = links[i]})) {
-                return err_no_memory(err);
-            }
-        }
-        if (walk_is_canceled(w)) {
-            return err_set(err, ERR_CANCELED, "the search was canceled");
-        }
+    near->n = beam->n;
+    for (size_t i = 0; i < beam->n; i++) {
+        near->items[i] =
+            (struct candidate){.key = beam->keys[i], .slot = beam->slots[i] & ~EXPANDED};
     }
     return ERR_OK;
 }

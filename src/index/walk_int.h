@@ -1,4 +1,4 @@
-/* Walks over a layer (walk.c). */
+/* Walks over a layer (walk.c, sift.c), and the second look at what they found (look.c). */
 #ifndef VECTRON_INDEX_WALK_INT_H
 #define VECTRON_INDEX_WALK_INT_H
 
@@ -11,15 +11,19 @@ enum {
 
 struct walk {
     const struct index *index;
-    struct code_space space;
+    struct code_space space; /* What the walk sees: codes, or the exact vectors. */
     struct scratch *scratch;
     struct code_query query;
+    const float *vector;               /* The query itself; NULL where the graph is built. */
+    double norm;                       /* Its length. */
     const struct index_search *search; /* NULL where the graph is built. */
     struct index_work *work;
     uint64_t polled_at; /* work->distances at the last question whether to cancel. */
     size_t n_visited;
-    bool passes_over; /* Rows with this key are not seen. */
-    float key_passed_over;
+    uint32_t from_slot; /* Where the query comes from, or SLOT_NONE. */
+    bool counts_hidden; /* Some rows are in the graph and must not be returned. */
+    bool passes_over;   /* Rows at the query's very place are not seen; they have these keys. */
+    float key_passed_over, exact_key_passed_over;
 };
 
 /* From a query that vector_prepare has made ready; its data stands in the scratch. */
@@ -28,6 +32,8 @@ struct walk walk_start(const struct index *index, struct scratch *scratch, const
 /* From a row, as building sees it. */
 struct walk walk_start_at_row(const struct index *index, struct scratch *scratch, uint32_t slot,
                               struct index_work *work);
+/* The same walk over the exact vectors. */
+struct walk walk_exactly(const struct walk *w);
 struct candidate walk_candidate(struct walk *w, uint32_t slot);
 /* Greedy, from layer @from down to @to, both included (algorithm 2 with ef = 1). */
 struct candidate walk_descend(struct walk *w, struct candidate at, unsigned from, unsigned to);
@@ -35,10 +41,14 @@ struct candidate walk_descend(struct walk *w, struct candidate at, unsigned from
  * scratch->near (algorithm 2).  The starts may stand in scratch->near themselves. */
 enum errcode walk_layer(struct walk *w, unsigned layer, const struct candidate *starts,
                         size_t n_starts, size_t ef, struct err *err) WARN_UNUSED;
-/* On layer 0: leaves up to @n_wanted rows that may be returned in scratch->matching.  Goes on until
- * it has them and what is left is farther than they, and than the ef nearest of all rows.
- * *gave_up is true where it reached filter_visits_max first. */
-enum errcode walk_matching(struct walk *w, struct candidate start, size_t n_wanted, bool *gave_up,
+/* The same by a rule of one's own; what it keeps is left in scratch->beam. */
+enum errcode walk_beam(struct walk *w, unsigned layer, const struct stop_rule *rule,
+                       const struct candidate *starts, size_t n_starts,
+                       struct err *err) WARN_UNUSED;
+/* On layer 0, where the rule belongs to the rows that may be returned, and scratch->beam holds none
+ * but them.  *gave_up is true where filter_visits_max was reached first. */
+enum errcode walk_matching(struct walk *w, const struct stop_rule *rule,
+                           const struct candidate *starts, size_t n_starts, bool *gave_up,
                            struct err *err) WARN_UNUSED;
 /* Whether a search may return the row: it is there, and the caller's filter matches. */
 bool walk_may_return(struct walk *w, uint32_t slot);
@@ -48,20 +58,37 @@ static inline void walk_keys(struct walk *w, const uint32_t *slots, size_t n, fl
     w->space.code->keys(&w->space, &w->query, slots, n, keys);
     w->work->distances += n;
 }
-/* Takes out what the walk does not see; how many are left. */
-static inline size_t walk_pass_over(const struct walk *w, uint32_t *slots, float *keys, size_t n)
+
+/* Some of a row that is looked at soon. */
+static inline void walk_prefetch_row(const struct walk *w, uint32_t slot)
 {
-    if (!w->passes_over) {
-        return n;
+    enum {
+        AHEAD_BYTES_MAX = 8 * CACHE_LINE /* The kernels fetch the rest. */
+    };
+    const uint8_t *row = w->space.rows + (size_t)slot * w->space.stride;
+    size_t bytes = w->space.stride < AHEAD_BYTES_MAX ? w->space.stride : AHEAD_BYTES_MAX;
+    for (size_t at = 0; at < bytes; at += CACHE_LINE) {
+        __builtin_prefetch(row + at);
     }
-    size_t n_left = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (keys[i] < w->key_passed_over || keys[i] > w->key_passed_over) {
-            slots[n_left] = slots[i];
-            keys[n_left++] = keys[i];
-        }
-    }
-    return n_left;
 }
+
+/* A batch of neighbours that are seen for the first time; it stands in scratch->seen. */
+struct walk_batch {
+    const uint32_t *slots;
+    size_t n;
+};
+struct walk_batch walk_gather(struct walk *w, unsigned layer, uint32_t slot);
+/* The keys of a batch, and which of them are up to @limit: near[i] is a place in the batch. */
+size_t walk_take_near(struct walk *w, struct walk_batch batch, float limit, float *keys,
+                      uint8_t *near);
+/* The row is at the query's very place, and that is passed over. */
+bool walk_passes_over(const struct walk *w, uint32_t slot, float key);
+/* Soon the row may be expanded. */
+void walk_prefetch_node(const struct walk *w, unsigned layer, uint32_t slot);
+
+/* ---- look.c ---- */
+
+/* Offers rows to the hits by their exact distances. With @asks, only those that may be returned. */
+void look_at(struct walk *w, struct hits *hits, const uint32_t *slots, size_t n, bool asks);
 
 #endif

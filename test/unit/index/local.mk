@@ -8,6 +8,7 @@ INDEX_SERIAL_TESTS = \
     test/unit/index/test_exact \
     test/unit/index/test_recall \
     test/unit/index/test_save \
+    test/unit/index/test_search \
     test/unit/index/test_kernel
 INDEX_TESTS = \
     test/unit/index/test_graph \
@@ -45,3 +46,6 @@ test_unit_index_test_faults_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_threads_SOURCES = test/unit/index/test_threads.c $(INDEX_FIXTURE)
 test_unit_index_test_threads_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_threads_LDADD = $(INDEX_TEST_LIBS)
+test_unit_index_test_search_SOURCES = test/unit/index/test_search.c $(INDEX_FIXTURE)
+test_unit_index_test_search_CFLAGS = $(TEST_CFLAGS)
+test_unit_index_test_search_LDADD = $(INDEX_TEST_LIBS)

@@ -1,0 +1,470 @@
+/* What a search promises: exact distances and one order of hits, whatever the plan, the code and
+ * the shape of the data; and the parts that walks are made of. */
+#include "fixture.h"
+
+#include "index/candidate_int.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    K = 10,
+    N = 2000, /* More than a search would scan in any case. */
+    FEW = 40
+};
+
+static const char *const kernels[] = {"scalar", "avx2", "avx512"};
+static const enum index_code codes[] = {INDEX_CODE_F32, INDEX_CODE_8, INDEX_CODE_4, INDEX_CODE_2};
+static const enum index_plan plans[] = {INDEX_WALK, INDEX_EXACT};
+
+static struct index *index_of(enum distance distance, uint32_t dim, enum index_code code,
+                              const float *points, size_t n)
+{
+    struct index_config config = config_of(INDEX_HNSW, distance, dim);
+    config.code = code;
+    struct index *index = index_make(&config);
+    stage_rows(index, points, dim, 0, n, 100);
+    advance_all(index, n, NULL);
+    return index;
+}
+
+static size_t run(struct index *index, const struct index_search *search, struct index_hit *hits,
+                  struct index_work *work)
+{
+    struct err err = {0};
+    size_t n = 0;
+    *work = (struct index_work){0};
+    assert_int_equal(index_search(index, search, hits, &n, work, &err), ERR_OK);
+    return n;
+}
+
+/* ---- distances that 32 bits cannot tell ---- */
+
+/* Two rows near the origin of what no graph is made for, at the numbers 0 and 1; the rest is far.
+ */
+static void check_order(enum distance distance, const float query[2], const float rows[4],
+                        const double expected[2])
+{
+    for (size_t n = 2; n <= N; n += N - 2) {
+        float *points = malloc(n * 2 * sizeof(float));
+        assert_non_null(points);
+        for (size_t i = 0; i < n * 2; i++) {
+            points[i] = i < 4 ? rows[i] : distance == DISTANCE_DOT ? -1e35f : 3.3e38f;
+        }
+        struct index *index = index_of(distance, 2, INDEX_CODE_F32, points, n);
+        for (size_t p = 0; p < COUNT_OF(plans); p++) {
+            struct index_hit hits[2];
+            assert_int_equal(find(index, plans[p], query, 2, 64, hits), 2);
+            assert_true(hits[0].row == 1 && hits[1].row == 0);
+            for (size_t i = 0; i < 2; i++) {
+                double alone = index_distance(distance, query, points + 2 * hits[i].row, 2);
+                assert_true(hits[i].distance == alone);
+                assert_true(fabs(alone - expected[i]) <= 1e-7 * fabs(expected[i]));
+            }
+        }
+        free(points);
+        index_free(index);
+    }
+}
+
+static void sums_beyond_the_range_of_floats_are_ordered_rightly(void **state)
+{
+    (void)state;
+    const float origin[2] = {0, 0}, large[2] = {1e30f, 1e30f};
+    check_order(DISTANCE_L2, origin, (const float[]){3e38f, 3e38f, 2e20f, 0},
+                (const double[]){2e20, sqrt(2) * 3e38});
+    check_order(DISTANCE_L2, origin, (const float[]){2e-23f, 0, 1e-23f, 0},
+                (const double[]){1e-23, 2e-23});
+    /* The products of row 0 cancel to 0; that of row 1 is -1e30. */
+    check_order(DISTANCE_DOT, large, (const float[]){1e30f, -1e30f, 1, 0},
+                (const double[]){-1e30, 0});
+}
+
+static void products_that_cancel_are_ordered_rightly(void **state)
+{
+    (void)state;
+    enum {
+        DIM = 3
+    };
+    float *points = points_new(SHAPE_UNIFORM, N, DIM, 1);
+    const float query[DIM] = {1e6f, 1e6f, 1};
+    for (size_t i = 0; i < N; i++) {
+        points[i * DIM] = 1e6f;
+        points[i * DIM + 1] = -1e6f;
+        points[i * DIM + 2] = (float)i;
+    }
+    struct index *index = index_of(DISTANCE_DOT, DIM, INDEX_CODE_F32, points, N);
+    struct index_hit hits[K];
+    assert_int_equal(find(index, INDEX_EXACT, query, K, K, hits), K);
+    for (size_t i = 0; i < K; i++) {
+        assert_true(hits[i].row == N - 1 - i && hits[i].distance == -(double)(N - 1 - i));
+    }
+    free(points);
+    index_free(index);
+}
+
+static void a_row_is_at_distance_0_from_its_own_vector_under_cosine(void **state)
+{
+    (void)state;
+    enum {
+        DIM = 3
+    };
+    float *points = points_new(SHAPE_UNIFORM, N, DIM, 2);
+    for (size_t c = 0; c < COUNT_OF(codes); c++) {
+        struct index *index = index_of(DISTANCE_COSINE, DIM, codes[c], points, N);
+        for (uint64_t row = 0; row < N; row++) {
+            struct index_hit hit;
+            struct index_work work;
+            struct index_search search = {.query = points + row * DIM,
+                                          .k = 1,
+                                          .ef = 10,
+                                          .has_from_row = true,
+                                          .from_row = row};
+            assert_int_equal(run(index, &search, &hit, &work), 1);
+            assert_true(hit.distance == 0 && !signbit(hit.distance));
+            assert_true(
+                index_distance(DISTANCE_COSINE, points + row * DIM, points + row * DIM, DIM) == 0);
+        }
+        index_free(index);
+    }
+    free(points);
+}
+
+/* ---- order ---- */
+
+static int by_remainder(void *arg, uint64_t a, uint64_t b)
+{
+    (void)arg;
+    return a % 7 == b % 7 ? 0 : a % 7 < b % 7 ? -1 : 1;
+}
+
+/* Pages of all rows at one distance: each row once, in the order of label, compare, row. */
+static void ties_are_ordered_by_label_then_as_the_caller_compares_then_by_row(void **state)
+{
+    (void)state;
+    enum {
+        DIM = 4,
+        TIED = 300
+    };
+    float points[TIED * DIM];
+    uint64_t numbers[TIED], labels[TIED];
+    for (size_t i = 0; i < TIED; i++) {
+        for (size_t j = 0; j < DIM; j++) {
+            points[i * DIM + j] = 1;
+        }
+        numbers[i] = i;
+        labels[i] = 1000 - i / 50;
+    }
+    struct index_config config = config_of(INDEX_HNSW, DISTANCE_L2, DIM);
+    for (int linked = 0; linked <= 1; linked++) {
+        struct index *index = index_make(&config);
+        struct index_rows rows = {
+            .numbers = numbers, .labels = labels, .vectors = points, .n = TIED};
+        struct err err;
+        assert_int_equal(index_stage_insert(index, 1, &rows, &err), ERR_OK);
+        if (linked) {
+            advance_all(index, TIED, NULL);
+        }
+        struct index_hit all[TIED];
+        for (size_t k = 1; k <= TIED; k += 13) {
+            struct index_work work;
+            struct index_search search = {.query = points + DIM,
+                                          .k = k,
+                                          .ef = k,
+                                          .plan = INDEX_EXACT,
+                                          .compare = by_remainder};
+            assert_int_equal(run(index, &search, all, &work), k);
+            for (size_t i = 0; i < k; i++) {
+                assert_true(all[i].label == labels[all[i].row]);
+                if (i > 0) {
+                    const struct index_hit *a = &all[i - 1], *b = &all[i];
+                    int order = by_remainder(NULL, a->row, b->row);
+                    assert_true(
+                        a->label < b->label ||
+                        (a->label == b->label && (order < 0 || (order == 0 && a->row < b->row))));
+                }
+            }
+            assert_true(all[k - 1].label == labels[TIED - 1] + (k - 1) / 50);
+        }
+        index_free(index);
+    }
+}
+
+/* ---- rows that are hidden, passed over, or few ---- */
+
+/* The nearest rows are deleted, more than a beam holds, and not yet unlinked. */
+static void hidden_rows_around_the_query_do_not_hide_those_behind(void **state)
+{
+    (void)state;
+    enum {
+        DIM = 8
+    };
+    float *points = points_new(SHAPE_UNIFORM, N, DIM, 3), query[DIM] = {0};
+    for (size_t c = 0; c < COUNT_OF(codes); c++) {
+        for (size_t n_hidden = 3; n_hidden <= 300; n_hidden *= 10) {
+            struct index *index = index_of(DISTANCE_L2, DIM, codes[c], points, N);
+            struct index_hit near[300 + K], hits[K];
+            assert_int_equal(find(index, INDEX_EXACT, query, n_hidden + K, N, near), n_hidden + K);
+            for (size_t i = 0; i < n_hidden; i++) {
+                stage_delete(index, N + i, near[i].row);
+            }
+            size_t n = find(index, INDEX_WALK, query, K, 40, hits), n_same = 0;
+            assert_int_equal(n, K);
+            for (size_t i = 0; i < K; i++) {
+                for (size_t j = 0; j < K; j++) {
+                    n_same += hits[i].row == near[n_hidden + j].row;
+                }
+            }
+            assert_true(n_same >= K - 1);
+            index_free(index);
+        }
+    }
+    free(points);
+}
+
+static void only_rows_with_the_very_vector_of_the_query_are_passed_over(void **state)
+{
+    (void)state;
+    enum {
+        DIM = 40
+    };
+    /* Row 1 is a copy of row 0, row 2 nearly, row 3 has the same product with it. */
+    float *points = points_new(SHAPE_UNIFORM, N, DIM, 4);
+    memcpy(points + DIM, points, DIM * sizeof(float));
+    memcpy(points + (size_t)2 * DIM, points, DIM * sizeof(float));
+    memcpy(points + (size_t)3 * DIM, points, DIM * sizeof(float));
+    points[2 * DIM] = nextafterf(points[0], 2);
+    points[0] = points[DIM] = 0;
+    for (enum distance distance = DISTANCE_L2; distance <= DISTANCE_DOT; distance++) {
+        for (size_t c = 0; c < COUNT_OF(codes); c++) {
+            struct index *index = index_of(distance, DIM, codes[c], points, N);
+            for (size_t p = 0; p < COUNT_OF(plans); p++) {
+                struct index_hit hits[K];
+                struct index_work work;
+                struct index_search search = {.query = points,
+                                              .k = K,
+                                              .ef = 100,
+                                              .plan = plans[p],
+                                              .passes_itself_over = true};
+                assert_int_equal(run(index, &search, hits, &work), K);
+                bool has_2 = false, has_3 = false;
+                for (size_t i = 0; i < K; i++) {
+                    assert_true(hits[i].row > 1);
+                    has_2 = has_2 || hits[i].row == 2;
+                    has_3 = has_3 || hits[i].row == 3;
+                }
+                assert_true(has_2 && has_3);
+            }
+            index_free(index);
+        }
+    }
+    free(points);
+}
+
+static void a_small_index_is_searched_exactly_by_any_plan(void **state)
+{
+    (void)state;
+    enum {
+        DIM = 24
+    };
+    float *points = points_new(SHAPE_UNIFORM, N, DIM, 5);
+    for (size_t c = 0; c < COUNT_OF(codes); c++) {
+        struct index *index =
+            index_of(DISTANCE_DOT, DIM, codes[c], points, INDEX_GRAPH_ROWS_MIN - 1);
+        for (size_t q = 0; q < FEW; q++) {
+            struct index_hit walked[K], exact[K];
+            struct index_work work;
+            struct index_search search = {.query = points + (N - 1 - q) * DIM, .k = K, .ef = K};
+            assert_int_equal(run(index, &search, walked, &work), K);
+            assert_int_equal(work.distances, INDEX_GRAPH_ROWS_MIN - 1);
+            assert_int_equal(work.hops, 0);
+            find(index, INDEX_EXACT, search.query, K, K, exact);
+            assert_memory_equal(walked, exact, sizeof(exact));
+        }
+        index_free(index);
+    }
+    free(points);
+}
+
+/* A row that no list names can be found from its own key. */
+static void a_query_from_a_row_finds_that_row_and_begins_there(void **state)
+{
+    (void)state;
+    enum {
+        DIM = 16
+    };
+    float *points = points_new(SHAPE_CLUSTERED, N, DIM, 6);
+    struct index *index = index_of(DISTANCE_L2, DIM, INDEX_CODE_4, points, N);
+    stage_rows(index, points, DIM, N, 1, 1); /* A copy of row 0, which is not linked. */
+    for (uint64_t row = 0; row <= N; row++) {
+        struct index_hit hits[K];
+        struct index_work work;
+        struct index_search search = {.query = points + row % N * DIM,
+                                      .k = K,
+                                      .ef = K,
+                                      .has_from_row = true,
+                                      .from_row = row};
+        assert_int_equal(run(index, &search, hits, &work), K);
+        assert_true(hits[row == N].row == row && hits[0].distance == 0);
+        for (size_t i = 1; i < K; i++) {
+            assert_true(hits[i].row != hits[i - 1].row);
+        }
+    }
+    /* A row that is not there is no place to begin at. */
+    stage_delete(index, N + 2, 5);
+    struct index_hit hits[K];
+    struct index_work work;
+    struct index_search search = {
+        .query = points + 5 * DIM, .k = K, .ef = K, .has_from_row = true, .from_row = 5};
+    assert_int_equal(run(index, &search, hits, &work), K);
+    for (size_t i = 0; i < K; i++) {
+        assert_true(hits[i].row != 5);
+    }
+    free(points);
+    index_free(index);
+}
+
+static void more_effort_finds_no_less(void **state)
+{
+    (void)state;
+    enum {
+        DIM = 32,
+        QUERIES = 100
+    };
+    float *points = points_new(SHAPE_UNIFORM, N, DIM, 7), *queries;
+    queries = points_new(SHAPE_UNIFORM, QUERIES, DIM, 8);
+    static const size_t efs[] = {10, 20, 40, 80, 160, 320, 640};
+    for (enum distance distance = DISTANCE_L2; distance <= DISTANCE_DOT; distance++) {
+        for (size_t c = 0; c < COUNT_OF(codes); c++) {
+            struct index *index = index_of(distance, DIM, codes[c], points, N);
+            double before = 0;
+            for (size_t e = 0; e < COUNT_OF(efs); e++) {
+                double recall = recall_of(index, queries, DIM, QUERIES, K, efs[e]);
+                assert_true(recall >= before - 0.005);
+                before = recall;
+            }
+            assert_true(before >= 0.99);
+            index_free(index);
+        }
+    }
+    free(points);
+    free(queries);
+}
+
+/* ---- the beam ---- */
+
+static void the_place_of_a_key_is_the_same_for_every_kernel(void **state)
+{
+    (void)state;
+    enum {
+        KEYS_MAX = 600
+    };
+    float keys[KEYS_MAX];
+    for (size_t i = 0; i < KEYS_MAX; i++) {
+        keys[i] = i < 3 ? -INFINITY : i >= KEYS_MAX - 3 ? INFINITY : (float)(i / 4);
+    }
+    for (size_t k = 0; k < COUNT_OF(kernels); k++) {
+        for (size_t n = 0; n <= KEYS_MAX && index_choose_kernel(kernels[k]); n += 1 + n / 40) {
+            for (float key = -1; key < 152; key += 0.5f) {
+                size_t expected = 0;
+                while (expected < n && keys[expected] < key) {
+                    expected++;
+                }
+                assert_int_equal(kernel_place()(keys, n, key), expected);
+            }
+            assert_int_equal(kernel_place()(keys, n, -INFINITY), 0);
+            assert_true(kernel_place()(keys, n, INFINITY) == (n < KEYS_MAX - 3 ? n : KEYS_MAX - 3));
+        }
+    }
+    assert_true(index_choose_kernel(NULL));
+}
+
+/* A beam without its slots' rows: no two keys are equal. */
+static struct beam beam_of(const struct stop_rule *rule)
+{
+    struct beam beam = {.keys = NULL};
+    assert_true(beam_reserve(&beam, rule->max));
+    beam_start(&beam, rule);
+    return beam;
+}
+
+static void a_beam_keeps_what_its_rule_allows(void **state)
+{
+    (void)state;
+    struct stop_rule rule = {.rank = 3, .sure = 5, .max = 8, .gamma = 0.5f, .shift = 1};
+    struct beam beam = beam_of(&rule);
+    /* Distances are keys + 1.  Three of them: 2, 4, 6, so 9 is the bound, and 8 is below. */
+    static const float first[] = {1, 3, 5, 7, 7.5f, 7.75f};
+    for (uint32_t i = 0; i < COUNT_OF(first); i++) {
+        assert_true(beam_add(&beam, NULL, first[i], i));
+    }
+    assert_false(beam_add(&beam, NULL, 8, 9)); /* Not nearer than the bound. */
+    assert_int_equal(beam.n, 6);
+    assert_true(beam_limit(&beam) == 8);
+    /* The third comes to 4: the bound to 6.  The first five stay, wherever they are. */
+    assert_true(beam_add(&beam, NULL, 2, 10));
+    assert_true(beam_limit(&beam) == 7);
+    assert_int_equal(beam.n, 5);
+    assert_true(beam.keys[4] == 7);
+    beam_look_farther(&beam); /* One of them is hidden: now the fourth, at 6, counts. */
+    assert_true(beam_limit(&beam) == 8);
+    assert_true(beam_add(&beam, NULL, 7.25f, 11));
+    for (uint32_t i = 0; i < 4; i++) {
+        (void)beam_add(&beam, NULL, 6 + 0.125f * (float)i, 12 + i);
+    }
+    assert_int_equal(beam.n, rule.max);
+    assert_true(beam.keys[7] < 7);
+    beam_fini(&beam);
+}
+
+static void a_beam_by_rank_keeps_the_nearest_whatever_their_keys(void **state)
+{
+    (void)state;
+    struct stop_rule rule = stop_by_rank(4);
+    struct beam beam = beam_of(&rule);
+    static const float keys[] = {1e30f, 3, INFINITY, -1e30f, -INFINITY, 2};
+    for (uint32_t i = 0; i < COUNT_OF(keys); i++) {
+        (void)beam_add(&beam, NULL, keys[i], i);
+    }
+    static const uint32_t expected[] = {4, 3, 5, 1};
+    assert_int_equal(beam.n, 4);
+    assert_memory_equal(beam.slots, expected, sizeof(expected));
+    beam_fini(&beam);
+}
+
+static void keys_that_overflowed_leave_the_rule_whole(void **state)
+{
+    (void)state;
+    struct stop_rule rule = {.rank = 1, .sure = 1, .max = 4, .gamma = 0.5f, .shift = INFINITY};
+    assert_true(stop_bound(&rule, -INFINITY) == -INFINITY);
+    assert_true(stop_bound(&rule, INFINITY) == INFINITY);
+    rule.shift = 0;
+    assert_true(stop_bound(&rule, -5) == -5);
+    assert_true(stop_bound(&rule, 4) == 6);
+    rule.spread = 3;
+    assert_true(stop_bound(&rule, 4) == 7);
+}
+
+int main(void)
+{
+    assert_true(index_choose_kernel(NULL));
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sums_beyond_the_range_of_floats_are_ordered_rightly),
+        cmocka_unit_test(products_that_cancel_are_ordered_rightly),
+        cmocka_unit_test(a_row_is_at_distance_0_from_its_own_vector_under_cosine),
+        cmocka_unit_test(ties_are_ordered_by_label_then_as_the_caller_compares_then_by_row),
+        cmocka_unit_test(hidden_rows_around_the_query_do_not_hide_those_behind),
+        cmocka_unit_test(only_rows_with_the_very_vector_of_the_query_are_passed_over),
+        cmocka_unit_test(a_small_index_is_searched_exactly_by_any_plan),
+        cmocka_unit_test(a_query_from_a_row_finds_that_row_and_begins_there),
+        cmocka_unit_test(more_effort_finds_no_less),
+        cmocka_unit_test(the_place_of_a_key_is_the_same_for_every_kernel),
+        cmocka_unit_test(a_beam_keeps_what_its_rule_allows),
+        cmocka_unit_test(a_beam_by_rank_keeps_the_nearest_whatever_their_keys),
+        cmocka_unit_test(keys_that_overflowed_leave_the_rule_whole),
+    };
+    int failed = cmocka_run_group_tests_name("index searches", tests, NULL, NULL);
+    index_thread_exit();
+    return failed;
+}
