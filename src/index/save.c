@@ -114,7 +114,9 @@ static void put_nodes(struct saver *s)
         return;
     }
     size_t lengths_at = s->part.bytes;
-    (void)buf_reserve(&s->part, rows->n);
+    if (buf_reserve(&s->part, rows->n) == NULL) {
+        return;
+    }
     buf_commit(&s->part, rows->n);
     for (uint32_t i = 0; i < rows->n && !s->part.failed; i++) {
         size_t n = links_copy(slots, rows->slots[i], 0, links);
