@@ -70,3 +70,15 @@ EXTRA_PROGRAMS += bench/kernels
 bench_kernels_SOURCES = bench/kernels.c
 bench_kernels_LDADD = $(INDEX_LIBS)
 CLEANFILES += bench/kernels$(EXEEXT)
+
+# Does the floor of recall hold on every kind of data?  make promises.
+EXTRA_DIST += bench/promises/run
+EXTRA_PROGRAMS += bench/promises/promises
+bench_promises_promises_SOURCES = bench/promises/main.c bench/promises/promises.h \
+    bench/promises/server.c bench/promises/shapes.c bench/promises/truth.c
+bench_promises_promises_CFLAGS = $(AM_CFLAGS)
+bench_promises_promises_LDADD = $(CLIENT_LIBS)
+CLEANFILES += bench/promises/promises$(EXEEXT)
+.PHONY: promises
+promises: all
+	$(top_srcdir)/bench/promises/run --build .

@@ -1,0 +1,303 @@
+/* The collection "promises" of a running server, through libvclient alone. */
+#include "promises.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    AT_ONCE = 64, /* Statements of a pipeline. */
+    TEXT_BYTES = 512,
+    INDEX_SECONDS_MAX = 1800
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void pause_ms(long ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+}
+
+static vc_result *check(vc_result *result, const char *what)
+{
+    if (result == NULL || vc_result_state(result) == VC_ERROR) {
+        fail(what, result == NULL ? "no answer" : vc_result_error(result));
+    }
+    return result;
+}
+
+static vc_result *execute(struct server *server, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static vc_result *execute(struct server *server, const char *format, ...)
+{
+    char vql[TEXT_BYTES];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(vql, sizeof(vql), format, args);
+    va_end(args);
+    return check(vc_exec(server->conn, vql), vql);
+}
+
+void server_connect(struct server *server, const char *conninfo)
+{
+    server->conn = vc_connect(conninfo);
+    if (server->conn == NULL || vc_status(server->conn) != VC_CONN_OK) {
+        fail(conninfo, server->conn == NULL ? "no memory" : vc_error_message(server->conn));
+    }
+}
+
+void server_create(struct server *server, const struct data *data, const char *with)
+{
+    server_drop(server);
+    vc_result_free(execute(server,
+                           "CREATE COLLECTION promises (id INT PRIMARY KEY, part INT, "
+                           "v VECTOR(%u) METRIC %s)%s%s%s",
+                           data->dim, metric_names[data->metric], *with == '\0' ? "" : " WITH (",
+                           with, *with == '\0' ? "" : ")"));
+    server->is_measured = false;
+}
+
+void server_drop(struct server *server)
+{
+    vc_result_free(execute(server, "DROP COLLECTION IF EXISTS promises"));
+}
+
+void server_load(struct server *server, struct data *data, uint32_t first, uint32_t end)
+{
+    vc_result_free(execute(server, "COPY promises (id, part, v) FROM STDIN WITH (FORMAT binary)"));
+    for (uint32_t row = first; row < end; row++) {
+        if (data->is_present[row]) {
+            continue;
+        }
+        vc_value values[3] = {vc_int(row), vc_int(data->part[row]),
+                              vc_vector(data->rows + (size_t)row * data->dim, data->dim)};
+        if (!vc_put_copy_row(server->conn, values, 3)) {
+            fail("COPY", vc_error_message(server->conn));
+        }
+        data->is_present[row] = true;
+    }
+    if (!vc_put_copy_end(server->conn, NULL)) {
+        fail("COPY", vc_error_message(server->conn));
+    }
+    vc_result *result;
+    while ((result = vc_get_result(server->conn)) != NULL) {
+        vc_result_free(check(result, "COPY"));
+    }
+}
+
+void server_delete_parts(struct server *server, struct data *data, uint32_t parts)
+{
+    vc_result_free(execute(server, "DELETE FROM promises WHERE part >= %u", parts));
+    for (uint32_t row = 0; row < data->n_rows; row++) {
+        data->is_present[row] = data->is_present[row] && data->part[row] < parts;
+    }
+}
+
+/* The value of @column in the row of @view whose @name_column is @name, or NULL. */
+static const char *view_text(vc_result *view, const char *name_column, const char *name,
+                             const char *column)
+{
+    int name_at = vc_column_number(view, name_column);
+    int at = vc_column_number(view, column);
+    for (size_t row = 0; name_at >= 0 && at >= 0 && row < vc_rows(view); row++) {
+        if (strcmp(vc_text(view, row, (size_t)name_at), name) == 0) {
+            return vc_is_null(view, row, (size_t)at) ? NULL : vc_text(view, row, (size_t)at);
+        }
+    }
+    return NULL;
+}
+
+void server_wait_for_index(struct server *server)
+{
+    for (double start = now(); now() - start < INDEX_SECONDS_MAX; pause_ms(20)) {
+        vc_result *view = execute(server, "SHOW SHARDS");
+        const char *lag = view_text(view, "collection", "promises", "index_lag");
+        bool is_done = lag != NULL && strcmp(lag, "0") == 0;
+        vc_result_free(view);
+        if (is_done) {
+            return;
+        }
+    }
+    fail("the graph", "has not caught up in half an hour");
+}
+
+/* When recall was measured last; false where it never was. */
+static bool read_measured_at(struct server *server, char at[64])
+{
+    vc_result *view = execute(server, "SHOW CALIBRATION");
+    const char *text = view_text(view, "collection", "promises", "at");
+    at[0] = '\0';
+    if (text != NULL) {
+        (void)snprintf(at, 64, "%s", text);
+    }
+    vc_result_free(view);
+    return at[0] != '\0';
+}
+
+void server_forget_measurement(struct server *server)
+{
+    server->is_measured = read_measured_at(server, server->measured_at);
+}
+
+bool server_wait_for_measurement(struct server *server, double seconds)
+{
+    for (double start = now(); now() - start < seconds; pause_ms(50)) {
+        char at[64];
+        if (read_measured_at(server, at) &&
+            (!server->is_measured || strcmp(at, server->measured_at) != 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static double read_distances(struct server *server)
+{
+    vc_result *view = execute(server, "SHOW METRICS");
+    const char *text = view_text(view, "name", "distances", "value");
+    double distances = text == NULL ? NAN : strtod(text, NULL);
+    vc_result_free(view);
+    return distances;
+}
+
+static size_t take_ids(struct server *server, int64_t ids[K + 1])
+{
+    size_t n = 0;
+    vc_result *result;
+    while ((result = vc_get_result(server->conn)) != NULL) {
+        check(result, "SEARCH");
+        for (size_t row = 0; row < vc_rows(result) && n <= K; row++) {
+            ids[n++] = vc_get_value(result, row, 0)->integer;
+        }
+        vc_result_free(result);
+    }
+    return n;
+}
+
+static void end_pipeline(struct server *server)
+{
+    vc_result *result = check(vc_get_result(server->conn), "the end of a pipeline");
+    if (vc_result_state(result) != VC_PIPELINE_SYNC) {
+        fail("the end of a pipeline", "another result came");
+    }
+    vc_result_free(result);
+}
+
+/* Sends @n executions of the statement "s", whose parameters are parameters[0 .. n - 1]. */
+static void send_pipeline(struct server *server, const vc_value *parameters, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!vc_send_prepared(server->conn, "s", &parameters[i], 1)) {
+            fail("SEARCH", vc_error_message(server->conn));
+        }
+    }
+    if (!vc_pipeline_sync(server->conn)) {
+        fail("SEARCH", vc_error_message(server->conn));
+    }
+}
+
+static void prepare(struct server *server, const char *vql, vc_type type)
+{
+    vc_result_free(check(vc_prepare(server->conn, "s", vql, &type, 1), vql));
+    if (!vc_enter_pipeline(server->conn)) {
+        fail(vql, vc_error_message(server->conn));
+    }
+}
+
+static void unprepare(struct server *server)
+{
+    if (!vc_exit_pipeline(server->conn)) {
+        fail("a pipeline", vc_error_message(server->conn));
+    }
+    vc_result_free(check(vc_close_prepared(server->conn, "s"), "CLOSE"));
+}
+
+struct cell server_search(struct server *server, const struct data *data, uint32_t n_queries,
+                          uint32_t parts, const char *with)
+{
+    char vql[TEXT_BYTES], where[64] = "";
+    struct score score = {.n = 0};
+    struct truth truth;
+    truth_find(&truth, data, parts);
+    if (parts < PARTS) {
+        (void)snprintf(where, sizeof(where), "WHERE part < %u ", parts);
+    }
+    (void)snprintf(vql, sizeof(vql), "SEARCH id FROM promises NEAR $1 %sLIMIT %d WITH (%s)", where,
+                   K, with);
+    double before = read_distances(server);
+    prepare(server, vql, VC_VECTOR);
+    for (uint32_t first = 0; first < n_queries; first += AT_ONCE) {
+        uint32_t n = n_queries - first < AT_ONCE ? n_queries - first : AT_ONCE;
+        vc_value parameters[AT_ONCE];
+        for (uint32_t i = 0; i < n; i++) {
+            parameters[i] = vc_vector(data->queries + (size_t)(first + i) * data->dim, data->dim);
+        }
+        send_pipeline(server, parameters, n);
+        for (uint32_t i = 0; i < n; i++) {
+            int64_t ids[K + 1];
+            size_t n_ids = take_ids(server, ids);
+            score_add(&score, data, &truth, first + i, ids, n_ids);
+        }
+        end_pipeline(server);
+    }
+    unprepare(server);
+    truth_free(&truth);
+    double mean = score.sum / score.n;
+    return (struct cell){
+        .recall = mean,
+        .recall_error = sqrt(fmax(0, score.squares / score.n - mean * mean) / score.n),
+        .distances = (read_distances(server) - before) / score.n,
+        .n_wrong = score.n_wrong,
+    };
+}
+
+static bool is_found(const struct data *data, uint32_t row, const int64_t *ids, size_t n_ids)
+{
+    const float *vector = data->rows + (size_t)row * data->dim;
+    if (n_ids != 1 || ids[0] < 0 || ids[0] >= data->n_rows || !data->is_present[ids[0]]) {
+        return false;
+    }
+    const float *found = data->rows + (size_t)ids[0] * data->dim;
+    double own = distance_of(data->metric, vector, vector, data->dim);
+    double slack = data->metric == METRIC_COSINE ? 1e-7 : 1e-6 * fabs(own);
+    return distance_of(data->metric, vector, found, data->dim) <= own + slack;
+}
+
+uint32_t server_count_lost(struct server *server, const struct data *data, bool is_by_key)
+{
+    uint32_t n_lost = 0, row = 0;
+    prepare(server,
+            is_by_key ? "SEARCH id FROM promises NEAR KEY $1 LIMIT 1"
+                      : "SEARCH id FROM promises NEAR $1 LIMIT 1",
+            is_by_key ? VC_INT : VC_VECTOR);
+    while (row < data->n_rows) {
+        uint32_t rows[AT_ONCE];
+        vc_value parameters[AT_ONCE];
+        uint32_t n = 0;
+        for (; row < data->n_rows && n < AT_ONCE; row++) {
+            if (data->is_present[row]) {
+                rows[n] = row;
+                parameters[n++] = is_by_key
+                                      ? vc_int(row)
+                                      : vc_vector(data->rows + (size_t)row * data->dim, data->dim);
+            }
+        }
+        send_pipeline(server, parameters, n);
+        for (uint32_t i = 0; i < n; i++) {
+            int64_t ids[K + 1];
+            size_t n_ids = take_ids(server, ids);
+            n_lost += !is_found(data, rows[i], ids, n_ids);
+        }
+        end_pipeline(server);
+    }
+    unprepare(server);
+    return n_lost;
+}

@@ -1,0 +1,113 @@
+/* The kinds of data on which an index may break its word. */
+#include "promises.h"
+
+#include <math.h>
+
+enum {
+    CLUSTER_ROWS = 75
+};
+
+static uint64_t next(struct random *random)
+{
+    uint64_t x = random->state += 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+double random_uniform(struct random *random)
+{
+    return (double)(next(random) >> 11) / 9007199254740992.0;
+}
+
+static double normal(struct random *random)
+{
+    double r = sqrt(-2 * log(1 - random_uniform(random)));
+    return r * cos(6.283185307179586 * random_uniform(random));
+}
+
+static void draw_uniform(struct random *random, const struct shape *shape, float *vector,
+                         uint32_t number, bool is_query)
+{
+    (void)number;
+    (void)is_query;
+    for (uint32_t i = 0; i < shape->dim; i++) {
+        vector[i] = (float)random_uniform(random);
+    }
+}
+
+/* Far clusters, one behind the other, as files that are sorted by topic have them. */
+static void draw_clusters(struct random *random, const struct shape *shape, float *vector,
+                          uint32_t number, bool is_query)
+{
+    uint32_t cluster = number / CLUSTER_ROWS;
+    struct random centre = {cluster * 7919 + 1};
+    (void)is_query;
+    for (uint32_t i = 0; i < shape->dim; i++) {
+        vector[i] = (float)(10 * normal(&centre) + 0.05 * normal(random));
+    }
+}
+
+/* Nine tenths nearly equal, the rest anywhere. */
+static void draw_near_equal(struct random *random, const struct shape *shape, float *vector,
+                            uint32_t number, bool is_query)
+{
+    struct random middle = {5};
+    bool is_equal = random_uniform(random) < (is_query ? 0.5 : 0.9);
+    (void)number;
+    for (uint32_t i = 0; i < shape->dim; i++) {
+        double m = normal(&middle);
+        vector[i] = (float)(is_equal ? m + 1e-3 * normal(random) : 3 * normal(random));
+    }
+}
+
+static void draw_integers(struct random *random, const struct shape *shape, float *vector,
+                          uint32_t number, bool is_query)
+{
+    (void)number;
+    for (uint32_t i = 0; i < shape->dim; i++) {
+        double x = 1 + floor(6 * random_uniform(random));
+        vector[i] = (float)(is_query ? x + 0.8 * (random_uniform(random) - 0.5) : x);
+    }
+}
+
+/* Squares of normal deviates: a gamma distribution, nothing below 0. */
+static void draw_gamma(struct random *random, const struct shape *shape, float *vector,
+                       uint32_t number, bool is_query)
+{
+    (void)number;
+    (void)is_query;
+    for (uint32_t i = 0; i < shape->dim; i++) {
+        double x = normal(random);
+        vector[i] = (float)(x * x);
+    }
+}
+
+static void draw_norms(struct random *random, const struct shape *shape, float *vector,
+                       uint32_t number, bool is_query)
+{
+    double length = pow(10, 3 * random_uniform(random));
+    (void)number;
+    (void)is_query;
+    for (uint32_t i = 0; i < shape->dim; i++) {
+        vector[i] = (float)(length * normal(random));
+    }
+}
+
+/* Queries that lie far outside of the data. */
+static void draw_far_queries(struct random *random, const struct shape *shape, float *vector,
+                             uint32_t number, bool is_query)
+{
+    (void)number;
+    for (uint32_t i = 0; i < shape->dim; i++) {
+        vector[i] = (float)((is_query ? 30 : 1) * normal(random));
+    }
+}
+
+const struct shape shapes[] = {
+    {"uniform", 128, draw_uniform},      {"clusters", 16, draw_clusters},
+    {"near-equal", 24, draw_near_equal}, {"plane", 2, draw_uniform},
+    {"duplicates", 3, draw_integers},    {"non-negative", 160, draw_gamma},
+    {"norms", 64, draw_norms},           {"far-queries", 32, draw_far_queries},
+};
+const size_t n_shapes = sizeof(shapes) / sizeof(*shapes);

@@ -1,0 +1,152 @@
+/* Exact distances in double, and recall by distance: a row at the distance of the k-th is a hit
+ * whichever of the rows at that distance it is. */
+#include "promises.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+const char *const metric_names[N_METRICS] = {"L2", "COSINE", "DOT"};
+
+/* The larger of the parts of a distance that are rounded to 32 bits, relative. */
+static const double rounding = 1e-6;
+
+static double dot_of(const float *a, const float *b, uint32_t dim)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < dim; i++) {
+        sum += (double)a[i] * (double)b[i];
+    }
+    return sum;
+}
+
+double distance_of(enum metric metric, const float *a, const float *b, uint32_t dim)
+{
+    double sum = 0;
+    if (metric == METRIC_DOT) {
+        return -dot_of(a, b, dim);
+    }
+    double scale_a = 1, scale_b = 1;
+    if (metric == METRIC_COSINE) { /* 1 - cos is half the square between the directions. */
+        scale_a = 1 / sqrt(dot_of(a, a, dim));
+        scale_b = 1 / sqrt(dot_of(b, b, dim));
+    }
+    for (uint32_t i = 0; i < dim; i++) {
+        double difference = (double)a[i] * scale_a - (double)b[i] * scale_b;
+        sum += difference * difference;
+    }
+    return metric == METRIC_COSINE ? sum / 2 : sqrt(sum);
+}
+
+static double norm_of(const float *a, uint32_t dim)
+{
+    return sqrt(dot_of(a, a, dim));
+}
+
+static void fill_distances(struct data *d)
+{
+    double norm_max = 0;
+    for (uint32_t row = 0; row < d->n_rows; row++) {
+        norm_max = fmax(norm_max, norm_of(d->rows + (size_t)row * d->dim, d->dim));
+    }
+    for (uint32_t q = 0; q < d->n_queries; q++) {
+        const float *query = d->queries + (size_t)q * d->dim;
+        for (uint32_t row = 0; row < d->n_rows; row++) {
+            d->distances[(size_t)q * d->n_rows + row] =
+                distance_of(d->metric, query, d->rows + (size_t)row * d->dim, d->dim);
+        }
+        d->slack[q] = d->metric == METRIC_L2       ? 0
+                      : d->metric == METRIC_COSINE ? 1e-7
+                                                   : 1e-7 * norm_of(query, d->dim) * norm_max;
+    }
+}
+
+void data_make(struct data *data, const struct shape *shape, enum metric metric, uint32_t n_rows,
+               uint32_t n_queries, uint64_t seed)
+{
+    struct random random = {seed};
+    *data = (struct data){.shape = shape,
+                          .metric = metric,
+                          .n_rows = n_rows,
+                          .n_queries = n_queries,
+                          .dim = shape->dim};
+    data->rows = allocate((size_t)n_rows * shape->dim, sizeof(float));
+    data->queries = allocate((size_t)n_queries * shape->dim, sizeof(float));
+    data->part = allocate(n_rows, sizeof(*data->part));
+    data->is_present = allocate(n_rows, sizeof(*data->is_present));
+    data->distances = allocate((size_t)n_rows * n_queries, sizeof(double));
+    data->slack = allocate(n_queries, sizeof(double));
+    for (uint32_t row = 0; row < n_rows; row++) {
+        shape->draw(&random, shape, data->rows + (size_t)row * shape->dim, row, false);
+        data->part[row] = (uint16_t)(random_uniform(&random) * PARTS);
+    }
+    for (uint32_t q = 0; q < n_queries; q++) {
+        uint32_t number = (uint32_t)(random_uniform(&random) * n_rows);
+        shape->draw(&random, shape, data->queries + (size_t)q * shape->dim, number, true);
+    }
+    fill_distances(data);
+}
+
+void data_free(struct data *data)
+{
+    free(data->rows);
+    free(data->queries);
+    free(data->part);
+    free(data->is_present);
+    free(data->distances);
+    free(data->slack);
+}
+
+void truth_find(struct truth *truth, const struct data *data, uint32_t parts)
+{
+    truth->parts = parts;
+    truth->kth = allocate(data->n_queries, sizeof(double));
+    truth->n = allocate(data->n_queries, sizeof(*truth->n));
+    for (uint32_t q = 0; q < data->n_queries; q++) {
+        double best[K];
+        uint32_t n = 0;
+        for (uint32_t row = 0; row < data->n_rows; row++) {
+            double distance = data->distances[(size_t)q * data->n_rows + row];
+            if (!data->is_present[row] || data->part[row] >= parts ||
+                (n == K && distance >= best[K - 1])) {
+                continue;
+            }
+            uint32_t at = n < K ? n++ : K - 1;
+            for (; at > 0 && best[at - 1] > distance; at--) {
+                best[at] = best[at - 1];
+            }
+            best[at] = distance;
+        }
+        truth->n[q] = n;
+        truth->kth[q] = n == 0 ? 0 : best[n - 1];
+    }
+}
+
+void truth_free(struct truth *truth)
+{
+    free(truth->kth);
+    free(truth->n);
+}
+
+void score_add(struct score *score, const struct data *data, const struct truth *truth,
+               uint32_t query, const int64_t *ids, size_t n_ids)
+{
+    double limit = truth->kth[query] + rounding * fabs(truth->kth[query]) + data->slack[query];
+    uint32_t n_hits = 0;
+    bool is_wrong = n_ids > K;
+    for (size_t i = 0; i < n_ids && i < K; i++) {
+        if (ids[i] < 0 || ids[i] >= data->n_rows || !data->is_present[ids[i]] ||
+            data->part[ids[i]] >= truth->parts) {
+            is_wrong = true;
+            continue;
+        }
+        for (size_t j = 0; j < i; j++) {
+            is_wrong = is_wrong || ids[j] == ids[i];
+        }
+        n_hits += data->distances[(size_t)query * data->n_rows + (size_t)ids[i]] <= limit;
+    }
+    double recall = truth->n[query] == 0 ? 1 : (double)n_hits / truth->n[query];
+    score->sum += recall;
+    score->squares += recall * recall;
+    score->n++;
+    score->n_wrong += is_wrong;
+}
