@@ -11,7 +11,7 @@
 #define TARGET __attribute__((target("avx2,fma")))
 #define LANES  8
 
-#include "index/rotate_int.h"
+#include "index/lanes_int.h"
 
 LANES_INLINE lanes_i lanes_clamp(lanes_i v, int32_t least, int32_t most)
 {
@@ -19,7 +19,22 @@ LANES_INLINE lanes_i lanes_clamp(lanes_i v, int32_t least, int32_t most)
     return (lanes_i)_mm256_min_epi32(low, _mm256_set1_epi32(most));
 }
 
+LANES_INLINE lanes_f lanes_flipped(lanes_f v, uint64_t signs)
+{
+    lanes_i lane, bit;
+    LOAD(lane, lane_numbers);
+    bit = SPLAT_I(1) << lane;
+    lanes_i is_flipped = (SPLAT_I(signs & UINT16_MAX) & bit) == bit;
+    return (lanes_f)((lanes_i)v ^ (is_flipped & INT32_MIN));
+}
+
+LANES_INLINE lanes_f lanes_plus(lanes_f v, lanes_f sign, lanes_f w)
+{
+    return (lanes_f)_mm256_fmadd_ps((__m256)v, (__m256)sign, (__m256)w);
+}
+
 #include "index/levels_int.h"
+#include "index/rotate_int.h"
 
 enum {
     BYTES = 32 /* A register. */

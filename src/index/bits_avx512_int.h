@@ -10,7 +10,7 @@
  * for bytes u (of more than 4 bits where is_wide) and q. */
 #define LANES 16
 
-#include "index/rotate_int.h"
+#include "index/lanes_int.h"
 
 LANES_INLINE lanes_i lanes_clamp(lanes_i v, int32_t least, int32_t most)
 {
@@ -18,7 +18,19 @@ LANES_INLINE lanes_i lanes_clamp(lanes_i v, int32_t least, int32_t most)
     return (lanes_i)_mm512_min_epi32(low, _mm512_set1_epi32(most));
 }
 
+LANES_INLINE lanes_f lanes_flipped(lanes_f v, uint64_t signs)
+{
+    __m512 sign = _mm512_set1_ps(-0.0F);
+    return (lanes_f)_mm512_mask_xor_ps((__m512)v, (__mmask16)signs, (__m512)v, sign);
+}
+
+LANES_INLINE lanes_f lanes_plus(lanes_f v, lanes_f sign, lanes_f w)
+{
+    return (lanes_f)_mm512_fmadd_ps((__m512)v, (__m512)sign, (__m512)w);
+}
+
 #include "index/levels_int.h"
+#include "index/rotate_int.h"
 
 enum {
     GROUP = 4

@@ -82,8 +82,8 @@ typedef void bits_keys_fn(const struct code_space *space, const struct code_quer
 
 /* One set of functions for an instruction set; all give equal results. */
 struct bits {
-    /* x padded to whole lanes: turns it in place (rotate_int.h). */
-    void (*rotate)(float *x, uint32_t dim);
+    /* x = vector times scale, turned (rotate_int.h); zeros behind it up to whole lanes. */
+    void (*rotate)(const float *vector, uint32_t dim, float scale, float *x);
     /* The levels of x that point closest to where it points; returns <x, c> (levels_int.h). */
     float (*levels)(const float *x, uint32_t dim, unsigned bits, uint8_t *levels);
     /* q = x / step, rounded, the largest 127; returns sum(q). */

@@ -2,7 +2,7 @@
 #define TARGET
 #define LANES 4
 
-#include "index/rotate_int.h"
+#include "index/lanes_int.h"
 
 LANES_INLINE lanes_i lanes_clamp(lanes_i v, int32_t least, int32_t most)
 {
@@ -10,7 +10,22 @@ LANES_INLINE lanes_i lanes_clamp(lanes_i v, int32_t least, int32_t most)
     return (v & ~(is_less | is_more)) | (is_less & least) | (is_more & most);
 }
 
+LANES_INLINE lanes_f lanes_flipped(lanes_f v, uint64_t signs)
+{
+    lanes_i lane, bit;
+    LOAD(lane, lane_numbers);
+    bit = SPLAT_I(1) << lane;
+    lanes_i is_flipped = (SPLAT_I(signs & UINT16_MAX) & bit) == bit;
+    return (lanes_f)((lanes_i)v ^ (is_flipped & INT32_MIN));
+}
+
+LANES_INLINE lanes_f lanes_plus(lanes_f v, lanes_f sign, lanes_f w)
+{
+    return w + v * sign;
+}
+
 #include "index/levels_int.h"
+#include "index/rotate_int.h"
 
 LANES_INLINE int32_t row_sum(const struct bits_query *q, const uint8_t *row, uint32_t dim,
                              unsigned bits)

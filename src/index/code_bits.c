@@ -38,12 +38,7 @@ static double turn(const struct code_space *space, const float *vector, struct b
     /* Powers of two that are floats; beyond them the length is only nearly so near to 1. */
     int exponent = *length > 0 ? ilogb(*length) : 0;
     exponent = exponent > 126 ? 126 : exponent < -126 ? -126 : exponent;
-    float scale = ldexpf(1, -exponent);
-    for (uint32_t i = 0; i < dim; i++) {
-        room->x[i] = vector[i] * scale;
-    }
-    memset(room->x + dim, 0, (padded_dim(dim) - dim) * sizeof(float));
-    bits_chosen()->rotate(room->x, dim);
+    bits_chosen()->rotate(vector, dim, ldexpf(1, -exponent), room->x);
     return ldexp(1, exponent);
 }
 

@@ -1,12 +1,12 @@
 /* The levels of a turned vector, and the whole numbers of a query, for the instruction set of the
- * file that includes this after rotate_int.h.
+ * file that includes this.
  *
  * A row's levels are those of a uniform grid whose step is searched so that the cosine of the
  * vector and what the levels stand for is largest: first down from the largest element, then on
  * both sides of the best.  Sums are held in 16 lanes whatever the width of the registers, and
- * folded in one order, so machines agree in every bit.
- *
- * The includer defines lanes_clamp besides. */
+ * folded in one order, so machines agree in every bit. */
+#include "index/lanes_int.h"
+
 enum {
     LANE_PARTS = BITS_LANES / LANES,
     STEPS_AROUND = 2, /* Halvings of the distance between steps that are tried. */
