@@ -25,9 +25,22 @@ template <typename T> void reserve(std::vector<T> &v, size_t n)
     bench_huge_pages(v.data(), n * sizeof(T));
 }
 
-void *prepare(faiss::IndexHNSW *made, const struct set *set)
+enum variant {
+    FLAT,
+    SQ8
+};
+
+void *make(const struct library *library, const struct set *set)
 {
+    faiss::IndexHNSW *made;
     omp_set_num_threads(1);
+    if (library->variant == FLAT) {
+        made = new faiss::IndexHNSWFlat(int(set->dim), M, metric_of(set));
+    } else {
+        made = new faiss::IndexHNSWSQ(int(set->dim), faiss::ScalarQuantizer::QT_8bit, M,
+                                      metric_of(set));
+        made->train(std::min(set->n_rows, TRAINING_ROWS), set->rows);
+    }
     made->hnsw.efConstruction = EF_CONSTRUCTION;
     auto *storage = dynamic_cast<faiss::IndexFlatCodes *>(made->storage);
     reserve(storage->codes, set->n_rows * storage->code_size);
@@ -36,19 +49,6 @@ void *prepare(faiss::IndexHNSW *made, const struct set *set)
     made->hnsw.offsets.reserve(set->n_rows + 1);
     made->hnsw.levels.reserve(set->n_rows);
     return made;
-}
-
-void *make_flat(const struct set *set)
-{
-    return prepare(new faiss::IndexHNSWFlat(int(set->dim), M, metric_of(set)), set);
-}
-
-void *make_sq8(const struct set *set)
-{
-    auto *made =
-        new faiss::IndexHNSWSQ(int(set->dim), faiss::ScalarQuantizer::QT_8bit, M, metric_of(set));
-    made->train(std::min(set->n_rows, TRAINING_ROWS), set->rows);
-    return prepare(made, set);
 }
 
 void add(void *made, const struct set *set, uint32_t first, uint32_t n)
@@ -79,7 +79,7 @@ void save(void *made, const char *path)
     faiss::write_index(static_cast<faiss::IndexHNSW *>(made), path);
 }
 
-void *open(const struct set *, const char *path)
+void *open(const struct library *, const struct set *, const char *path)
 {
     return dynamic_cast<faiss::IndexHNSW *>(faiss::read_index(path));
 }
@@ -100,7 +100,7 @@ void release(void *made)
 
 } // namespace
 
-const struct library library_faiss_flat = {
-    "faiss HNSWFlat", make_flat, add, set_ef, search, save, open, settle, release};
-const struct library library_faiss_sq8 = {
-    "faiss HNSWSQ8", make_sq8, add, set_ef, search, save, open, settle, release};
+const struct library library_faiss_flat = {"faiss HNSWFlat", FLAT, make, add,    set_ef,
+                                           search,           save, open, settle, release};
+const struct library library_faiss_sq8 = {"faiss HNSWSQ8", SQ8,  make, add,    set_ef,
+                                          search,          save, open, settle, release};

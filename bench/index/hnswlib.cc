@@ -21,7 +21,7 @@ std::unique_ptr<hnswlib::SpaceInterface<float>> make_space(const struct set *set
     return std::make_unique<hnswlib::InnerProductSpace>(set->dim);
 }
 
-void *make(const struct set *set)
+void *make(const struct library *, const struct set *set)
 {
     auto *made = new index{make_space(set), nullptr};
     made->graph = std::make_unique<hnswlib::HierarchicalNSW<float>>(made->space.get(), set->n_rows,
@@ -64,7 +64,7 @@ void save(void *made, const char *path)
     static_cast<index *>(made)->graph->saveIndex(path);
 }
 
-void *open(const struct set *set, const char *path)
+void *open(const struct library *, const struct set *set, const char *path)
 {
     auto *made = new index{make_space(set), nullptr};
     made->graph = std::make_unique<hnswlib::HierarchicalNSW<float>>(made->space.get(), path);
@@ -85,5 +85,5 @@ void release(void *made)
 
 } // namespace
 
-const struct library library_hnswlib = {"hnswlib", make, add,    set_ef, search,
-                                        save,      open, settle, release};
+const struct library library_hnswlib = {"hnswlib", 0,    make, add,    set_ef,
+                                        search,    save, open, settle, release};

@@ -33,7 +33,8 @@ struct set {
 
 struct library {
     const char *name;
-    void *(*make)(const struct set *set);
+    int variant; /* For the library's own functions: which of its kinds of index. */
+    void *(*make)(const struct library *library, const struct set *set);
     /* Rows first .. first + n - 1 of the set. */
     void (*add)(void *index, const struct set *set, uint32_t first, uint32_t n);
     void (*set_ef)(void *index, uint32_t ef); /* Of the searches that follow. */
@@ -42,14 +43,14 @@ struct library {
     uint64_t (*search)(void *index, const float *queries, uint32_t n, uint32_t dim, uint32_t k,
                        uint32_t *rows);
     void (*save)(void *index, const char *path);
-    void *(*open)(const struct set *set, const char *path);
+    void *(*open)(const struct library *library, const struct set *set, const char *path);
     /* Moves an opened index to huge pages, as a built one has them; NULL where it has them. */
     void (*settle)(void *index);
     void (*free)(void *index);
 };
 
-extern const struct library library_vectrond, library_hnswlib, library_faiss_flat,
-    library_faiss_sq8;
+extern const struct library library_vectrond, library_vectrond_8, library_vectrond_f32,
+    library_hnswlib, library_faiss_flat, library_faiss_sq8;
 
 void bench_fail(const char *what, const char *name) __attribute__((noreturn));
 /* Asks for 2 MB pages where memory was reserved and not touched yet. */

@@ -13,11 +13,9 @@
 #include <string.h>
 
 static const struct library *const libraries[] = {
-    &library_vectrond,
-    &library_hnswlib,
+    &library_vectrond,   &library_vectrond_8, &library_vectrond_f32, &library_hnswlib,
 #ifdef HAVE_FAISS
-    &library_faiss_flat,
-    &library_faiss_sq8,
+    &library_faiss_flat, &library_faiss_sq8,
 #endif
 };
 

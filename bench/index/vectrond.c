@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 enum {
-    STAGE_ROWS = 1024
+    STAGE_ROWS = 1024,
+    AUTO = -1 /* A variant; else an enum index_code. */
 };
 
 static enum distance distance_of(enum metric metric)
@@ -20,16 +21,24 @@ struct ours {
     uint32_t ef;
 };
 
-static void *make(const struct set *set)
+/* As the policy quantization = auto has it. */
+static enum index_code code_for(uint32_t dim)
+{
+    return dim <= 32 ? INDEX_CODE_F32 : dim <= 64 ? INDEX_CODE_8 : INDEX_CODE_4;
+}
+
+static void *make(const struct library *library, const struct set *set)
 {
     struct ours *ours = calloc(1, sizeof(*ours));
     struct err err;
-    struct index_config config = {.kind = INDEX_HNSW,
-                                  .distance = distance_of(set->metric),
-                                  .dim = set->dim,
-                                  .m = M,
-                                  .ef_construction = EF_CONSTRUCTION,
-                                  .seed = 1};
+    struct index_config config = {
+        .kind = INDEX_HNSW,
+        .distance = distance_of(set->metric),
+        .dim = set->dim,
+        .m = M,
+        .ef_construction = EF_CONSTRUCTION,
+        .seed = 1,
+        .code = library->variant == AUTO ? code_for(set->dim) : (enum index_code)library->variant};
     if (ours == NULL || (ours->index = index_new(&config, &err)) == NULL) {
         bench_fail("memory ran out", "index_new");
     }
@@ -106,29 +115,22 @@ static void save(void *made, const char *path)
 {
     struct ours *ours = made;
     struct err err;
+    uint32_t digest;
     FILE *file = fopen(path, "wb");
-    if (file == NULL || index_save(ours->index, write_file, file, &err) != ERR_OK ||
+    if (file == NULL || index_save(ours->index, write_file, file, &digest, &err) != ERR_OK ||
         fclose(file) != 0) {
         bench_fail("cannot be written", path);
     }
 }
 
-static void *open(const struct set *set, const char *path)
+static void *open(const struct library *library, const struct set *set, const char *path)
 {
     struct err err;
-    struct ours *ours = make(set);
+    struct ours *ours = make(library, set);
     FILE *file = fopen(path, "rb");
-    if (file == NULL || index_load(ours->index, read_file, file, &err) != ERR_OK) {
+    uint32_t digest;
+    if (file == NULL || index_load(ours->index, read_file, file, NULL, &digest, &err) != ERR_OK) {
         bench_fail("cannot be read", path);
-    }
-    for (uint32_t row = 0; row < set->n_rows; row++) {
-        const float *vector = set->rows + (size_t)row * set->dim;
-        if (index_load_vector(ours->index, row, vector, &err) != ERR_OK) {
-            bench_fail(err.message, "index_load_vector");
-        }
-    }
-    if (index_load_end(ours->index, &err) != ERR_OK) {
-        bench_fail(err.message, "index_load_end");
     }
     fclose(file);
     return ours;
@@ -141,13 +143,16 @@ static void release(void *made)
     free(ours);
 }
 
-const struct library library_vectrond = {
-    .name = "vectrond",
-    .make = make,
-    .add = add,
-    .set_ef = set_ef,
-    .search = search,
-    .save = save,
-    .open = open,
-    .free = release,
-};
+#define LIBRARY(symbol, text, code)                                                                \
+    const struct library symbol = {.name = (text),                                                 \
+                                   .variant = (code),                                              \
+                                   .make = make,                                                   \
+                                   .add = add,                                                     \
+                                   .set_ef = set_ef,                                               \
+                                   .search = search,                                               \
+                                   .save = save,                                                   \
+                                   .open = open,                                                   \
+                                   .free = release}
+LIBRARY(library_vectrond, "vectrond", AUTO);
+LIBRARY(library_vectrond_8, "vectrond 8 bits", INDEX_CODE_8);
+LIBRARY(library_vectrond_f32, "vectrond f32", INDEX_CODE_F32);
