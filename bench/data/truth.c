@@ -1,13 +1,14 @@
 /* The exact nearest neighbours of every query: the truth that recall is measured against.
  *
- *     truth cosine|l2|dot BASE.fbin QUERY.fbin K OUT.ibin [ROWS]
+ *     truth cosine|l2|dot BASE.fbin QUERY.fbin K OUT.ibin [ROWS [PARTS]]
  *
  * Plain C with nothing of the project in it, so that the truth does not share a fault with what it
- * judges.  Every query is compared with every row, or with the first ROWS; ties break by the row's
- * number.  Under cosine rows and queries are normalised first; L2 is summed from the differences,
- * which loses no digits.  Rows are stored in groups of LANES, component by component, so that one
- * vector instruction compares a query's component with that of LANES rows (gcc and clang lower
- * vector_size to what the machine has).  As many threads as there are cores share the queries.
+ * judges.  Every query is compared with every row, or with the first ROWS, or with those of them
+ * whose number modulo 1,000 is below PARTS; ties break by the row's number.  Under cosine rows and
+ * queries are normalised first; L2 is summed from the differences, which loses no digits.  Rows are
+ * stored in groups of LANES, component by component, so that one vector instruction compares a
+ * query's component with that of LANES rows (gcc and clang lower vector_size to what the machine
+ * has).  As many threads as there are cores share the queries.
  *
  * OUT.ibin: u32 queries, u32 K, then for each query the K row numbers (u32) by rising distance,
  * then in the same order the K distances (f32).  All little-endian, as this machine is. */
@@ -24,7 +25,8 @@ enum {
     THREADS_MAX = 64,
     LANES = 16,
     QUERIES_AT_ONCE = 8,
-    GROUPS_A_BLOCK = 32
+    GROUPS_A_BLOCK = 32,
+    PARTS = 1000
 };
 
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
@@ -56,7 +58,7 @@ struct job {
     enum metric metric;
     const struct set *queries;
     const lanes *groups; /* n_groups x dim */
-    uint32_t n_rows, n_groups;
+    uint32_t n_rows, n_groups, parts;
     uint32_t first, end; /* Queries of this job. */
     struct top *tops;    /* Of all queries. */
 };
@@ -168,6 +170,9 @@ static void search_group(const struct job *job, uint32_t group, uint32_t query, 
     uint32_t n_rows = job->n_rows - first_row < LANES ? job->n_rows - first_row : LANES;
     for (uint32_t q = 0; q < n_queries; q++) {
         for (uint32_t j = 0; j < n_rows; j++) {
+            if ((first_row + j) % PARTS >= job->parts) {
+                continue;
+            }
             offer(&job->tops[query + q], (struct hit){sums[q][j], first_row + j});
         }
     }
@@ -244,18 +249,19 @@ static enum metric read_metric(const char *name)
 
 int main(int argc, char **argv)
 {
-    if (argc != 6 && argc != 7) {
-        die("usage", "truth cosine|l2|dot BASE.fbin QUERY.fbin K OUT.ibin [ROWS]");
+    if (argc < 6 || argc > 8) {
+        die("usage", "truth cosine|l2|dot BASE.fbin QUERY.fbin K OUT.ibin [ROWS [PARTS]]");
     }
     enum metric metric = read_metric(argv[1]);
     struct set base = read_set(argv[2], metric), queries = read_set(argv[3], metric);
     unsigned long k = strtoul(argv[4], NULL, 10);
-    unsigned long n_rows = argc == 7 ? strtoul(argv[6], NULL, 10) : base.n;
+    unsigned long n_rows = argc > 6 ? strtoul(argv[6], NULL, 10) : base.n;
+    unsigned long parts = argc > 7 ? strtoul(argv[7], NULL, 10) : PARTS;
     if (base.dim != queries.dim) {
         die("the dimensions differ", argv[3]);
     }
     base.n = n_rows < base.n ? (uint32_t)n_rows : base.n;
-    if (k == 0 || k > base.n) {
+    if (k == 0 || k > (uint64_t)base.n * parts / PARTS) {
         die("K is not within the rows of the base", argv[4]);
     }
     uint32_t n_groups = (base.n + LANES - 1) / LANES;
@@ -265,7 +271,8 @@ int main(int argc, char **argv)
     for (uint32_t i = 0; i < queries.n; i++) {
         tops[i] = (struct top){hits + (size_t)i * k, 0, (uint32_t)k};
     }
-    struct job all = {metric, &queries, groups, base.n, n_groups, 0, queries.n, tops};
+    struct job all = {metric,          &queries, groups,    base.n, n_groups,
+                      (uint32_t)parts, 0,        queries.n, tops};
     run_all(&all);
     write_truth(argv[5], metric, hits, queries.n, (uint32_t)k);
     free(tops);
