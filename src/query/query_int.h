@@ -21,6 +21,7 @@ enum {
     INLINE_TEXT_BYTES_MAX = 64 << 10,  /* Of an INSERT whose rows are built there. */
     INLINE_WORK_MAX = 1000000,         /* What portal_run may spend there before it moves. */
     INLINE_BIND_BYTES_MAX = 256 << 10, /* Of parameters that are looked at there. */
+    CELL_WORK = 60,                    /* A row whose columns are in memory. */
     ROW_WORK = 300,                    /* The next row of a scan or of a list. */
     SET_ITEM_WORK = 20,                /* An item of a set that is built. */
     BYTES_A_UNIT = 16,                 /* Compared or copied for a unit of work. */
@@ -71,11 +72,10 @@ struct collection {
     atomic_int state;       /* enum collection_state; written by the catalog. */
     atomic_bool is_dropped; /* No longer in the map. */
     uint64_t group;
-    struct shard *shard;       /* From COLLECTION_SERVING on. */
-    struct err why;            /* Of COLLECTION_BROKEN; read under the catalog's lock. */
-    unsigned n_failures;       /* Of openings. */
-    uint64_t reopen_at_us;     /* When it is tried again by itself; of the catalog's lock. */
-    atomic_ullong number_hint; /* A row's number, not far from the last one's. */
+    struct shard *shard;   /* From COLLECTION_SERVING on. */
+    struct err why;        /* Of COLLECTION_BROKEN; read under the catalog's lock. */
+    unsigned n_failures;   /* Of openings. */
+    uint64_t reopen_at_us; /* When it is tried again by itself; of the catalog's lock. */
     struct database *db;
     struct collection *next;     /* In the catalog's queue. */
     const struct schema *schema; /* Held. */

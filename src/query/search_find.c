@@ -19,30 +19,33 @@ void searcher_close_view(struct searcher *self)
     }
 }
 
+enum errcode search_test_row(struct searcher *self, uint64_t number, bool *matches, bool *found,
+                             struct err *err)
+{
+    const struct access *access = &self->portal->plan->access;
+    struct shard_columns columns = {.wanted = access->columns.bits,
+                                    .values = self->evaluator->columns,
+                                    .arena = self->row_arena};
+    *matches = false;
+    arena_reset(self->row_arena);
+    enum errcode code = shard_view_columns(self->view, number, &columns, found, err);
+    if (code == ERR_OK) {
+        code = work_spend(self->work, CELL_WORK + ROW_WORK * columns.rows_read, err);
+    }
+    return code == ERR_OK && *found ? program_matches(access->where, self->evaluator, matches, err)
+                                    : code;
+}
+
 /* ---- hits from the index ---- */
 
 static bool filter(void *arg, uint64_t number)
 {
     struct searcher *self = arg;
-    const struct plan *plan = self->portal->plan;
-    const struct access *access = &plan->access;
-    struct shard_row row;
     bool matches = false;
-    if (self->filter_err.code != ERR_OK ||
-        shard_view_get_number(self->view, number, &row, &matches, &self->filter_err) != ERR_OK ||
-        !matches) {
+    if (self->filter_err.code != ERR_OK) {
         return false;
     }
-    arena_reset(self->row_arena);
-    enum errcode code =
-        work_spend(self->work, ROW_WORK + row.bytes / BYTES_A_UNIT, &self->filter_err);
-    if (code == ERR_OK && !mask_is_empty(&access->columns)) {
-        code = shard_row_decode(plan->schema, &row, access->columns.bits, self->evaluator->columns,
-                                self->row_arena, &self->filter_err);
-    }
-    if (code == ERR_OK) {
-        code = program_matches(access->where, self->evaluator, &matches, &self->filter_err);
-    }
+    enum errcode code = search_test_row(self, number, &matches, &(bool){false}, &self->filter_err);
     return code == ERR_OK && matches;
 }
 
@@ -115,16 +118,12 @@ static int compare_hits(const void *a, const void *b)
 static enum errcode read_key(struct searcher *self, struct search_hit *hit, struct err *err)
 {
     struct column_mask mask = {0};
-    struct shard_row row;
     bool found;
     mask_add(&mask, 0);
-    hit->key = value_null();
-    enum errcode code = shard_view_get_number(self->view, hit->number, &row, &found, err);
-    if (code == ERR_OK && found) {
-        code = shard_row_decode(self->portal->plan->schema, &row, mask.bits,
-                                self->evaluator->columns, self->row_arena, err);
-        hit->key = self->evaluator->columns[0];
-    }
+    struct shard_columns columns = {
+        .wanted = mask.bits, .values = self->evaluator->columns, .arena = self->row_arena};
+    enum errcode code = shard_view_columns(self->view, hit->number, &columns, &found, err);
+    hit->key = code == ERR_OK && found ? self->evaluator->columns[0] : value_null();
     return code;
 }
 

@@ -68,6 +68,9 @@ enum errcode search_find(struct searcher *self, size_t q, enum search_way way,
                          struct err *err) WARN_UNUSED;
 /* By distance, then by key. */
 enum errcode search_order(struct searcher *self, struct err *err) WARN_UNUSED;
+/* Whether row @number is there, in the open view, and matches the WHERE. */
+enum errcode search_test_row(struct searcher *self, uint64_t number, bool *matches, bool *found,
+                             struct err *err) WARN_UNUSED;
 enum errcode searcher_open_view(struct searcher *self, struct err *err) WARN_UNUSED;
 void searcher_close_view(struct searcher *self);
 

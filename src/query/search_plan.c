@@ -35,58 +35,36 @@ const char *search_way_name(enum search_way way)
 
 /* ---- the sample ---- */
 
-/* A number at or beyond the last row's; remembered by the collection. */
-static enum errcode find_last_number(struct portal *p, struct shard_view *view, uint64_t *last,
-                                     struct err *err)
+/* A row by chance: the number that is drawn, or where no row has it the next one that is there. */
+static enum errcode test_some_row(struct searcher *self, uint64_t number, bool *matches,
+                                  bool *found, struct err *err)
 {
-    struct shard_row row;
-    bool found = true;
-    uint64_t low = atomic_load(&p->entered->number_hint), step = 1;
-    while (found && step < UINT64_MAX / 4) {
-        enum errcode code = shard_view_next(view, low + step, &row, &found, err);
-        if (code != ERR_OK) {
-            return code;
-        }
-        if (found) {
-            low = row.number;
-            step *= 4;
-        }
-    }
-    atomic_store(&p->entered->number_hint, low);
-    *last = low + step;
-    return ERR_OK;
-}
-
-static enum errcode test_row(struct portal *p, const struct shard_row *row, bool *matches,
-                             struct err *err)
-{
-    const struct access *access = &p->plan->access;
-    arena_reset(p->row_arena);
-    enum errcode code = work_spend(&p->work, ROW_WORK + row->bytes / BYTES_A_UNIT, err);
-    if (code == ERR_OK && !mask_is_empty(&access->columns)) {
-        code = shard_row_decode(p->plan->schema, row, access->columns.bits, p->evaluator.columns,
-                                p->row_arena, err);
-    }
-    return code == ERR_OK ? program_matches(access->where, &p->evaluator, matches, err) : code;
-}
-
-static enum errcode sample(struct portal *p, struct shard_view *view, struct search_state *s,
-                           struct err *err)
-{
-    uint64_t last, random = p->entered->group;
-    size_t n_matches = 0;
-    enum errcode code = find_last_number(p, view, &last, err);
-    while (code == ERR_OK && s->n_sampled < SAMPLE_ROWS && n_matches < SAMPLE_MATCHES) {
+    enum errcode code = search_test_row(self, number, matches, found, err);
+    for (uint64_t from = number; code == ERR_OK && !*found; from = 0) {
         struct shard_row row;
-        bool found, matches = false;
-        code = shard_view_next(view, random_next(&random) % (last + 1), &row, &found, err);
-        if (code == ERR_OK && !found) {
-            code = shard_view_next(view, 0, &row, &found, err);
+        bool is_any;
+        code = shard_view_next(self->view, from, &row, &is_any, err);
+        if (code == ERR_OK && is_any) {
+            return search_test_row(self, row.number, matches, found, err);
         }
+        if (from == 0) {
+            break;
+        }
+    }
+    return code;
+}
+
+static enum errcode sample(struct portal *p, struct search_state *s, struct err *err)
+{
+    uint64_t end = shard_rows_end(p->shard), random = p->entered->group;
+    size_t n_matches = 0;
+    enum errcode code = ERR_OK;
+    while (s->n_sampled < SAMPLE_ROWS && n_matches < SAMPLE_MATCHES) {
+        bool found, matches;
+        code = test_some_row(&s->self, random_next(&random) % end, &matches, &found, err);
         if (code != ERR_OK || !found) {
             break;
         }
-        code = test_row(p, &row, &matches, err);
         s->n_sampled++;
         n_matches += matches ? 1 : 0;
     }
@@ -154,12 +132,11 @@ enum errcode search_choose(struct portal *p, struct search_state *s, struct err 
         s->cost_ns = (double)s->ef * WALK_ROW_NS;
         return ERR_OK;
     }
-    struct shard_view *view;
-    enum errcode code = shard_view_open(p->shard, &view, err);
+    enum errcode code = searcher_open_view(&s->self, err);
     if (code != ERR_OK) {
         return code;
     }
-    s->n_rows = shard_view_count(view);
+    s->n_rows = shard_view_count(s->self.view);
     if (access->kind == ACCESS_KEYS) {
         s->n_rows = p->evaluator.sets[access->key_set].n;
         s->way = WAY_EXACT_MATCHES;
@@ -171,7 +148,7 @@ enum errcode search_choose(struct portal *p, struct search_state *s, struct err 
         s->way = WAY_EXACT_MATCHES;
         s->cost_ns = matches_cost(s);
     } else {
-        code = sample(p, view, s, err);
+        code = sample(p, s, err);
         if (is_exact) {
             s->way = search_exact_way(s);
             s->cost_ns = s->way == WAY_EXACT_SCAN ? scan_cost(s) : matches_cost(s);
@@ -179,6 +156,6 @@ enum errcode search_choose(struct portal *p, struct search_state *s, struct err 
             choose_filtered(s);
         }
     }
-    shard_view_close(view);
+    searcher_close_view(&s->self);
     return code;
 }

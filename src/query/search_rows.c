@@ -73,21 +73,19 @@ static enum errcode fetch_rows(struct portal *p, struct search_state *s, size_t 
     const struct searcher *self = &s->self;
     *is_whole = true;
     for (size_t i = (size_t)p->offset; i < self->n_hits; i++) {
-        struct shard_row row;
         bool found;
         arena_reset(p->row_arena);
-        enum errcode code = work_spend(&p->work, ROW_WORK, err);
+        struct shard_columns columns = {
+            .wanted = output->columns.bits, .values = p->evaluator.columns, .arena = p->row_arena};
+        enum errcode code =
+            shard_view_columns(self->view, self->hits[i].number, &columns, &found, err);
         if (code == ERR_OK) {
-            code = shard_view_get_number(self->view, self->hits[i].number, &row, &found, err);
+            code = work_spend(&p->work, CELL_WORK + ROW_WORK * columns.rows_read, err);
         }
         if (code == ERR_OK && !found) {
             take_back(p, &mark);
             *is_whole = false;
             return ERR_OK;
-        }
-        if (code == ERR_OK && !mask_is_empty(&output->columns)) {
-            code = shard_row_decode(p->plan->schema, &row, output->columns.bits,
-                                    p->evaluator.columns, p->row_arena, err);
         }
         if (code == ERR_OK) {
             code = emit(p, &self->hits[i], q, err);

@@ -12,7 +12,7 @@
  * Changes and dead rows are kept for the graphs: a graph's checkpoint is of some log index, and
  * what came after it is staged again, in the log's order, from the changes, with vectors of rows
  * and of dead rows.  A flush also removes those that every checkpoint has passed. */
-#include "shard/shard_int.h"
+#include "shard/payload_int.h"
 
 #include <signal.h>
 
@@ -79,6 +79,9 @@ static enum errcode write_rows(const struct shard *shard, struct store_write *wr
     const struct row_version **versions;
     size_t n;
     enum errcode code = generation_sorted(generation, ORDER_BY_NUMBER, &versions, &n, err);
+    if (code == ERR_OK && n > 0) {
+        payload_change(shard->payload, shard->flush_meta.applied, versions, n);
+    }
     for (size_t i = 0; i < n && code == ERR_OK; i++) {
         const struct row_version *version = versions[i];
         bool is_new = version->number >= generation_first_row(generation);

@@ -12,7 +12,7 @@
  * Where cores are scarce, what clients wait for goes first: linking behind a write's
  * acknowledgement is nicer than the apply thread, and calibration is the nicest.  The flusher is
  * not nice at all, because what it has not written takes memory and log. */
-#include "shard/shard_int.h"
+#include "shard/payload_int.h"
 
 enum carer {
     INDEXER,
@@ -63,6 +63,7 @@ struct shard_host {
     struct carer_thread carers[CARER_COUNT];
     struct crew *crew;
     struct store_pool *stores;
+    struct payload_pool *payloads;
 };
 
 static const struct {
@@ -210,6 +211,12 @@ static void call_for_all(struct shard_host *host) REQUIRES(host->mutex)
     }
 }
 
+static void limit_payloads(struct shard_host *host, const struct policy_set *file_policies)
+{
+    struct policy_view view = {.levels = {[LEVEL_FILE] = file_policies}};
+    payload_pool_limit(host->payloads, (size_t)policy_int(&view, POLICY_payload_memory));
+}
+
 enum errcode shard_host_new(const struct shard_host_config *config, struct shard_host **out,
                             struct err *err)
 {
@@ -231,7 +238,11 @@ enum errcode shard_host_new(const struct shard_host_config *config, struct shard
     unsigned helpers = config->work_threads > 1 ? config->work_threads - 1 : 0;
     host->crew = crew_new(helpers, err);
     host->stores = host->crew == NULL ? NULL : store_pool_new(err);
-    enum errcode code = host->stores == NULL ? err->code : ERR_OK;
+    host->payloads = host->stores == NULL ? NULL : payload_pool_new(err);
+    enum errcode code = host->payloads == NULL ? err->code : ERR_OK;
+    if (code == ERR_OK) {
+        limit_payloads(host, &host->file_policies);
+    }
     for (int i = 0; i < CARER_COUNT && code == ERR_OK; i++) {
         struct carer_thread *carer = &host->carers[i];
         carer->host = host;
@@ -255,6 +266,7 @@ void shard_host_reload(struct shard_host *host, const struct policy_set *file_po
     host->file_policies = *file_policies;
     call_for_all(host);
     mutex_unlock(&host->mutex);
+    limit_payloads(host, file_policies);
 }
 
 void shard_host_free(struct shard_host *host)
@@ -278,6 +290,7 @@ void shard_host_free(struct shard_host *host)
     }
     crew_free(host->crew);
     store_pool_free(host->stores);
+    payload_pool_free(host->payloads);
     condition_fini(&host->left);
     mutex_fini(&host->mutex);
     mem_free(MEM_GENERAL, host);
@@ -393,6 +406,11 @@ const struct index_crew *host_crew(struct shard_host *host)
 struct store_pool *host_stores(struct shard_host *host)
 {
     return host->stores;
+}
+
+struct payload_pool *host_payloads(struct shard_host *host)
+{
+    return host->payloads;
 }
 
 int64_t host_policy(struct shard_host *host, const struct schema *schema, enum policy_id id)

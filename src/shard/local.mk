@@ -3,12 +3,14 @@ src_shard_libshard_a_SOURCES = \
     src/shard/apply.c \
     src/shard/calibrate.c \
     src/shard/checkpoint.c \
+    src/shard/columns.c \
     src/shard/command.c src/shard/shard_commands.def \
     src/shard/crew.c \
     src/shard/curve.c \
     src/shard/flush.c \
     src/shard/host.c \
     src/shard/overlay.c \
+    src/shard/payload.c src/shard/payload_int.h \
     src/shard/recover.c \
     src/shard/reindex.c \
     src/shard/remember.c \

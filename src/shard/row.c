@@ -219,8 +219,8 @@ uint32_t shard_row_stamp(const struct shard_row *row)
 
 /* ---- decoding ---- */
 
-static enum errcode decode_value(const struct column *column, struct slice s, struct value *out,
-                                 struct arena *arena, struct err *err)
+enum errcode row_decode_value(const struct column *column, struct slice s, struct value *out,
+                              struct arena *arena, struct err *err)
 {
     struct reader r;
     CHECK(column->type != TYPE_NULL && column->type < TYPE_COUNT);
@@ -278,7 +278,7 @@ enum errcode shard_row_decode(const struct schema *schema, const struct shard_ro
         if (is_wanted && slices[i].data == NULL) {
             values[i] = value_null();
         } else if (is_wanted) {
-            code = decode_value(&schema->columns[i], slices[i], &values[i], arena, err);
+            code = row_decode_value(&schema->columns[i], slices[i], &values[i], arena, err);
         }
     }
     return code;
@@ -325,7 +325,7 @@ enum errcode key_from_column(const struct schema *schema, struct slice column, s
     if (column.data == NULL || (c->type == TYPE_TEXT && column.bytes > KEY_BYTES_MAX)) {
         return err_set(err, ERR_CORRUPT, "a row without a usable key");
     }
-    enum errcode code = decode_value(c, column, &v, NULL, err);
+    enum errcode code = row_decode_value(c, column, &v, NULL, err);
     if (code == ERR_OK) {
         key_encode(&v, out);
     }

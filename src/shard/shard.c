@@ -3,7 +3,7 @@
  *   open     file -> indexes from their checkpoints -> log replayed behind the file -> serves
  *   close    log stops -> host leaves -> flush -> checkpoints -> memory is freed
  *   destroy  log stops -> host leaves -> memory is freed -> files and log are removed */
-#include "shard/shard_int.h"
+#include "shard/payload_int.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -55,7 +55,11 @@ static struct shard *shard_new(const struct shard_config *config, struct err *er
     condition_init(&shard->linked_condition);
     shard->directory = mem_strndup(MEM_GENERAL, config->directory, strlen(config->directory));
     shard->scratch = arena_new(MEM_OVERLAY, SIZE_MAX);
-    if (shard->directory == NULL || shard->scratch == NULL || shard->schema == NULL) {
+    if (shard->schema != NULL) {
+        shard->payload = payload_new(host_payloads(shard->host), shard->schema, err);
+    }
+    if (shard->payload == NULL || shard->directory == NULL || shard->scratch == NULL ||
+        shard->schema == NULL) {
         (void)err_no_memory(err);
         shard_free(shard);
         return NULL;
@@ -68,6 +72,7 @@ void shard_free(struct shard *shard)
 {
     vectors_close(shard);
     views_free(shard);
+    payload_free(shard->payload);
     generation_unref(shard->active);
     generation_unref(shard->flushing);
     store_close(shard->store);

@@ -145,6 +145,17 @@ enum errcode shard_view_get(struct shard_view *view, const struct value *key, st
                             bool *found, struct err *err) WARN_UNUSED;
 enum errcode shard_view_get_number(struct shard_view *view, uint64_t number, struct shard_row *out,
                                    bool *found, struct err *err) WARN_UNUSED;
+/* Columns of a row as the view sees them, from memory where they are kept there: all but vectors
+ * may be, as the policy payload_memory says. */
+struct shard_columns {
+    const uint64_t *wanted; /* A bit each, as shard_row_decode has them. */
+    struct value *values;   /* values[column]; texts are borrowed until the view closes. */
+    struct arena *arena;
+    uint64_t rows_read; /* Added to: rows of the file that had to be read for it. */
+};
+enum errcode shard_view_columns(struct shard_view *view, uint64_t number,
+                                struct shard_columns *columns, bool *found,
+                                struct err *err) WARN_UNUSED;
 /* Rows in the order of their numbers, from @from on; found = false at the end. */
 enum errcode shard_view_next(struct shard_view *view, uint64_t from, struct shard_row *out,
                              bool *found, struct err *err) WARN_UNUSED;

@@ -3,6 +3,7 @@
  *   command.c   what a write is made of            row.c         how a row and a key are encoded
  *   apply.c     a command changes the shard        overlay.c     rows that the file has not got yet
  *   view.c      what a reader sees                 store.c       the file
+ *   columns.c   columns of a row, fast             payload.c     columns that are kept in memory
  *                                                   store_env.c   its opening, growth and closing
  *                                                   store_compact.c  its free pages given back
  *   search.c    nearest neighbours                 vectors.c     the index over each VECTOR column
@@ -23,6 +24,7 @@
  *   calibration.mutex     what was measured; under it no other is taken
  *   store.lock            who is inside a store; then store_pool.mutex, under which others' store
  *                         locks are only tried
+ *   payload_pool.mutex    which columns are kept; under it no other is taken
  *   host.mutex            the policies, and when each shard is cared for; under it no other is
  *                         taken */
 #ifndef VECTRON_SHARD_INT_H
@@ -56,6 +58,9 @@ void row_encode(struct buf *body, const struct schema *schema, const struct valu
 /* columns[i] (n_columns of them) is column i's encoded value; data = NULL where it is null. */
 enum errcode row_split(const struct schema *schema, struct slice body, struct slice *columns,
                        struct err *err) WARN_UNUSED;
+/* @column's value from its encoded bytes, which are there; texts are borrowed from them. */
+enum errcode row_decode_value(const struct column *column, struct slice encoded, struct value *out,
+                              struct arena *arena, struct err *err) WARN_UNUSED;
 void row_join(struct buf *body, const struct schema *schema, const struct slice *columns);
 
 /* A stored row is its checksum, which covers @number too, and its body. */
@@ -279,6 +284,9 @@ struct shard_view {
     uint64_t applied; /* Versions up to this log index are seen. */
     uint64_t rows;
     uint64_t next_row;
+    bool is_reading; /* It holds a place among the readers of payloads. */
+    unsigned place;
+    uint64_t hits, misses; /* Rows whose columns were in memory, or were not. */
     struct shard_view *next_free;
 };
 
@@ -286,6 +294,15 @@ struct shard_view {
 enum errcode view_find_key(struct shard_view *view, struct slice key, struct shard_row *out,
                            bool *found, struct err *err) WARN_UNUSED;
 void views_free(struct shard *shard); /* Those that wait to be opened again. */
+/* What the overlay says of a row; NULL: nothing, so that it is as the file has it. */
+const struct row_version *view_find_version(const struct shard_view *view, uint64_t number);
+void view_row_of_version(const struct row_version *version, struct shard_row *out, bool *found);
+enum errcode view_row_of_file(struct shard_view *view, uint64_t number, struct shard_row *out,
+                              bool *found, struct err *err) WARN_UNUSED;
+
+/* ---- columns.c ---- */
+
+void columns_end(struct shard_view *view); /* The view closes. */
 
 /* ---- vectors.c: the index over each VECTOR column ---- */
 
@@ -463,6 +480,7 @@ struct shard {
     struct shard_host *host;
     struct patient *patient; /* Of the host; NULL while nobody cares for it. */
     struct store *store;
+    struct payload *payload; /* Columns of its rows in memory. */
 
     struct vector_index *vectors;
     size_t n_vectors;
@@ -538,6 +556,7 @@ void host_wake_flusher(struct shard *shard);
 void host_wake_keeper(struct shard *shard);
 const struct index_crew *host_crew(struct shard_host *host);
 struct store_pool *host_stores(struct shard_host *host);
+struct payload_pool *host_payloads(struct shard_host *host);
 /* A policy's value for @schema's collection, levels file and collection merged. */
 int64_t host_policy(struct shard_host *host, const struct schema *schema, enum policy_id id);
 double host_policy_float(struct shard_host *host, const struct schema *schema, enum policy_id id);

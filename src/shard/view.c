@@ -10,7 +10,7 @@
  * say what became of them; rows from there on are in the generations alone.
  *
  * Closed views wait in a list for the next reader, with their LMDB reader slot and cursors. */
-#include "shard/shard_int.h"
+#include "shard/payload_int.h"
 
 enum {
     FREE_VIEWS_MAX = 64
@@ -124,6 +124,7 @@ enum errcode shard_view_open(struct shard *shard, struct shard_view **out, struc
 void shard_view_close(struct shard_view *view)
 {
     if (view != NULL) {
+        columns_end(view);
         store_read_end(view->read);
         drop_generations(view);
         give_view_back(view->shard, view);
@@ -148,15 +149,15 @@ void views_free(struct shard *shard)
 
 /* ---- rows ---- */
 
-static void row_of_version(const struct row_version *version, struct shard_row *out, bool *found)
+void view_row_of_version(const struct row_version *version, struct shard_row *out, bool *found)
 {
     struct slice row = version_row(version);
     *found = row.bytes > 0;
     *out = (struct shard_row){version->number, row.data, row.bytes};
 }
 
-static enum errcode row_of_file(struct shard_view *view, uint64_t number, struct shard_row *out,
-                                bool *found, struct err *err)
+enum errcode view_row_of_file(struct shard_view *view, uint64_t number, struct shard_row *out,
+                              bool *found, struct err *err)
 {
     struct slice row;
     enum errcode code = store_get(view->read, TABLE_ROWS, number, &row, err);
@@ -172,7 +173,7 @@ enum errcode view_find_key(struct shard_view *view, struct slice key, struct sha
         const struct row_version *version =
             generation_by_key(view->generations[i], key, view->applied);
         if (version != NULL) {
-            row_of_version(version, out, found);
+            view_row_of_version(version, out, found);
             return ERR_OK;
         }
     }
@@ -181,7 +182,7 @@ enum errcode view_find_key(struct shard_view *view, struct slice key, struct sha
     if (code != ERR_OK || !*found) {
         return code;
     }
-    code = row_of_file(view, number, out, found, err);
+    code = view_row_of_file(view, number, out, found, err);
     if (code == ERR_OK && !*found) {
         return err_set(err, ERR_CORRUPT, "\"%s\": a key names row %llu, which is not there",
                        view->shard->directory, (unsigned long long)number);
@@ -206,7 +207,7 @@ enum errcode shard_view_get(struct shard_view *view, const struct value *key, st
     return view_find_key(view, (struct slice){encoded.data, encoded.bytes}, out, found, err);
 }
 
-static const struct row_version *find_version(const struct shard_view *view, uint64_t number)
+const struct row_version *view_find_version(const struct shard_view *view, uint64_t number)
 {
     const struct row_version *version = NULL;
     for (size_t i = 0; i < view->n_generations && version == NULL; i++) {
@@ -218,12 +219,12 @@ static const struct row_version *find_version(const struct shard_view *view, uin
 enum errcode shard_view_get_number(struct shard_view *view, uint64_t number, struct shard_row *out,
                                    bool *found, struct err *err)
 {
-    const struct row_version *version = find_version(view, number);
+    const struct row_version *version = view_find_version(view, number);
     if (version != NULL) {
-        row_of_version(version, out, found);
+        view_row_of_version(version, out, found);
         return ERR_OK;
     }
-    return row_of_file(view, number, out, found, err);
+    return view_row_of_file(view, number, out, found, err);
 }
 
 /* The next row that the file has, as the view sees it. */
@@ -242,9 +243,9 @@ static enum errcode next_in_file(struct shard_view *view, uint64_t *from, struct
         if (row.data == NULL) {
             break;
         }
-        const struct row_version *version = find_version(view, number);
+        const struct row_version *version = view_find_version(view, number);
         if (version != NULL) {
-            row_of_version(version, out, found);
+            view_row_of_version(version, out, found);
         } else {
             *out = (struct shard_row){number, row.data, row.bytes};
             *found = true;
@@ -262,9 +263,9 @@ enum errcode shard_view_next(struct shard_view *view, uint64_t from, struct shar
 {
     enum errcode code = next_in_file(view, &from, out, found, err);
     for (; code == ERR_OK && !*found && from < view->next_row; from++) {
-        const struct row_version *version = find_version(view, from);
+        const struct row_version *version = view_find_version(view, from);
         if (version != NULL) {
-            row_of_version(version, out, found);
+            view_row_of_version(version, out, found);
         }
     }
     return code;

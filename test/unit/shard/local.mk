@@ -5,6 +5,7 @@ shard_tests = \
     test/unit/shard/test_codecs \
     test/unit/shard/test_curve \
     test/unit/shard/test_faults \
+    test/unit/shard/test_payload \
     test/unit/shard/test_recovery \
     test/unit/shard/test_remember \
     test/unit/shard/test_reindex \
@@ -23,6 +24,9 @@ test_unit_shard_test_curve_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_faults_SOURCES = test/unit/shard/test_faults.c $(SHARD_FIXTURE)
 test_unit_shard_test_faults_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_faults_LDADD = $(SHARD_TEST_LIBS)
+test_unit_shard_test_payload_SOURCES = test/unit/shard/test_payload.c $(SHARD_FIXTURE)
+test_unit_shard_test_payload_CFLAGS = $(TEST_CFLAGS)
+test_unit_shard_test_payload_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_recovery_SOURCES = test/unit/shard/test_recovery.c $(SHARD_FIXTURE)
 test_unit_shard_test_recovery_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_recovery_LDADD = $(SHARD_TEST_LIBS)

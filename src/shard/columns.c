@@ -1,0 +1,97 @@
+/* Columns of a row as a view sees them: from the overlay, from memory, or from the file. */
+#include "shard/payload_int.h"
+
+void columns_end(struct shard_view *view)
+{
+    if (view->is_reading) {
+        payload_leave(host_payloads(view->shard->host), view->place);
+        view->is_reading = false;
+        metric_add(METRIC_payload_hits, (int64_t)view->hits);
+        metric_add(METRIC_payload_misses, (int64_t)view->misses);
+        view->hits = view->misses = 0;
+    }
+}
+
+static const struct chunk *find_chunk(struct shard_view *view, uint64_t number)
+{
+    if (!view->is_reading) {
+        view->place = payload_enter(host_payloads(view->shard->host));
+        view->is_reading = true;
+    }
+    return payload_find(view->shard->payload, number, store_read_meta(view->read)->applied);
+}
+
+enum look {
+    LOOK_TOLD,      /* *found, and the columns of a row that is there. */
+    LOOK_ELSEWHERE, /* The row is known, and one of the columns is not kept. */
+    LOOK_UNKNOWN
+};
+
+static enum look look_into(struct shard_view *view, const struct chunk *chunk, uint64_t number,
+                           const struct shard_columns *columns, bool *found)
+{
+    uint64_t bit = UINT64_C(1) << number % CHUNK_ROWS;
+    if (chunk == NULL || (chunk_known(chunk) & bit) == 0) {
+        return LOOK_UNKNOWN;
+    }
+    *found = (chunk_present(chunk) & bit) != 0;
+    bool is_told = !*found || chunk_decode(view->shard->payload, chunk, number, columns->wanted,
+                                           columns->values);
+    return is_told ? LOOK_TOLD : LOOK_ELSEWHERE;
+}
+
+static enum errcode decode(const struct shard_view *view, const struct shard_row *row,
+                           const struct shard_columns *columns, struct err *err)
+{
+    const uint64_t *w = columns->wanted;
+    return (w[0] | w[1] | w[2] | w[3]) == 0
+               ? ERR_OK
+               : shard_row_decode(view->shard->schema, row, w, columns->values, columns->arena,
+                                  err);
+}
+
+static enum errcode read_file(struct shard_view *view, uint64_t number,
+                              struct shard_columns *columns, bool *found, struct err *err)
+{
+    struct shard_row row;
+    enum errcode code = view_row_of_file(view, number, &row, found, err);
+    columns->rows_read++;
+    return code == ERR_OK && *found ? decode(view, &row, columns, err) : code;
+}
+
+/* The overlay does not know the row. */
+static enum errcode columns_of_file(struct shard_view *view, uint64_t number,
+                                    struct shard_columns *columns, bool *found, struct err *err)
+{
+    struct payload *payload = view->shard->payload;
+    const struct chunk *chunk = find_chunk(view, number);
+    enum look look = look_into(view, chunk, number, columns, found);
+    view->hits += look == LOOK_TOLD ? 1 : 0;
+    view->misses += look == LOOK_TOLD ? 0 : 1;
+    bool is_to_fill =
+        look == LOOK_UNKNOWN &&
+        (chunk == NULL ? payload_wants(payload, PAYLOAD_FOR_A_ROW) : chunk_is_worn(chunk));
+    if (is_to_fill) {
+        payload_fill(payload, view->read, number, &columns->rows_read);
+        look = look_into(view, find_chunk(view, number), number, columns, found);
+    }
+    return look == LOOK_TOLD ? ERR_OK : read_file(view, number, columns, found, err);
+}
+
+enum errcode shard_view_columns(struct shard_view *view, uint64_t number,
+                                struct shard_columns *columns, bool *found, struct err *err)
+{
+    const struct row_version *version = view_find_version(view, number);
+    if (version != NULL) {
+        struct shard_row row;
+        view_row_of_version(version, &row, found);
+        return *found ? decode(view, &row, columns, err) : ERR_OK;
+    }
+    *found = false;
+    if (number >= store_read_meta(view->read)->next_row) {
+        return ERR_OK;
+    }
+    return payload_keeps(view->shard->payload, columns->wanted)
+               ? columns_of_file(view, number, columns, found, err)
+               : read_file(view, number, columns, found, err);
+}
