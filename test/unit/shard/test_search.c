@@ -8,6 +8,7 @@
 enum {
     ROWS = 3000,
     QUERIES = 100,
+    HELD_ROWS = 300, /* So many that a search is no mere scan. */
     K = 10,
 };
 
@@ -87,7 +88,7 @@ static void hold_graph_back(struct fixture *f) NO_THREAD_ANALYSIS
 {
     fixture_policy(f, "index_mode", "async");
     mutex_lock(&f->shard->vectors[0].advance);
-    insert_rows(f, 1, 101, 10);
+    insert_rows(f, 1, HELD_ROWS + 1, 50);
 }
 
 static void let_graph_go(struct fixture *f) NO_THREAD_ANALYSIS
@@ -101,7 +102,7 @@ static void a_row_is_found_as_soon_as_it_is_acknowledged_though_the_graph_is_beh
     fixture_start(f);
     hold_graph_back(f);
     int64_t scanned = metric_value(METRIC_tail_rows_scanned);
-    for (uint64_t i = 1; i <= 100; i++) {
+    for (uint64_t i = 1; i <= HELD_ROWS; i++) {
         struct seen seen;
         double distance;
         assert_true(see_row(f, i, &seen));
@@ -109,8 +110,8 @@ static void a_row_is_found_as_soon_as_it_is_acknowledged_though_the_graph_is_beh
     }
     struct shard_figures figures;
     shard_figures(f->shard, &figures);
-    assert_int_equal(figures.index_lag, 100);
-    assert_true(metric_value(METRIC_tail_rows_scanned) >= scanned + 100 * 101 / 2);
+    assert_int_equal(figures.index_lag, HELD_ROWS);
+    assert_true(metric_value(METRIC_tail_rows_scanned) >= scanned + HELD_ROWS * HELD_ROWS);
     let_graph_go(f);
 }
 
@@ -139,13 +140,14 @@ static void on_lag_is_obeyed_beyond_index_lag(void **state)
     make_vector(1, query);
     fixture_start(f);
     hold_graph_back(f);
-    struct shard_search s = {.index = {.plan = INDEX_WALK, .ef = 50}, .index_lag_max = 99};
+    struct shard_search s = {.index = {.plan = INDEX_WALK, .ef = 50},
+                             .index_lag_max = HELD_ROWS - 1};
     s.on_lag = ON_LAG_FAIL;
     assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_INDEX_LAG);
-    assert_non_null(strstr(err.message, "100 rows"));
-    s.index_lag_max = 100;
+    assert_non_null(strstr(err.message, "300 rows"));
+    s.index_lag_max = HELD_ROWS;
     assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_OK);
-    s.index_lag_max = 99;
+    s.index_lag_max = HELD_ROWS - 1;
     s.on_lag = ON_LAG_SCAN;
     assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_OK);
     assert_int_equal(n, K);
