@@ -7,6 +7,8 @@
 
 #define TARGET __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx512vnni,fma")))
 
+#define LEVELS_ARE_CENTRED false
+
 static inline __attribute__((always_inline)) TARGET __m512i multiply(__m512i sum, __m512i u,
                                                                      __m512i q, bool is_wide)
 {

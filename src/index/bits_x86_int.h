@@ -1,0 +1,164 @@
+/* Kernels for codes of few bits with vector registers of x86-64, for the files that include this
+ * after levels_int.h and rotate_int.h and define group_sums.
+ *
+ * Rows are taken four at a time; a block of the query is in a register for all of them, and the
+ * next four rows are prefetched meanwhile.  The sums of four rows become one register's by a
+ * transpose, and their keys are made together, by the steps of bits_key.  A group that is not full
+ * repeats its last row.  Common numbers of blocks get a copy of their own with the loops unrolled.
+ *
+ * Without VNNI bytes are multiplied and added up in pairs of 16 bits that saturate.  With levels of
+ * 4 bits a pair is at most 2 x 15 x 127; those of 8 bits are taken as u - 128 and their sign given
+ * to q, so that it is at most 2 x 127 x 127: LEVELS_ARE_CENTRED, and no bias is left to take away.
+ */
+enum {
+    GROUP = 4
+};
+
+struct rows {
+    const uint8_t *at[GROUP];
+};
+
+/* What is the same for all rows of a call. */
+struct keying {
+    const struct code_space *space;
+    const int8_t *planes;
+    uint32_t plane_bytes, plane_stride, n_blocks, factor_at;
+    unsigned bits;
+    __m128i bias;
+    struct bits_finish finish;
+};
+
+/* Lane r: sum(q u) of row r, or sum(q (u - 128)) of 8 bits where levels are centred. */
+LANES_INLINE __m128i group_sums(const struct keying *k, const struct rows *rows);
+
+/* bits_key, of four rows. */
+LANES_INLINE __m128 group_keys(const struct keying *k, const struct rows *rows, __m128i sums)
+{
+    const uint8_t *const *at = rows->at;
+    __m128 factors, squares = _mm_setzero_ps();
+    if (k->space->distance == DISTANCE_COSINE) {
+        __m128 a = _mm_load_ss((const float *)(const void *)(at[0] + k->factor_at));
+        __m128 b = _mm_load_ss((const float *)(const void *)(at[1] + k->factor_at));
+        __m128 c = _mm_load_ss((const float *)(const void *)(at[2] + k->factor_at));
+        __m128 d = _mm_load_ss((const float *)(const void *)(at[3] + k->factor_at));
+        factors = _mm_movelh_ps(_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d));
+    } else {
+        __m128 a = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(at[0] + k->factor_at)));
+        __m128 b = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(at[1] + k->factor_at)));
+        __m128 c = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(at[2] + k->factor_at)));
+        __m128 d = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(at[3] + k->factor_at)));
+        __m128 ab = _mm_unpacklo_ps(a, b), cd = _mm_unpacklo_ps(c, d);
+        factors = _mm_movelh_ps(ab, cd);
+        squares = _mm_movehl_ps(cd, ab);
+    }
+    const struct bits_finish *f = &k->finish;
+    __m128 weights = _mm_mul_ps(factors, _mm_set1_ps(f->scale));
+    __m128 products = _mm_mul_ps(_mm_cvtepi32_ps(sums), weights);
+    __m128 keys = _mm_xor_ps(products, _mm_set1_ps(-0.0F));
+    if (f->is_l2) {
+        keys = _mm_sub_ps(_mm_add_ps(_mm_set1_ps(f->squares), squares),
+                          _mm_add_ps(products, products));
+    } else if (f->rest > 0) {
+        __m128 left = _mm_sub_ps(_mm_set1_ps(f->reduction_squares), squares);
+        __m128 rests = _mm_sqrt_ps(_mm_max_ps(left, _mm_setzero_ps()));
+        keys = _mm_sub_ps(keys, _mm_mul_ps(_mm_set1_ps(f->rest), rests));
+    }
+    /* min gives its second operand where the first is NaN. */
+    return _mm_min_ps(keys, _mm_set1_ps(INFINITY));
+}
+
+LANES_INLINE void prefetch(const struct keying *k, const uint8_t *row)
+{
+    for (uint32_t block = 0; block < k->n_blocks; block++) {
+        _mm_prefetch((const char *)(row + (size_t)block * BITS_BLOCK), _MM_HINT_T0);
+    }
+    _mm_prefetch((const char *)(row + k->factor_at), _MM_HINT_T0);
+}
+
+LANES_INLINE void all_keys(const struct keying *k, const uint32_t *slots, size_t n, float *keys)
+{
+    struct rows next;
+    for (size_t r = 0; r < GROUP && n > 0; r++) {
+        next.at[r] = k->space->rows + slots[r < n ? r : n - 1] * k->space->stride;
+    }
+    for (size_t at = 0; at < n; at += GROUP) {
+        struct rows rows = next;
+        UNROLL
+        for (size_t r = 0; r < GROUP; r++) {
+            size_t ahead = at + GROUP + r;
+            next.at[r] = k->space->rows + slots[ahead < n ? ahead : n - 1] * k->space->stride;
+            prefetch(k, next.at[r]);
+        }
+        __m128i sums = group_sums(k, &rows);
+        sums = _mm_sub_epi32(_mm_add_epi32(sums, sums), k->bias);
+        __m128 group = group_keys(k, &rows, sums);
+        if (at + GROUP <= n) {
+            _mm_storeu_ps(keys + at, group);
+            continue;
+        }
+        float last[GROUP];
+        _mm_storeu_ps(last, group);
+        memcpy(keys + at, last, (n - at) * sizeof(float));
+    }
+}
+
+LANES_INLINE struct keying keying_of(const struct code_space *space, const struct code_query *query,
+                                     unsigned bits)
+{
+    const struct bits_query *q = query->data;
+    uint32_t stride = plane_stride(bits, space->dim);
+    return (struct keying){
+        .space = space,
+        .planes = q->planes,
+        .plane_bytes = plane_bytes(bits, space->dim),
+        .plane_stride = stride,
+        .n_blocks = stride / BITS_BLOCK,
+        .factor_at = (uint32_t)factor_at(bits, space->dim),
+        .bits = bits,
+        .bias = _mm_set1_epi32(LEVELS_ARE_CENTRED && bits == 8 ? 0 : q->bias),
+        .finish = bits_finish_of(space, query),
+    };
+}
+
+LANES_INLINE void by_blocks(const struct code_space *space, const struct code_query *query,
+                            unsigned bits, const uint32_t *slots, size_t n, float *keys)
+{
+    struct keying k = keying_of(space, query, bits);
+    /* What is the same number in both lines is a constant to the compiler in the second. */
+#define WITH_BLOCKS(number)                                                                        \
+    case (number):                                                                                 \
+        k.n_blocks = (number);                                                                     \
+        k.plane_stride = (number)*BITS_BLOCK;                                                      \
+        all_keys(&k, slots, n, keys);                                                              \
+        break
+    switch (k.n_blocks) {
+        WITH_BLOCKS(1);
+        WITH_BLOCKS(2);
+        WITH_BLOCKS(3);
+        WITH_BLOCKS(4);
+        WITH_BLOCKS(6);
+        WITH_BLOCKS(8);
+    default:
+        all_keys(&k, slots, n, keys);
+        break;
+    }
+#undef WITH_BLOCKS
+}
+
+static TARGET void keys_8(const struct code_space *space, const struct code_query *query,
+                          const uint32_t *slots, size_t n, float *keys)
+{
+    by_blocks(space, query, 8, slots, n, keys);
+}
+
+static TARGET void keys_4(const struct code_space *space, const struct code_query *query,
+                          const uint32_t *slots, size_t n, float *keys)
+{
+    by_blocks(space, query, 4, slots, n, keys);
+}
+
+static TARGET void keys_2(const struct code_space *space, const struct code_query *query,
+                          const uint32_t *slots, size_t n, float *keys)
+{
+    by_blocks(space, query, 2, slots, n, keys);
+}
