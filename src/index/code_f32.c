@@ -1,7 +1,7 @@
 /* The code that loses nothing: the vector itself.
  *
  * A row is dim floats; under DOT the vector's squared length follows them, since two rows are
- * compared in the space of the reduction.  Machines with other kernels differ in last bits. */
+ * compared in the space of the reduction. */
 #include "index/code_int.h"
 
 #include <float.h>

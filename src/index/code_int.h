@@ -6,9 +6,9 @@
  * A *key* is what codes are compared by: smaller is nearer.  Of a query and a row: L2 squared;
  * -<q, r> for COSINE (rows have length 1) and DOT.  Of two rows (code_query_of_row): the same for
  * L2 and COSINE; for DOT the metric of its reduction, -(<a, b> + x_a x_b) with x = sqrt(max(0, M^2
- * - |r|^2)). Keys are never NaN: where floats overflow it is the largest.  Equal on every machine:
- * sums are of integers, and what follows them is the same scalar arithmetic everywhere (f32: see
- * code_f32.c). */
+ * - |r|^2)). Keys are never NaN: where floats overflow it is the largest; estimates of L2 may be
+ * below 0.  They are equal to the bit on every machine: sums are of whole numbers, or of floats in
+ * one order, and the same arithmetic follows them everywhere. */
 #ifndef VECTRON_INDEX_CODE_INT_H
 #define VECTRON_INDEX_CODE_INT_H
 

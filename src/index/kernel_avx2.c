@@ -1,7 +1,6 @@
-/* Distance kernels for AVX2 with FMA.
+/* Distance kernels for AVX2 (kernel_int.h has the order of their sums).
  *
- * The shape is that of kernel_avx512.c, with groups of two rows, for there are half as many
- * registers of half the width; the rest of a block is masked. */
+ * The shape is that of kernel_avx512.c, with two registers for the sums of a row. */
 #include "index/bits_int.h"
 
 #if defined(__x86_64__)
@@ -11,8 +10,9 @@
 #define INLINE static inline __attribute__((always_inline)) AVX2
 
 enum {
-    LANES = 8,
-    GROUP = 2,
+    WIDTH = 8, /* Of a register. */
+    LANES = 2 * WIDTH,
+    GROUP = 4,
     LINE_FLOATS = CACHE_LINE / sizeof(float)
 };
 
@@ -23,61 +23,57 @@ static bool is_usable(void)
 
 INLINE __m256 step(__m256 sum, __m256 query, __m256 x, bool is_l2)
 {
-    if (is_l2) {
-        __m256 d = _mm256_sub_ps(query, x);
-        return _mm256_fmadd_ps(d, d, sum);
-    }
-    return _mm256_fnmadd_ps(query, x, sum);
+    __m256 d = _mm256_sub_ps(query, x);
+    return _mm256_add_ps(sum, is_l2 ? _mm256_mul_ps(d, d) : _mm256_mul_ps(query, x));
 }
 
-INLINE float key_of(__m256 even, __m256 odd)
+/* In each half, lane r: the sum of that half of sums[r]. */
+INLINE __m256 fold_halves(const __m256 sums[GROUP])
 {
-    __m256 sums = _mm256_add_ps(even, odd);
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1));
-    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    __m128 one = _mm_add_ss(two, _mm_movehdup_ps(two));
-    /* min gives its second operand where the first is NaN. */
-    return _mm_cvtss_f32(_mm_min_ss(one, _mm_set_ss(__builtin_inff())));
+    __m256 ab =
+        _mm256_add_ps(_mm256_unpacklo_ps(sums[0], sums[1]), _mm256_unpackhi_ps(sums[0], sums[1]));
+    __m256 cd =
+        _mm256_add_ps(_mm256_unpacklo_ps(sums[2], sums[3]), _mm256_unpackhi_ps(sums[2], sums[3]));
+    return _mm256_add_ps(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
 }
 
-INLINE void group_keys(const float *const x[GROUP], const float *query, uint32_t dim, bool is_l2,
-                       float *keys)
+/* Elements i .. i + 7 of those that are there. */
+INLINE __m256 load_rest(const float *x, uint32_t i, uint32_t dim)
 {
-    __m256 even[GROUP], odd[GROUP];
+    __m256i left = _mm256_set1_epi32((int)dim - (int)i);
+    __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_maskload_ps(x + i, _mm256_cmpgt_epi32(left, lane));
+}
+
+INLINE __m128 group_keys(const float *const x[GROUP], const float *query, uint32_t dim, bool is_l2)
+{
+    __m256 low[GROUP], high[GROUP];
     UNROLL
     for (int r = 0; r < GROUP; r++) {
-        even[r] = odd[r] = _mm256_setzero_ps();
+        low[r] = high[r] = _mm256_setzero_ps();
     }
     uint32_t i = 0;
-    for (; i + 2 * LANES <= dim; i += 2 * LANES) {
-        __m256 q0 = _mm256_loadu_ps(query + i), q1 = _mm256_loadu_ps(query + i + LANES);
+    for (; i + LANES <= dim; i += LANES) {
+        __m256 q0 = _mm256_loadu_ps(query + i), q1 = _mm256_loadu_ps(query + i + WIDTH);
         UNROLL
         for (int r = 0; r < GROUP; r++) {
-            even[r] = step(even[r], q0, _mm256_loadu_ps(x[r] + i), is_l2);
-            odd[r] = step(odd[r], q1, _mm256_loadu_ps(x[r] + i + LANES), is_l2);
+            low[r] = step(low[r], q0, _mm256_loadu_ps(x[r] + i), is_l2);
+            high[r] = step(high[r], q1, _mm256_loadu_ps(x[r] + i + WIDTH), is_l2);
         }
-    }
-    if (i + LANES <= dim) {
-        __m256 q = _mm256_loadu_ps(query + i);
-        UNROLL
-        for (int r = 0; r < GROUP; r++) {
-            even[r] = step(even[r], q, _mm256_loadu_ps(x[r] + i), is_l2);
-        }
-        i += LANES;
     }
     if (i < dim) {
-        __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-        __m256i rest = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(dim - i)), lane);
-        __m256 q = _mm256_maskload_ps(query + i, rest);
+        __m256 q0 = load_rest(query, i, dim), q1 = load_rest(query, i + WIDTH, dim);
         UNROLL
         for (int r = 0; r < GROUP; r++) {
-            odd[r] = step(odd[r], q, _mm256_maskload_ps(x[r] + i, rest), is_l2);
+            low[r] = step(low[r], q0, load_rest(x[r], i, dim), is_l2);
+            high[r] = step(high[r], q1, load_rest(x[r], i + WIDTH, dim), is_l2);
         }
     }
-    UNROLL
-    for (int r = 0; r < GROUP; r++) {
-        keys[r] = key_of(even[r], odd[r]);
-    }
+    __m256 two = _mm256_add_ps(fold_halves(low), fold_halves(high));
+    __m128 keys = _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1));
+    /* min gives its second operand where the first is NaN. */
+    return _mm_min_ps(is_l2 ? keys : _mm_xor_ps(keys, _mm_set1_ps(-0.0F)),
+                      _mm_set1_ps(__builtin_inff()));
 }
 
 INLINE void all_keys(const struct space *space, bool is_l2, const float *query,
@@ -96,7 +92,7 @@ INLINE void all_keys(const struct space *space, bool is_l2, const float *query,
             }
         }
         float group[GROUP];
-        group_keys(x, query, space->dim, is_l2, group);
+        _mm_storeu_ps(group, group_keys(x, query, space->dim, is_l2));
         for (size_t r = 0; r < GROUP && at + r < n; r++) {
             keys[at + r] = group[r];
         }

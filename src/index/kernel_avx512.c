@@ -1,9 +1,8 @@
-/* Distance kernels for AVX-512F.
+/* Distance kernels for AVX-512F (kernel_int.h has the order of their sums).
  *
  * Vectors are taken four at a time, so that a block of the query is loaded once for four rows and
- * four chains of additions hide each other's latency; the next four are prefetched meanwhile.  Each
- * row has two sums, over even and odd blocks of 16 floats; the rest of a block is masked.  A group
- * that is not full repeats its last row: equal pairs have equal keys wherever they stand.
+ * four chains of additions hide each other's latency; the next four are prefetched meanwhile.  The
+ * rest of a block is masked.  A group that is not full repeats its last row.
  *
  * The common dimensions get a copy of their own with the loops unrolled by the compiler. */
 #include "index/bits_int.h"
@@ -37,53 +36,49 @@ INLINE void prefetch(const float *x, uint32_t dim)
 
 INLINE __m512 step(__m512 sum, __m512 query, __m512 x, bool is_l2)
 {
-    if (is_l2) {
-        __m512 d = _mm512_sub_ps(query, x);
-        return _mm512_fmadd_ps(d, d, sum);
-    }
-    return _mm512_fnmadd_ps(query, x, sum);
+    __m512 d = _mm512_sub_ps(query, x);
+    return _mm512_add_ps(sum, is_l2 ? _mm512_mul_ps(d, d) : _mm512_mul_ps(query, x));
 }
 
-INLINE void group_keys(const float *const x[GROUP], const float *query, uint32_t dim, bool is_l2,
-                       float *keys)
+/* Lane r: the sum of sums[r]'s lanes. */
+INLINE __m128 fold_group(const __m512 sums[GROUP])
 {
-    __m512 even[GROUP], odd[GROUP];
+    __m512 ab =
+        _mm512_add_ps(_mm512_unpacklo_ps(sums[0], sums[1]), _mm512_unpackhi_ps(sums[0], sums[1]));
+    __m512 cd =
+        _mm512_add_ps(_mm512_unpacklo_ps(sums[2], sums[3]), _mm512_unpackhi_ps(sums[2], sums[3]));
+    __m512 four = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+    __m256 two = _mm256_add_ps(_mm512_castps512_ps256(four), _mm512_extractf32x8_ps(four, 1));
+    return _mm_add_ps(_mm256_castps256_ps128(two), _mm256_extractf128_ps(two, 1));
+}
+
+INLINE __m128 group_keys(const float *const x[GROUP], const float *query, uint32_t dim, bool is_l2)
+{
+    __m512 sums[GROUP];
     UNROLL
     for (int r = 0; r < GROUP; r++) {
-        even[r] = odd[r] = _mm512_setzero_ps();
+        sums[r] = _mm512_setzero_ps();
     }
     uint32_t i = 0;
-    for (; i + 2 * LANES <= dim; i += 2 * LANES) {
-        __m512 q0 = _mm512_loadu_ps(query + i), q1 = _mm512_loadu_ps(query + i + LANES);
-        UNROLL
-        for (int r = 0; r < GROUP; r++) {
-            even[r] = step(even[r], q0, _mm512_loadu_ps(x[r] + i), is_l2);
-            odd[r] = step(odd[r], q1, _mm512_loadu_ps(x[r] + i + LANES), is_l2);
-        }
-    }
-    if (i + LANES <= dim) {
+    for (; i + LANES <= dim; i += LANES) {
         __m512 q = _mm512_loadu_ps(query + i);
         UNROLL
         for (int r = 0; r < GROUP; r++) {
-            even[r] = step(even[r], q, _mm512_loadu_ps(x[r] + i), is_l2);
+            sums[r] = step(sums[r], q, _mm512_loadu_ps(x[r] + i), is_l2);
         }
-        i += LANES;
     }
     if (i < dim) {
         __mmask16 rest = (__mmask16)((1u << (dim - i)) - 1);
         __m512 q = _mm512_maskz_loadu_ps(rest, query + i);
         UNROLL
         for (int r = 0; r < GROUP; r++) {
-            odd[r] = step(odd[r], q, _mm512_maskz_loadu_ps(rest, x[r] + i), is_l2);
+            sums[r] = step(sums[r], q, _mm512_maskz_loadu_ps(rest, x[r] + i), is_l2);
         }
     }
+    __m128 keys = fold_group(sums);
     /* min gives its second operand where the first is NaN. */
-    __m128 farthest = _mm_set_ss(__builtin_inff());
-    UNROLL
-    for (int r = 0; r < GROUP; r++) {
-        float sum = _mm512_reduce_add_ps(_mm512_add_ps(even[r], odd[r]));
-        keys[r] = _mm_cvtss_f32(_mm_min_ss(_mm_set_ss(sum), farthest));
-    }
+    return _mm_min_ps(is_l2 ? keys : _mm_xor_ps(keys, _mm_set1_ps(-0.0F)),
+                      _mm_set1_ps(__builtin_inff()));
 }
 
 INLINE void all_keys(const struct space *space, bool is_l2, const float *query,
@@ -104,7 +99,7 @@ INLINE void all_keys(const struct space *space, bool is_l2, const float *query,
             }
         }
         float group[GROUP];
-        group_keys(x, query, space->dim, is_l2, group);
+        _mm_storeu_ps(group, group_keys(x, query, space->dim, is_l2));
         for (size_t r = 0; r < GROUP && at + r < n; r++) {
             keys[at + r] = group[r];
         }

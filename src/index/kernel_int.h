@@ -12,8 +12,12 @@ struct space {
     uint32_t dim;
 };
 
-/* keys[i] = the key of query and the vector of slots[i].  Every variant adds up in an order that
- * depends on dim alone, so equal pairs have equal keys wherever they are computed. */
+/* keys[i] = the key of query and the vector of slots[i].
+ *
+ * Every variant adds up in the same order, so that keys are equal to the bit on all machines: the
+ * elements with equal index mod 16 are one sum, in the order of their indexes, with no multiply-add
+ * fused; and sixteen sums s become ((s0 + s2) + (s1 + s3)) of each four, those v, and they
+ * (v0 + v2) + (v1 + v3). */
 typedef void kernel_fn(const struct space *space, const float *query, const uint32_t *slots,
                        size_t n, float *keys);
 

@@ -1,6 +1,4 @@
-/* Distance kernels in plain C: the reference for the others, and for machines without AVX2.
- *
- * Sixteen partial sums that a compiler may hold in vector registers of any width. */
+/* Distance kernels in plain C: the reference for the others, and for machines without AVX2. */
 #include "index/bits_int.h"
 
 #include <math.h>
@@ -17,16 +15,12 @@ static bool is_usable(void)
 /* NaN, from infinities that finite vectors overflowed to, becomes the farthest. */
 static float key_of(const float *sums, float sign)
 {
-    float a[LANES];
-    for (size_t i = 0; i < LANES; i++) {
-        a[i] = sums[i];
+    float fours[LANES / 4];
+    for (size_t i = 0; i < LANES / 4; i++) {
+        const float *four = sums + 4 * i;
+        fours[i] = (four[0] + four[2]) + (four[1] + four[3]);
     }
-    for (size_t half = LANES / 2; half > 0; half /= 2) {
-        for (size_t i = 0; i < half; i++) {
-            a[i] += a[i + half];
-        }
-    }
-    float key = sign * a[0];
+    float key = sign * ((fours[0] + fours[2]) + (fours[1] + fours[3]));
     return key < INFINITY ? key : INFINITY;
 }
 
