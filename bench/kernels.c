@@ -21,7 +21,7 @@ enum {
     ENCODED = 256
 };
 
-static const char *const kernels[] = {"scalar", "avx2", "avx512", "avx512vnni"};
+static const char *const kernels[] = {"scalar", "avx2", "avx512", "avx512vnni", "neon", "neondot"};
 static const enum index_code kinds[] = {INDEX_CODE_F32, INDEX_CODE_8, INDEX_CODE_4, INDEX_CODE_2};
 
 struct table {

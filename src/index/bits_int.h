@@ -96,6 +96,8 @@ struct bits {
 extern const struct bits bits_scalar;
 #if defined(__x86_64__)
 extern const struct bits bits_avx2, bits_avx512, bits_avx512vnni;
+#elif defined(__aarch64__)
+extern const struct bits bits_neon, bits_neondot;
 #endif
 /* Those of the chosen kernel (kernel.c). */
 const struct bits *bits_chosen(void);

@@ -42,8 +42,8 @@ struct index_config {
 };
 
 /* Chooses the distance kernels for this machine; once, before any other call.  @name forces one
- * ("scalar", "avx2", "avx512", "avx512vnni") or is NULL for the best.  False where the machine has
- * it not. */
+ * ("scalar", "avx2", "avx512", "avx512vnni"; "neon", "neondot") or is NULL for the best.  False
+ * where the machine has it not. */
 bool index_choose_kernel(const char *name);
 const char *index_kernel_name(void);
 

@@ -9,6 +9,9 @@ static const struct kernel *const kernels[] = {
     &kernel_avx512vnni,
     &kernel_avx512,
     &kernel_avx2,
+#elif defined(__aarch64__)
+    &kernel_neondot,
+    &kernel_neon,
 #endif
     &kernel_scalar,
 };

@@ -37,6 +37,8 @@ struct kernel {
 extern const struct kernel kernel_scalar;
 #if defined(__x86_64__)
 extern const struct kernel kernel_avx2, kernel_avx512, kernel_avx512vnni;
+#elif defined(__aarch64__)
+extern const struct kernel kernel_neon, kernel_neondot;
 #endif
 
 kernel_fn *kernel_for(enum distance distance);

@@ -5,8 +5,8 @@ src_index_libindex_a_SOURCES = \
     src/index/edges.c \
     src/index/epoch.c \
     src/index/bits_avx2.c src/index/bits_avx512.c src/index/bits_avx512vnni.c \
-    src/index/bits_scalar.c \
-    src/index/bits_int.h src/index/bits_avx512_int.h src/index/bits_x86_int.h src/index/lanes_int.h src/index/levels_int.h \
+    src/index/bits_neon.c src/index/bits_neondot.c src/index/bits_scalar.c \
+    src/index/bits_int.h src/index/bits_avx512_int.h src/index/bits_neon_int.h src/index/bits_x86_int.h src/index/lanes_int.h src/index/levels_int.h \
     src/index/rotate_int.h \
     src/index/code.c src/index/code_bits.c src/index/code_f32.c \
     src/index/build_int.h src/index/candidate_int.h src/index/code_int.h src/index/epoch_int.h \
@@ -16,6 +16,7 @@ src_index_libindex_a_SOURCES = \
     src/index/hits.c src/index/hits_int.h \
     src/index/index.c src/index/index.h \
     src/index/kernel.c src/index/kernel_avx2.c src/index/kernel_avx512.c src/index/kernel_scalar.c \
+    src/index/kernel_neon.c \
     src/index/link.c \
     src/index/load.c \
     src/index/look.c \

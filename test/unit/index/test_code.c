@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static const char *const kernels[] = {"scalar", "avx2", "avx512", "avx512vnni"};
+static const char *const kernels[] = {"scalar", "avx2", "avx512", "avx512vnni", "neon", "neondot"};
 static const enum distance distances[] = {DISTANCE_L2, DISTANCE_COSINE, DISTANCE_DOT};
 static const enum index_code kinds[] = {INDEX_CODE_8, INDEX_CODE_4, INDEX_CODE_2};
 static const uint32_t large_dims[] = {96, 100, 127, 128, 200, 384, 511, 512, 768, 1536, 16384};
@@ -424,6 +424,34 @@ static void nothing_behind_the_last_row_is_read(void **state)
     }
 }
 
+/* Replicas may run on machines of other kinds. */
+static void keys_are_those_of_other_machines(void **state)
+{
+    (void)state;
+    (void)index_choose_kernel(NULL);
+    static const struct {
+        enum index_code kind;
+        uint32_t sum;
+    } cases[] = {{INDEX_CODE_F32, 0x08078be1},
+                 {INDEX_CODE_8, 0x1957d932},
+                 {INDEX_CODE_4, 0xc75765c8},
+                 {INDEX_CODE_2, 0xc9ea304e}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        uint32_t sum = 0;
+        for (size_t d = 0; d < COUNT_OF(distances); d++) {
+            struct shelf s = shelf_new(cases[i].kind, distances[d], 117,
+                                       points_new(SHAPE_UNIFORM, ROWS + 1, 117, 1));
+            float keys[QUERIES][ROWS];
+            keys_of_queries(&s, ROWS, keys);
+            sum = crc32c(sum, keys, sizeof(keys));
+            shelf_free(&s);
+        }
+        if (sum != cases[i].sum) {
+            fail_msg("%s: 0x%08x", code_of(cases[i].kind)->name, sum);
+        }
+    }
+}
+
 static void short_rows_fill_a_line_of_the_cache_or_an_even_part(void **state)
 {
     (void)state;
@@ -473,6 +501,7 @@ int main(void)
         cmocka_unit_test(a_scaled_vector_has_the_same_levels),
         cmocka_unit_test(nothing_behind_the_last_row_is_read),
         cmocka_unit_test(rows_are_those_of_checkpoints_that_were_written_before),
+        cmocka_unit_test(keys_are_those_of_other_machines),
         cmocka_unit_test(short_rows_fill_a_line_of_the_cache_or_an_even_part),
     };
     return cmocka_run_group_tests_name("codes of few bits", tests, NULL, NULL);
