@@ -262,62 +262,28 @@ static size_t choose_loser(const struct slots *slots, unsigned layer,
 bool edge_force(struct index *index, unsigned layer, uint32_t from, uint32_t to)
 {
     struct slots *slots = &index->slots;
-    uint32_t links[LINKS_MAX];
-    size_t n = links_copy(slots, from, layer, links);
-    if (lists(slots, from, layer, to)) {
+    struct list list;
+    list_read(slots, from, layer, &list);
+    if (list_find(&list, to) < list.n) {
         return true;
     }
     uint32_t loser = SLOT_NONE;
-    if (n < links_max(slots, layer)) {
-        links[n++] = to;
-    } else {
+    if (list.n == links_max(slots, layer)) {
         struct candidate sorted[LINKS_MAX];
-        candidates_around(index, from, links, n, sorted);
+        size_t n = list.n - list.kept;
+        candidates_around(index, from, list.links + list.kept, n, sorted);
         size_t at = choose_loser(slots, layer, sorted, n);
         if (at == n) {
             return false;
         }
         loser = sorted[at].slot;
-        for (size_t i = 0; i < n; i++) {
-            links[i] = links[i] == loser ? to : links[i];
-        }
+        list_remove(&list, list_find(&list, loser));
     }
-    links_write(slots, from, layer, links, n);
+    list_add_chosen(&list, to);
+    list_write(slots, from, layer, &list);
     edge_added(slots, layer, from, to);
     if (loser != SLOT_NONE) {
         edge_dropped(slots, layer, from, loser);
     }
     return true;
-}
-
-void mark_listed(const struct slots *slots, struct scratch *s, uint32_t slot, unsigned layer)
-{
-    uint32_t links[LINKS_MAX];
-    size_t n = links_copy(slots, slot, layer, links);
-    for (size_t i = 0; i < n; i++) {
-        scratch_visit(s, links[i]);
-    }
-}
-
-bool is_led_to(const struct slots *slots, const struct scratch *s, uint32_t slot, unsigned layer)
-{
-    if (scratch_has_visited(s, slot)) {
-        return true;
-    }
-    uint32_t own[LINKS_MAX];
-    size_t n_own = links_copy(slots, slot, layer, own);
-    for (size_t i = 0; i < n_own; i++) {
-        if (scratch_has_visited(s, own[i]) && lists(slots, own[i], layer, slot)) {
-            return true;
-        }
-    }
-    uint32_t cell = in_edges_at(slots, slot, layer)->cells;
-    for (; cell != SLOT_NONE; cell = cell_at(slots, cell)->next) {
-        for (size_t i = 0; i < CELL_EDGES && *from_at(slots, cell, i) != SLOT_NONE; i++) {
-            if (scratch_has_visited(s, *from_at(slots, cell, i))) {
-                return true;
-            }
-        }
-    }
-    return false;
 }

@@ -14,7 +14,8 @@
 struct index {
     struct index_config config;
     const struct code *code;
-    _Atomic float reduction; /* code_space.reduction */
+    _Atomic float reduction;   /* code_space.reduction */
+    struct reduction *lengths; /* Under advance_lock; DOT only (reduction.c). */
     struct slots slots;
     struct mutex map_lock;
     struct row_map map; /* The staging thread's; who changes it, or is another, holds map_lock. */
@@ -26,6 +27,7 @@ struct index {
     struct mutex advance_lock; /* Held while the graph changes or is encoded. */
     uint64_t row_linked_end;   /* Under advance_lock: larger than any row ever linked. */
     uint32_t edges_due;        /* Under advance_lock: below it, slots of a load (edges.c). */
+    uint32_t root;             /* Under advance_lock: the first row linked (list_int.h). */
     _Atomic uint32_t entry;    /* SLOT_NONE while nothing is linked. */
 
     _Atomic size_t n_live;   /* Present and not hidden. */
@@ -57,6 +59,7 @@ static inline struct upper *upper_at(const struct slots *slots, uint32_t upper)
     return (struct upper *)(void *)((char *)slots->uppers.base + upper * slots->upper_bytes);
 }
 
+struct upper *upper_of(const struct slots *slots, uint32_t slot, unsigned layer); /* Above 0. */
 /* The list on @layer of a slot whose level is at least that; links_max gives its length. */
 _Atomic uint32_t *links_at(const struct slots *slots, uint32_t slot, unsigned layer);
 struct in_edges *in_edges_at(const struct slots *slots, uint32_t slot, unsigned layer);

@@ -1,6 +1,18 @@
 /* Making an index, and what can be asked of it. */
 #include "index/build_int.h"
 
+enum {
+    DIM_LARGE = 256 /* From here on a list of layer 0 is 2 m long, else 3 m. */
+};
+
+/* A hop costs about as much as the codes of 30 neighbours in low dimensions, so that long lists pay
+ * there. */
+static uint32_t links0_of(uint32_t m, uint32_t dim)
+{
+    uint32_t links = dim < DIM_LARGE ? 3 * m : 2 * m;
+    return links < LINKS_MAX ? links : LINKS_MAX;
+}
+
 struct index *index_new(const struct index_config *config, struct err *err)
 {
     CHECK(config->dim >= 1 && config->dim <= VECTOR_DIM_MAX);
@@ -13,20 +25,21 @@ struct index *index_new(const struct index_config *config, struct err *err)
     index->config = *config;
     index->code = code_of(config->code);
     CHECK(index->code != NULL);
-    atomic_init(&index->reduction, 0);
     mutex_init(&index->advance_lock);
     mutex_init(&index->map_lock);
     atomic_init(&index->norm_max, 0);
     atomic_init(&index->entry, SLOT_NONE);
     bool has_epochs = epochs_init(&index->epochs);
     bool has_queue = queue_init(&index->queue);
+    index->root = SLOT_NONE;
     uint32_t m = config->kind == INDEX_FLAT ? 0 : config->m;
     struct slots_shape shape = {.code_bytes = index->code->row_bytes(config->dim, config->distance),
                                 .vector_floats = index->code->bits == 32 ? 0 : config->dim,
                                 .m = m,
-                                .links0 = 2 * m};
+                                .links0 = links0_of(m, config->dim)};
     bool has_slots = slots_init(&index->slots, &shape);
-    if (!has_epochs || !has_queue || !has_slots) {
+    bool has_reduction = reduction_init(index);
+    if (!has_epochs || !has_queue || !has_slots || !has_reduction) {
         index_free(index);
         err_no_memory(err);
         return NULL;
@@ -40,6 +53,7 @@ void index_free(struct index *index)
         row_map_fini(&index->map);
         queue_fini(&index->queue);
         slots_fini(&index->slots);
+        reduction_fini(index);
         epochs_fini(&index->epochs);
         mutex_fini(&index->advance_lock);
         mutex_fini(&index->map_lock);

@@ -2,13 +2,12 @@
  *
  * 1. For every row, in parallel: candidates from a walk over the graph as it was before the chunk,
  *    and the chunk's own earlier rows by their distances; the row's own lists are chosen from them
- *    (algorithm 4).  Nobody can reach those lists yet.
- * 2. Every list that shall lead back to a new row, in parallel: the new rows are added to it in the
- *    order of their numbers, and it is pruned where it is full.  A task changes one list and reads
- *    vectors only, so neither threads nor timing can change the outcome.
- * 3. The lists are compared with what they were.  A row that lost its place in one, or got none, is
- *    mostly nearer to another that stands there, and paths lead to it by that one.  Where no short
- *    one does it gets its place back: whatever could be reached before still can.
+ *    (select.c).  Nobody can reach those lists yet.
+ * 2. In the order of their numbers, the rows get their parents (parents.c): from here on paths lead
+ *    to them.
+ * 3. Every list that shall lead back to a new row, in parallel: the new rows are offered to it in
+ *    the order of their numbers.  A task changes one list and reads vectors only, so neither
+ * threads nor timing can change the outcome.
  *
  * All that can fail happens before step 2. */
 #include "index/build_int.h"
@@ -19,9 +18,13 @@
 struct back {
     uint64_t row; /* Of the target: slots have no order that replicas share. */
     uint32_t target, source;
+    uint32_t lost;  /* Who lost a place for it, or SLOT_NONE. */
     uint16_t order; /* Of the source in the chunk. */
     uint8_t layer;
-    bool is_new; /* The target is of the chunk itself. */
+};
+
+enum {
+    PARENTS_MAX = 16 /* Candidates for a row's parent. */
 };
 
 struct chunk {
@@ -32,8 +35,8 @@ struct chunk {
     _Atomic bool failed;
     struct back *backs; /* Sorted by list, then by order. */
     size_t n_backs;
-    uint32_t
-        *before; /* The list of backs[i] as it was, at i times the length; at a list's first. */
+    struct candidate near[INDEX_CHUNK][PARENTS_MAX]; /* On layer 0. */
+    size_t n_near[INDEX_CHUNK];
 };
 
 enum {
@@ -74,10 +77,15 @@ static bool choose_own(struct chunk *chunk, size_t i, unsigned layer, const floa
                      (struct candidate){.key = chunk_keys[other], .slot = chunk->slots[other]});
         }
     }
-    uint32_t links[LINKS_MAX];
-    size_t n =
-        select_neighbours(chunk->index, chunk->slots[i], both->items, both->n, slots->m, links);
-    links_write(slots, chunk->slots[i], layer, links, n);
+    struct list list;
+    select_neighbours(chunk->index, both->items, both->n, links_max(slots, layer), &list);
+    list_write(slots, chunk->slots[i], layer, &list);
+    if (layer == 0) {
+        chunk->n_near[i] = both->n < PARENTS_MAX ? both->n : PARENTS_MAX;
+        for (size_t at = 0; at < chunk->n_near[i]; at++) {
+            chunk->near[i][at] = both->items[at];
+        }
+    }
     return true;
 }
 
@@ -131,6 +139,20 @@ static void choose_task(void *arg, size_t i)
 
 /* ---- step 2 ---- */
 
+static void find_parents(struct chunk *chunk)
+{
+    struct index *index = chunk->index;
+    for (size_t i = 0; i < chunk->n; i++) {
+        if (index->root == SLOT_NONE) {
+            index->root = chunk->slots[i];
+        } else {
+            CHECK(parent_adopt(index, chunk->slots[i], chunk->near[i], chunk->n_near[i]));
+        }
+    }
+}
+
+/* ---- step 3 ---- */
+
 static int compare_lists(const struct back *a, const struct back *b)
 {
     if (a->layer != b->layer) {
@@ -151,11 +173,6 @@ static bool begins_list(const struct chunk *chunk, size_t at)
     return at == 0 || compare_lists(&chunk->backs[at], &chunk->backs[at - 1]) != 0;
 }
 
-static uint32_t *list_before(const struct chunk *chunk, size_t first)
-{
-    return chunk->before + first * links_max(&chunk->index->slots, 0);
-}
-
 static void fill_backs(struct chunk *chunk)
 {
     const struct slots *slots = &chunk->index->slots;
@@ -165,67 +182,48 @@ static void fill_backs(struct chunk *chunk)
             uint32_t links[LINKS_MAX];
             size_t n = links_copy(slots, slot, layer, links);
             for (size_t j = 0; j < n; j++) {
-                bool is_new = (slot_state(slots, links[j]) & SLOT_LINKED) == 0;
-                chunk->backs[chunk->n_backs++] = (struct back){.row = node_at(slots, links[j])->row,
-                                                               .target = links[j],
-                                                               .source = slot,
-                                                               .order = (uint16_t)i,
-                                                               .layer = (uint8_t)layer,
-                                                               .is_new = is_new};
+                uint64_t row = node_at(slots, links[j])->row;
+                if (row < node_at(slots, slot)->row) { /* Others are children of the chunk. */
+                    chunk->backs[chunk->n_backs++] = (struct back){.row = row,
+                                                                   .target = links[j],
+                                                                   .source = slot,
+                                                                   .lost = SLOT_NONE,
+                                                                   .order = (uint16_t)i,
+                                                                   .layer = (uint8_t)layer};
+                }
             }
         }
     }
     qsort(chunk->backs, chunk->n_backs, sizeof(*chunk->backs), compare_backs);
 }
 
-/* All memory that steps 2 and 3 want. */
-static bool make_backs(struct chunk *chunk)
+/* All memory that the steps behind the first want. */
+static bool reserve_backs(struct chunk *chunk)
 {
     struct slots *slots = &chunk->index->slots;
-    struct err err;
-    struct scratch *s = scratch_for(chunk->index, &err);
-    size_t n_lists = 0, max = links_max(slots, 0);
+    size_t n_backs_max = 0;
     for (size_t i = 0; i < chunk->n; i++) {
-        n_lists += node_at(slots, chunk->slots[i])->level + 1u;
-    }
-    size_t n_backs_max = n_lists * slots->m;
-    chunk->backs = mem_alloc(MEM_GRAPH, n_backs_max * sizeof(*chunk->backs));
-    chunk->before = mem_alloc(MEM_GRAPH, n_backs_max * max * sizeof(*chunk->before));
-    /* Each edge of a list that changes is dropped at most once, and comes back at most once. */
-    if (s == NULL || !scratch_visit_none(s, slots->capacity) || chunk->backs == NULL ||
-        chunk->before == NULL || !edges_reserve(slots, n_backs_max * 2 * (max + 2))) {
-        return false;
-    }
-    fill_backs(chunk);
-    for (size_t i = 0; i < chunk->n_backs; i++) {
-        const struct back *back = &chunk->backs[i];
-        if (begins_list(chunk, i)) {
-            uint32_t *before = list_before(chunk, i);
-            size_t n = back->is_new ? 0 : links_copy(slots, back->target, back->layer, before);
-            if (n < max) {
-                before[n] = SLOT_NONE;
-            }
+        for (unsigned layer = 0; layer <= node_at(slots, chunk->slots[i])->level; layer++) {
+            n_backs_max += links_max(slots, layer);
         }
     }
-    return true;
+    chunk->backs = mem_alloc(MEM_GRAPH, n_backs_max * sizeof(*chunk->backs));
+    return chunk->backs != NULL && edges_reserve(slots, 4 * (n_backs_max + chunk->n));
 }
 
-static void link_back(const struct index *index, const struct back *back)
+static void link_back(const struct index *index, struct back *back)
 {
     const struct slots *slots = &index->slots;
-    uint32_t links[LINKS_MAX + 1], kept[LINKS_MAX];
-    struct candidate sorted[LINKS_MAX + 1];
-    size_t max = links_max(slots, back->layer);
-    size_t n = links_copy(slots, back->target, back->layer, links);
-    links[n] = back->source;
-    if (n < max) {
-        atomic_store_explicit(&links_at(slots, back->target, back->layer)[n], back->source,
-                              memory_order_release);
-        return;
+    struct list list;
+    list_read(slots, back->target, back->layer, &list);
+    if (list_find(&list, back->source) < list.n) {
+        return; /* A child. */
     }
-    candidates_around(index, back->target, links, n + 1, sorted);
-    size_t n_kept = select_neighbours(index, back->target, sorted, n + 1, max, kept);
-    links_write(slots, back->target, back->layer, kept, n_kept);
+    back->lost =
+        list_offer(index, &list, links_max(slots, back->layer), back->target, back->source);
+    if (back->lost != back->source) {
+        list_write(slots, back->target, back->layer, &list);
+    }
 }
 
 /* The edges of a task, and all of a list that it begins. */
@@ -244,36 +242,9 @@ static void link_back_task(void *arg, size_t task)
     }
 }
 
-/* ---- step 3 ---- */
-
-/* Where it was not, all that stood there still does, and all new rows have got a place. */
-static bool was_pruned(const struct chunk *chunk, size_t first)
+static bool is_linked(const struct slots *slots, uint32_t slot)
 {
-    const struct slots *slots = &chunk->index->slots;
-    const struct back *list = &chunk->backs[first];
-    const uint32_t *before = list_before(chunk, first);
-    uint32_t links[LINKS_MAX];
-    size_t n_all = 0;
-    while (n_all < links_max(slots, 0) && before[n_all] != SLOT_NONE) {
-        n_all++;
-    }
-    for (size_t i = first; i < chunk->n_backs && (i == first || !begins_list(chunk, i)); i++) {
-        n_all++;
-    }
-    return list->is_new || links_copy(slots, list->target, list->layer, links) < n_all;
-}
-
-/* Those that had a place in the list before: counted no more where they lost it. */
-static void note_losses(struct chunk *chunk, size_t first)
-{
-    struct slots *slots = &chunk->index->slots;
-    const struct back *list = &chunk->backs[first];
-    const uint32_t *before = list_before(chunk, first);
-    for (size_t i = 0; i < links_max(slots, 0) && before[i] != SLOT_NONE; i++) {
-        if (!lists(slots, list->target, list->layer, before[i])) {
-            edge_dropped(slots, list->layer, list->target, before[i]);
-        }
-    }
+    return (slot_state(slots, slot) & SLOT_LINKED) != 0;
 }
 
 static void note_edges(struct chunk *chunk)
@@ -282,75 +253,9 @@ static void note_edges(struct chunk *chunk)
     for (size_t i = 0; i < chunk->n_backs; i++) {
         const struct back *back = &chunk->backs[i];
         edges_between(slots, back->layer, back->source, back->target);
-        if (begins_list(chunk, i) && was_pruned(chunk, i)) {
-            note_losses(chunk, i);
-        }
-    }
-}
-
-/* A list that changed, and what is marked in the scratch: one step from it, or two. */
-struct surroundings {
-    struct index *index;
-    struct scratch *scratch;
-    uint32_t slot;
-    unsigned layer;
-    bool is_marked, is_wide;
-};
-
-static void widen(struct surroundings *at)
-{
-    const struct slots *slots = &at->index->slots;
-    uint32_t links[LINKS_MAX];
-    size_t n = links_copy(slots, at->slot, at->layer, links);
-    for (size_t i = 0; i < n; i++) {
-        mark_listed(slots, at->scratch, links[i], at->layer);
-    }
-    at->is_wide = true;
-}
-
-/* A row that the list may not hold any more: one more step must lead to it. */
-static void lead_to(struct surroundings *at, uint32_t lost)
-{
-    const struct slots *slots = &at->index->slots;
-    if (lists(slots, at->slot, at->layer, lost)) {
-        return;
-    }
-    if (!at->is_marked) {
-        CHECK(scratch_visit_none(at->scratch, slots->capacity));
-        mark_listed(slots, at->scratch, at->slot, at->layer);
-        at->is_marked = true;
-    }
-    if (is_led_to(slots, at->scratch, lost, at->layer)) {
-        return;
-    }
-    if (!at->is_wide) {
-        widen(at);
-    }
-    if (!is_led_to(slots, at->scratch, lost, at->layer)) {
-        (void)edge_force(at->index, at->layer, at->slot, lost);
-    }
-}
-
-/* In the order of row numbers, for a place given back changes what leads where. */
-static void keep_reachable(struct chunk *chunk)
-{
-    size_t end, max = links_max(&chunk->index->slots, 0);
-    for (size_t first = 0; first < chunk->n_backs; first = end) {
-        const struct back *list = &chunk->backs[first];
-        const uint32_t *before = list_before(chunk, first);
-        struct surroundings at = {.index = chunk->index,
-                                  .scratch = scratch_get(),
-                                  .slot = list->target,
-                                  .layer = list->layer};
-        bool is_pruned = was_pruned(chunk, first);
-        for (size_t i = 0; is_pruned && i < max && before[i] != SLOT_NONE; i++) {
-            lead_to(&at, before[i]);
-        }
-        for (end = first; end < chunk->n_backs && (end == first || !begins_list(chunk, end));
-             end++) {
-            if (is_pruned) {
-                lead_to(&at, chunk->backs[end].source);
-            }
+        if (back->lost != SLOT_NONE && is_linked(slots, back->lost) &&
+            is_linked(slots, back->target)) {
+            edge_dropped(slots, back->layer, back->target, back->lost);
         }
     }
 }
@@ -368,7 +273,9 @@ static void publish(struct chunk *chunk)
             entry = slot;
         }
         index->row_linked_end = node->row + 1;
+        reduction_join(index, slot);
     }
+    reduction_settle(index);
     atomic_store_explicit(&index->entry, entry, memory_order_release);
     atomic_fetch_add_explicit(&index->n_linked, chunk->n, memory_order_relaxed);
 }
@@ -385,16 +292,16 @@ enum errcode link_chunk(struct index *index, const uint32_t *slots, size_t n,
     };
     crew_run(crew, n, choose_task, &chunk);
     enum errcode code = ERR_OK;
-    if (atomic_load_explicit(&chunk.failed, memory_order_relaxed) || !make_backs(&chunk)) {
+    if (atomic_load_explicit(&chunk.failed, memory_order_relaxed) || !reserve_backs(&chunk)) {
         code = err_no_memory(err);
     } else {
+        find_parents(&chunk);
+        fill_backs(&chunk);
         crew_run(crew, (chunk.n_backs + LISTS_A_TASK - 1) / LISTS_A_TASK, link_back_task, &chunk);
         note_edges(&chunk);
-        keep_reachable(&chunk);
         publish(&chunk);
     }
     edges_trim(&index->slots);
     mem_free(MEM_GRAPH, chunk.backs);
-    mem_free(MEM_GRAPH, chunk.before);
     return code;
 }

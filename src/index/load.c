@@ -6,8 +6,8 @@
  *
  * Nothing in it is believed before its checksum was seen, and nothing that the checksum cannot know
  * is believed at all: a row is there once, vectors are finite, neighbours exist, stand on their
- * layer and are listed once, the entry point is on the highest layer.  So a graph that was loaded
- * has the invariants that linking and unlinking CHECK. */
+ * layer and are listed once, the entry point is on the highest layer, parents lead to all rows.  So
+ * a graph that was loaded has the invariants that linking and unlinking CHECK. */
 #include "index/build_int.h"
 #include "index/save_int.h"
 
@@ -41,6 +41,7 @@ struct loader {
     struct block blocks[BLOCKS_AT_ONCE];
     uint8_t *heights; /* Of slots: one more than the row's level; 0: no row. */
     _Atomic bool has_bad_list;
+    _Atomic size_t n_children;
 };
 
 static enum errcode corrupt(struct err *err, const char *what)
@@ -96,16 +97,14 @@ static enum errcode read_head(struct loader *l, struct err *err)
     }
     uint64_t sequence = reader_u64(&r);
     index->row_fresh = index->row_next = index->row_linked_end = reader_u64(&r);
-    float reduction = reader_f32(&r);
     double norm_max = reader_f64(&r);
     l->n_slots = reader_u32(&r);
     l->entry = reader_u32(&r);
-    if (l->n_slots > SLOTS_MAX || !(reduction >= 0 && isfinite(reduction)) ||
-        !(norm_max >= 0 && isfinite(norm_max)) ||
+    index->root = reader_u32(&r);
+    if (l->n_slots > SLOTS_MAX || !(norm_max >= 0 && isfinite(norm_max)) ||
         (l->entry != SLOT_NONE && l->entry >= l->n_slots)) {
-        return corrupt(err, "has an impossible number of slots, norm, reduction or entry point");
+        return corrupt(err, "has an impossible number of slots, norm or entry point");
     }
-    atomic_store_explicit(&index->reduction, reduction, memory_order_relaxed);
     atomic_store_explicit(&index->norm_max, norm_max, memory_order_relaxed);
     index->queue.sequence_staged = index->queue.sequence_done = sequence;
     l->shape = save_shape_of(index, l->n_slots);
@@ -157,6 +156,8 @@ static bool take_rows(struct loader *l, struct block *b, struct reader *r)
         node->level = level_of(&index->config, node->row);
         node->upper = SLOT_NONE;
         node->in = (struct in_edges){.cells = SLOT_NONE};
+        node->kept = node->chosen = 0;
+        node->has_parent = false;
         if (node->row >= index->row_fresh) {
             return false;
         }
@@ -165,22 +166,23 @@ static bool take_rows(struct loader *l, struct block *b, struct reader *r)
 }
 
 static bool take_list(const struct loader *l, struct reader *r, uint32_t slot, unsigned layer,
-                      size_t n)
+                      struct list *list)
 {
     const struct slots *slots = &l->index->slots;
     size_t link_bytes = l->shape.link_bytes;
-    uint32_t links[LINKS_MAX];
-    const uint8_t *from = reader_bytes(r, n * link_bytes);
-    if (from == NULL || n > links_max(slots, layer)) {
+    const uint8_t *from = reader_bytes(r, list->n * link_bytes);
+    list->has_parent = layer == 0 && slot != l->index->root;
+    if (from == NULL || list->n > links_max(slots, layer) || list->chosen > list->n ||
+        list->kept > list->chosen || list->has_parent > list->kept) {
         return false;
     }
     uint32_t largest = 0;
-    for (size_t i = 0; i < n; i++) {
-        links[i] = save_link_get(from + i * link_bytes, link_bytes);
-        largest = links[i] > largest ? links[i] : largest;
+    for (size_t i = 0; i < list->n; i++) {
+        list->links[i] = save_link_get(from + i * link_bytes, link_bytes);
+        largest = list->links[i] > largest ? list->links[i] : largest;
     }
-    links_write(slots, slot, layer, links, n);
-    return n == 0 || largest < l->n_slots;
+    list_write(slots, slot, layer, list);
+    return list->n == 0 || largest < l->n_slots;
 }
 
 static bool take_lists(const struct loader *l, struct block *b, struct reader *r)
@@ -188,10 +190,12 @@ static bool take_lists(const struct loader *l, struct block *b, struct reader *r
     if (l->index->config.kind == INDEX_FLAT) {
         return true;
     }
-    const uint8_t *lengths = reader_bytes(r, b->rows.n);
+    size_t n = b->rows.n;
+    const uint8_t *lengths = reader_bytes(r, 3 * n);
     bool is_good = lengths != NULL;
-    for (uint32_t i = 0; i < b->rows.n && is_good; i++) {
-        is_good = take_list(l, r, b->rows.slots[i], 0, lengths[i]);
+    for (size_t i = 0; i < n && is_good; i++) {
+        struct list list = {.n = lengths[i], .kept = lengths[n + i], .chosen = lengths[2 * n + i]};
+        is_good = take_list(l, r, b->rows.slots[i], 0, &list);
     }
     return is_good;
 }
@@ -277,7 +281,9 @@ static bool take_uppers_of(struct loader *l, struct block *b, uint32_t slot)
     struct slots *slots = &l->index->slots;
     bool is_good = true;
     for (unsigned layer = 1; layer <= node_at(slots, slot)->level && is_good; layer++) {
-        is_good = take_list(l, &b->uppers, slot, layer, reader_u8(&b->uppers));
+        struct list list = {.n = reader_u8(&b->uppers)};
+        list.chosen = reader_u8(&b->uppers);
+        is_good = take_list(l, &b->uppers, slot, layer, &list);
     }
     return is_good;
 }
@@ -304,6 +310,7 @@ static enum errcode enter_rows(struct loader *l, struct block *b, struct err *er
             return corrupt(err, "has a neighbour list that cannot be");
         }
         row_map_add(&index->map, slots, slot);
+        reduction_join(index, slot);
         slot_set_state(index, slot, is_flat ? SLOT_PRESENT : SLOT_PRESENT | SLOT_LINKED);
     }
     l->n_rows += b->rows.n;
@@ -362,6 +369,23 @@ static bool is_good_list(const struct loader *l, uint32_t slot, unsigned layer)
     return is_good && is_listed_once(links, n);
 }
 
+/* Whether parents and children name each other, and parents are earlier.  Where that holds for all
+ * rows, and all but one are children, paths lead to all. */
+static bool is_good_family(struct loader *l, uint32_t slot)
+{
+    const struct index *index = l->index;
+    uint32_t children[LINKS_MAX], parent = parent_of(index, slot);
+    size_t n = children_of(index, slot, children);
+    for (size_t i = 0; i < n; i++) {
+        if (parent_of(index, children[i]) != slot) {
+            return false;
+        }
+    }
+    atomic_fetch_add_explicit(&l->n_children, n, memory_order_relaxed);
+    return parent == SLOT_NONE ||
+           node_at(&index->slots, parent)->row < node_at(&index->slots, slot)->row;
+}
+
 static void check_lists(void *arg, size_t i)
 {
     struct loader *l = arg;
@@ -372,6 +396,7 @@ static void check_lists(void *arg, size_t i)
         for (unsigned layer = 0; layer < l->heights[slot] && is_good; layer++) {
             is_good = is_good_list(l, (uint32_t)slot, layer);
         }
+        is_good = is_good && (l->heights[slot] == 0 || is_good_family(l, (uint32_t)slot));
     }
     if (!is_good) {
         atomic_store_explicit(&l->has_bad_list, true, memory_order_relaxed);
@@ -398,9 +423,10 @@ static enum errcode check_graph(struct loader *l, struct err *err)
             slot_state(slots, slot) != 0 ? (uint8_t)(node_at(slots, slot)->level + 1) : 0;
     }
     crew_run(l->crew, (l->n_slots + CHECKED_AT_ONCE - 1) / CHECKED_AT_ONCE, check_lists, l);
-    return atomic_load_explicit(&l->has_bad_list, memory_order_relaxed)
-               ? corrupt(err, "has neighbours that cannot be")
-               : ERR_OK;
+    bool is_bad = atomic_load_explicit(&l->has_bad_list, memory_order_relaxed);
+    size_t n_children = atomic_load_explicit(&l->n_children, memory_order_relaxed);
+    return is_bad || n_children + 1 != l->n_rows ? corrupt(err, "has neighbours that cannot be")
+                                                 : ERR_OK;
 }
 
 /* ---- all of it ---- */
@@ -441,6 +467,7 @@ enum errcode index_load(struct index *index,
     if (code == ERR_OK) {
         bool is_flat = index->config.kind == INDEX_FLAT;
         slots_restore_free(&index->slots);
+        reduction_settle(index);
         atomic_store_explicit(&index->entry, l->entry, memory_order_release);
         atomic_store_explicit(&index->n_live, l->n_rows, memory_order_relaxed);
         atomic_store_explicit(&index->n_linked, is_flat ? 0 : l->n_rows, memory_order_relaxed);

@@ -2,15 +2,14 @@
  *
  *   prefix   u64 magic, u32 version, u32 CRC-32C of the 12 bytes before
  *   head     u8 kind, u8 distance, u8 code, u8 labels_are_keys, u32 dim, u32 m, u32
- * ef_construction, u64 seed, u64 sequence, u64 row_linked_end, f32 reduction, f64 norm_max,
- * u32 n_slots, u32 entry, u32 CRC-32C of the head blocks   u32 bytes, then for some slots, as many
- * as fit about SAVE_BLOCK_BYTES: n x u8 1 where the slot has a row, else 0 of those that have one,
- * in the order of the slots, each field of all before the next: u64 row number | u64 label | u8
- * length of the list on layer 0 | links of layer 0 | code | exact vector, where the code is not
- * that already | for each layer from 1 up to the row's level, which follows from its number: u8
- *              length, links
- *            then u32 CRC-32C
- *   end      u32 0, u32 number of rows, u32 CRC-32C of all checksums of blocks
+ * ef_construction, u64 seed, u64 sequence, u64 row_linked_end, f64 norm_max, u32 n_slots, u32
+ * entry, u32 root, u32 CRC-32C of the head blocks   u32 bytes, then for some slots, as many as fit
+ * about SAVE_BLOCK_BYTES: n x u8 1 where the slot has a row, else 0 of those that have one, in the
+ * order of the slots, each field of all before the next: u64 row number | u64 label | the list on
+ * layer 0: u8 length | u8 kept | u8 chosen | links of layer 0 | code | exact vector, where the code
+ * is not that already | for each layer from 1 up to the row's level, which follows from its number:
+ * u8 length, u8 chosen, links then u32 CRC-32C end      u32 0, u32 number of rows, u32 CRC-32C of
+ * all checksums of blocks
  *
  * A link is a slot, of three bytes where there are few enough.  So a graph comes back at the slots
  * that it had, at nearly the speed of a copy, and blocks are read in parallel.  A block's checksum
@@ -45,7 +44,6 @@ static bool is_saved(const struct saver *s, uint32_t slot)
 static enum errcode write_head(struct saver *s, struct err *err)
 {
     const struct index *index = s->index;
-    float reduction = atomic_load_explicit(&index->reduction, memory_order_relaxed);
     struct buf *b = &s->part;
     buf_u64(b, SAVE_MAGIC);
     buf_u32(b, SAVE_VERSION);
@@ -60,10 +58,10 @@ static enum errcode write_head(struct saver *s, struct err *err)
     buf_u64(b, index->config.seed);
     buf_u64(b, s->sequence);
     buf_u64(b, s->row_end);
-    buf_f32(b, reduction);
     buf_f64(b, atomic_load_explicit(&index->norm_max, memory_order_relaxed));
     buf_u32(b, s->n_slots);
     buf_u32(b, atomic_load_explicit(&index->entry, memory_order_relaxed));
+    buf_u32(b, index->root);
     if (b->failed) {
         return err_no_memory(err);
     }
@@ -114,13 +112,16 @@ static void put_nodes(struct saver *s)
         return;
     }
     size_t lengths_at = s->part.bytes;
-    if (buf_reserve(&s->part, rows->n) == NULL) {
+    if (buf_reserve(&s->part, 3 * (size_t)rows->n) == NULL) {
         return;
     }
-    buf_commit(&s->part, rows->n);
+    buf_commit(&s->part, 3 * (size_t)rows->n);
     for (uint32_t i = 0; i < rows->n && !s->part.failed; i++) {
         size_t n = links_copy(slots, rows->slots[i], 0, links);
-        s->part.data[lengths_at + i] = (uint8_t)n;
+        uint8_t *length = s->part.data + lengths_at + i;
+        length[0] = (uint8_t)n;
+        length[rows->n] = node_at(slots, rows->slots[i])->kept;
+        length[2 * (size_t)rows->n] = node_at(slots, rows->slots[i])->chosen;
         put_list(s, links, n);
     }
 }
@@ -145,6 +146,7 @@ static void put_uppers(struct saver *s)
         for (unsigned layer = 1; layer <= node_at(slots, slot)->level; layer++) {
             size_t n = links_copy(slots, slot, layer, links);
             buf_u8(&s->part, (uint8_t)n);
+            buf_u8(&s->part, upper_of(slots, slot, layer)->chosen);
             put_list(s, links, n);
         }
     }

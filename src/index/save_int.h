@@ -62,9 +62,9 @@ static inline struct save_shape save_shape_of(const struct index *index, uint32_
         .code_bytes = index->code->row_bytes(config->dim, config->distance),
         .vector_bytes = slots->vector_stride > 0 ? config->dim * sizeof(float) : 0,
     };
-    size_t fixed = 1 + 2 * sizeof(uint64_t) + 1 + shape.code_bytes + shape.vector_bytes;
+    size_t fixed = 1 + 2 * sizeof(uint64_t) + 3 + shape.code_bytes + shape.vector_bytes;
     size_t links0 = slots->links0 * shape.link_bytes;
-    size_t uppers_max = LEVEL_MAX * (1 + slots->m * shape.link_bytes);
+    size_t uppers_max = LEVEL_MAX * (2 + slots->m * shape.link_bytes);
     size_t n = SAVE_BLOCK_BYTES / (fixed + links0);
     shape.block_slots = (uint32_t)(n < 1 ? 1 : n < SAVE_BLOCK_SLOTS_MAX ? n : SAVE_BLOCK_SLOTS_MAX);
     shape.block_bytes_max =

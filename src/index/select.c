@@ -1,79 +1,229 @@
-/* Which neighbours a node keeps: algorithm 4 of the paper, and the lists' bookkeeping. */
+/* Which neighbours a node keeps: algorithm 4 of the paper, with the alpha of DiskANN, and lists
+ * that are full: behind the edges that the rule chose stand the nearest others.
+ *
+ * Distances are squares here, and start at 0: a key less the key of two equal rows.  An estimate
+ * may lie below, which counts as 0. */
 #include "index/build_int.h"
 
-enum {
-    ACCEPT_STEP = 8
-}; /* Distances asked for at once: a refusal mostly comes early. */
+#include <string.h>
 
-static bool accepts(const struct code_space *space, struct candidate c, const uint32_t *chosen,
-                    size_t n_chosen)
+enum {
+    CHOSEN_STEP = 8, /* Distances asked for at once: a refusal mostly comes early. */
+};
+
+/* A chosen row hides a farther one whose distance to it, so many times, is not more than that to
+ * the base.  More than 1 keeps a few edges more, which saves hops; 1.1 costs distances. */
+static const float alpha = 1.05f;
+
+static float zero_of(const struct code_space *space)
+{
+    switch (space->distance) {
+    case DISTANCE_L2:
+        return 0;
+    case DISTANCE_COSINE:
+        return -1;
+    case DISTANCE_DOT:
+    default:
+        return -space->reduction * space->reduction;
+    }
+}
+
+static void distances_of(const struct code_space *space, const struct code_query *query,
+                         const uint32_t *slots, size_t n, float *out)
+{
+    float zero = zero_of(space);
+    space->code->keys(space, query, slots, n, out);
+    for (size_t i = 0; i < n; i++) {
+        out[i] = out[i] > zero ? out[i] - zero : 0;
+    }
+}
+
+static void distances_around(const struct code_space *space, uint32_t base, const uint32_t *slots,
+                             size_t n, float *out)
+{
+    struct code_room room;
+    struct code_query query;
+    space->code->query_of_row(space, base, &room, &query);
+    distances_of(space, &query, slots, n, out);
+}
+
+static bool is_copy(const struct code_space *space, uint32_t a, uint32_t b)
+{
+    size_t bytes = space->code->row_bytes(space->dim, space->distance);
+    return memcmp(space->rows + a * space->stride, space->rows + b * space->stride, bytes) == 0;
+}
+
+enum verdict {
+    CHOSEN,
+    HIDDEN,
+    HIDDEN_COPY, /* It may be the same as a chosen one. */
+};
+
+/* Whether a chosen row hides @slot, whose distance to the base is @distance. */
+static enum verdict judge(const struct code_space *space, uint32_t slot, float distance,
+                          const uint32_t *chosen, size_t n_chosen)
 {
     struct code_room room;
     struct code_query query;
     if (n_chosen > 0) {
-        space->code->query_of_row(space, c.slot, &room, &query);
+        space->code->query_of_row(space, slot, &room, &query);
     }
-    for (size_t at = 0; at < n_chosen; at += ACCEPT_STEP) {
-        float keys[ACCEPT_STEP];
-        size_t n = n_chosen - at < ACCEPT_STEP ? n_chosen - at : ACCEPT_STEP;
-        space->code->keys(space, &query, chosen + at, n, keys);
+    for (size_t at = 0; at < n_chosen; at += CHOSEN_STEP) {
+        float between[CHOSEN_STEP];
+        size_t n = n_chosen - at < CHOSEN_STEP ? n_chosen - at : CHOSEN_STEP;
+        distances_of(space, &query, chosen + at, n, between);
         for (size_t i = 0; i < n; i++) {
-            if (keys[i] < c.key) {
-                return false;
+            if (alpha * between[i] <= distance) {
+                bool is_same = between[i] <= 0 && is_copy(space, slot, chosen[at + i]);
+                return is_same ? HIDDEN_COPY : HIDDEN;
             }
         }
     }
-    return true;
+    return CHOSEN;
 }
 
 bool select_accepts(const struct index *index, struct candidate c, const uint32_t *chosen,
                     size_t n_chosen)
 {
     struct code_space space = space_of_codes(index);
-    return accepts(&space, c, chosen, n_chosen);
+    float zero = zero_of(&space), distance = c.key > zero ? c.key - zero : 0;
+    return judge(&space, c.slot, distance, chosen, n_chosen) == CHOSEN;
 }
 
-/* Candidates at one distance, mostly copies of one vector, in an order that is another one for each
- * base: in the order of row numbers all copies would list the same few, and nobody the rest. */
-static void mix_ties(const struct index *index, uint32_t base, struct candidate *tied, size_t n)
-{
-    const struct slots *slots = &index->slots;
-    uint64_t salt = hash_u64(node_at(slots, base)->row);
-    for (size_t i = 1; i < n; i++) {
-        struct candidate moving = tied[i];
-        uint64_t rank = hash_u64(node_at(slots, moving.slot)->row ^ salt);
-        size_t at = i;
-        while (at > 0 && hash_u64(node_at(slots, tied[at - 1].slot)->row ^ salt) > rank) {
-            tied[at] = tied[at - 1];
-            at--;
-        }
-        tied[at] = moving;
-    }
-}
-
-size_t select_neighbours(const struct index *index, uint32_t base, struct candidate *sorted,
-                         size_t n, size_t max, uint32_t *out)
+void select_neighbours(const struct index *index, const struct candidate *sorted, size_t n,
+                       size_t max, struct list *out)
 {
     struct code_space space = space_of_codes(index);
-    size_t n_chosen = 0, run_end = 0, n_tied = 0;
-    for (size_t i = 0; i < n && n_chosen < max; i++) {
-        if (i == run_end) {
-            while (run_end < n && sorted[run_end].key == sorted[i].key) {
-                run_end++;
-            }
-            if (run_end > i + 1) {
-                mix_ties(index, base, sorted + i, run_end - i);
-            }
-            n_tied = 0;
-        }
-        /* Copies of the base do not fill its list: the rest leads out of them. */
-        if (n_tied < (max + 1) / 2 && accepts(&space, sorted[i], out, n_chosen)) {
-            out[n_chosen++] = sorted[i].slot;
-            n_tied++;
+    float zero = zero_of(&space);
+    uint32_t filling[LINKS_MAX];
+    size_t n_filling = 0;
+    *out = (struct list){.n = 0};
+    for (size_t i = 0; i < n && out->n < max; i++) {
+        float distance = sorted[i].key > zero ? sorted[i].key - zero : 0;
+        enum verdict verdict = judge(&space, sorted[i].slot, distance, out->links, out->n);
+        if (verdict == CHOSEN) {
+            out->links[out->n++] = sorted[i].slot;
+        } else if (verdict == HIDDEN && n_filling < max) {
+            filling[n_filling++] = sorted[i].slot;
         }
     }
-    return n_chosen;
+    out->chosen = out->n;
+    for (size_t i = 0; i < n_filling && out->n < max; i++) {
+        out->links[out->n++] = filling[i];
+    }
 }
+
+/* ---- one more edge ---- */
+
+/* A list, and how far its rows are from the base and from the row that wants a place. */
+struct offer {
+    struct code_space space;
+    uint32_t base, slot;
+    float distance; /* Between the two. */
+    struct list *list;
+    float of_base[LINKS_MAX + 1], of_slot[LINKS_MAX];
+};
+
+static void offer_measure(struct offer *offer)
+{
+    struct list *list = offer->list;
+    uint32_t all[LINKS_MAX + 1];
+    memcpy(all, list->links, list->n * sizeof(*all));
+    all[list->n] = offer->slot;
+    distances_around(&offer->space, offer->base, all, list->n + 1, offer->of_base);
+    distances_around(&offer->space, offer->slot, all, list->n, offer->of_slot);
+    offer->distance = offer->of_base[list->n];
+}
+
+static bool hides(float between, float far)
+{
+    return alpha * between <= far;
+}
+
+static enum verdict offer_judge(const struct offer *offer)
+{
+    const struct list *list = offer->list;
+    enum verdict verdict = CHOSEN;
+    for (size_t i = 0; i < list->n; i++) {
+        if (offer->of_slot[i] <= 0 && is_copy(&offer->space, offer->slot, list->links[i])) {
+            return HIDDEN_COPY;
+        }
+        if (i < list->chosen && offer->of_base[i] <= offer->distance &&
+            hides(offer->of_slot[i], offer->distance)) {
+            verdict = HIDDEN;
+        }
+    }
+    return verdict;
+}
+
+static void swap(float *x, size_t a, size_t b)
+{
+    float kept = x[a];
+    x[a] = x[b];
+    x[b] = kept;
+}
+
+/* What the new row hides only fills from now on; not edges of the tree. */
+static void demote_hidden(struct offer *offer)
+{
+    struct list *list = offer->list;
+    for (size_t i = list->chosen; i-- > list->kept;) {
+        if (offer->of_base[i] > offer->distance && hides(offer->of_slot[i], offer->of_base[i])) {
+            list_demote(list, i);
+            swap(offer->of_base, i, list->chosen);
+            swap(offer->of_slot, i, list->chosen);
+        }
+    }
+}
+
+/* The farthest that only fills; list->n where there is none. */
+static size_t farthest_filling(const struct index *index, const struct offer *offer)
+{
+    const struct list *list = offer->list;
+    size_t farthest = list->n;
+    for (size_t i = list->chosen; i < list->n; i++) {
+        struct candidate c = {.key = offer->of_base[i], .slot = list->links[i]};
+        if (farthest == list->n ||
+            candidate_is_nearer(
+                &index->slots,
+                (struct candidate){.key = offer->of_base[farthest], .slot = list->links[farthest]},
+                c)) {
+            farthest = i;
+        }
+    }
+    return farthest;
+}
+
+uint32_t list_offer(const struct index *index, struct list *list, size_t max, uint32_t base,
+                    uint32_t slot)
+{
+    struct offer offer = {.space = space_of_codes(index), .base = base, .slot = slot, .list = list};
+    offer_measure(&offer);
+    enum verdict verdict = offer_judge(&offer);
+    uint32_t loser = SLOT_NONE;
+    if (verdict == HIDDEN_COPY) {
+        return slot;
+    }
+    if (verdict == CHOSEN) {
+        demote_hidden(&offer);
+    }
+    if (list->n == max) {
+        size_t at = farthest_filling(index, &offer);
+        if (at == list->n || (verdict == HIDDEN && offer.of_base[at] <= offer.distance)) {
+            return slot;
+        }
+        loser = list->links[at];
+        list_remove(list, at);
+    }
+    if (verdict == CHOSEN) {
+        list_add_chosen(list, slot);
+    } else {
+        list_add_filling(list, slot);
+    }
+    return loser;
+}
+
+/* ---- order ---- */
 
 void candidates_around(const struct index *index, uint32_t base, const uint32_t *slots, size_t n,
                        struct candidate *out)
@@ -91,15 +241,4 @@ void candidates_around(const struct index *index, uint32_t base, const uint32_t 
         }
     }
     candidates_sort(&index->slots, out, n);
-}
-
-void links_write(const struct slots *slots, uint32_t slot, unsigned layer, const uint32_t *links,
-                 size_t n)
-{
-    _Atomic uint32_t *list = links_at(slots, slot, layer);
-    size_t max = links_max(slots, layer);
-    CHECK(n <= max);
-    for (size_t i = 0; i < max; i++) {
-        atomic_store_explicit(&list[i], i < n ? links[i] : SLOT_NONE, memory_order_release);
-    }
 }

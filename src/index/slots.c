@@ -84,28 +84,24 @@ void slots_fini(struct slots *slots)
     mutex_fini(&slots->lock);
 }
 
-_Atomic uint32_t *links_at(const struct slots *slots, uint32_t slot, unsigned layer)
+struct upper *upper_of(const struct slots *slots, uint32_t slot, unsigned layer)
 {
-    if (layer == 0) {
-        return (_Atomic uint32_t *)slots->links.base + (size_t)slot * 2 * slots->m;
-    }
     struct upper *upper = upper_at(slots, node_at(slots, slot)->upper);
     for (unsigned at = 1; at < layer; at++) {
         upper = upper_at(slots, upper->next);
     }
-    return upper->links;
+    return upper;
+}
+
+_Atomic uint32_t *links_at(const struct slots *slots, uint32_t slot, unsigned layer)
+{
+    return layer == 0 ? (_Atomic uint32_t *)slots->links.base + (size_t)slot * slots->links0
+                      : upper_of(slots, slot, layer)->links;
 }
 
 struct in_edges *in_edges_at(const struct slots *slots, uint32_t slot, unsigned layer)
 {
-    if (layer == 0) {
-        return &node_at(slots, slot)->in;
-    }
-    struct upper *upper = upper_at(slots, node_at(slots, slot)->upper);
-    for (unsigned at = 1; at < layer; at++) {
-        upper = upper_at(slots, upper->next);
-    }
-    return &upper->in;
+    return layer == 0 ? &node_at(slots, slot)->in : &upper_of(slots, slot, layer)->in;
 }
 
 size_t links_copy(const struct slots *slots, uint32_t slot, unsigned layer, uint32_t *out)
@@ -236,6 +232,7 @@ static uint32_t take_upper(struct slots *slots, uint32_t next) REQUIRES(slots->l
     struct upper *upper = upper_at(slots, at);
     upper->next = next;
     upper->in = (struct in_edges){.cells = SLOT_NONE};
+    upper->chosen = 0;
     links_clear(upper->links, slots->m);
     return at;
 }
@@ -265,6 +262,8 @@ static uint32_t take_slot(struct slots *slots, uint8_t level) REQUIRES(slots->lo
     node->level = level;
     take_uppers(slots, slot);
     node->in = (struct in_edges){.cells = SLOT_NONE};
+    node->kept = node->chosen = 0;
+    node->has_parent = false;
     links_clear(links_at(slots, slot, 0), slots->links0);
     return slot;
 }

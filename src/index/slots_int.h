@@ -15,7 +15,7 @@ enum {
     SLOT_NONE = INT32_MAX, /* Ends a neighbour list that is not full. */
     SLOTS_MAX = INT32_MAX - 1,
     LEVEL_MAX = 15,
-    LINKS_MAX = 2 * 64, /* The longest neighbour list: 2 m at m = 64. */
+    LINKS_MAX = 2 * 64, /* The longest neighbour list. */
 };
 
 enum {
@@ -45,12 +45,15 @@ struct node {
     uint32_t upper;     /* Its list on layer 1, or SLOT_NONE. */
     struct in_edges in; /* Of layer 0; in a slot that waits or is free: the next one. */
     uint8_t level;
+    uint8_t kept, chosen; /* Parts of its list on layer 0 (list_int.h); the advancing thread's. */
+    bool has_parent;
     _Atomic uint8_t state;
 };
 
 struct upper {
     uint32_t next; /* The same node's list one layer higher; a free one: the next one. */
     struct in_edges in;
+    uint8_t chosen; /* As a node's. */
     _Atomic uint32_t links[];
 };
 

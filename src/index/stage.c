@@ -4,8 +4,12 @@
 #include <math.h>
 #include <string.h>
 
-/* Geometric with the ratio 1/m, as floor(-ln(u) / ln(m)) of the paper is, in whole numbers, so that
- * every machine gets the same. */
+enum {
+    LEVEL_RATIO = 16 /* Of the rows of a layer to those of the next one. */
+};
+
+/* Geometric, as floor(-ln(u) / ln(m)) of the paper is, but with a ratio of its own whatever m is,
+ * and in whole numbers, so that every machine gets the same. */
 uint8_t level_of(const struct index_config *config, uint64_t row)
 {
     if (config->kind == INDEX_FLAT) {
@@ -13,7 +17,7 @@ uint8_t level_of(const struct index_config *config, uint64_t row)
     }
     uint8_t level = 0;
     for (uint64_t h = hash_u64(hash_u64(row) ^ config->seed);
-         level < LEVEL_MAX && h % config->m == 0; h /= config->m) {
+         level < LEVEL_MAX && h % LEVEL_RATIO == 0; h /= LEVEL_RATIO) {
         level++;
     }
     return level;

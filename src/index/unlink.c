@@ -89,7 +89,7 @@ static enum errcode reserve(struct index *index, const struct hole *holes, unsig
     if (s == NULL) {
         return ERR_OUT_OF_MEMORY;
     }
-    size_t n_edges = 0;
+    size_t n_edges = LINKS_MAX * (size_t)8; /* Of the children's new parents. */
     for (unsigned layer = 0; layer < n_layers; layer++) {
         /* An edge that is forced may cost another one. */
         n_edges +=
@@ -124,29 +124,28 @@ static void relink_task(void *arg, size_t task)
     struct hole *hole = arg;
     const struct index *index = hole->index;
     const struct slots *slots = &index->slots;
-    uint32_t base = hole->found[task], links[LINKS_MAX];
-    size_t max = links_max(slots, hole->layer), n_kept = 0;
-    size_t n = links_copy(slots, base, hole->layer, links);
-    for (size_t i = 0; i < n; i++) {
-        if (links[i] != hole->slot) {
-            links[n_kept++] = links[i];
-        }
-    }
+    uint32_t base = hole->found[task];
+    struct list list;
+    list_read(slots, base, hole->layer, &list);
+    list_remove(&list, list_find(&list, hole->slot));
     struct candidate sorted[AROUND_MAX];
-    size_t n_sorted = sort_around(hole, base, sorted), n_new = n_kept;
-    for (size_t i = 0; i < n_sorted && n_new < max && n_new < n_kept + REPLACEMENTS_MAX; i++) {
-        if (select_accepts(index, sorted[i], links, n_new)) {
-            links[n_new++] = sorted[i].slot;
-        }
-    }
-    if (n_new == n_kept && n_kept < max / 2 && n_sorted > 0) {
-        links[n_new++] = sorted[0].slot; /* Better a redundant edge than few. */
-    }
+    size_t max = links_max(slots, hole->layer), n_kept = list.n, n_added = 0;
+    size_t n_sorted = sort_around(hole, base, sorted);
     uint32_t *added = hole->added + task * REPLACEMENTS_MAX;
     for (size_t i = 0; i < REPLACEMENTS_MAX; i++) {
-        added[i] = n_kept + i < n_new ? links[n_kept + i] : SLOT_NONE;
+        added[i] = SLOT_NONE;
     }
-    links_write(slots, base, hole->layer, links, n_new);
+    for (size_t i = 0; i < n_sorted && list.n < max && n_added < REPLACEMENTS_MAX; i++) {
+        if (select_accepts(index, sorted[i], list.links, list.n)) {
+            list_add_chosen(&list, sorted[i].slot);
+            added[n_added++] = sorted[i].slot;
+        }
+    }
+    if (n_added == 0 && n_kept < max / 2 && n_sorted > 0) {
+        list_add_filling(&list, sorted[0].slot); /* Better a redundant edge than few. */
+        added[n_added++] = sorted[0].slot;
+    }
+    list_write(slots, base, hole->layer, &list);
 }
 
 static void hole_mend(struct hole *hole, const struct index_crew *crew)
@@ -181,11 +180,11 @@ static void walk_to(const struct hole *hole, struct scratch *s, uint32_t slot, s
 static void add_link(const struct hole *hole, uint32_t from, uint32_t to)
 {
     struct slots *slots = &hole->index->slots;
-    uint32_t links[LINKS_MAX];
-    size_t n = links_copy(slots, from, hole->layer, links);
-    if (n < links_max(slots, hole->layer) && !lists(slots, from, hole->layer, to)) {
-        links[n++] = to;
-        links_write(slots, from, hole->layer, links, n);
+    struct list list;
+    list_read(slots, from, hole->layer, &list);
+    if (list.n < links_max(slots, hole->layer) && list_find(&list, to) == list.n) {
+        list_add_filling(&list, to);
+        list_write(slots, from, hole->layer, &list);
         edge_added(slots, hole->layer, from, to);
     }
 }
@@ -196,7 +195,7 @@ static void renew_list(const struct hole *hole, struct scratch *s, uint32_t base
     const struct index *index = hole->index;
     const struct slots *slots = &index->slots;
     struct candidate sorted[RENEW_EF];
-    uint32_t chosen[LINKS_MAX];
+    struct list list;
     size_t n = 0;
     walk_to(hole, s, base, RENEW_EF);
     for (size_t i = 0; i < s->near.n; i++) {
@@ -205,10 +204,10 @@ static void renew_list(const struct hole *hole, struct scratch *s, uint32_t base
             sorted[n++] = (struct candidate){.key = s->near.items[i].key, .slot = near};
         }
     }
-    size_t n_chosen = select_neighbours(index, base, sorted, n, slots->m, chosen);
-    for (size_t i = 0; i < n_chosen; i++) {
-        add_link(hole, base, chosen[i]);
-        add_link(hole, chosen[i], base);
+    select_neighbours(index, sorted, n, slots->m, &list);
+    for (size_t i = 0; i < list.n; i++) {
+        add_link(hole, base, list.links[i]);
+        add_link(hole, list.links[i], base);
     }
 }
 
@@ -255,6 +254,31 @@ static void find_neighbours(const struct hole *hole)
     }
 }
 
+/* The row's children get other parents, in the order of their numbers. */
+static void find_parents(const struct hole *hole, uint32_t *children, size_t n)
+{
+    struct index *index = hole->index;
+    const struct slots *slots = &index->slots;
+    struct scratch *s = scratch_get();
+    for (size_t i = 1; i < n; i++) {
+        for (size_t at = i;
+             at > 0 && node_at(slots, children[at])->row < node_at(slots, children[at - 1])->row;
+             at--) {
+            uint32_t later = children[at - 1];
+            children[at - 1] = children[at];
+            children[at] = later;
+        }
+    }
+    size_t first = 0;
+    if (index->root == hole->slot) {
+        index->root = n > 0 ? children[first++] : (uint32_t)SLOT_NONE;
+    }
+    for (size_t i = first; i < n; i++) {
+        walk_to(hole, s, children[i], FIND_EF);
+        CHECK(parent_adopt(index, children[i], s->near.items, s->near.n));
+    }
+}
+
 /* ---- all of it ---- */
 
 /* The row of the highest level, the lowest number among equals. */
@@ -279,6 +303,8 @@ static uint32_t choose_entry(const struct index *index, uint32_t without)
 
 static void leave_graph(struct index *index, uint32_t slot)
 {
+    reduction_leave(index, slot);
+    reduction_settle(index);
     if (atomic_load_explicit(&index->entry, memory_order_relaxed) == slot) {
         atomic_store_explicit(&index->entry, choose_entry(index, slot), memory_order_release);
     }
@@ -298,6 +324,8 @@ enum errcode unlink_row(struct index *index, uint32_t slot, const struct index_c
                         struct err *err)
 {
     struct hole holes[LEVEL_MAX + 1];
+    uint32_t children[LINKS_MAX];
+    size_t n_children = children_of(index, slot, children);
     unsigned n_layers = node_at(&index->slots, slot)->level + 1u;
     enum errcode code = ERR_OK;
     for (unsigned layer = 0; layer < n_layers; layer++) {
@@ -310,6 +338,7 @@ enum errcode unlink_row(struct index *index, uint32_t slot, const struct index_c
             hole_mend(&holes[layer], crew);
         }
         leave_graph(index, slot);
+        find_parents(&holes[0], children, n_children);
         /* From above: a walk descends through the upper layers. */
         for (unsigned layer = n_layers; layer-- > 0;) {
             if (has_layer(index, layer)) {

@@ -6,6 +6,7 @@ INDEX_SERIAL_TESTS = \
     test/unit/index/test_churn \
     test/unit/index/test_code \
     test/unit/index/test_exact \
+    test/unit/index/test_reach \
     test/unit/index/test_recall \
     test/unit/index/test_save \
     test/unit/index/test_search \
@@ -34,6 +35,9 @@ test_unit_index_test_graph_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_kernel_SOURCES = test/unit/index/test_kernel.c $(INDEX_FIXTURE)
 test_unit_index_test_kernel_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_kernel_LDADD = $(INDEX_TEST_LIBS)
+test_unit_index_test_reach_SOURCES = test/unit/index/test_reach.c $(INDEX_FIXTURE)
+test_unit_index_test_reach_CFLAGS = $(TEST_CFLAGS)
+test_unit_index_test_reach_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_recall_SOURCES = test/unit/index/test_recall.c $(INDEX_FIXTURE)
 test_unit_index_test_recall_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_recall_LDADD = $(INDEX_TEST_LIBS)

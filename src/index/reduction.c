@@ -1,0 +1,92 @@
+/* DOT between rows: the radius of the reduction.
+ *
+ * A product is no distance: with rows of many lengths the long ones are everybody's nearest, and
+ * algorithm 4 loses its meaning.  With one more dimension that makes all rows as long as the
+ * longest (Bachrach and others, 2014) the order of distances is that of products, for any query.
+ * Here the radius M is the 99th percentile of the lengths: one very long row would make all others
+ * neighbours in the new dimension alone.
+ *
+ * The lengths of the rows in the graph are counted in classes of about 6 %; M is the upper end of
+ * the class where the percentile falls.  It changes at the ends of chunks only, and follows from
+ * the rows alone, so replicas agree. */
+#include "index/build_int.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    CLASS_SHIFT = 20,    /* Of the bits of a float: three of the fraction are left. */
+    CLASSES = 0xff << 3, /* All finite ones that are not negative. */
+    PART_ABOVE = 100,    /* One in so many rows is longer than M. */
+};
+
+struct reduction {
+    uint32_t counts[CLASSES]; /* Of squared lengths. */
+    size_t n;
+};
+
+bool reduction_init(struct index *index)
+{
+    atomic_init(&index->reduction, 0);
+    if (index->config.kind == INDEX_FLAT || index->config.distance != DISTANCE_DOT) {
+        return true;
+    }
+    index->lengths = mem_zalloc(MEM_GRAPH, sizeof(*index->lengths));
+    return index->lengths != NULL;
+}
+
+void reduction_fini(struct index *index)
+{
+    mem_free(MEM_GRAPH, index->lengths);
+}
+
+static size_t class_of(const struct index *index, uint32_t slot)
+{
+    const float *vector = vector_at(&index->slots, slot);
+    double squares = exact_chosen()->product(vector, vector, index->config.dim);
+    float rounded = squares < (double)FLT_MAX ? (float)squares : FLT_MAX;
+    uint32_t bits;
+    memcpy(&bits, &rounded, sizeof(bits));
+    return bits >> CLASS_SHIFT;
+}
+
+static float end_of_class(size_t class)
+{
+    uint32_t bits = (uint32_t)(class + 1) << CLASS_SHIFT;
+    float end;
+    memcpy(&end, &bits, sizeof(end));
+    return end < FLT_MAX ? end : FLT_MAX;
+}
+
+void reduction_settle(struct index *index)
+{
+    const struct reduction *lengths = index->lengths;
+    if (lengths == NULL) {
+        return;
+    }
+    size_t class = CLASSES, n_above = 0;
+    while (class > 0 && n_above <= lengths->n / PART_ABOVE) {
+        n_above += lengths->counts[--class];
+    }
+    float radius = lengths->n > 0 ? sqrtf(end_of_class(class)) : 0;
+    atomic_store_explicit(&index->reduction, radius, memory_order_relaxed);
+}
+
+void reduction_join(struct index *index, uint32_t slot)
+{
+    if (index->lengths != NULL) {
+        index->lengths->counts[class_of(index, slot)]++;
+        index->lengths->n++;
+    }
+}
+
+void reduction_leave(struct index *index, uint32_t slot)
+{
+    if (index->lengths != NULL) {
+        size_t class = class_of(index, slot);
+        CHECK(index->lengths->counts[class] > 0);
+        index->lengths->counts[class]--;
+        index->lengths->n--;
+    }
+}
