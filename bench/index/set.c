@@ -27,6 +27,20 @@ static void *read_words(const char *path, uint32_t rows_max, uint32_t *n_rows, u
     return words;
 }
 
+/* Keeps @n of the rows, from all over the file: its order may mean something, as words sorted by
+ * frequency do. */
+static uint32_t thin_out(uint32_t *words, uint32_t n_rows, uint32_t n_columns, uint32_t n)
+{
+    if (n == 0 || n >= n_rows) {
+        return n_rows;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        size_t from = (size_t)((uint64_t)i * n_rows / n);
+        memmove(words + (size_t)i * n_columns, words + from * n_columns, (size_t)n_columns * 4);
+    }
+    return n;
+}
+
 static void normalise(float *rows, uint32_t n, uint32_t dim)
 {
     for (uint32_t i = 0; i < n; i++) {
@@ -59,11 +73,14 @@ void task_read(struct task *task, const struct options *options)
     task->n_repeats = options->n_repeats;
     task->n_threads_max = options->n_threads_max;
     task->rows_owned = read_words(options->base, options->n_rows, &set->n_rows, &set->dim);
-    task->queries_owned = read_words(options->queries, options->n_queries, &set->n_queries, &dim);
-    task->truth_owned = read_words(options->truth, options->n_queries, &n_truths, &task->truth_k);
+    task->queries_owned = read_words(options->queries, 0, &set->n_queries, &dim);
+    task->truth_owned = read_words(options->truth, 0, &n_truths, &task->truth_k);
     if (dim != set->dim || n_truths != set->n_queries || task->truth_k < K) {
         bench_fail("does not go with the rows", options->truth);
     }
+    (void)thin_out(task->truth_owned, n_truths, task->truth_k, options->n_queries);
+    set->n_queries =
+        thin_out((uint32_t *)task->queries_owned, set->n_queries, dim, options->n_queries);
     if (set->metric == METRIC_COSINE) {
         normalise(task->rows_owned, set->n_rows, set->dim);
         normalise(task->queries_owned, set->n_queries, set->dim);
