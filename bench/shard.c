@@ -199,8 +199,9 @@ static size_t search(struct bench *b, const float *query, size_t ef, struct inde
 
 static void measure_recall(struct bench *b, const struct vectors *queries, double promised)
 {
-    bool is_measured;
-    size_t ef = shard_ef_for(b->shard, 1, promised, K, &is_measured);
+    struct shard_effort effort;
+    shard_effort_for(b->shard, 1, promised, K, 1, &effort);
+    size_t ef = effort.ef;
     size_t n_found = 0;
     size_t n_wanted = 0;
     for (uint32_t q = 0; q < SEARCHES && q < queries->n; q++) {
@@ -216,7 +217,7 @@ static void measure_recall(struct bench *b, const struct vectors *queries, doubl
     }
     (void)printf("recall@10 %.4f at ef %zu (promised %.2f, %s)\n",
                  (double)n_found / (double)n_wanted, ef, promised,
-                 is_measured ? "calibrated" : "cautious");
+                 effort.verdict == SHARD_REACHES ? "measured" : "not known to be reached");
 }
 
 static void measure_all_recalls(struct bench *b, const struct vectors *queries)
@@ -224,11 +225,11 @@ static void measure_all_recalls(struct bench *b, const struct vectors *queries)
     static const double promised[] = {0.90, 0.95, 0.99};
     struct shard_recall recall;
     uint64_t started_us = clock_micros();
-    while (!shard_recall(b->shard, 1, &recall)) {
+    while (!shard_recall(b->shard, 1, 0, 0.95, &recall)) {
         clock_sleep_micros(10000);
     }
-    (void)printf("calibrated in %.2f s from %llu samples\n", seconds_since(started_us),
-                 (unsigned long long)recall.samples);
+    (void)printf("calibrated in %.2f s from %u samples\n", seconds_since(started_us),
+                 recall.samples);
     for (size_t i = 0; i < COUNT_OF(promised); i++) {
         measure_recall(b, queries, promised[i]);
     }

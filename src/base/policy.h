@@ -142,6 +142,11 @@ enum on_lag {
     ON_LAG_WAIT,
     ON_LAG_FAIL
 };
+enum on_miss {
+    ON_MISS_EXACT,
+    ON_MISS_NOTICE,
+    ON_MISS_FAIL
+};
 enum ack {
     ACK_RECEIVED,
     ACK_LEADER,

@@ -35,6 +35,7 @@ static void resolve_force(struct portal *p)
         .recall = policy_float(&view, POLICY_recall),
         .ef = ef.is_auto ? 0 : ef.integer,
         .is_exact = policy_bool(&view, POLICY_exact),
+        .on_miss = (enum on_miss)policy_int(&view, POLICY_on_miss),
         .on_lag = (enum on_lag)policy_int(&view, POLICY_on_lag),
         .index_lag = (uint64_t)policy_int(&view, POLICY_index_lag),
         .ack = (enum ack)policy_int(&view, POLICY_ack),

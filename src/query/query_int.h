@@ -174,6 +174,7 @@ struct force {
     double recall;
     int64_t ef; /* 0: auto */
     bool is_exact;
+    enum on_miss on_miss;
     enum on_lag on_lag;
     uint64_t index_lag;
     enum ack ack;

@@ -230,16 +230,6 @@ static bool is_lagging(struct portal *p)
     return figures.index_lag > p->force.index_lag;
 }
 
-static void choose_ef(struct portal *p, struct search_state *s)
-{
-    s->ef = (size_t)p->force.ef;
-    if (s->ef == 0) {
-        s->ef = shard_ef_for(p->shard, p->plan->search.column, p->force.recall, s->k,
-                             &s->ef_is_measured);
-    }
-    s->ef = s->ef < s->k ? s->k : s->ef;
-}
-
 /* No column is asked for but the key, which the index keeps. */
 static bool is_of_index(const struct plan *plan)
 {
@@ -267,7 +257,6 @@ static enum errcode start_search(struct portal *p, struct err *err)
         return code;
     }
     s->k = (size_t)(p->limit + p->offset);
-    choose_ef(p, s);
     s->self = (struct searcher){
         .portal = p,
         .evaluator = &p->evaluator,
@@ -299,6 +288,10 @@ static enum step step_search(struct portal *p, struct err *err)
 {
     struct search_state *s = p->verb_state;
     size_t n_queries = p->plan->search.n_queries;
+    if (s->is_miss_told && s->next_query == 0) {
+        (void)search_tell_miss(p, s, &p->notice);
+        p->has_notice = true;
+    }
     while (s->next_query < n_queries && !portal_batch_is_full(p)) {
         struct batch mark = p->batch;
         if (s->k > 0 && search_query_rows(p, s->next_query, err) != ERR_OK) {
@@ -312,6 +305,36 @@ static enum step step_search(struct portal *p, struct err *err)
 }
 
 /* ---- EXPLAIN ---- */
+
+static const char *ef_origin(const struct portal *p, const struct shard_effort *e)
+{
+    static const double STRETCH_SHOWN = 1.005;
+    if (p->force.ef != 0) {
+        return "the policy ef";
+    }
+    if (e->verdict == SHARD_IS_NOT_MEASURED) {
+        return "recall, by a cautious guess (not measured yet)";
+    }
+    return e->stretch < STRETCH_SHOWN ? "recall, as measured on this collection"
+                                      : "recall, as measured, and more for what has changed since";
+}
+
+static void explain_effort(const struct portal *p, const struct search_state *s,
+                           struct explain *out)
+{
+    const struct shard_effort *e = &s->effort;
+    bool is_walk = s->way == WAY_WALK || s->way == WAY_FILTERED_WALK;
+    if (is_walk) {
+        explain_number(out, "ef", (double)s->ef);
+        explain_text(out, "ef from", "%s", ef_origin(p, e));
+    }
+    if (is_walk && p->force.ef == 0 && e->verdict != SHARD_IS_NOT_MEASURED) {
+        explain_text(out, "Measured recall", "%.4f (%.4f to %.4f)", e->recall, e->low, e->high);
+    }
+    if (s->why_exact != NULL) {
+        explain_text(out, "Exact because", "%s", s->why_exact);
+    }
+}
 
 static void explain_search(struct portal *p, struct explain *out)
 {
@@ -332,13 +355,7 @@ static void explain_search(struct portal *p, struct explain *out)
         explain_number(out, "Estimated selectivity", s->selectivity);
         explain_number(out, "Rows sampled", (double)s->n_sampled);
     }
-    if (s->way == WAY_WALK || s->way == WAY_FILTERED_WALK) {
-        explain_number(out, "ef", (double)s->ef);
-        explain_text(out, "ef from", "%s",
-                     p->force.ef != 0    ? "the policy ef"
-                     : s->ef_is_measured ? "recall, as measured on this collection"
-                                         : "recall, by a cautious rule (not measured yet)");
-    }
+    explain_effort(p, s, out);
     explain_number(out, "Estimated microseconds",
                    s->cost_ns / 1000 * (double)plan->search.n_queries);
     if (plan->is_analyze) {
@@ -354,8 +371,8 @@ static void explain_search(struct portal *p, struct explain *out)
 const struct verb verb_search = {
     .needs_shard = true,
     .policies = 1ULL << POLICY_recall | 1ULL << POLICY_ef | 1ULL << POLICY_exact |
-                1ULL << POLICY_index_lag | 1ULL << POLICY_on_lag | 1ULL << POLICY_timeout |
-                1ULL << POLICY_statement_memory,
+                1ULL << POLICY_on_miss | 1ULL << POLICY_index_lag | 1ULL << POLICY_on_lag |
+                1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
     .analyze = analyze_search,
     .start = start_search,
     .step = step_search,

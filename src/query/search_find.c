@@ -73,6 +73,7 @@ static enum errcode find_in_index(struct searcher *self, size_t q, enum search_w
                   .filter_visits_max = way == WAY_FILTERED_WALK ? s->filter_visits_max : 0,
                   .is_canceled = is_canceled,
                   .canceled_arg = self},
+        .is_of_row = p->plan->search.queries[q].is_key,
         .on_lag = p->force.on_lag,
         .index_lag_max = p->force.index_lag,
         .deadline_us = p->deadline_us,

@@ -39,10 +39,12 @@ struct search_state {
     enum search_way way;
     size_t k; /* LIMIT plus OFFSET. */
     size_t ef;
-    bool ef_is_measured;
-    bool is_of_index;   /* What is asked of a row the index knows: no view is needed. */
-    uint64_t n_rows;    /* That the choice reckoned with. */
-    double selectivity; /* Share of rows that match. */
+    struct shard_effort effort; /* Of a walk; its verdict counts where ef is auto. */
+    const char *why_exact;      /* Where a walk was possible; else NULL. */
+    bool is_miss_told;          /* A notice says that recall is below its floor. */
+    bool is_of_index;           /* What is asked of a row the index knows: no view is needed. */
+    uint64_t n_rows;            /* That the choice reckoned with. */
+    double selectivity;         /* Share of rows that match. */
     size_t n_sampled;
     size_t filter_visits_max;
     double cost_ns; /* Of one query. */
@@ -54,12 +56,15 @@ struct search_state {
 
 /* ---- search_plan.c ---- */
 
-/* Chooses s->way for s->k and s->ef. */
+/* Chooses s->way and s->ef for s->k.  RECALL_MISSED where on_miss says so. */
 enum errcode search_choose(struct portal *portal, struct search_state *s,
                            struct err *err) WARN_UNUSED;
 /* The cheaper of the two exact ways with a WHERE. */
-enum search_way search_exact_way(const struct search_state *s);
+enum search_way search_exact_way(const struct portal *portal, const struct search_state *s);
 const char *search_way_name(enum search_way way);
+/* That recall will be below its floor, as an error or a notice. */
+enum errcode search_tell_miss(const struct portal *portal, const struct search_state *s,
+                              struct err *err);
 
 /* ---- search_find.c ---- */
 

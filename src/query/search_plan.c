@@ -5,9 +5,11 @@
  *   exact over the matches  first the rows that match (by key, or by a scan), then their distances
  *   exact scan              every vector's distance, asking only of rows that come near enough
  *
- * With a WHERE the three are compared by what they cost, for the share of rows that match in a
- * sample.  The figures below are nanoseconds on the machine of doc/architecture.md; only their
- * ratios matter. */
+ * They are compared by what they cost: a walk by the distances that calibration has counted at the
+ * ef it needs, and with a WHERE by the share of rows that match in a sample.  A walk of which it is
+ * not known that it reaches recall is not chosen where a scan is cheap; where it is known not to,
+ * on_miss decides.  The figures below are nanoseconds on the machine of doc/architecture.md; only
+ * their ratios matter. */
 #include "query/search_int.h"
 
 #include <math.h>
@@ -15,12 +17,17 @@
 enum {
     SCANNED_ROW_NS = 350,  /* The next row of a scan, decoded and tested. */
     FETCHED_ROW_NS = 1100, /* A row by its number, decoded and tested. */
-    DISTANCE_NS = 60,      /* One distance of 100 dimensions, in the order of memory. */
-    WALK_ROW_NS = 250,     /* One row met in a walk: distances of its neighbours. */
     SAMPLE_ROWS = 64,
     SAMPLE_MATCHES = 24, /* Enough of them: the share is known well enough. */
     SMALL_ROWS = 500,    /* So few rows are scanned sooner than sampled. */
+    /* Floats of a collection that is compared with the query without asking whether it may be, and
+     * of one that is where nothing was measured yet. */
+    CHEAP_FLOATS = 1 << 20,
+    UNMEASURED_FLOATS = 1 << 24,
+    DISTANCES_AN_EF = 16, /* Of an ef that a policy gives: about. */
 };
+/* A distance in the order of memory, and one in that of a walk: so much, and for each dimension. */
+static const double SCAN_NS = 3, SCAN_FLOAT_NS = 0.16, WALK_NS = 15, WALK_FLOAT_NS = 0.08;
 
 const char *search_way_name(enum search_way way)
 {
@@ -73,46 +80,119 @@ static enum errcode sample(struct portal *p, struct search_state *s, struct err 
     return code;
 }
 
-/* ---- the choice ---- */
+/* ---- costs ---- */
 
-/* Rows that a filtered walk meets before it has what it wants. */
-static double walk_rows(const struct search_state *s)
+static double dimensions(const struct portal *p)
 {
-    return (double)s->ef / s->selectivity;
+    return p->plan->schema->columns[p->plan->search.column].dim;
 }
 
-static double walk_cost(const struct search_state *s)
+static double walk_cost(const struct portal *p, const struct search_state *s)
 {
-    return walk_rows(s) * (WALK_ROW_NS + FETCHED_ROW_NS);
+    return s->effort.distances * (WALK_NS + WALK_FLOAT_NS * dimensions(p)) +
+           s->effort.filter_calls * FETCHED_ROW_NS;
+}
+
+static double distances_cost(const struct portal *p, double n)
+{
+    return n * (SCAN_NS + SCAN_FLOAT_NS * dimensions(p));
 }
 
 /* Of n rows in no order, about k (1 + ln(n / k)) come among the nearest k seen so far. */
-static double scan_cost(const struct search_state *s)
+static double scan_cost(const struct portal *p, const struct search_state *s)
 {
     double n = (double)s->n_rows, k = (double)s->k, matching = n * s->selectivity;
     double tested = matching <= k ? n : k / s->selectivity * (1 + log(matching / k));
-    return n * DISTANCE_NS + fmin(tested, n) * FETCHED_ROW_NS;
+    bool is_filtered = p->plan->access.where != NULL;
+    return distances_cost(p, n) + (is_filtered ? fmin(tested, n) * FETCHED_ROW_NS : 0);
 }
 
-static double matches_cost(const struct search_state *s)
+static double matches_cost(const struct portal *p, const struct search_state *s)
 {
-    return (double)s->n_rows * SCANNED_ROW_NS + (double)s->n_rows * s->selectivity * DISTANCE_NS;
+    double n = (double)s->n_rows;
+    return n * SCANNED_ROW_NS + distances_cost(p, n * s->selectivity);
 }
 
-enum search_way search_exact_way(const struct search_state *s)
+enum search_way search_exact_way(const struct portal *p, const struct search_state *s)
 {
-    return scan_cost(s) < matches_cost(s) ? WAY_EXACT_SCAN : WAY_EXACT_MATCHES;
+    return p->plan->access.where == NULL || scan_cost(p, s) < matches_cost(p, s)
+               ? WAY_EXACT_SCAN
+               : WAY_EXACT_MATCHES;
 }
 
-static void choose_filtered(struct search_state *s)
+static double exact_cost(const struct portal *p, const struct search_state *s)
 {
-    enum search_way exact = search_exact_way(s);
-    double exact_cost = exact == WAY_EXACT_SCAN ? scan_cost(s) : matches_cost(s);
-    bool is_walk = walk_cost(s) < exact_cost;
-    s->way = is_walk ? WAY_FILTERED_WALK : exact;
-    s->cost_ns = is_walk ? walk_cost(s) : exact_cost;
+    return search_exact_way(p, s) == WAY_EXACT_SCAN ? scan_cost(p, s) : matches_cost(p, s);
+}
+
+/* ---- the choice ---- */
+
+enum errcode search_tell_miss(const struct portal *p, const struct search_state *s, struct err *err)
+{
+    const struct shard_effort *e = &s->effort;
+    const char *name = p->plan->schema->name;
+    (void)err_set(err, ERR_RECALL_MISSED,
+                  "recall is %.4g, and of \"%s\" a walk was measured to find %.4g (%.4g to %.4g)",
+                  p->force.recall, name, e->recall, e->low, e->high);
+    err_hint(err, "Lower recall, or set on_miss to exact.");
+    err_collection(err, name);
+    err_policy(err, "on_miss");
+    return ERR_RECALL_MISSED;
+}
+
+static void take_effort(struct portal *p, struct search_state *s)
+{
+    struct shard_effort *e = &s->effort;
+    shard_effort_for(p->shard, p->plan->search.column, p->force.recall, s->k, s->selectivity, e);
+    if (p->force.ef != 0) {
+        e->ef = (size_t)p->force.ef;
+        e->distances = (double)e->ef * DISTANCES_AN_EF / s->selectivity;
+        e->filter_calls = p->plan->access.where == NULL ? 0 : (double)e->ef / s->selectivity;
+    }
+    s->ef = e->ef < s->k ? s->k : e->ef;
+}
+
+/* Whether to walk, where a scan is possible, too. */
+static enum errcode decide(struct portal *p, struct search_state *s, bool *is_walk, struct err *err)
+{
+    double floats = (double)s->n_rows * dimensions(p);
+    bool is_cheaper = walk_cost(p, s) < exact_cost(p, s);
+    *is_walk = is_cheaper;
+    s->why_exact = is_cheaper ? NULL : "it costs less than a walk";
+    if (p->force.ef != 0 || s->effort.verdict == SHARD_REACHES) {
+        return ERR_OK;
+    }
+    if (s->effort.verdict == SHARD_IS_NOT_MEASURED) {
+        *is_walk = is_cheaper && floats > UNMEASURED_FLOATS;
+        s->why_exact = *is_walk ? NULL : "recall was not measured yet, and the collection is small";
+        return ERR_OK;
+    }
+    *is_walk = p->force.on_miss != ON_MISS_EXACT && floats > CHEAP_FLOATS;
+    s->why_exact = *is_walk ? NULL : "no walk is known to reach recall";
+    if (s->effort.verdict == SHARD_MISSES && floats > CHEAP_FLOATS) {
+        metric_add(METRIC_recall_misses, 1);
+        s->is_miss_told = p->force.on_miss == ON_MISS_NOTICE;
+        return p->force.on_miss == ON_MISS_FAIL ? search_tell_miss(p, s, err) : ERR_OK;
+    }
+    return ERR_OK;
+}
+
+static enum errcode choose(struct portal *p, struct search_state *s, struct err *err)
+{
+    bool is_filtered = p->plan->access.where != NULL, is_walk = false;
+    take_effort(p, s);
+    enum errcode code = decide(p, s, &is_walk, err);
+    s->way = !is_walk ? search_exact_way(p, s) : is_filtered ? WAY_FILTERED_WALK : WAY_WALK;
+    s->cost_ns = is_walk ? walk_cost(p, s) : exact_cost(p, s);
     /* A walk that meets so many more rows than it should is not worth going on with. */
-    s->filter_visits_max = (size_t)(walk_rows(s) * 8) + 1000;
+    s->filter_visits_max = (size_t)(s->effort.distances * 8) + 1000;
+    return code;
+}
+
+static void choose_exact(const struct portal *p, struct search_state *s)
+{
+    s->way = search_exact_way(p, s);
+    s->cost_ns = exact_cost(p, s);
 }
 
 static bool is_flat(const struct portal *p)
@@ -122,40 +202,56 @@ static bool is_flat(const struct portal *p)
     return policy_int(&view, POLICY_index) == INDEX_FLAT;
 }
 
-enum errcode search_choose(struct portal *p, struct search_state *s, struct err *err)
+/* Without a WHERE.  An ef that a policy gives is for a walk, whatever a scan would cost. */
+static enum errcode choose_unfiltered(struct portal *p, struct search_state *s, bool is_exact,
+                                      struct err *err)
 {
-    const struct access *access = &p->plan->access;
-    bool is_exact = p->force.is_exact || is_flat(p);
-    s->selectivity = 1;
-    if (access->where == NULL && !is_exact) {
-        s->way = WAY_WALK;
-        s->cost_ns = (double)s->ef * WALK_ROW_NS;
+    take_effort(p, s);
+    s->n_rows = s->effort.rows;
+    if (is_exact) {
+        choose_exact(p, s);
         return ERR_OK;
     }
+    if (p->force.ef != 0) {
+        s->way = WAY_WALK;
+        s->cost_ns = walk_cost(p, s);
+        return ERR_OK;
+    }
+    return choose(p, s, err);
+}
+
+static enum errcode choose_filtered(struct portal *p, struct search_state *s, bool is_exact,
+                                    struct err *err)
+{
     enum errcode code = searcher_open_view(&s->self, err);
     if (code != ERR_OK) {
         return code;
     }
     s->n_rows = shard_view_count(s->self.view);
-    if (access->kind == ACCESS_KEYS) {
-        s->n_rows = p->evaluator.sets[access->key_set].n;
+    if (p->plan->access.kind == ACCESS_KEYS) {
+        s->n_rows = p->evaluator.sets[p->plan->access.key_set].n;
         s->way = WAY_EXACT_MATCHES;
         s->cost_ns = (double)s->n_rows * FETCHED_ROW_NS;
-    } else if (access->where == NULL) {
-        s->way = WAY_EXACT_SCAN;
-        s->cost_ns = (double)s->n_rows * DISTANCE_NS;
     } else if (s->n_rows <= SMALL_ROWS) {
         s->way = WAY_EXACT_MATCHES;
-        s->cost_ns = matches_cost(s);
+        s->cost_ns = matches_cost(p, s);
     } else {
         code = sample(p, s, err);
-        if (is_exact) {
-            s->way = search_exact_way(s);
-            s->cost_ns = s->way == WAY_EXACT_SCAN ? scan_cost(s) : matches_cost(s);
-        } else {
-            choose_filtered(s);
+        if (code == ERR_OK && is_exact) {
+            choose_exact(p, s);
+        } else if (code == ERR_OK) {
+            code = choose(p, s, err);
         }
     }
     searcher_close_view(&s->self);
     return code;
+}
+
+enum errcode search_choose(struct portal *p, struct search_state *s, struct err *err)
+{
+    bool is_exact = p->force.is_exact || is_flat(p);
+    s->selectivity = 1;
+    return p->plan->access.where == NULL && p->plan->access.kind != ACCESS_KEYS
+               ? choose_unfiltered(p, s, is_exact, err)
+               : choose_filtered(p, s, is_exact, err);
 }

@@ -132,10 +132,11 @@ static enum errcode try_view(struct portal *p, struct search_state *s, size_t q,
 }
 
 /* What to try after a way that did not give all rows. */
-static enum search_way next_way(const struct search_state *s, enum search_way way, unsigned tries)
+static enum search_way next_way(const struct portal *p, const struct search_state *s,
+                                enum search_way way, unsigned tries)
 {
     if (way == WAY_FILTERED_WALK) {
-        return search_exact_way(s);
+        return search_exact_way(p, s);
     }
     bool is_vanished = way == WAY_WALK && s->self.n_hits == s->k;
     return is_vanished && tries < SEARCH_TRIES_MAX ? WAY_WALK : WAY_EXACT_MATCHES;
@@ -161,7 +162,7 @@ enum errcode search_query_rows(struct portal *p, size_t q, struct err *err)
             return code;
         }
         CHECK(way != WAY_EXACT_MATCHES); /* Within one view nothing vanishes. */
-        enum search_way next = next_way(s, way, tries);
+        enum search_way next = next_way(p, s, way, tries);
         s->again += next == way ? 1 : 0;
         s->fell_back += next != way ? 1 : 0;
         way = next;

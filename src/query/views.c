@@ -167,6 +167,58 @@ static enum errcode fill_shards(struct portal *p, struct err *err)
     return for_each_collection(p, fill_shard, err);
 }
 
+/* A row for a class of searches, or with NULL in place of figures where none was measured. */
+static enum errcode emit_recall(struct portal *p, const struct schema *schema, uint32_t column,
+                                const struct shard_recall *r, double floor, struct err *err)
+{
+    struct value none = value_null();
+    bool is_measured = r->wall_us != 0;
+    struct value at = value_int(r->wall_us);
+    at.type = TYPE_TIMESTAMP;
+    double age = (double)(clock_wall_micros() - r->wall_us) / 1e6;
+    struct value values[] = {
+        value_cstr(schema->name),
+        value_cstr(schema->columns[column].name),
+        is_measured ? value_int(r->k) : none,
+        is_measured ? value_float(r->share) : none,
+        value_float(floor),
+        is_measured ? value_bool(r->effort.verdict == SHARD_REACHES) : none,
+        is_measured ? value_of_count(r->effort.ef) : none,
+        is_measured ? value_float(r->effort.recall) : none,
+        is_measured ? value_float(r->effort.low) : none,
+        is_measured ? value_float(r->effort.high) : none,
+        is_measured ? value_float(r->effort.distances) : none,
+        is_measured ? value_float(r->below) : none,
+        is_measured ? value_of_count(r->samples) : none,
+        is_measured ? value_cstr(r->is_real ? "asked" : "stored") : none,
+        is_measured ? value_of_count(r->rows) : none,
+        is_measured ? value_float(r->effort.stretch) : none,
+        is_measured ? at : none,
+        is_measured ? value_float(age) : none,
+    };
+    return portal_emit(p, values, err);
+}
+
+static enum errcode fill_column(struct portal *p, struct collection *c, uint32_t column,
+                                struct err *err)
+{
+    struct policy_view view;
+    struct shard_recall r;
+    bool is_any = false;
+    enum errcode code = ERR_OK;
+    portal_policy_view(p, &view);
+    view.levels[LEVEL_COLLECTION] = &c->schema->policies;
+    double floor = policy_float(&view, POLICY_recall);
+    for (unsigned i = 0; i < SHARD_RECALL_CLASSES && code == ERR_OK; i++) {
+        if (shard_recall(c->shard, column, i, floor, &r)) {
+            is_any = true;
+            code = emit_recall(p, c->schema, column, &r, floor, err);
+        }
+    }
+    r = (struct shard_recall){.wall_us = 0};
+    return is_any || code != ERR_OK ? code : emit_recall(p, c->schema, column, &r, floor, err);
+}
+
 static enum errcode fill_calibrated(struct portal *p, struct collection *c, struct err *err)
 {
     struct err why;
@@ -175,25 +227,9 @@ static enum errcode fill_calibrated(struct portal *p, struct collection *c, stru
         return ERR_OK;
     }
     for (uint32_t i = 0; i < c->schema->n_columns && code == ERR_OK; i++) {
-        struct shard_recall r;
-        if (c->schema->columns[i].type != TYPE_VECTOR) {
-            continue;
+        if (c->schema->columns[i].type == TYPE_VECTOR) {
+            code = fill_column(p, c, i, err);
         }
-        bool is_measured = shard_recall(c->shard, i, &r) && r.wall_us != 0;
-        struct value at = value_int(is_measured ? r.wall_us : 0);
-        at.type = TYPE_TIMESTAMP;
-        struct value none = value_null();
-        struct value values[] = {
-            value_cstr(c->schema->name),
-            value_cstr(c->schema->columns[i].name),
-            is_measured ? value_of_count(r.samples) : none,
-            is_measured ? value_int(r.ef_for_90) : none,
-            is_measured ? value_int(r.ef_for_95) : none,
-            is_measured ? value_int(r.ef_for_99) : none,
-            is_measured ? value_float(r.measured) : none,
-            is_measured ? at : none,
-        };
-        code = portal_emit(p, values, err);
     }
     collection_leave(c);
     return code;

@@ -1,165 +1,288 @@
-/* Which ef reaches which recall on this shard's data, measured while it serves.
+/* When recall is measured, with which queries, and what a search is told.
  *
- *   IDLE --(due)--> TRUTH: the ten nearest of each sample, by exact scan
- *        --------> LADDER: recall@10 of the walk at one ef after the other
- *        --------> CONFIRM: recall at the ef that 0.90, 0.95, 0.99 and the policy ask for --> IDLE
+ *   IDLE --(due)--> a run: sample after sample --> published --> IDLE
  *
- * Samples are queries that clients really asked; until there are enough of them, vectors of stored
- * rows.  A stored row leads a walk straight to its neighbours, so searches with its vector pass it
- * over, as if it had not been inserted: otherwise 0.95 would be promised where a query from
- * elsewhere finds 0.67 (words-100).  The samples are few: what is promised leaves a margin.
+ * Samples are queries that clients really asked; until there are some, vectors of stored rows.  A
+ * stored row leads a walk straight to its neighbours, so a search with its vector passes it over,
+ * as if it had not been inserted: otherwise 0.95 would be promised where a query from elsewhere
+ * finds 0.67 (words-100).  What rows have told is promised with a wider margin.
  *
- * Due when never measured, when the rows have become half as many more or have changed as much, and
- * when twice as many real queries were asked: clients may ask other things than they did at first.
- * Given up and tried again later where the rows change meanwhile by more than one in DRIFT: the
- * walk would be held against a truth that is none any more, and seem to find too little.
+ * Due when never measured, when so much was linked since that the graph is another one, and when
+ * clients have asked several times as much.  While rows keep coming and nobody searches it waits:
+ * there will be more.  Until it is measured again searches take the more effort the more has
+ * changed.
  *
- * What was found is kept over a restart (remember.c).
+ * Beside that the newest queries are looked at now and then: where they stay below the floor,
+ * clients ask other things than they did, and what was known counts no more.
  *
- * Gentle: the keeper does one search or one rung in a turn, and then stays away from this shard for
- * REST times as long as it took, so a calibration costs at most a fifth of one core. */
+ * A run that is wanted soon is published after 32 samples and at each doubling; others at their
+ * end.
+ *
+ * Gentle: the keeper measures for TURN_US_MAX or one sample in a turn, and then stays away from
+ * this shard for REST times as long as it took: a run costs at most a fifth of one core, or half
+ * where searches wait for it. */
 #include "shard/shard_int.h"
 
 #include <math.h>
 #include <string.h>
 
 enum {
-    K = 10,
-    SAMPLES_MIN = 200, /* The error of the mean is then about 0.006, ... */
-    SAMPLES_MAX = 400, /* ... and here within MARGIN of a recall of 0.95, 19 times of 20. */
-    ROWS_A_SAMPLE = 100,
-    /* Queries noted, one of RESERVOIR_STRIDE: from so many on stored rows are not needed; of more,
-     * older ones fade; and with twice as many, or so many more, recall is measured again. */
-    SEEN_MIN = 2048,
-    SEEN_FADE = 1 << 15,
+    SAMPLES = 512,
+    SAMPLES_OF_FEW = 256, /* Where a scan is not dear either. */
+    FEW_ROWS = 20000,
+    SAMPLES_FIRST = 32, /* Enough to be published, where that is wanted soon. */
+    SEEN_FIRST = QUERIES_FRESH,
+    SEEN_FEW = 1024, /* Below it queries are used again when they are four times as many. */
     SEEN_AGAIN_MAX = 1 << 20,
-    RESERVOIR_STRIDE = 8,
-    REST = 4,
     PICK_TRIES = 8,
-    CONFIRMED = 4,
-    TURN_US_MAX = 20000, /* Of ladder searches before the next rest. */
-    DRIFT = 100,
-    DRIFT_REST_US = 2000000,
+    TURN_US_MAX = 20000,
+    REST = 4,
+    REST_URGENT = 1,
+    RETRY_US = 2000000,
+    CHECK_REST_US_MIN = 2000000,
+    CHECK_REST_US_MAX = 300000000,
+    PENDING_SHARE = 10, /* One row in so many may wait to be linked. */
 };
-
-static const uint32_t ladder[CALIBRATION_POINTS] = {10,  14,  20,  28,  40,  56,  80,   112,
-                                                    160, 224, 320, 448, 640, 896, 1280, 1792};
-_Static_assert((int)SAMPLES_MAX <= (int)RESERVOIR_QUERIES &&
-                   (int)RESERVOIR_QUERIES <= (int)SEEN_MIN,
-               "the reservoir is full when it is used, and has as many as are wanted");
-static const double targets[3] = {0.90, 0.95, 0.99};
-static const double RECALL_ENOUGH = 0.9995;
-/* Before it is measured ef is this over what may be missing: 240 for a recall of 0.95. */
-static const double CAUTIOUS = 12;
-
-enum phase {
-    IDLE,
-    TRUTH,
-    LADDER,
-    CONFIRM
-};
-
-struct sample {
-    uint64_t truth[K];
-    size_t n_truth;
-};
+/* Of linked rows, over those that were there when it was measured. */
+static const double GROWN_WHEN_QUIET = 1.15, GROWN_WHEN_BUSY = 1.3;
+static const double STRETCH_POWER = 1.1; /* On the hardest data ef grows with the rows. */
+/* Standard errors that a promise stays below the mean. */
+static const double CERTAINTY = 2;
+/* Before it is measured ef is this over what may be missing: 800 for a recall of 0.95. */
+static const double GUESS = 40;
+static const double GUESSED_DISTANCES = 16; /* For each of ef. */
 
 struct calibration_run {
-    enum phase phase;
-    uint32_t dim;
-    size_t n_wanted_samples;
-    size_t n_samples, at; /* Of the samples, in this phase or rung. */
-    size_t rung;
-    uint64_t n_found, n_wanted;
-    uint64_t rows, changes; /* When it began. */
-    bool is_real;
-    uint64_t n_seen;
-    struct curve curve;
-    uint32_t confirm_ef[CONFIRMED];
-    double confirmed[CONFIRMED];
-    struct sample samples[SAMPLES_MAX];
-    float vectors[]; /* n_wanted_samples x dim */
+    struct tally tally;
+    bool is_real, is_fresh, is_urgent;
+    uint32_t n_wanted;
+    uint32_t n_tried;    /* Of the queries; those that failed too. */
+    uint32_t publish_at; /* Samples. */
+    uint64_t rows;       /* Linked when it began. */
+    uint64_t n_seen, n_forgotten;
+    double rows_sum, changes_sum; /* Linked, over the samples. */
+    float query[];
 };
 
 void calibration_init(struct calibration *c)
 {
     mutex_init(&c->mutex);
+    c->check_rest_us = CHECK_REST_US_MIN;
 }
 
-void calibration_forget(struct vector_index *v)
+static void end_run(struct calibration *c)
 {
-    struct calibration *c = &v->calibration;
-    mutex_lock(&c->mutex);
-    c->known = (struct measured){.rows = 0};
-    curve_publish(&c->curve, &c->known.curve);
-    c->is_graph_known = false;
-    mutex_unlock(&c->mutex);
+    if (c->run != NULL) {
+        tally_fini(&c->run->tally);
+        mem_free(MEM_SEARCH, c->run);
+        c->run = NULL;
+    }
 }
 
 void calibration_fini(struct calibration *c)
 {
-    mem_free(MEM_SEARCH, c->reservoir);
-    mem_free(MEM_SEARCH, c->run);
+    end_run(c);
+    published_free(atomic_load(&c->published));
+    mem_free(MEM_SEARCH, c->queries.vectors);
     mutex_fini(&c->mutex);
 }
 
-/* ---- real queries ---- */
+/* ---- how much has changed ---- */
 
-void calibration_note_query(struct vector_index *v, uint32_t dim, const float *query)
+struct extent {
+    uint64_t rows, pending;
+    uint64_t linked;  /* Rows. */
+    uint64_t changes; /* Linked. */
+};
+
+static struct extent extent_of(struct vector_index *v)
 {
+    unsigned side;
+    /* What is staged in between may not be counted as linked: pending is asked last. */
+    struct extent e = {.changes = atomic_load(&v->changes)};
+    struct index *index = vector_index_enter(v, &side);
+    e.rows = index_count(index);
+    e.pending = index_pending(index);
+    vector_index_leave(v, side);
+    e.linked = e.rows > e.pending ? e.rows - e.pending : 0;
+    e.changes -= e.pending;
+    return e;
+}
+
+static double stretch_since(const struct extent *e, const struct measured *m)
+{
+    /* Negative where recovery has yet to stage again what it was measured on. */
+    int64_t changes = (int64_t)(e->changes - m->changes);
+    double rows = m->rows > 0 ? (double)m->rows : 1;
+    return fmax(1, fmax((double)e->linked / rows, 1 + (double)changes / rows));
+}
+
+/* ---- what a search is told ---- */
+
+static bool read_measured(const struct calibration *c, uint32_t classes, struct measured *out)
+{
+    const struct published *p = atomic_load_explicit(&c->published, memory_order_acquire);
+    if (p == NULL) {
+        return false;
+    }
+    published_read(p, classes, out);
+    return out->wall_us != 0; /* Else it was forgotten. */
+}
+
+bool calibration_is_known(const struct calibration *c)
+{
+    struct measured m;
+    return read_measured(c, 0, &m);
+}
+
+static void guess(const struct recall_wish *wish, struct shard_effort *out)
+{
+    double ef = fmax(GUESS / (1 - wish->floor), 4 * (double)wish->k);
+    out->verdict = SHARD_IS_NOT_MEASURED;
+    out->stretch = 1;
+    out->ef = (size_t)ceil(ef);
+    out->distances = ef * GUESSED_DISTANCES / wish->share;
+    out->filter_calls = wish->share < 1 ? ef / wish->share : 0;
+}
+
+static void tell(const struct extent *e, const struct measured *m,
+                 const struct curve_answer *answer, struct shard_effort *out)
+{
+    double stretch = stretch_since(e, m), more = pow(stretch, STRETCH_POWER);
+    out->verdict = answer->verdict;
+    out->stretch = stretch;
+    out->ef = (size_t)ceil(answer->ef * more);
+    out->recall = answer->recall;
+    out->low = answer->low;
+    out->high = answer->high;
+    out->distances = answer->distances * more;
+    out->filter_calls = answer->filter_calls * more;
+}
+
+void shard_effort_for(struct shard *shard, uint32_t column, double recall, size_t k, double share,
+                      struct shard_effort *out)
+{
+    struct vector_index *v = vectors_find(shard, column);
+    CHECK(v != NULL && share > 0);
+    struct recall_wish wish = {.floor = recall, .k = k > 0 ? k : 1, .share = share};
+    struct measured m;
+    struct curve_answer answer;
+    struct extent e = extent_of(v);
+    *out = (struct shard_effort){.rows = e.rows};
+    if (read_measured(&v->calibration, measured_classes(&wish), &m) &&
+        measured_ask(&m, &wish, &answer)) {
+        tell(&e, &m, &answer, out);
+    } else {
+        guess(&wish, out);
+    }
+    out->ef = out->ef < k ? k : out->ef;
+}
+
+bool shard_recall(struct shard *shard, uint32_t column, unsigned i, double recall,
+                  struct shard_recall *out)
+{
+    struct vector_index *v = vectors_find(shard, column);
+    struct measured m;
+    CHECK(i < CURVE_COUNT);
+    *out =
+        (struct shard_recall){.k = recall_classes[i].k, .share = (double)recall_classes[i].share};
+    if (v == NULL || !read_measured(&v->calibration, UINT32_C(1) << i, &m) ||
+        m.curves[i].n_points == 0) {
+        return false;
+    }
+    struct curve_answer answer = curve_ask(&m.curves[i], recall);
+    struct extent e = extent_of(v);
+    out->effort.rows = e.rows;
+    tell(&e, &m, &answer, &out->effort);
+    out->below = answer.below;
+    out->samples = m.curves[i].n_samples;
+    out->is_real = m.is_real != 0;
+    out->rows = m.rows;
+    out->wall_us = m.wall_us;
+    return true;
+}
+
+/* ---- publishing ---- */
+
+enum errcode calibration_publish(struct calibration *c, const struct measured *m, struct err *err)
+{
+    struct published *p = atomic_load(&c->published);
+    bool is_first = p == NULL;
+    if (is_first) {
+        p = published_new(err);
+    }
+    if (p == NULL) {
+        return ERR_OUT_OF_MEMORY;
+    }
+    published_write(p, m);
+    if (is_first) {
+        atomic_store_explicit(&c->published, p, memory_order_release);
+    }
+    return ERR_OK;
+}
+
+void calibration_forget(struct vector_index *v)
+{
+    static const struct measured nothing = {.wall_us = 0};
     struct calibration *c = &v->calibration;
-    unsigned turn = atomic_fetch_add_explicit(&c->turn, 1, memory_order_relaxed);
-    /* Few rows are not measured, and 10,000 collections of them want no reservoirs. */
-    if (turn % RESERVOIR_STRIDE != 0 || v->kind != INDEX_HNSW ||
-        index_count(v->index) < CALIBRATION_ROWS_MIN) {
-        return;
+    mutex_lock(&c->mutex);
+    if (atomic_load(&c->published) != NULL) {
+        published_write(atomic_load(&c->published), &nothing);
     }
-    /* A search waits for nobody: where the keeper reads the reservoir, this query is not noted. */
-    if (!mutex_try_lock(&c->mutex)) {
-        return;
-    }
-    if (c->reservoir == NULL) {
-        c->reservoir = mem_alloc(MEM_SEARCH, (size_t)RESERVOIR_QUERIES * dim * sizeof(float));
-    }
-    if (c->reservoir != NULL) {
-        /* Each query of a long time is as likely to be there: clients' first ones may be easier. */
-        c->n_seen++;
-        uint64_t n = c->n_seen < SEEN_FADE ? c->n_seen : SEEN_FADE;
-        uint64_t at = c->n_reservoir < RESERVOIR_QUERIES ? c->n_reservoir++ : hash_u64(turn) % n;
-        if (at < RESERVOIR_QUERIES) {
-            memcpy(c->reservoir + at * dim, query, dim * sizeof(float));
-        }
-    }
+    c->is_graph_known = false;
+    c->n_forgotten++;
     mutex_unlock(&c->mutex);
 }
 
-/* ---- what is promised ---- */
-
-size_t shard_ef_for(struct shard *shard, uint32_t column, double recall, size_t k,
-                    bool *is_measured)
+static double floor_of(const struct shard *shard)
 {
-    struct vector_index *v = vectors_find(shard, column);
-    CHECK(v != NULL);
-    struct curve curve;
-    *is_measured = curve_read(&v->calibration.curve, &curve);
-    size_t ef = *is_measured ? curve_ef(&curve, recall) : (size_t)ceil(CAUTIOUS / (1 - recall));
-    /* The curve is of k = 10: each further row that is asked for wants a place of its own. */
-    size_t more = k > K ? k - K : 0;
-    return ef + more > k ? ef + more : k;
+    return host_policy_float(shard->host, shard->schema, POLICY_recall);
 }
 
-bool shard_recall(struct shard *shard, uint32_t column, struct shard_recall *out)
+void calibration_log(const struct shard *shard, const struct vector_index *v,
+                     const struct measured *m)
 {
-    struct vector_index *v = vectors_find(shard, column);
-    *out = (struct shard_recall){0};
-    if (v == NULL) {
-        return false;
+    double floor = floor_of(shard);
+    if (m->curves[0].n_points == 0) {
+        return;
     }
-    mutex_lock(&v->calibration.mutex);
-    bool is_measured = v->calibration.known.curve.n_points > 0;
-    *out = v->calibration.known.shown;
-    mutex_unlock(&v->calibration.mutex);
-    return is_measured;
+    struct curve_answer at = curve_ask(&m->curves[0], floor);
+    metric_set(METRIC_recall_measured, (int64_t)(at.recall * 1e6));
+    metric_set(METRIC_recall_low, (int64_t)(at.low * 1e6));
+    log_line(LOG_INFO,
+             "recall measured group=%llu column=%s samples=%u real=%s floor=%.3f ef=%.0f "
+             "recall=%.4f low=%.4f high=%.4f reached=%s",
+             (unsigned long long)shard->group_id, shard->schema->columns[v->column].name,
+             m->n_samples, m->is_real ? "yes" : "no", floor, at.ef, at.recall, at.low, at.high,
+             at.verdict == SHARD_REACHES ? "yes" : "no");
+}
+
+static void sum_up(const struct calibration_run *run, struct measured *out)
+{
+    double n = run->tally.n_samples;
+    tally_curves(&run->tally, CERTAINTY, out);
+    out->rows = (uint64_t)(run->rows_sum / n);
+    out->changes = (uint64_t)(run->changes_sum / n);
+    out->wall_us = clock_wall_micros();
+    out->is_real = run->is_real;
+}
+
+static void publish(struct shard *shard, struct vector_index *v, const struct measured *m)
+{
+    struct calibration *c = &v->calibration;
+    struct err err = {0};
+    mutex_lock(&c->mutex);
+    bool is_of_graph = c->run->n_forgotten == c->n_forgotten;
+    enum errcode code = is_of_graph ? calibration_publish(c, m, &err) : ERR_CANCELED;
+    if (code == ERR_OK) {
+        c->edition++;
+        c->n_seen_measured = m->is_real ? c->run->n_seen : c->n_seen_measured;
+    }
+    mutex_unlock(&c->mutex);
+    if (code == ERR_OK) {
+        calibration_log(shard, v, m);
+        shard_note_change(shard); /* It is written down with the next flush. */
+    }
 }
 
 /* ---- beginning ---- */
@@ -167,47 +290,82 @@ bool shard_recall(struct shard *shard, uint32_t column, struct shard_recall *out
 /* How many queries must have been noted before they are asked for what they say. */
 static uint64_t seen_wanted(const struct calibration *c) REQUIRES(c->mutex)
 {
-    uint64_t n = c->n_seen_measured < SEEN_MIN ? SEEN_MIN : c->n_seen_measured;
-    uint64_t more = n < SEEN_AGAIN_MAX ? n : SEEN_AGAIN_MAX;
-    return c->n_seen_measured == 0 ? SEEN_MIN : c->n_seen_measured + more;
+    uint64_t n = c->n_seen_measured;
+    uint64_t more = n < SEEN_FEW ? 3 * n : n < SEEN_AGAIN_MAX ? n : SEEN_AGAIN_MAX;
+    return n == 0 ? SEEN_FIRST : n + more;
 }
 
-static bool is_due(struct vector_index *v)
+enum cause {
+    NOT_DUE,
+    CHECK,
+    MORE_QUERIES,
+    URGENT
+};
+
+static enum cause cause_of_queries(struct calibration *c)
+{
+    mutex_lock(&c->mutex);
+    bool is_told_more = c->queries.n_seen >= seen_wanted(c);
+    bool is_fresh = c->queries.n_fresh == QUERIES_FRESH && c->n_seen_measured > 0;
+    mutex_unlock(&c->mutex);
+    return is_told_more                                      ? MORE_QUERIES
+           : is_fresh && clock_micros() >= c->check_after_us ? CHECK
+                                                             : NOT_DUE;
+}
+
+static enum cause cause_to_measure(struct vector_index *v)
 {
     struct calibration *c = &v->calibration;
-    uint64_t rows = index_count(v->index);
-    uint64_t changes = atomic_load(&v->changes);
-    if (v->kind != INDEX_HNSW || rows < CALIBRATION_ROWS_MIN ||
-        index_pending(v->index) > rows / 100) {
-        return false;
+    struct extent e = extent_of(v);
+    uint64_t changes = e.changes + e.pending;
+    bool is_quiet = changes == c->changes_seen && e.pending <= e.rows / 100;
+    bool is_searched = atomic_load(&c->turn) != c->turn_seen;
+    c->changes_seen = changes;
+    if (v->kind != INDEX_HNSW || e.rows < CALIBRATION_ROWS_MIN ||
+        e.pending > e.rows / PENDING_SHARE || (!is_quiet && !is_searched)) {
+        return NOT_DUE;
     }
-    mutex_lock(&c->mutex);
-    const struct measured *m = &c->known;
-    bool is_first = m->curve.n_points == 0;
-    /* Negative where recovery has yet to stage again what it was measured on. */
-    int64_t n_changed = (int64_t)(changes - m->changes);
-    bool is_grown = rows >= m->rows + m->rows / 2 || n_changed >= (int64_t)(m->rows / 2);
-    bool is_told_more = c->n_seen >= seen_wanted(c);
-    mutex_unlock(&c->mutex);
-    return is_first || is_grown || is_told_more;
+    struct measured m;
+    if (!read_measured(c, 0, &m) ||
+        stretch_since(&e, &m) >= (is_quiet ? GROWN_WHEN_QUIET : GROWN_WHEN_BUSY) ||
+        e.linked < m.rows / 2) {
+        return URGENT;
+    }
+    return cause_of_queries(c);
 }
 
-static void take_real_queries(struct calibration *c, struct calibration_run *run)
+static void begin_run(const struct shard *shard, struct vector_index *v, enum cause cause)
 {
-    mutex_lock(&c->mutex);
-    run->is_real = c->n_seen >= SEEN_MIN;
-    run->n_seen = c->n_seen;
-    if (run->is_real) {
-        run->n_samples = run->n_wanted_samples;
-        memcpy(run->vectors, c->reservoir, run->n_samples * run->dim * sizeof(float));
+    struct calibration *c = &v->calibration;
+    uint32_t dim = shard->schema->columns[v->column].dim;
+    struct err err = {0};
+    struct calibration_run *run = mem_zalloc(MEM_SEARCH, sizeof(*run) + dim * sizeof(float));
+    if (run == NULL || tally_init(&run->tally, &err) != ERR_OK) {
+        mem_free(MEM_SEARCH, run);
+        return; /* Another time. */
     }
+    c->run = run;
+    c->turn_seen = atomic_load(&c->turn);
+    run->rows = extent_of(v).linked;
+    run->is_urgent = cause == URGENT;
+    run->is_fresh = cause == CHECK;
+    run->publish_at = SAMPLES_FIRST;
+    uint32_t n_rows = run->rows < FEW_ROWS ? SAMPLES_OF_FEW : SAMPLES;
+    mutex_lock(&c->mutex);
+    run->n_seen = c->queries.n_seen;
+    run->n_forgotten = c->n_forgotten;
+    run->is_real = run->n_seen >= SEEN_FIRST;
+    run->n_wanted = run->is_fresh ? QUERIES_FRESH : run->is_real ? c->queries.n_kept : n_rows;
     mutex_unlock(&c->mutex);
 }
+
+/* ---- the next query ---- */
 
 /* A row with a vector, drawn at random; false where none was met in a few tries. */
 static bool pick_row(struct shard *shard, struct vector_index *v, struct shard_view *view,
-                     struct arena *arena, struct calibration_run *run)
+                     struct arena *arena)
 {
+    struct calibration_run *run = v->calibration.run;
     for (int i = 0; i < PICK_TRIES; i++) {
         struct err err = {0};
         struct shard_row row;
@@ -221,60 +379,40 @@ static bool pick_row(struct shard *shard, struct vector_index *v, struct shard_v
             values[v->column].type != TYPE_VECTOR) {
             continue;
         }
-        memcpy(run->vectors + run->n_samples * run->dim, values[v->column].vector.data,
-               run->dim * sizeof(float));
-        run->n_samples++;
+        memcpy(run->query, values[v->column].vector.data,
+               values[v->column].vector.dim * sizeof(float));
         return true;
     }
     return false;
 }
 
-static void take_stored_rows(struct shard *shard, struct vector_index *v,
-                             struct calibration_run *run)
+static bool take_row(struct shard *shard, struct vector_index *v)
 {
     struct err err = {0};
     struct shard_view *view;
     struct arena *arena = arena_new(MEM_SEARCH, SIZE_MAX);
-    if (arena == NULL || shard_view_open(shard, &view, &err) != ERR_OK) {
-        arena_free(arena);
-        return;
+    bool found = false;
+    if (arena != NULL && shard_view_open(shard, &view, &err) == ERR_OK) {
+        found = pick_row(shard, v, view, arena);
+        shard_view_close(view);
     }
-    bool is_more = true;
-    while (run->n_samples < run->n_wanted_samples && is_more) {
-        is_more = pick_row(shard, v, view, arena, run);
-        arena_reset(arena);
-    }
-    shard_view_close(view);
     arena_free(arena);
+    return found;
 }
 
-/* In small collections recall is high and its error small. */
-static size_t samples_for(uint64_t rows)
-{
-    uint64_t n = rows / ROWS_A_SAMPLE;
-    return n < SAMPLES_MIN ? SAMPLES_MIN : n > SAMPLES_MAX ? SAMPLES_MAX : (size_t)n;
-}
-
-static void begin_run(struct shard *shard, struct vector_index *v)
+static bool take_query(struct shard *shard, struct vector_index *v)
 {
     struct calibration *c = &v->calibration;
-    uint32_t dim = shard->schema->columns[v->column].dim;
-    uint64_t rows = index_count(v->index);
-    size_t n = samples_for(rows);
-    c->run = mem_zalloc(MEM_SEARCH, sizeof(*c->run) + n * dim * sizeof(float));
-    if (c->run == NULL) {
-        return; /* Another time. */
-    }
     struct calibration_run *run = c->run;
-    run->dim = dim;
-    run->n_wanted_samples = n;
-    run->rows = rows;
-    run->changes = atomic_load(&v->changes);
-    take_real_queries(c, run);
+    uint32_t i = run->n_tried++;
     if (!run->is_real) {
-        take_stored_rows(shard, v, run);
+        return take_row(shard, v);
     }
-    run->phase = run->n_samples > 0 ? TRUTH : IDLE;
+    mutex_lock(&c->mutex);
+    bool found = queries_get(&c->queries, shard->schema->columns[v->column].dim, run->is_fresh, i,
+                             run->query);
+    mutex_unlock(&c->mutex);
+    return found;
 }
 
 /* ---- measuring ---- */
@@ -285,152 +423,102 @@ static bool is_closing(void *arg)
     return atomic_load(&shard->is_closing);
 }
 
-/* The K nearest rows to a sample; 0 where the search failed. */
-static size_t search_sample(struct shard *shard, struct vector_index *v, size_t at, size_t ef,
-                            uint64_t rows[K])
+static bool measure_one(struct shard *shard, struct vector_index *v)
 {
     struct calibration_run *run = v->calibration.run;
-    struct index_hit hits[K];
-    struct index_work work = {0};
+    const struct column *column = &shard->schema->columns[v->column];
     struct err err = {0};
-    size_t n_hits = 0;
-    struct index_search search = {
-        .query = run->vectors + at * run->dim,
-        .k = K,
-        .ef = ef > K ? ef : K,
-        .plan = ef == 0 ? INDEX_EXACT : INDEX_WALK,
-        .passes_itself_over = !run->is_real,
-        .is_canceled = is_closing,
-        .canceled_arg = shard,
-    };
-    if (index_search(v->index, &search, hits, &n_hits, &work, &err) != ERR_OK) {
-        return 0;
+    unsigned side;
+    run->tally.is_canceled = is_closing;
+    run->tally.canceled_arg = shard;
+    if (!take_query(shard, v)) {
+        return false;
     }
-    for (size_t i = 0; i < n_hits; i++) {
-        rows[i] = hits[i].row;
-    }
-    return n_hits;
+    struct tally_query query = {.index = vector_index_enter(v, &side),
+                                .distance = column->distance,
+                                .dim = column->dim,
+                                .vector = run->query};
+    enum errcode code = tally_add(&run->tally, &query, &err);
+    vector_index_leave(v, side);
+    struct extent e = extent_of(v);
+    run->rows_sum += (double)e.linked;
+    run->changes_sum += (double)e.changes;
+    return code == ERR_OK;
 }
 
-static void measure_sample(struct shard *shard, struct vector_index *v, uint32_t ef)
+/* Clients' newest queries find less than the floor at the ef that they are given. */
+static bool is_below_floor(const struct shard *shard, struct vector_index *v,
+                           const struct measured *fresh)
+{
+    const struct curve *curve = &fresh->curves[0];
+    double floor = floor_of(shard);
+    struct measured known;
+    if (!read_measured(&v->calibration, 1, &known) || known.curves[0].n_points == 0 ||
+        curve->n_points == 0) {
+        return false;
+    }
+    struct curve_answer given = curve_ask(&known.curves[0], floor);
+    size_t i = 0;
+    while (i + 1 < curve->n_points && curve->points[i].ef < given.ef) {
+        i++;
+    }
+    return given.verdict == SHARD_REACHES && curve->points[i].high < floor;
+}
+
+/* Of the newest queries: whether what is known holds for them. */
+static void conclude_check(struct shard *shard, struct vector_index *v, struct measured *m)
+{
+    struct calibration *c = &v->calibration;
+    bool is_other = is_below_floor(shard, v, m);
+    mutex_lock(&c->mutex);
+    if (is_other) {
+        queries_forget_old(&c->queries, shard->schema->columns[v->column].dim);
+        c->run->n_seen = c->queries.n_seen;
+    }
+    c->queries.n_fresh = 0;
+    mutex_unlock(&c->mutex);
+    if (is_other) {
+        log_line(LOG_INFO, "queries have changed group=%llu column=%s",
+                 (unsigned long long)shard->group_id, shard->schema->columns[v->column].name);
+        publish(shard, v, m);
+        c->check_rest_us = CHECK_REST_US_MIN;
+    } else if (c->check_rest_us < CHECK_REST_US_MAX) {
+        c->check_rest_us *= 2;
+    }
+    c->check_after_us = clock_micros() + c->check_rest_us;
+}
+
+static void conclude(struct shard *shard, struct vector_index *v)
 {
     struct calibration_run *run = v->calibration.run;
-    const struct sample *sample = &run->samples[run->at];
-    uint64_t rows[K];
-    size_t n = search_sample(shard, v, run->at, ef, rows);
-    for (size_t i = 0; i < sample->n_truth; i++) {
-        bool is_found = false;
-        for (size_t j = 0; j < n && !is_found; j++) {
-            is_found = rows[j] == sample->truth[i];
+    struct measured m;
+    if (run->tally.n_samples >= SAMPLES_FIRST) {
+        sum_up(run, &m);
+        if (run->is_fresh) {
+            conclude_check(shard, v, &m);
+        } else {
+            publish(shard, v, &m);
         }
-        run->n_found += is_found;
     }
-    run->n_wanted += sample->n_truth;
-    run->at++;
 }
 
-/* Searches all samples at @ef, a turn's worth at once; true when *recall is known. */
-static bool measure_rung(struct shard *shard, struct vector_index *v, uint32_t ef, double *recall)
+/* Samples for a turn; true where there is no more to do. */
+static bool measure_turn(struct shard *shard, struct vector_index *v)
 {
     struct calibration_run *run = v->calibration.run;
     uint64_t until_us = clock_micros() + TURN_US_MAX;
-    while (run->at < run->n_samples && clock_micros() < until_us) {
-        measure_sample(shard, v, ef);
-    }
-    if (run->at < run->n_samples) {
-        return false;
-    }
-    *recall = run->n_wanted == 0 ? 0 : (double)run->n_found / (double)run->n_wanted;
-    run->at = 0;
-    run->n_found = 0;
-    run->n_wanted = 0;
-    return true;
-}
-
-static void step_truth(struct shard *shard, struct vector_index *v)
-{
-    struct calibration_run *run = v->calibration.run;
-    struct sample *sample = &run->samples[run->at];
-    sample->n_truth = search_sample(shard, v, run->at, 0, sample->truth);
-    if (++run->at == run->n_samples) {
-        run->at = 0;
-        run->phase = LADDER;
-    }
-}
-
-static void step_ladder(struct shard *shard, struct vector_index *v)
-{
-    struct calibration_run *run = v->calibration.run;
-    double recall;
-    if (!measure_rung(shard, v, ladder[run->rung], &recall)) {
-        return;
-    }
-    struct curve *curve = &run->curve;
-    double before = curve->n_points > 0 ? curve->recall[curve->n_points - 1] : 0;
-    curve->ef[curve->n_points] = ladder[run->rung];
-    curve->recall[curve->n_points] = recall > before ? recall : before;
-    curve->n_points++;
-    run->rung++;
-    if (recall >= RECALL_ENOUGH || run->rung == CALIBRATION_POINTS) {
-        double policy = host_policy_float(shard->host, shard->schema, POLICY_recall);
-        for (size_t i = 0; i < COUNT_OF(targets); i++) {
-            run->confirm_ef[i] = curve_ef(curve, targets[i]);
+    do {
+        if (!measure_one(shard, v)) {
+            return true;
         }
-        run->confirm_ef[COUNT_OF(targets)] = curve_ef(curve, policy);
-        run->rung = 0;
-        run->phase = CONFIRM;
-    }
-}
-
-static void end_run(struct shard *shard, struct vector_index *v)
-{
-    struct calibration *c = &v->calibration;
-    struct calibration_run *run = c->run;
-    mutex_lock(&c->mutex);
-    struct measured *m = &c->known;
-    m->curve = run->curve;
-    m->rows = run->rows;
-    m->changes = run->changes;
-    m->is_real = run->is_real;
-    c->n_seen_measured = run->is_real ? run->n_seen : c->n_seen_measured;
-    m->shown = (struct shard_recall){
-        .samples = run->n_samples,
-        .recall = {run->confirmed[0], run->confirmed[1], run->confirmed[2]},
-        .ef_for_90 = run->confirm_ef[0],
-        .ef_for_95 = run->confirm_ef[1],
-        .ef_for_99 = run->confirm_ef[2],
-        .measured = run->confirmed[COUNT_OF(targets)],
-        .wall_us = clock_wall_micros(),
-    };
-    c->edition++;
-    c->run = NULL;
-    double measured = m->shown.measured;
-    metric_set(METRIC_recall_measured, (int64_t)(measured * 1e6));
-    curve_publish(&c->curve, &m->curve);
-    mutex_unlock(&c->mutex);
-    shard_note_change(shard); /* It is written down with the next flush. */
-    log_line(LOG_INFO,
-             "recall measured group=%llu column=%s samples=%zu real=%s recall=%.4f ef_90=%u "
-             "ef_95=%u ef_99=%u",
-             (unsigned long long)shard->group_id, shard->schema->columns[v->column].name,
-             run->n_samples, run->is_real ? "yes" : "no", measured, run->confirm_ef[0],
-             run->confirm_ef[1], run->confirm_ef[2]);
-    mem_free(MEM_SEARCH, run);
-}
-
-static void step_confirm(struct shard *shard, struct vector_index *v)
-{
-    struct calibration_run *run = v->calibration.run;
-    if (measure_rung(shard, v, run->confirm_ef[run->rung], &run->confirmed[run->rung]) &&
-        ++run->rung == CONFIRMED) {
-        end_run(shard, v);
-    }
-}
-
-/* True where the run's truth is of rows that are others by now. */
-static bool has_drifted(const struct vector_index *v, const struct calibration_run *run)
-{
-    return atomic_load(&v->changes) - run->changes > run->rows / DRIFT;
+        if (run->is_urgent && run->tally.n_samples == run->publish_at &&
+            run->n_tried < run->n_wanted) {
+            run->publish_at *= 2;
+            conclude(shard, v);
+        }
+    } while (run->n_tried < run->n_wanted && clock_micros() < until_us);
+    return run->n_tried >= run->n_wanted ||
+           (double)extent_of(v).linked > GROWN_WHEN_BUSY * (double)run->rows;
 }
 
 uint64_t calibrate(struct shard *shard, struct vector_index *v)
@@ -440,35 +528,27 @@ uint64_t calibrate(struct shard *shard, struct vector_index *v)
     if (started_us < c->rest_until_us) {
         return c->rest_until_us;
     }
-    if (c->run != NULL && has_drifted(v, c->run)) {
-        mem_free(MEM_SEARCH, c->run);
-        c->run = NULL;
-        c->rest_until_us = started_us + DRIFT_REST_US;
-        return c->rest_until_us;
+    if (c->run == NULL) {
+        enum cause cause = cause_to_measure(v);
+        if (cause != NOT_DUE) {
+            begin_run(shard, v, cause);
+        }
     }
     if (c->run == NULL) {
-        if (!is_due(v)) {
-            return UINT64_MAX;
-        }
-        begin_run(shard, v);
-    }
-    enum phase phase = c->run == NULL ? IDLE : c->run->phase;
-    switch (phase) {
-    case IDLE:
-        mem_free(MEM_SEARCH, c->run);
-        c->run = NULL;
         return UINT64_MAX;
-    case TRUTH:
-        step_truth(shard, v);
-        break;
-    case LADDER:
-        step_ladder(shard, v);
-        break;
-    case CONFIRM:
-        step_confirm(shard, v);
-        break;
+    }
+    bool is_published = c->run->publish_at > SAMPLES_FIRST;
+    uint64_t rest = c->run->is_urgent && !is_published ? REST_URGENT : REST;
+    if (measure_turn(shard, v)) {
+        bool is_over = c->run->n_tried >= c->run->n_wanted;
+        conclude(shard, v);
+        end_run(c);
+        if (!is_over) {
+            c->rest_until_us = clock_micros() + RETRY_US;
+            return c->rest_until_us;
+        }
     }
     uint64_t now = clock_micros();
-    c->rest_until_us = now + REST * (now - started_us);
+    c->rest_until_us = now + rest * (now - started_us);
     return c->rest_until_us;
 }

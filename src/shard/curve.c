@@ -1,65 +1,255 @@
-/* The curve of a graph: which ef reached which recall, and the ef that a wanted recall needs.
+/* The curves of a graph: which ef reached which recall, for each class of searches, and the ef that
+ * a wanted recall needs.
  *
- * Every search reads it, so that reading takes no lock and waits for nobody: a curve is published
- * into the slot that the newest is not in, and then its number.  A reader copies the slot of the
- * number it saw, and what it has copied is whole where the number is still the same: the slot is
- * written again only after the next number has been published.  The slots' fields are stored with
- * release and loaded with acquire: who meets a field of a later curve sees a later number too. */
+ * Between two points nothing is promised: recall may rise in steps.  Between two classes of k ef
+ * grows as a power of k; in truth it grows about in line with k, which stays below such a power
+ * between the two ends.  Between two shares of rows that match the larger ef of both is taken.
+ *
+ * Every search reads them, so that reading takes no lock and waits for nobody: what was measured is
+ * published into the slot that the newest is not in, and then its number.  A reader copies out of
+ * the slot of the number it saw, and what it has copied is whole where the number is still the
+ * same: the slot is written again only after the next number has been published.  The slots' words
+ * are stored with release and loaded with acquire: who meets a word of a later edition sees a later
+ * number too. */
 #include "shard/shard_int.h"
 
 #include <math.h>
+#include <string.h>
 
-/* Of what is missing to 1, the share that a promise keeps back. */
-static const double MARGIN = 0.15;
+const struct recall_class recall_classes[CURVE_COUNT] = {
+    {10, 1},     {1, 1},     {100, 1},    {1000, 1},   {10, 0.5F},
+    {100, 0.5F}, {10, 0.1F}, {100, 0.1F}, {10, 0.01F}, {10, 0.001F},
+};
+const float curve_floors[CURVE_FLOORS] = {0.8F, 0.9F, 0.95F, 0.98F, 0.99F, 1};
 
-/* The ef at which the curve reaches @recall; between two rungs ef grows as the logarithm of what
- * is missing shrinks. */
-static double ef_on_curve(const struct curve *c, double recall)
+/* ---- one curve ---- */
+
+/* As a mean of two that share @t of the way from @a to @b. */
+static double between(double a, double b, double t)
+{
+    return a > 0 && b > 0 ? a * pow(b / a, t) : a + (b - a) * t;
+}
+
+static double below_at(const struct curve_point *p, double floor)
 {
     size_t i = 0;
-    while (i < c->n_points && c->recall[i] < recall) {
+    while (i + 1 < CURVE_FLOORS && curve_floors[i] < (float)floor) {
         i++;
     }
-    if (i == 0) {
-        return c->ef[0];
-    }
-    if (i == c->n_points) {
-        return c->ef[i - 1];
-    }
-    double share = (recall - c->recall[i - 1]) / (c->recall[i] - c->recall[i - 1]);
-    return c->ef[i - 1] * pow((double)c->ef[i] / c->ef[i - 1], share);
+    return p->below[i];
 }
 
-uint32_t curve_ef(const struct curve *c, double recall)
+/* The worse of both in what is promised, and between them in what it costs. */
+static struct curve_answer answer_between(const struct curve_answer *a,
+                                          const struct curve_answer *b, double t)
 {
-    CHECK(c->n_points > 0);
-    return (uint32_t)ceil(ef_on_curve(c, recall + MARGIN * (1 - recall)));
+    return (struct curve_answer){
+        .ef = between(a->ef, b->ef, t),
+        .recall = a->recall + (b->recall - a->recall) * t,
+        .low = a->low + (b->low - a->low) * t,
+        .high = a->high + (b->high - a->high) * t,
+        .distances = between(a->distances, b->distances, t),
+        .filter_calls = between(a->filter_calls, b->filter_calls, t),
+        .below = a->below + (b->below - a->below) * t,
+        .verdict = a->verdict > b->verdict ? a->verdict : b->verdict,
+    };
 }
 
-void curve_publish(struct published_curve *p, const struct curve *c)
+struct curve_answer curve_ask(const struct curve *c, double floor)
+{
+    CHECK(c->n_points > 0 && c->n_points <= CURVE_POINTS);
+    size_t i = 0;
+    while (i + 1 < c->n_points && c->points[i].promise < (float)floor) {
+        i++;
+    }
+    const struct curve_point *p = &c->points[i];
+    return (struct curve_answer){
+        .ef = p->ef,
+        .recall = p->recall,
+        .low = p->low,
+        .high = p->high,
+        .distances = p->distances,
+        .filter_calls = p->filter_calls,
+        .below = below_at(p, floor),
+        .verdict = p->promise >= (float)floor ? SHARD_REACHES
+                   : p->high < floor          ? SHARD_MISSES
+                                              : SHARD_MAY_MISS,
+    };
+}
+
+/* ---- between the classes ---- */
+
+static const float shares[] = {1, 0.5F, 0.1F, 0.01F, 0.001F}; /* Those of the classes, falling. */
+
+/* The class of @share whose k is next to @k: at least, or at most. -1: there is none. */
+static int class_next_to(const struct measured *m, float share, size_t k, bool is_at_least)
+{
+    int best = -1;
+    for (int i = 0; i < CURVE_COUNT; i++) {
+        const struct recall_class *c = &recall_classes[i];
+        if (c->share != share || m->curves[i].n_points == 0 ||
+            (is_at_least ? c->k < k : c->k > k)) {
+            continue;
+        }
+        bool is_nearer = best < 0 || (is_at_least ? c->k < recall_classes[best].k
+                                                  : c->k > recall_classes[best].k);
+        best = is_nearer ? i : best;
+    }
+    return best;
+}
+
+static bool ask_share(const struct measured *m, float share, const struct recall_wish *wish,
+                      struct curve_answer *out)
+{
+    int low = class_next_to(m, share, wish->k, false);
+    int high = class_next_to(m, share, wish->k, true);
+    if (low < 0 && high < 0) {
+        return false;
+    }
+    *out = curve_ask(&m->curves[low < 0 ? high : low], wish->floor);
+    if (low >= 0 && high >= 0 && low != high) {
+        double k_low = recall_classes[low].k, k_high = recall_classes[high].k;
+        struct curve_answer other = curve_ask(&m->curves[high], wish->floor);
+        *out = answer_between(out, &other, log((double)wish->k / k_low) / log(k_high / k_low));
+    } else if (high < 0) {
+        double more = (double)wish->k / recall_classes[low].k;
+        out->ef *= more;
+        out->distances *= more;
+        out->filter_calls *= more;
+    }
+    return true;
+}
+
+/* A walk that looks for rows of which fewer match meets so many more. */
+static void thin_out(struct curve_answer *a, double from_share, double to_share)
+{
+    a->distances *= from_share / to_share;
+    a->filter_calls = fmax(a->filter_calls, a->distances * from_share) * (from_share / to_share);
+}
+
+bool measured_ask(const struct measured *m, const struct recall_wish *wish,
+                  struct curve_answer *out)
+{
+    if (wish->share >= 1) {
+        return ask_share(m, 1, wish, out);
+    }
+    size_t at = 0; /* The share next to it that is not less. */
+    while (at + 1 < COUNT_OF(shares) && shares[at + 1] >= (float)wish->share) {
+        at++;
+    }
+    bool is_known = ask_share(m, shares[at], wish, out);
+    while (!is_known && at > 0) {
+        is_known = ask_share(m, shares[--at], wish, out);
+    }
+    struct curve_answer fewer;
+    bool has_fewer = at + 1 < COUNT_OF(shares) && shares[at] > (float)wish->share &&
+                     ask_share(m, shares[at + 1], wish, &fewer);
+    if (!is_known || !has_fewer) {
+        thin_out(out, shares[at], wish->share);
+        return is_known;
+    }
+    double t = log(wish->share / shares[at]) / log(shares[at + 1] / shares[at]);
+    double ef = fmax(out->ef, fewer.ef);
+    *out = answer_between(out, &fewer, t);
+    out->ef = ef;
+    return true;
+}
+
+uint32_t measured_classes(const struct recall_wish *wish)
+{
+    uint32_t classes = 0;
+    for (unsigned i = 0; i < CURVE_COUNT; i++) {
+        bool is_of_it = wish->share < 1 || recall_classes[i].share == 1;
+        /* The commonest wish of all needs one curve alone. */
+        bool is_next = wish->share < 1 || wish->k != recall_classes[0].k || i == 0;
+        classes |= (uint32_t)(is_of_it && is_next) << i;
+    }
+    return classes;
+}
+
+/* ---- publishing ---- */
+
+enum {
+    WORDS_A_POINT = sizeof(struct curve_point) / sizeof(uint32_t),
+    HEAD_WORDS = offsetof(struct measured, curves) / sizeof(uint32_t),
+    CURVE_HEAD_WORDS = offsetof(struct curve, points) / sizeof(uint32_t),
+    CURVE_WORDS = sizeof(struct curve) / sizeof(uint32_t),
+};
+_Static_assert(sizeof(struct measured) ==
+                   (HEAD_WORDS + CURVE_COUNT * CURVE_WORDS) * sizeof(uint32_t),
+               "it is words and nothing else");
+
+struct published {
+    _Atomic uint64_t number;
+    struct slot {
+        _Atomic uint32_t head[HEAD_WORDS];
+        _Atomic uint32_t curves[CURVE_COUNT][CURVE_WORDS];
+    } slots[2];
+};
+
+struct published *published_new(struct err *err)
+{
+    struct published *p = mem_zalloc(MEM_SEARCH, sizeof(*p));
+    if (p == NULL) {
+        err_no_memory(err);
+    }
+    return p;
+}
+
+void published_free(struct published *p)
+{
+    mem_free(MEM_SEARCH, p);
+}
+
+static void store_words(_Atomic uint32_t *to, const void *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t word;
+        memcpy(&word, (const uint8_t *)from + i * sizeof(word), sizeof(word));
+        atomic_store_explicit(&to[i], word, memory_order_release);
+    }
+}
+
+static void load_words(void *to, const _Atomic uint32_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t word = atomic_load_explicit(&from[i], memory_order_acquire);
+        memcpy((uint8_t *)to + i * sizeof(word), &word, sizeof(word));
+    }
+}
+
+void published_write(struct published *p, const struct measured *m)
 {
     uint64_t number = atomic_load_explicit(&p->number, memory_order_relaxed) + 1;
-    struct curve_slot *slot = &p->slots[number % 2];
-    for (size_t i = 0; i < c->n_points; i++) {
-        atomic_store_explicit(&slot->ef[i], c->ef[i], memory_order_release);
-        atomic_store_explicit(&slot->recall[i], c->recall[i], memory_order_release);
+    struct slot *slot = &p->slots[number % 2];
+    store_words(slot->head, m, HEAD_WORDS);
+    for (size_t i = 0; i < CURVE_COUNT; i++) {
+        store_words(slot->curves[i], &m->curves[i], CURVE_WORDS);
     }
-    atomic_store_explicit(&slot->n_points, c->n_points, memory_order_release);
     atomic_store_explicit(&p->number, number, memory_order_release);
 }
 
-bool curve_read(const struct published_curve *p, struct curve *out)
+static void load_curve(const _Atomic uint32_t *words, struct curve *out)
+{
+    load_words(out, words, CURVE_HEAD_WORDS);
+    /* Of two editions at once it may be anything: the reader finds out, and reads again. */
+    size_t n = out->n_points < CURVE_POINTS ? out->n_points : CURVE_POINTS;
+    load_words(out->points, words + CURVE_HEAD_WORDS, n * WORDS_A_POINT);
+}
+
+void published_read(const struct published *p, uint32_t classes, struct measured *out)
 {
     uint64_t number, seen = atomic_load_explicit(&p->number, memory_order_acquire);
     do {
         number = seen;
-        const struct curve_slot *slot = &p->slots[number % 2];
-        out->n_points = atomic_load_explicit(&slot->n_points, memory_order_acquire);
-        for (size_t i = 0; i < out->n_points; i++) {
-            out->ef[i] = atomic_load_explicit(&slot->ef[i], memory_order_acquire);
-            out->recall[i] = atomic_load_explicit(&slot->recall[i], memory_order_acquire);
+        const struct slot *slot = &p->slots[number % 2];
+        load_words(out, slot->head, HEAD_WORDS);
+        for (unsigned i = 0; i < CURVE_COUNT; i++) {
+            out->curves[i].n_points = 0;
+            if ((classes >> i & 1) != 0) {
+                load_curve(slot->curves[i], &out->curves[i]);
+            }
         }
         seen = atomic_load_explicit(&p->number, memory_order_acquire);
     } while (seen != number);
-    return out->n_points > 0;
 }

@@ -1,7 +1,7 @@
 noinst_LIBRARIES += src/shard/libshard.a
 src_shard_libshard_a_SOURCES = \
     src/shard/apply.c \
-    src/shard/calibrate.c \
+    src/shard/calibrate.c src/shard/calibration_int.h \
     src/shard/checkpoint.c \
     src/shard/columns.c \
     src/shard/command.c src/shard/shard_commands.def \
@@ -11,6 +11,7 @@ src_shard_libshard_a_SOURCES = \
     src/shard/host.c \
     src/shard/overlay.c \
     src/shard/payload.c src/shard/payload_int.h \
+    src/shard/queries.c \
     src/shard/recover.c \
     src/shard/reindex.c \
     src/shard/remember.c \
@@ -18,6 +19,7 @@ src_shard_libshard_a_SOURCES = \
     src/shard/search.c \
     src/shard/shard.c src/shard/shard.h src/shard/shard_int.h \
     src/shard/store.c src/shard/store_compact.c src/shard/store_env.c src/shard/store_int.h \
+    src/shard/tally.c \
     src/shard/vectors.c \
     src/shard/view.c
 src_shard_libshard_a_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS)

@@ -5,11 +5,11 @@
  *   "calibration-COLUMN" ->  u32 CRC-32C of what follows | u32 version | u32 column
  *     of which graph         u64 log index | u64 bytes | u32 CRC-32C, all of its checkpoint
  *                            u32 m | u32 ef_construction
- *     when                   u64 rows | u64 changes since the checkpoint | u64 wall time
- *     from what              u32 1 where clients asked the queries | u64 samples
- *     what it says           4 x f64 recall: at the three ef that follow, and at the policy's
- *                            3 x u32 ef for 0.90, 0.95, 0.99
- *     the curve              u32 points | points x (u32 ef | f64 recall)
+ *     when                   u64 rows linked | u64 changes since the checkpoint | u64 wall time
+ *     from what              u32 samples | u32 1 where clients asked the queries
+ *     the curves             u32 curves, as many as there are classes; each: u32 points | u32
+ * samples points x (u32 ef | f32 recall, low, high, promise, distances, filter calls | 6 x f32
+ * share of the samples below a floor)
  *
  * A curve is true of the graph that it was measured on, and of what that graph becomes by further
  * changes.  So the record names the checkpoint that the graph was last written to, and is believed
@@ -29,14 +29,12 @@
 #include <stdio.h>
 
 enum {
-    RECORD_VERSION = 1,
-    RECORD_BYTES_MAX = 512,
+    RECORD_VERSION = 2,
     NAME_BYTES = 32,
-    CURVE_AT = 4 + 4 + 4 + 20 + 8 + 24 + 12 + 32 + 12, /* Bytes before the curve. */
-    POINT_BYTES = 4 + 8,
+    CURVES_AT = 4 + 4 + 4 + 20 + 8 + 24 + 8, /* Bytes before the curves. */
+    POINT_BYTES = 4 * (1 + 6 + CURVE_FLOORS),
+    RECORD_BYTES_MAX = CURVES_AT + 4 + CURVE_COUNT * (8 + CURVE_POINTS * POINT_BYTES),
 };
-_Static_assert(CURVE_AT + 4 + CALIBRATION_POINTS * POINT_BYTES <= RECORD_BYTES_MAX,
-               "a whole curve fits in");
 
 static void record_name(const struct vector_index *v, char out[NAME_BYTES])
 {
@@ -58,7 +56,7 @@ void remember_graph(struct vector_index *v, const struct checkpoint_id *id, uint
 
 static bool is_due(const struct calibration *c) REQUIRES(c->mutex)
 {
-    return c->known.curve.n_points > 0 && c->is_graph_known && c->edition != c->edition_kept;
+    return atomic_load(&c->published) != NULL && c->is_graph_known && c->edition != c->edition_kept;
 }
 
 bool remember_is_due(struct shard *shard)
@@ -85,25 +83,33 @@ static void encode_graph(struct buf *out, const struct vector_index *v,
     buf_u32(out, v->parameters.ef_construction);
 }
 
+static void encode_point(struct buf *out, const struct curve_point *p)
+{
+    const float figures[] = {p->recall, p->low, p->high, p->promise, p->distances, p->filter_calls};
+    buf_u32(out, p->ef);
+    for (size_t i = 0; i < COUNT_OF(figures); i++) {
+        buf_f32(out, figures[i]);
+    }
+    for (size_t i = 0; i < CURVE_FLOORS; i++) {
+        buf_f32(out, p->below[i]);
+    }
+}
+
 static void encode_measured(struct buf *out, const struct measured *m, uint64_t changes)
 {
     buf_u64(out, m->rows);
     buf_u64(out, changes);
-    buf_u64(out, (uint64_t)m->shown.wall_us);
-    buf_u32(out, m->is_real ? 1 : 0);
-    buf_u64(out, m->shown.samples);
-    for (size_t i = 0; i < COUNT_OF(m->shown.recall); i++) {
-        buf_f64(out, m->shown.recall[i]);
-    }
-    buf_f64(out, m->shown.measured);
-    buf_u32(out, m->shown.ef_for_90);
-    buf_u32(out, m->shown.ef_for_95);
-    buf_u32(out, m->shown.ef_for_99);
-    CHECK(out->failed || out->bytes == CURVE_AT);
-    buf_u32(out, (uint32_t)m->curve.n_points);
-    for (size_t i = 0; i < m->curve.n_points; i++) {
-        buf_u32(out, m->curve.ef[i]);
-        buf_f64(out, m->curve.recall[i]);
+    buf_u64(out, (uint64_t)m->wall_us);
+    buf_u32(out, m->n_samples);
+    buf_u32(out, m->is_real);
+    CHECK(out->failed || out->bytes == CURVES_AT);
+    buf_u32(out, CURVE_COUNT);
+    for (size_t i = 0; i < CURVE_COUNT; i++) {
+        buf_u32(out, m->curves[i].n_points);
+        buf_u32(out, m->curves[i].n_samples);
+        for (size_t j = 0; j < m->curves[i].n_points; j++) {
+            encode_point(out, &m->curves[i].points[j]);
+        }
     }
 }
 
@@ -118,7 +124,9 @@ static bool encode(struct vector_index *v, struct buf *out)
         buf_u32(out, RECORD_VERSION);
         buf_u32(out, v->column);
         encode_graph(out, v, &c->graph);
-        encode_measured(out, &c->known, c->known.changes - c->graph_changes);
+        struct measured m;
+        published_read(atomic_load(&c->published), CURVES_ALL, &m);
+        encode_measured(out, &m, m.changes - c->graph_changes);
         c->edition_put = c->edition;
     }
     mutex_unlock(&c->mutex);
@@ -170,40 +178,58 @@ static bool is_of_graph(struct reader *r, const struct vector_index *v,
            m == v->parameters.m && ef_construction == v->parameters.ef_construction;
 }
 
+static bool is_share(float x)
+{
+    return x >= 0 && x <= 1;
+}
+
+static bool decode_point(struct reader *r, struct curve_point *p)
+{
+    float *figures[] = {&p->recall,  &p->low,       &p->high,
+                        &p->promise, &p->distances, &p->filter_calls};
+    p->ef = reader_u32(r);
+    for (size_t i = 0; i < COUNT_OF(figures); i++) {
+        *figures[i] = reader_f32(r);
+    }
+    for (size_t i = 0; i < CURVE_FLOORS; i++) {
+        p->below[i] = reader_f32(r);
+    }
+    return p->ef > 0 && is_share(p->recall) && is_share(p->low) && is_share(p->high) &&
+           is_share(p->promise) && p->distances >= 0 && p->filter_calls >= 0;
+}
+
 static bool decode_curve(struct reader *r, struct curve *out)
 {
-    uint32_t n = reader_u32(r);
-    if (n == 0 || n > CALIBRATION_POINTS) {
+    out->n_points = reader_u32(r);
+    out->n_samples = reader_u32(r);
+    if (out->n_points > CURVE_POINTS) {
         return false;
     }
-    for (size_t i = 0; i < n; i++) {
-        out->ef[i] = reader_u32(r);
-        out->recall[i] = reader_f64(r);
-        bool is_rising =
-            i == 0 || (out->ef[i] > out->ef[i - 1] && out->recall[i] >= out->recall[i - 1]);
-        if (!is_rising || out->ef[i] == 0 || !(out->recall[i] >= 0 && out->recall[i] <= 1)) {
+    for (size_t i = 0; i < out->n_points; i++) {
+        struct curve_point *p = &out->points[i];
+        if (!decode_point(r, p) || (i > 0 && (p->ef <= p[-1].ef || p->promise < p[-1].promise))) {
             return false;
         }
     }
-    out->n_points = n;
-    return reader_done(r);
+    return true;
 }
 
 static bool decode_measured(struct reader *r, struct measured *out)
 {
     out->rows = reader_u64(r);
     out->changes = reader_u64(r);
-    out->shown.wall_us = (int64_t)reader_u64(r);
-    out->is_real = reader_u32(r) == 1;
-    out->shown.samples = reader_u64(r);
-    for (size_t i = 0; i < COUNT_OF(out->shown.recall); i++) {
-        out->shown.recall[i] = reader_f64(r);
+    out->wall_us = (int64_t)reader_u64(r);
+    out->n_samples = reader_u32(r);
+    out->is_real = reader_u32(r);
+    if (reader_u32(r) != CURVE_COUNT) {
+        return false;
     }
-    out->shown.measured = reader_f64(r);
-    out->shown.ef_for_90 = reader_u32(r);
-    out->shown.ef_for_95 = reader_u32(r);
-    out->shown.ef_for_99 = reader_u32(r);
-    return decode_curve(r, &out->curve);
+    for (size_t i = 0; i < CURVE_COUNT; i++) {
+        if (!decode_curve(r, &out->curves[i])) {
+            return false;
+        }
+    }
+    return reader_done(r);
 }
 
 /* NULL, or why the record is not believed. */
@@ -254,9 +280,10 @@ void remember_load(struct shard *shard, struct vector_index *v, struct store_rea
         return;
     }
     mutex_lock(&c->mutex);
-    c->known = measured;
-    metric_set(METRIC_recall_measured, (int64_t)(measured.shown.measured * 1e6));
-    curve_publish(&c->curve, &measured.curve);
+    enum errcode code = calibration_publish(c, &measured, &err);
     c->edition_put = c->edition_kept = c->edition;
     mutex_unlock(&c->mutex);
+    if (code == ERR_OK) {
+        calibration_log(shard, v, &measured);
+    }
 }

@@ -87,6 +87,7 @@ enum errcode shard_search(struct shard *shard, const struct shard_search *search
     unsigned side;
     struct index *index = vector_index_enter(v, &side);
     code = index_search(index, &search->index, hits, n_hits, work, err);
+    size_t n_rows = index_count(index);
     vector_index_leave(v, side);
     metric_observe_us(METRIC_search, clock_micros() - started_us);
     metric_add(METRIC_distances, (int64_t)(work->distances - before.distances));
@@ -96,8 +97,8 @@ enum errcode shard_search(struct shard *shard, const struct shard_search *search
     } else if (search->index.matches != NULL) {
         metric_add(METRIC_searches_filtered, 1);
     }
-    if (code == ERR_OK && search->index.matches == NULL) {
-        calibration_note_query(v, shard->schema->columns[v->column].dim, search->index.query);
+    if (code == ERR_OK && !search->is_of_row) {
+        queries_note(v, n_rows, shard->schema->columns[v->column].dim, search->index.query);
     }
     return code;
 }

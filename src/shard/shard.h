@@ -166,6 +166,7 @@ uint64_t shard_view_count(const struct shard_view *view); /* Rows in the view. *
 struct shard_search {
     uint32_t column;           /* Of the schema; a VECTOR. */
     struct index_search index; /* query, k, ef, plan, filter, cancel. */
+    bool is_of_row;            /* The query is the vector of a row: it tells nothing of others. */
     enum on_lag on_lag;
     uint64_t index_lag_max;
     uint64_t deadline_us; /* Of clock_micros; 0 = none. ON_LAG_WAIT gives up at it: TIMEOUT. */
@@ -187,10 +188,26 @@ uint64_t shard_rows_end(const struct shard *shard);
 /* Rows that a search over @column can find. */
 uint64_t shard_rows_indexed(struct shard *shard, uint32_t column);
 
-/* The ef that reaches @recall on this shard's data, at least k: from the calibration where there is
- * one (*is_measured), else from a cautious rule. */
-size_t shard_ef_for(struct shard *shard, uint32_t column, double recall, size_t k,
-                    bool *is_measured);
+/* What a walk must do so that the mean recall@k of searches like this one is @recall or more: from
+ * what calibration measured where it has, else by a guess.  @share of the rows pass its filter; 1:
+ * it has none.  Takes no lock. */
+enum shard_verdict {
+    SHARD_REACHES,        /* ef is measured to be good for it. */
+    SHARD_MAY_MISS,       /* Too little was measured to tell; ef is the largest that was. */
+    SHARD_MISSES,         /* The largest ef that is worth a walk was measured, and stays below. */
+    SHARD_IS_NOT_MEASURED /* ef is a cautious guess. */
+};
+struct shard_effort {
+    size_t ef; /* At least k. */
+    enum shard_verdict verdict;
+    double stretch; /* ef is so many times what was measured, for what changed since; at least 1. */
+    double recall;  /* Measured at that ef: the mean of the samples, */
+    double low, high; /* and its interval: of all queries the mean lies in it, 19 times of 20. */
+    double distances, filter_calls; /* To be expected of a query. */
+    uint64_t rows;                  /* In the index. */
+};
+void shard_effort_for(struct shard *shard, uint32_t column, double recall, size_t k, double share,
+                      struct shard_effort *out);
 
 /* ---- what indexes are built with ---- */
 
@@ -235,13 +252,23 @@ struct shard_figures {
 };
 void shard_figures(struct shard *shard, struct shard_figures *out);
 
-struct shard_recall { /* What calibration measured last, for SHOW RECALL. */
-    uint64_t samples;
-    double recall[3]; /* At ef_points. */
-    uint32_t ef_for_90, ef_for_95, ef_for_99;
-    double measured; /* recall@10 of the ef that the collection's policy gives. */
-    int64_t wall_us; /* When; 0 = never. */
+/* What calibration measured last, of one class of searches: those for k rows whose filter passes
+ * this share of the rows. */
+enum {
+    SHARD_RECALL_CLASSES = 10
 };
-bool shard_recall(struct shard *shard, uint32_t column, struct shard_recall *out);
+struct shard_recall {
+    uint32_t k;
+    double share; /* 1: no filter. */
+    struct shard_effort effort;
+    double below;     /* Share of the samples that found less than the floor. */
+    uint32_t samples; /* Queries. */
+    bool is_real;     /* They came from clients. */
+    uint64_t rows;    /* In the graph then. */
+    int64_t wall_us;  /* When. */
+};
+/* Of the class number @i, for the floor @recall; false where it was not measured. */
+bool shard_recall(struct shard *shard, uint32_t column, unsigned i, double recall,
+                  struct shard_recall *out);
 
 #endif

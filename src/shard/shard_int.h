@@ -8,11 +8,11 @@
  *                                                   store_compact.c  its free pages given back
  *   search.c    nearest neighbours                 vectors.c     the index over each VECTOR column
  *   flush.c     the overlay goes into the file     checkpoint.c  a graph goes into its file
- *   curve.c     which ef a recall needs
- *   recover.c   a graph comes back                 calibrate.c   which ef reaches which recall
- *   remember.c  what was measured is kept          crew.c        parallel work
+ *   recover.c   a graph comes back                 crew.c        parallel work
  *   reindex.c   an index is built beside another
  *   host.c      threads that all shards share
+ *
+ * Which ef reaches which recall: calibration_int.h.
  *
  * Locks, in the order in which they are taken:
  *   shard.checkpoint      one checkpoint at a time
@@ -32,6 +32,7 @@
 
 #include <stdatomic.h>
 
+#include "shard/calibration_int.h"
 #include "shard/shard.h"
 
 /* Bytes of somebody else's.  data = NULL: there is nothing. */
@@ -315,67 +316,7 @@ enum index_state {
 };
 
 enum {
-    CALIBRATION_POINTS = 16,
-    CALIBRATION_ROWS_MIN = 1000, /* Below it the cautious rule costs nothing. */
-    RESERVOIR_QUERIES = 512,
-};
-
-/* ---- curve.c ---- */
-
-struct curve {
-    size_t n_points; /* 0: never measured. */
-    uint32_t ef[CALIBRATION_POINTS];
-    double recall[CALIBRATION_POINTS]; /* At that ef; never falling. */
-};
-/* The ef that reaches @recall, with a margin; there must be points. */
-uint32_t curve_ef(const struct curve *c, double recall);
-
-/* The newest curve, for readers on any thread and one writer at a time; zeroed at first. */
-struct published_curve {
-    _Atomic uint64_t number;
-    struct curve_slot {
-        _Atomic size_t n_points;
-        _Atomic uint32_t ef[CALIBRATION_POINTS];
-        _Atomic double recall[CALIBRATION_POINTS];
-    } slots[2];
-};
-void curve_publish(struct published_curve *p, const struct curve *c);
-/* False where none was published.  Takes no lock. */
-bool curve_read(const struct published_curve *p, struct curve *out);
-
-/* ---- what one calibration has found ---- */
-
-struct measured {
-    struct curve curve;
-    uint64_t rows, changes; /* When it was measured; changes as vector_index has them. */
-    bool is_real;           /* With queries that clients asked. */
-    struct shard_recall shown;
-};
-
-/* Which file a graph was written to, or came from; all zero: none, it is made of all changes. */
-struct checkpoint_id {
-    uint64_t sequence; /* The log index that it holds. */
-    uint64_t bytes;    /* Of the index's stream. */
-    uint32_t digest;   /* The same. */
-};
-
-/* What calibrate.c and remember.c know about one index. */
-struct calibration {
-    struct published_curve curve; /* That of known; written under the mutex. */
-    struct mutex mutex;           /* Guards all down to the reservoir. */
-    struct measured known;
-    struct checkpoint_id graph; /* The newest of this graph; is_graph_known = false: made anew. */
-    uint64_t graph_changes;     /* As vector_index.changes was then. */
-    bool is_graph_known;
-    uint64_t edition, edition_put, edition_kept; /* Of known and graph; in the file. */
-    float *reservoir;                            /* Recent queries; RESERVOIR_QUERIES x dim. */
-    uint32_t n_reservoir;
-    uint64_t n_seen,
-        n_seen_measured;         /* Queries noted: since the start; when they were used last. */
-    atomic_uint turn;            /* Counts searches; some are kept. */
-    struct calibration_run *run; /* The keeper's, as is all below. */
-    uint64_t rest_until_us;
-    uint64_t chance; /* Of random_next. */
+    CALIBRATION_ROWS_MIN = 1000, /* Fewer are scanned sooner than walked through. */
 };
 
 struct vector_index {
@@ -567,28 +508,5 @@ uint64_t shard_care_index(struct shard *shard);
 uint64_t shard_care_flush(struct shard *shard);
 uint64_t shard_care_slowly(struct shard *shard); /* Checkpoints and calibration. */
 bool shard_wants_keeper(struct shard *shard);    /* shard_care_slowly has something to do. */
-
-/* ---- calibrate.c ---- */
-
-void calibration_init(struct calibration *c);
-void calibration_fini(struct calibration *c);
-/* The graph is another one. */
-void calibration_forget(struct vector_index *v);
-void calibration_note_query(struct vector_index *v, uint32_t dim, const float *query);
-/* One step of measuring @v, where it is due; when it wants the next (clock_micros). */
-uint64_t calibrate(struct shard *shard, struct vector_index *v);
-
-/* ---- remember.c ---- */
-
-/* The graph of @v is what is in @id, and what came behind it since v->changes was @changes. */
-void remember_graph(struct vector_index *v, const struct checkpoint_id *id, uint64_t changes);
-/* Something was measured, or a checkpoint written, that the file does not know of. */
-bool remember_is_due(struct shard *shard);
-enum errcode remember_put(struct shard *shard, struct store_write *write,
-                          struct err *err) WARN_UNUSED;
-void remember_done(struct shard *shard); /* What was put is committed. */
-/* The graph of @v has come back from @id: what was measured on it counts again. */
-void remember_load(struct shard *shard, struct vector_index *v, struct store_read *read,
-                   const struct checkpoint_id *id);
 
 #endif

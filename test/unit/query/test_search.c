@@ -148,7 +148,10 @@ static void expect_plan(struct client *c, const char *where, const char *plan)
 static void explain_names_the_way_that_was_chosen(void **state)
 {
     struct client *c = setup_rows(state);
-    expect_plan(c, "LIMIT 10", "walk");
+    expect_plan(c, "LIMIT 10", "exact scan");
+    assert_non_null(strstr(rows_text(c), "Exact because: "));
+    expect_plan(c, "LIMIT 10 WITH (ef = 20)", "walk");
+    assert_null(strstr(rows_text(c), "Exact because: "));
     int64_t filtered = metric_value(METRIC_searches_filtered);
     expect_plan(c, "WHERE part < 90 LIMIT 10 WITH (ef = 20)", "filtered walk");
     assert_int_equal(metric_value(METRIC_searches_filtered), filtered + 1);

@@ -77,9 +77,11 @@ static void updates_and_deletes_change_what_matches(void **state)
 static void policies_are_shown_with_their_origin(void **state)
 {
     struct client *c = setup_docs(state);
-    expect_rows(c, "SET recall = 0.9; SHOW recall",
-                "recall|0.9|session|number|The floor of recall@10 that the server calibrates ef "
-                "for and keeps measuring.|\n");
+    expect_rows(
+        c, "SET recall = 0.9; SHOW recall",
+        "recall|0.9|session|number|The floor of the mean recall of searches, by distance, that "
+        "the server measures ef for and keeps measuring; where no ef reaches it, on_miss "
+        "decides.|\n");
     expect_ok(c, "RESET ALL; SHOW ALL");
     assert_int_equal(c->n_rows, POLICY_COUNT);
 }

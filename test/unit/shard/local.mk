@@ -11,6 +11,7 @@ shard_tests = \
     test/unit/shard/test_reindex \
     test/unit/shard/test_search \
     test/unit/shard/test_store \
+    test/unit/shard/test_tally \
     test/unit/shard/test_views \
     test/unit/shard/test_writes
 check_PROGRAMS += $(shard_tests)
@@ -48,3 +49,6 @@ test_unit_shard_test_writes_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_remember_SOURCES = test/unit/shard/test_remember.c $(SHARD_FIXTURE)
 test_unit_shard_test_remember_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_remember_LDADD = $(SHARD_TEST_LIBS)
+test_unit_shard_test_tally_SOURCES = test/unit/shard/test_tally.c
+test_unit_shard_test_tally_CFLAGS = $(TEST_CFLAGS)
+test_unit_shard_test_tally_LDADD = $(SHARD_TEST_LIBS)

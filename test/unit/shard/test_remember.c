@@ -12,10 +12,12 @@
 enum {
     ROWS = 1500,
     DELETED = 200,
-    RECORD_BYTES_MAX = 512,
+    ALL_SAMPLES = 256, /* Of a measurement that is over. */
+    RECORD_BYTES_MAX = 1 << 15,
     /* Where the record has what: see remember.c. */
-    POINTS_AT = 120,
-    FIRST_RECALL_AT = POINTS_AT + 8,
+    CURVES_AT = 72,
+    FIRST_EF_AT = CURVES_AT + 12,
+    FIRST_RECALL_AT = FIRST_EF_AT + 4,
 };
 static const char record_name[] = "calibration-1";
 
@@ -43,7 +45,7 @@ static const double recalls[] = {0.8, 0.9, 0.95, 0.97, 0.99};
 
 struct known {
     bool is_measured;
-    struct shard_recall shown;
+    struct shard_recall shown[SHARD_RECALL_CLASSES];
     size_t ef[COUNT_OF(recalls)];
 };
 
@@ -51,10 +53,14 @@ static struct known take_known(struct fixture *f)
 {
     struct known k;
     memset(&k, 0, sizeof(k));
-    k.is_measured = shard_recall(f->shard, EMBEDDING, &k.shown);
+    for (unsigned i = 0; i < SHARD_RECALL_CLASSES; i++) {
+        bool is_measured = shard_recall(f->shard, EMBEDDING, i, 0.95, &k.shown[i]);
+        k.is_measured = k.is_measured || is_measured;
+    }
     for (size_t i = 0; i < COUNT_OF(recalls); i++) {
-        bool is_measured;
-        k.ef[i] = shard_ef_for(f->shard, EMBEDDING, recalls[i], 10, &is_measured);
+        struct shard_effort effort;
+        shard_effort_for(f->shard, EMBEDDING, recalls[i], 10, 1, &effort);
+        k.ef[i] = effort.ef;
     }
     return k;
 }
@@ -63,28 +69,36 @@ static void expect_known(struct fixture *f, const struct known *before)
 {
     struct known now = take_known(f);
     assert_true(now.is_measured);
-    assert_int_equal(now.shown.wall_us, before->shown.wall_us);
-    assert_int_equal(now.shown.samples, before->shown.samples);
-    assert_int_equal(now.shown.ef_for_90, before->shown.ef_for_90);
-    assert_int_equal(now.shown.ef_for_95, before->shown.ef_for_95);
-    assert_int_equal(now.shown.ef_for_99, before->shown.ef_for_99);
-    assert_true(now.shown.measured == before->shown.measured);
-    assert_memory_equal(now.shown.recall, before->shown.recall, sizeof(now.shown.recall));
-    assert_memory_equal(now.ef, before->ef, sizeof(now.ef));
+    for (size_t i = 0; i < SHARD_RECALL_CLASSES; i++) {
+        const struct shard_recall *a = &before->shown[i], *b = &now.shown[i];
+        assert_int_equal(a->wall_us, b->wall_us);
+        assert_int_equal(a->samples, b->samples);
+        assert_int_equal(a->rows, b->rows);
+        assert_int_equal(a->is_real, b->is_real);
+        assert_true(b->effort.stretch > 1 || a->effort.ef == b->effort.ef);
+        assert_int_equal(a->effort.verdict, b->effort.verdict);
+        assert_true(a->effort.recall == b->effort.recall && a->effort.low == b->effort.low);
+        assert_true(b->effort.stretch > 1 || a->effort.distances == b->effort.distances);
+        assert_true(a->below == b->below);
+    }
+    for (size_t i = 0; i < COUNT_OF(recalls); i++) {
+        assert_true(now.ef[i] >= before->ef[i]); /* More, where rows have changed since. */
+    }
 }
 
 /* It may have been measured again meanwhile, but then at another time. */
 static void expect_forgotten(struct fixture *f, const struct known *before)
 {
     struct known now = take_known(f);
-    assert_true(!now.is_measured || now.shown.wall_us > before->shown.wall_us);
+    assert_true(!now.is_measured || now.shown[0].wall_us > before->shown[0].wall_us);
 }
 
 static struct known wait_until_measured(struct fixture *f, int64_t after_wall_us)
 {
     struct shard_recall r;
     uint64_t deadline_us = clock_micros() + PATIENCE_US;
-    while (!shard_recall(f->shard, EMBEDDING, &r) || r.wall_us <= after_wall_us) {
+    while (!shard_recall(f->shard, EMBEDDING, 0, 0.95, &r) || r.wall_us <= after_wall_us ||
+           r.samples < ALL_SAMPLES) {
         assert_true(clock_micros() < deadline_us);
         clock_sleep_micros(5000);
     }
@@ -154,7 +168,7 @@ static void what_was_measured_is_known_after_every_restart(void **state)
         fixture_start(f);
         expect_known(f, &before);
         assert_int_equal(metric_value(METRIC_recall_measured),
-                         (int64_t)(before.shown.measured * 1e6));
+                         (int64_t)(before.shown[0].effort.recall * 1e6));
     }
     assert_int_equal(metric_value(METRIC_index_rebuilds), rebuilds);
 }
@@ -173,12 +187,12 @@ static void changes_are_counted_over_a_restart(void **state)
 {
     struct fixture *f = *state;
     struct known before = start_and_measure(f);
-    move_rows(f, 301, 551); /* 500 changes: fewer than half of the rows. */
+    move_rows(f, 301, 371); /* 140 changes: less than is worth another measurement. */
     fixture_stop(f);
     fixture_start(f);
     expect_known(f, &before);
-    move_rows(f, 601, 701); /* With these it is more. */
-    struct known after = wait_until_measured(f, before.shown.wall_us);
+    move_rows(f, 601, 661); /* With these it is more. */
+    struct known after = wait_until_measured(f, before.shown[0].wall_us);
     fixture_stop(f);
     fixture_start(f);
     expect_known(f, &after);
@@ -267,7 +281,7 @@ static void a_graph_that_was_made_anew_is_measured_anew(void **state)
     fixture_start(f);
     assert_int_equal(metric_value(METRIC_index_rebuilds), rebuilds + 1);
     expect_forgotten(f, &before);
-    struct known after = wait_until_measured(f, before.shown.wall_us);
+    struct known after = wait_until_measured(f, before.shown[0].wall_us);
     fixture_stop(f);
     fixture_start(f);
     expect_known(f, &after);
@@ -329,7 +343,7 @@ static void a_record_that_is_damaged_or_of_something_else_is_not_believed(void *
     struct known before = start_and_measure(f);
     fixture_stop(f);
     access_record(f, &good, NULL);
-    assert_true(good.bytes > POINTS_AT + 4 && good.data[POINTS_AT] > 0);
+    assert_true(good.bytes > FIRST_RECALL_AT && good.data[FIRST_EF_AT] > 0);
 
     const size_t cuts[] = {0, 3, 4, 40, good.bytes - 1};
     for (size_t i = 0; i < COUNT_OF(cuts); i++) {
@@ -342,9 +356,10 @@ static void a_record_that_is_damaged_or_of_something_else_is_not_believed(void *
         bad.data[at] ^= 0x20;
         expect_not_believed(f, &bad, &before);
     }
-    /* Version, column, log index, bytes, checksum, m, ef_construction, points, a curve that falls:
-     * each wrong behind a checksum that is right. */
-    static const size_t fields[] = {4, 8, 12, 20, 28, 32, 36, POINTS_AT, FIRST_RECALL_AT + 7};
+    /* Version, column, log index, bytes, checksum, m, ef_construction, curves, points, a recall
+     * over 1: each wrong behind a checksum that is right. */
+    static const size_t fields[] = {
+        4, 8, 12, 20, 28, 32, 36, CURVES_AT, CURVES_AT + 4, FIRST_RECALL_AT + 3};
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
         struct record bad = good;
         bad.data[fields[i]] += 1;

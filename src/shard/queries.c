@@ -1,0 +1,81 @@
+/* Queries that clients asked: what recall is measured with, once there are some.
+ *
+ * Kept is a sample in which each query of a long time is as likely to be: clients' first ones may
+ * be easier than what they ask then.  Beside it stand the newest, which tell soon that clients ask
+ * other things than before. */
+#include "shard/shard_int.h"
+
+#include <string.h>
+
+enum {
+    ALL_UNTIL = 1 << 10, /* So many queries are noted one and all, then one of STRIDE. */
+    STRIDE = 8,
+    SEEN_FADE = 1 << 15, /* Of more, older ones fade. */
+};
+_Static_assert((int)QUERIES_KEPT <= (int)ALL_UNTIL, "the first ones fill it soon");
+
+static float *kept_at(struct queries *q, uint32_t dim, uint64_t i)
+{
+    return q->vectors + i * dim;
+}
+
+static float *fresh_at(struct queries *q, uint32_t dim, uint64_t i)
+{
+    return q->vectors + (QUERIES_KEPT + i) * dim;
+}
+
+static void add(struct queries *q, uint32_t dim, const float *query, uint64_t chance)
+{
+    q->n_seen++;
+    uint64_t n = q->n_seen < SEEN_FADE ? q->n_seen : SEEN_FADE;
+    uint64_t at = q->n_kept < QUERIES_KEPT ? q->n_kept++ : chance % n;
+    if (at < QUERIES_KEPT) {
+        memcpy(kept_at(q, dim, at), query, dim * sizeof(float));
+    }
+    memcpy(fresh_at(q, dim, q->n_seen % QUERIES_FRESH), query, dim * sizeof(float));
+    q->n_fresh += q->n_fresh < QUERIES_FRESH ? 1 : 0;
+}
+
+void queries_note(struct vector_index *v, size_t n_rows, uint32_t dim, const float *query)
+{
+    struct calibration *c = &v->calibration;
+    unsigned turn = atomic_fetch_add_explicit(&c->turn, 1, memory_order_relaxed);
+    /* Few rows are not measured, and 10,000 collections of them want no room for queries. */
+    if ((turn >= ALL_UNTIL && turn % STRIDE != 0) || v->kind != INDEX_HNSW ||
+        n_rows < CALIBRATION_ROWS_MIN) {
+        return;
+    }
+    /* A search waits for nobody: where the keeper reads them, this query is not noted. */
+    if (!mutex_try_lock(&c->mutex)) {
+        return;
+    }
+    struct queries *q = &c->queries;
+    if (q->vectors == NULL) {
+        size_t n = QUERIES_KEPT + QUERIES_FRESH;
+        q->vectors = mem_alloc(MEM_SEARCH, n * dim * sizeof(float));
+    }
+    if (q->vectors != NULL) {
+        add(q, dim, query, hash_u64(turn));
+    }
+    mutex_unlock(&c->mutex);
+}
+
+bool queries_get(struct queries *q, uint32_t dim, bool is_fresh, uint32_t i, float *out)
+{
+    /* The fresh ones are a ring, which can be read from its beginning once it is full. */
+    uint32_t n_fresh = q->n_fresh < QUERIES_FRESH ? 0 : QUERIES_FRESH;
+    if (i >= (is_fresh ? n_fresh : q->n_kept)) {
+        return false;
+    }
+    memcpy(out, is_fresh ? fresh_at(q, dim, i) : kept_at(q, dim, i), dim * sizeof(float));
+    return true;
+}
+
+void queries_forget_old(struct queries *q, uint32_t dim)
+{
+    CHECK(q->n_fresh == QUERIES_FRESH);
+    memcpy(kept_at(q, dim, 0), fresh_at(q, dim, 0), (size_t)QUERIES_FRESH * dim * sizeof(float));
+    q->n_kept = QUERIES_FRESH;
+    q->n_seen = QUERIES_FRESH;
+    q->n_fresh = 0;
+}

@@ -1,0 +1,366 @@
+/* Measuring: one query after the other, at one ef after the other, held against the truth.
+ *
+ * The truth of a query is one distance for each class: that of the k-th nearest row that matches,
+ * by an exact scan.  What a walk finds no farther away than that is a hit, whichever row it is, so
+ * that of equal rows each is as good as the other.  The walks follow the scan at once, so that rows
+ * which come meanwhile change little.
+ *
+ * A class begins at a small ef and goes up by the square root of 2 until a query has found all
+ * twice over: from there on it is taken to find all.  Rungs that find less than any floor asks for
+ * are left out once that is seen, as are those on which a walk costs more than a scan.
+ *
+ * Real filters are not known here.  In their place stands one that rows pass by chance. */
+#include "shard/shard_int.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    TRUTH_MAX = 1500,
+    EF_MAX = 65536,
+    EF_LEAST = 4,
+    RUNGS_AN_OCTAVE = 4,
+    SAMPLES_TO_LEAVE_OUT = 16, /* Before a rung is judged. */
+    SAMPLES_TO_END = 8,
+    SAMPLES_FOR_CURVE = 4,
+    SAMPLES_FOR_HALF = 64,
+    FULL_RUNGS = 2, /* That found all, one after the other. */
+    HITS_A_QUERY = 10,
+};
+/* A distance that is larger by no more than this is equal: what floats lose. */
+static const double EPSILON = 1e-6;
+/* A walk's distances, over those of a scan that costs as much: its rows lie anywhere. */
+static const double WORTH_A_SCAN = 0.5;
+static const double RECALL_USELESS = 0.4; /* The policy's least floor is 0.5. */
+
+/* Every how manieth sample measures a class: the dear ones seldom. */
+static const uint32_t turns[CURVE_COUNT] = {1, 1, 2, 8, 2, 8, 2, 8, 4, 8};
+
+static uint32_t rung_ef(const struct recall_class *c, size_t rung)
+{
+    double ef = fmax(c->k, EF_LEAST) * pow(2, (double)rung / RUNGS_AN_OCTAVE);
+    return ef < EF_MAX ? (uint32_t)ceil(ef) : EF_MAX;
+}
+
+enum errcode tally_init(struct tally *t, struct err *err)
+{
+    *t = (struct tally){.hits = mem_alloc(MEM_SEARCH, 2 * TRUTH_MAX * sizeof(*t->hits))};
+    for (size_t i = 0; i < CURVE_COUNT; i++) {
+        t->classes[i].end = CURVE_POINTS;
+    }
+    return t->hits == NULL ? err_no_memory(err) : ERR_OK;
+}
+
+void tally_fini(struct tally *t)
+{
+    mem_free(MEM_SEARCH, t->hits);
+    t->hits = NULL;
+}
+
+/* ---- the filter ---- */
+
+static bool passes(void *arg, uint64_t row)
+{
+    const struct recall_class *c = arg;
+    return (double)(hash_u64(row + 1) >> 11) * 0x1p-53 < c->share;
+}
+
+/* ---- the truth ---- */
+
+struct sample {
+    const struct tally_query *q;
+    struct tally *t;
+    size_t n_truth;
+    uint64_t n_rows;
+    bool is_passed_over;
+    double limit[CURVE_COUNT]; /* NAN: not measured by this one. */
+    struct rung rungs[CURVE_COUNT][CURVE_POINTS];
+};
+
+/* So many of the nearest rows hold k that match, but for bad luck. */
+static size_t truth_wanted(const struct recall_class *c)
+{
+    double n = c->share < 1 ? (c->k + 4 * sqrt(c->k) + 4) / c->share : c->k;
+    return (size_t)n + 1; /* One may be the query's own. */
+}
+
+static bool is_due(const struct sample *s, size_t class)
+{
+    const struct recall_class *c = &recall_classes[class];
+    const struct tally_class *tc = &s->t->classes[class];
+    return s->t->n_samples % turns[class] == 0 && tc->first < tc->end &&
+           (double)s->n_rows * c->share >= 4 * (double)c->k;
+}
+
+/* Rows at the very place of the query come out of the truth where there is one: it is the query's
+ * own.  Several are copies, of which the data have others, as clients' queries will. */
+static void pass_over(struct sample *s)
+{
+    const struct tally_query *q = s->q;
+    struct index_hit *truth = s->t->hits;
+    double own = index_distance(q->distance, q->vector, q->vector, q->dim);
+    size_t n_own = 0, at = 0;
+    for (size_t i = 0; i < s->n_truth; i++) {
+        if (fabs(truth[i].distance - own) <= 1e-9 * fmax(fabs(own), 1e-3)) {
+            n_own++;
+            at = i;
+        }
+    }
+    s->is_passed_over = n_own == 1;
+    if (s->is_passed_over) {
+        s->n_truth--;
+        memmove(truth + at, truth + at + 1, (s->n_truth - at) * sizeof(*truth));
+    }
+}
+
+static enum errcode search(struct sample *s, struct index_search *search, struct index_hit *hits,
+                           size_t *n, struct index_work *work, struct err *err)
+{
+    search->query = s->q->vector;
+    search->passes_itself_over = s->is_passed_over;
+    search->is_canceled = s->t->is_canceled;
+    search->canceled_arg = s->t->canceled_arg;
+    return index_search(s->q->index, search, hits, n, work, err);
+}
+
+static void set_limit(struct sample *s, size_t class, double distance)
+{
+    s->limit[class] = distance + EPSILON * fabs(distance);
+}
+
+/* The k-th nearest that matches, out of the nearest of all. */
+static void find_limit(struct sample *s, size_t class)
+{
+    const struct recall_class *c = &recall_classes[class];
+    uint32_t n = 0;
+    for (size_t i = 0; i < s->n_truth && n < c->k; i++) {
+        n += c->share == 1 || passes((void *)c, s->t->hits[i].row) ? 1 : 0;
+        if (n == c->k) {
+            set_limit(s, class, s->t->hits[i].distance);
+        }
+    }
+}
+
+/* The same by a scan of its own, where few match. */
+static enum errcode scan_matching(struct sample *s, size_t class, struct err *err)
+{
+    const struct recall_class *c = &recall_classes[class];
+    struct index_hit *hits = s->t->hits + TRUTH_MAX;
+    struct index_work work = {0};
+    size_t n;
+    struct index_search exact = {
+        .k = c->k, .plan = INDEX_EXACT, .matches = passes, .matches_arg = (void *)c};
+    enum errcode code = search(s, &exact, hits, &n, &work, err);
+    if (code == ERR_OK && n == c->k) {
+        set_limit(s, class, hits[n - 1].distance);
+    }
+    return code;
+}
+
+static enum errcode find_truth(struct sample *s, struct err *err)
+{
+    struct index_work work = {0};
+    size_t wanted = HITS_A_QUERY + 1;
+    for (size_t i = 0; i < CURVE_COUNT; i++) {
+        size_t n = truth_wanted(&recall_classes[i]);
+        s->limit[i] = NAN;
+        wanted = is_due(s, i) && n <= TRUTH_MAX && n > wanted ? n : wanted;
+    }
+    struct index_search exact = {.k = wanted, .plan = INDEX_EXACT};
+    enum errcode code = search(s, &exact, s->t->hits, &s->n_truth, &work, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    pass_over(s);
+    for (size_t i = 0; i < CURVE_COUNT && code == ERR_OK; i++) {
+        if (is_due(s, i) && truth_wanted(&recall_classes[i]) <= TRUTH_MAX) {
+            find_limit(s, i);
+        } else if (is_due(s, i)) {
+            code = scan_matching(s, i, err);
+        }
+    }
+    return code;
+}
+
+/* ---- the walks ---- */
+
+static enum errcode walk_rung(struct sample *s, size_t class, size_t r, struct err *err)
+{
+    const struct recall_class *c = &recall_classes[class];
+    struct index_hit *hits = s->t->hits + TRUTH_MAX;
+    struct index_work work = {0};
+    size_t n, n_found = 0;
+    struct index_search walk = {
+        .k = c->k,
+        .ef = rung_ef(c, r),
+        .plan = INDEX_WALK,
+        .matches = c->share < 1 ? passes : NULL,
+        .matches_arg = (void *)c,
+    };
+    enum errcode code = search(s, &walk, hits, &n, &work, err);
+    for (size_t i = 0; i < n && code == ERR_OK; i++) {
+        n_found += hits[i].distance <= s->limit[class] ? 1 : 0;
+    }
+    s->rungs[class][r] = (struct rung){
+        .n = 1,
+        .recall = (double)n_found / c->k,
+        .distances = (double)work.distances,
+        .filter_calls = (double)work.filter_calls,
+    };
+    return code;
+}
+
+/* More than this is neither possible nor worth it. */
+static bool is_exhausted(const struct sample *s, size_t class, size_t r)
+{
+    return s->rungs[class][r].distances >= (double)s->n_rows ||
+           rung_ef(&recall_classes[class], r) == EF_MAX;
+}
+
+static enum errcode walk_class(struct sample *s, size_t class, struct err *err)
+{
+    const struct tally_class *tc = &s->t->classes[class];
+    struct rung *rungs = s->rungs[class];
+    const double step = pow(2, 1.0 / RUNGS_AN_OCTAVE);
+    size_t n_full = 0;
+    for (size_t r = tc->first; r < tc->end; r++) {
+        if (r > tc->first && (n_full == FULL_RUNGS || is_exhausted(s, class, r - 1))) {
+            rungs[r] = rungs[r - 1];
+            rungs[r].distances *= step;
+            rungs[r].filter_calls *= step;
+            continue;
+        }
+        enum errcode code = walk_rung(s, class, r, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        n_full = rungs[r].recall >= 1 ? n_full + 1 : 0;
+    }
+    return ERR_OK;
+}
+
+/* ---- adding up ---- */
+
+static void add_rung(struct rung *to, const struct rung *from)
+{
+    to->n++;
+    to->recall += from->recall;
+    to->recall_squared += from->recall * from->recall;
+    to->distances += from->distances;
+    to->filter_calls += from->filter_calls;
+    for (size_t i = 0; i < CURVE_FLOORS; i++) {
+        to->below[i] += from->recall < curve_floors[i] - EPSILON ? 1 : 0;
+    }
+}
+
+/* Leaves out the rungs that are of no use. */
+static void judge_rungs(struct tally_class *tc, uint64_t n_rows)
+{
+    const struct rung *first = &tc->rungs[tc->first];
+    if (first->n >= SAMPLES_TO_LEAVE_OUT && first->recall < RECALL_USELESS * first->n &&
+        tc->first + 1 < tc->end) {
+        tc->first++;
+    }
+    for (uint32_t r = tc->first; r + 1 < tc->end; r++) {
+        const struct rung *rung = &tc->rungs[r];
+        if (rung->n >= SAMPLES_TO_END &&
+            rung->distances >= WORTH_A_SCAN * (double)n_rows * rung->n) {
+            tc->end = r + 1;
+        }
+    }
+}
+
+enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err *err)
+{
+    struct sample s = {.q = q, .t = t, .n_rows = index_count(q->index)};
+    enum errcode code = find_truth(&s, err);
+    for (size_t i = 0; i < CURVE_COUNT && code == ERR_OK; i++) {
+        code = isnan(s.limit[i]) ? ERR_OK : walk_class(&s, i, err);
+    }
+    if (code != ERR_OK) {
+        return code;
+    }
+    for (size_t i = 0; i < CURVE_COUNT; i++) {
+        struct tally_class *tc = &t->classes[i];
+        if (isnan(s.limit[i])) {
+            continue;
+        }
+        tc->n_samples++;
+        for (uint32_t r = tc->first; r < tc->end; r++) {
+            add_rung(&tc->rungs[r], &s.rungs[i][r]);
+        }
+        judge_rungs(tc, s.n_rows);
+    }
+    t->n_samples++;
+    return ERR_OK;
+}
+
+/* ---- what it says ---- */
+
+/* Wilson's interval of a share @p of @n trials. */
+static void set_interval(struct curve_point *point, double p, double n, double z)
+{
+    double middle = (p + z * z / (2 * n)) / (1 + z * z / n);
+    double half = z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+    point->low = (float)fmax(middle - half, 0);
+    point->high = (float)fmin(middle + half, 1);
+}
+
+/* Hits of one query are not by chance each for itself: a query that is hard misses several.  What
+ * the queries differ by tells how many independent trials they are worth. */
+static double trials(const struct rung *rung, uint32_t k)
+{
+    double n = rung->n, p = rung->recall / n;
+    double variance = fmax(rung->recall_squared / n - p * p, 0) * n / (n - 1);
+    double most = n * (k < HITS_A_QUERY ? k : HITS_A_QUERY);
+    double worth = variance > 0 ? n * p * (1 - p) / variance : most;
+    return worth < most ? worth : most;
+}
+
+static void set_point(struct curve_point *point, const struct rung *rung, uint32_t k, double z)
+{
+    double n = rung->n, p = rung->recall / n;
+    double few = 1 + 2 / (n - 1); /* About Student's: the variance is a guess, too. */
+    set_interval(point, p, trials(rung, k), z * few);
+    double promise = point->low;
+    /* For the highest floors no interval is narrow enough: half of what may be missed then does. */
+    if (n >= SAMPLES_FOR_HALF && 1 - 2 * (1 - p) > promise) {
+        promise = 1 - 2 * (1 - p);
+    }
+    set_interval(point, p, trials(rung, k), 1.96 * few);
+    point->recall = (float)p;
+    point->promise = (float)promise;
+    point->distances = (float)(rung->distances / n);
+    point->filter_calls = (float)(rung->filter_calls / n);
+    for (size_t i = 0; i < CURVE_FLOORS; i++) {
+        point->below[i] = (float)(rung->below[i] / n);
+    }
+}
+
+static void make_curve(const struct tally_class *tc, const struct recall_class *c, double z,
+                       struct curve *out)
+{
+    float promise = 0;
+    bool is_full = false;
+    *out = (struct curve){.n_samples = tc->n_samples};
+    for (uint32_t r = tc->first; r < tc->end && !is_full; r++) {
+        struct curve_point *point = &out->points[out->n_points];
+        if (tc->rungs[r].n < SAMPLES_FOR_CURVE) {
+            continue;
+        }
+        point->ef = rung_ef(c, r);
+        set_point(point, &tc->rungs[r], c->k, z);
+        promise = point->promise > promise ? point->promise : promise;
+        point->promise = promise;
+        out->n_points++;
+        is_full = point->recall >= 1 || point->ef == EF_MAX;
+    }
+}
+
+void tally_curves(const struct tally *t, double z, struct measured *out)
+{
+    out->n_samples = t->n_samples;
+    for (size_t i = 0; i < CURVE_COUNT; i++) {
+        make_curve(&t->classes[i], &recall_classes[i], z, &out->curves[i]);
+    }
+}

@@ -1,0 +1,135 @@
+/* SEARCH where it was measured that no walk reaches recall, and where one does: what it then does,
+ * and what it says of it. */
+#include "query_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    /* Enough rows to be measured, and more floats than are scanned without asking. */
+    N_ROWS = 1100,
+    DIM = 1000,
+};
+
+static char near[2 * DIM + 64]; /* SEARCH up to its LIMIT. */
+
+/* Uniform in all dimensions, which no graph is good at, or in the first two of them. */
+static struct client *set_up_rows(void **state, int n_uniform)
+{
+    struct client *c = &((struct fixture *)*state)->client;
+    struct buf data;
+    static float vector[DIM];
+    uint64_t random = 7;
+    expect_ok(c, "CREATE COLLECTION v (id INT PRIMARY KEY, e VECTOR(1000) METRIC L2)");
+    buf_init(&data, MEM_GENERAL, 64 << 20);
+    for (int i = 0; i < N_ROWS; i++) {
+        for (int j = 0; j < DIM; j++) {
+            vector[j] = j < n_uniform ? (float)(random_next(&random) % 1000) / 1000 : 0;
+        }
+        struct value values[] = {value_int(i), value_vector(vector, DIM)};
+        buf_u16(&data, COUNT_OF(values));
+        for (size_t j = 0; j < COUNT_OF(values); j++) {
+            value_write(&data, &values[j]);
+        }
+    }
+    assert_int_equal(run_copy(c, "COPY v FROM STDIN (FORMAT binary)", data.data, data.bytes, 65536),
+                     ERR_OK);
+    buf_fini(&data);
+    size_t at = (size_t)snprintf(near, sizeof(near), "SEARCH id FROM v NEAR [1");
+    for (int j = 1; j < DIM; j++) {
+        at += (size_t)snprintf(near + at, sizeof(near) - at, ",%d", j % 2);
+    }
+    (void)snprintf(near + at, sizeof(near) - at, "] ");
+    return c;
+}
+
+static void wait_until_measured(struct client *c, const char *floor)
+{
+    char wanted[64];
+    (void)snprintf(wanted, sizeof(wanted), "v|e|10|1|%s|", floor);
+    uint64_t deadline_us = clock_micros() + PATIENCE_US;
+    for (bool is_measured = false; !is_measured; clock_sleep_micros(10000)) {
+        assert_true(clock_micros() < deadline_us);
+        expect_ok(c, "SHOW CALIBRATION");
+        is_measured = strstr(rows_text(c), wanted) != NULL;
+    }
+}
+
+static enum errcode search(struct client *c, const char *before, const char *after)
+{
+    static char text[sizeof(near) + 256];
+    (void)snprintf(text, sizeof(text), "%s%s%s", before, near, after);
+    return run(c, text);
+}
+
+static void expect_plan(struct client *c, const char *with, const char *plan, const char *line)
+{
+    assert_int_equal(search(c, "EXPLAIN ANALYZE ", with), ERR_OK);
+    if (strstr(rows_text(c), plan) == NULL || strstr(rows_text(c), line) == NULL) {
+        fail_msg("%s: neither %s nor %s but\n%s", with, plan, line, rows_text(c));
+    }
+}
+
+static void a_recall_that_no_walk_reaches_is_answered_as_on_miss_says(void **state)
+{
+    struct client *c = set_up_rows(state, DIM);
+    expect_ok(c, "SET recall = 0.99");
+    wait_until_measured(c, "0.99");
+    assert_non_null(strstr(rows_text(c), "v|e|10|1|0.99|false|"));
+    int64_t misses = metric_value(METRIC_recall_misses);
+    expect_plan(c, "LIMIT 10", "Plan: exact scan\n",
+                "Exact because: no walk is known to reach recall\n");
+    assert_string_equal(c->notice, "");
+    expect_plan(c, "LIMIT 10 WITH (on_miss = notice)", "Plan: walk\n", "Measured recall: ");
+    assert_non_null(
+        strstr(c->notice, "recall is 0.99, and of \"v\" a walk was measured to find 0."));
+    assert_int_equal(search(c, "", "LIMIT 10 WITH (on_miss = notice)"), ERR_OK);
+    assert_int_equal(c->n_rows, 10);
+    assert_non_null(strstr(c->notice, "a walk was measured to find 0."));
+    assert_int_equal(search(c, "", "LIMIT 10 WITH (on_miss = fail)"), ERR_RECALL_MISSED);
+    assert_non_null(strstr(c->err.message, "a walk was measured to find 0."));
+    assert_int_equal(metric_value(METRIC_recall_misses), misses + 4);
+    /* What is asked for by itself is no miss. */
+    assert_int_equal(search(c, "", "LIMIT 10 WITH (on_miss = fail, exact = on)"), ERR_OK);
+    assert_int_equal(search(c, "", "LIMIT 10 WITH (on_miss = fail, ef = 20)"), ERR_OK);
+    assert_int_equal(metric_value(METRIC_recall_misses), misses + 4);
+}
+
+static void a_recall_that_a_walk_reaches_is_walked_for_whatever_on_miss_says(void **state)
+{
+    struct client *c = set_up_rows(state, 2);
+    wait_until_measured(c, "0.95");
+    expect_plan(c, "LIMIT 1 WITH (on_miss = fail, recall = 0.5)", "Plan: walk\n",
+                "ef from: recall, as measured on this collection\nMeasured recall: ");
+    assert_string_equal(c->notice, "");
+    expect_ok(c, "DELETE FROM v WHERE id < 90");
+    expect_plan(c, "LIMIT 1 WITH (on_miss = fail, recall = 0.5)", "Plan: walk\n",
+                "ef from: recall, as measured, and more for what has changed since\n");
+}
+
+static void what_was_measured_is_shown_for_the_recall_in_force(void **state)
+{
+    struct client *c = set_up_rows(state, 2);
+    expect_ok(c, "SET recall = 0.5");
+    wait_until_measured(c, "0.5");
+    assert_non_null(strstr(rows_text(c), "v|e|10|1|0.5|true|"));
+    assert_non_null(strstr(rows_text(c), "v|e|1|1|0.5|true|"));
+    expect_ok(c, "CREATE COLLECTION w (id INT PRIMARY KEY, e VECTOR(2)) WITH (recall = 0.9)");
+    expect_ok(c, "SHOW CALIBRATION");
+    assert_non_null(strstr(rows_text(c), "w|e|||0.5||"));
+    expect_ok(c, "RESET recall");
+    expect_ok(c, "SHOW CALIBRATION");
+    assert_non_null(strstr(rows_text(c), "w|e|||0.9||"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_recall_that_no_walk_reaches_is_answered_as_on_miss_says),
+        TEST(a_recall_that_a_walk_reaches_is_walked_for_whatever_on_miss_says),
+        TEST(what_was_measured_is_shown_for_the_recall_in_force),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
