@@ -54,7 +54,10 @@ LANES_INLINE void add_block(__m256i sums[GROUP], const __m256i x[GROUP], const s
     __m256i pairs[GROUP];
     const __m256i mask = _mm256_set1_epi32((int)plane_mask(k->bits));
     UNROLL
-    for (unsigned plane = 0; plane < 8 / k->bits; plane++) {
+    for (unsigned plane = 0; plane < PLANES_MAX; plane++) {
+        if (plane >= 8 / k->bits) {
+            continue;
+        }
         const int8_t *at_plane = k->planes + plane * k->plane_stride + at;
         __m256i q = _mm256_load_si256((const __m256i *)(const void *)at_plane);
         UNROLL

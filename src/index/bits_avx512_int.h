@@ -69,7 +69,10 @@ LANES_INLINE __m128i group_sums(const struct keying *k, const struct rows *rows)
             x[r] = _mm512_maskz_loadu_epi8(there, rows->at[r] + (size_t)block * BITS_BLOCK);
         }
         UNROLL
-        for (unsigned plane = 0; plane < 8 / k->bits; plane++) {
+        for (unsigned plane = 0; plane < PLANES_MAX; plane++) {
+            if (plane >= 8 / k->bits) {
+                continue;
+            }
             __m512i q =
                 _mm512_load_si512(k->planes + plane * k->plane_stride + (size_t)block * BITS_BLOCK);
             UNROLL

@@ -23,6 +23,7 @@
 
 enum {
     BITS_BLOCK = 64, /* Bytes of a plane that a kernel may take at once. */
+    PLANES_MAX = 4,  /* Of 2 bits. */
     BITS_LANES = 16, /* Floats are summed in so many sums, whatever the registers' width. */
 };
 

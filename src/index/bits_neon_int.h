@@ -43,7 +43,10 @@ LANES_INLINE int32x4_t block_sum(int32x4_t sum, uint8x16_t x, const int8_t *plan
         return multiply(sum, vreinterpretq_s8_u8(veorq_u8(x, vdupq_n_u8(128))), vld1q_s8(planes));
     }
     UNROLL
-    for (unsigned plane = 0; plane < 8 / bits; plane++) {
+    for (unsigned plane = 0; plane < PLANES_MAX; plane++) {
+        if (plane >= 8 / bits) {
+            continue;
+        }
         int8x16_t down = vdupq_n_s8((int8_t) - (int)(plane * bits));
         uint8x16_t u = vandq_u8(vshlq_u8(x, down), vdupq_n_u8((uint8_t)plane_mask(bits)));
         sum = multiply(sum, vreinterpretq_s8_u8(u), vld1q_s8(planes + plane * stride));
