@@ -76,9 +76,9 @@ static inline void scratch_seen(struct scratch *s, size_t n)
 }
 
 /* Marks the slot, and gives whether it was not yet. */
-static inline bool scratch_mark(struct scratch *s, uint32_t slot)
+static inline bool visited_mark(uint64_t *visited, uint32_t slot)
 {
-    uint64_t *word = &s->visited[slot / 64], before = *word;
+    uint64_t *word = &visited[slot / 64], before = *word;
     *word = before | UINT64_C(1) << (slot % 64);
     return (before >> (slot % 64) & 1) == 0;
 }
@@ -86,7 +86,7 @@ static inline bool scratch_mark(struct scratch *s, uint32_t slot)
 /* True the first time. */
 static inline bool scratch_visit(struct scratch *s, uint32_t slot)
 {
-    bool is_first = scratch_mark(s, slot);
+    bool is_first = visited_mark(s->visited, slot);
     *scratch_batch(s) = slot;
     scratch_seen(s, is_first);
     return is_first;

@@ -62,6 +62,10 @@ static inline struct upper *upper_at(const struct slots *slots, uint32_t upper)
 struct upper *upper_of(const struct slots *slots, uint32_t slot, unsigned layer); /* Above 0. */
 /* The list on @layer of a slot whose level is at least that; links_max gives its length. */
 _Atomic uint32_t *links_at(const struct slots *slots, uint32_t slot, unsigned layer);
+static inline _Atomic uint32_t *links0_at(const struct slots *slots, uint32_t slot)
+{
+    return (_Atomic uint32_t *)slots->links.base + (size_t)slot * slots->links0;
+}
 struct in_edges *in_edges_at(const struct slots *slots, uint32_t slot, unsigned layer);
 static inline size_t links_max(const struct slots *slots, unsigned layer)
 {

@@ -23,10 +23,15 @@ enum {
     SURE_SHARE_DOT = 2,    /* under DOT, where nothing says how far is far, more. */
     KEPT_SHARE = 4,        /* 4 ef are kept at most. */
     HIDDEN_SHARE = 4,      /* So many of the nearest may be hidden. */
+    RERANK_BATCH = 16,     /* Vectors that are on their way at once. */
     CROWD = 64,            /* So many rows within the codes' error are too many to look at. */
     UPPER_EF = 24,         /* Starts of an exact walk that the upper layers give. */
     EXACT_SLOTS_A_ROW = 4, /* A scan of few rows may pass so many empty slots for each. */
 };
+
+/* How much of the codes' error is too much: for the rank-th, and for the crowd beside it.  Fitted
+ * on word vectors, where both are rare, and on shapes where nearly all rows are one cluster. */
+static const double FAR_SIGMAS = 2.2, CROWD_SIGMAS = 1.5;
 
 /* ---- scans ---- */
 
@@ -163,21 +168,30 @@ static size_t depth_of(const struct walk *w, size_t n)
     return w->space.code->bits == 2 ? 2 * rank + n / 4 : rank + rank * 2 / 5 + n / 8;
 }
 
+/* Whether a row of the beam is to be looked at. */
+static bool is_wanted(const struct walk *w, uint32_t slot)
+{
+    return slot != w->from_slot && (!w->counts_hidden || slot_is_live(&w->index->slots, slot));
+}
+
 /* The nearest of the beam, into the hits. */
 static void rerank(struct walk *w, bool is_asked)
 {
     struct scratch *s = w->scratch;
     const struct beam *beam = &s->beam;
+    const struct slots *slots = &w->index->slots;
     size_t depth = depth_of(w, beam->n), n_looked = 0, n = 0;
     uint32_t batch[BATCH];
     for (size_t i = 0; i < beam->n && n_looked < depth; i++) {
         uint32_t slot = beam->slots[i] & ~EXPANDED;
-        if (slot == w->from_slot || (w->counts_hidden && !slot_is_live(&w->index->slots, slot))) {
+        if (!is_wanted(w, slot)) {
             continue;
         }
+        prefetch_lines(vector_at(slots, slot), w->space.dim * sizeof(float));
+        __builtin_prefetch(node_at(slots, slot));
         batch[n++] = slot;
         n_looked++;
-        if (n == BATCH) {
+        if (n == RERANK_BATCH) {
             look_at(w, &s->found, batch, n, !is_asked);
             n = 0;
         }
@@ -225,8 +239,9 @@ static bool is_blind(const struct walk *w)
         distance += (double)w->space.reduction * w->norm;
     }
     const float *keys = s->beam.keys;
-    return distance < 3 * sigma ||
-           (s->beam.n >= crowd && (double)(keys[crowd - 1] - keys[rank - 1]) < 2 * sigma);
+    return distance < FAR_SIGMAS * sigma ||
+           (s->beam.n >= crowd &&
+            (double)(keys[crowd - 1] - keys[rank - 1]) < CROWD_SIGMAS * sigma);
 }
 
 /* Where an exact walk begins: what the first one found, and what the upper layers lead to, in

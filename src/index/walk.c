@@ -99,11 +99,8 @@ bool walk_may_return(struct walk *w, uint32_t slot)
     return w->search->matches(w->search->matches_arg, node_at(slots, slot)->row);
 }
 
-bool walk_passes_over(const struct walk *w, uint32_t slot, float key)
+bool walk_is_at_query(const struct walk *w, uint32_t slot)
 {
-    if (!w->passes_over || key < w->key_passed_over || key > w->key_passed_over) {
-        return false;
-    }
     const float *vector = vector_at(&w->index->slots, slot);
     for (uint32_t i = 0; i < w->space.dim; i++) {
         if (vector[i] < w->vector[i] || vector[i] > w->vector[i]) {
@@ -115,35 +112,27 @@ bool walk_passes_over(const struct walk *w, uint32_t slot, float key)
 
 /* ---- steps ---- */
 
-void walk_prefetch_node(const struct walk *w, unsigned layer, uint32_t slot)
-{
-    const struct slots *slots = &w->index->slots;
-    if (layer == 0) {
-        const char *links = (const char *)links_at(slots, slot, 0);
-        for (size_t at = 0; at < slots->links0 * sizeof(uint32_t); at += CACHE_LINE) {
-            __builtin_prefetch(links + at);
-        }
-    }
-    if (w->counts_hidden) {
-        __builtin_prefetch(node_at(slots, slot));
-    }
-}
-
 struct walk_batch walk_gather(struct walk *w, unsigned layer, uint32_t slot)
 {
     struct scratch *s = w->scratch;
-    const _Atomic uint32_t *links = links_at(&w->index->slots, slot, layer);
+    const struct slots *slots = &w->index->slots;
+    const _Atomic uint32_t *links =
+        layer == 0 ? links0_at(slots, slot) : links_at(slots, slot, layer);
+    uint64_t *visited = s->visited;
     uint32_t *out = scratch_batch(s);
-    size_t max = links_max(&w->index->slots, layer), n = 0;
+    size_t max = links_max(slots, layer), n = 0;
     for (size_t i = 0; i < max; i++) {
         uint32_t link = atomic_load_explicit(&links[i], memory_order_acquire);
         /* Behind its end a list leads to itself, which was seen: no branch to be guessed wrong. */
         link = link == SLOT_NONE ? slot : link;
         out[n] = link;
-        n += scratch_mark(s, link);
+        n += visited_mark(visited, link);
     }
+    const uint8_t *rows = w->space.rows;
+    size_t stride = w->space.stride;
+    size_t bytes = stride < PREFETCH_BYTES_MAX ? stride : PREFETCH_BYTES_MAX;
     for (size_t i = 0; i < n; i++) {
-        walk_prefetch_row(w, out[i]);
+        prefetch_lines(rows + out[i] * stride, bytes);
     }
     scratch_seen(s, n);
     w->n_visited += n;
@@ -172,7 +161,7 @@ struct candidate walk_descend(struct walk *w, struct candidate at, unsigned from
             float keys[LINKS_MAX];
             size_t n = links_copy(slots, at.slot, layer, links);
             for (size_t i = 0; i < n; i++) {
-                walk_prefetch_row(w, links[i]);
+                prefetch_lines(w->space.rows + links[i] * w->space.stride, w->space.stride);
             }
             walk_keys(w, links, n, keys);
             w->work->hops++;
@@ -209,11 +198,14 @@ static void take_batch(struct walk *w, unsigned layer, struct walk_batch batch)
     float keys[LINKS_MAX];
     uint8_t near[LINKS_MAX];
     size_t n = walk_take_near(w, batch, beam_limit(beam), keys, near);
+    /* One of them may be the very next: its list has a head start while the others are added. */
+    for (size_t i = 0; i < n; i++) {
+        walk_prefetch_node(w, layer, batch.slots[near[i]]);
+    }
     for (size_t i = 0; i < n; i++) {
         uint32_t slot = batch.slots[near[i]];
-        float key = keys[near[i]];
-        if (!walk_passes_over(w, slot, key) && beam_add(beam, &w->index->slots, key, slot)) {
-            walk_prefetch_node(w, layer, slot);
+        if (!walk_passes_over(w, slot, keys[near[i]])) {
+            (void)beam_add(beam, &w->index->slots, keys[near[i]], slot);
         }
     }
 }

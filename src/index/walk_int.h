@@ -5,9 +5,21 @@
 #include "index/candidate_int.h"
 
 enum {
-    BATCH = 64,             /* Rows whose distances are asked for at once in a scan. */
-    POLL_FLOATS_A_ROW = 64, /* What a short vector costs beside its floats. */
+    BATCH = 64,                          /* Rows whose distances are asked for at once in a scan. */
+    POLL_FLOATS_A_ROW = 64,              /* What a short vector costs beside its floats. */
+    PREFETCH_BYTES_MAX = 8 * CACHE_LINE, /* Of a row in a step; kernels fetch the rest. */
 };
+
+/* A compiler may take a function that only prefetches for one that does nothing, and leave out the
+ * call: hence the attribute. */
+#define PREFETCH static inline __attribute__((always_inline)) void
+
+PREFETCH prefetch_lines(const void *at, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += CACHE_LINE) {
+        __builtin_prefetch((const char *)at + i);
+    }
+}
 
 struct walk {
     const struct index *index;
@@ -59,19 +71,6 @@ static inline void walk_keys(struct walk *w, const uint32_t *slots, size_t n, fl
     w->work->distances += n;
 }
 
-/* Some of a row that is looked at soon. */
-static inline void walk_prefetch_row(const struct walk *w, uint32_t slot)
-{
-    enum {
-        AHEAD_BYTES_MAX = 8 * CACHE_LINE /* The kernels fetch the rest. */
-    };
-    const uint8_t *row = w->space.rows + (size_t)slot * w->space.stride;
-    size_t bytes = w->space.stride < AHEAD_BYTES_MAX ? w->space.stride : AHEAD_BYTES_MAX;
-    for (size_t at = 0; at < bytes; at += CACHE_LINE) {
-        __builtin_prefetch(row + at);
-    }
-}
-
 /* A batch of neighbours that are seen for the first time; it stands in scratch->seen. */
 struct walk_batch {
     const uint32_t *slots;
@@ -81,10 +80,24 @@ struct walk_batch walk_gather(struct walk *w, unsigned layer, uint32_t slot);
 /* The keys of a batch, and which of them are up to @limit: near[i] is a place in the batch. */
 size_t walk_take_near(struct walk *w, struct walk_batch batch, float limit, float *keys,
                       uint8_t *near);
+bool walk_is_at_query(const struct walk *w, uint32_t slot);
 /* The row is at the query's very place, and that is passed over. */
-bool walk_passes_over(const struct walk *w, uint32_t slot, float key);
+static inline bool walk_passes_over(const struct walk *w, uint32_t slot, float key)
+{
+    return w->passes_over && !(key < w->key_passed_over) && !(key > w->key_passed_over) &&
+           walk_is_at_query(w, slot);
+}
 /* Soon the row may be expanded. */
-void walk_prefetch_node(const struct walk *w, unsigned layer, uint32_t slot);
+PREFETCH walk_prefetch_node(const struct walk *w, unsigned layer, uint32_t slot)
+{
+    const struct slots *slots = &w->index->slots;
+    if (layer == 0) {
+        prefetch_lines(links0_at(slots, slot), slots->links0 * sizeof(uint32_t));
+    }
+    if (w->counts_hidden) {
+        __builtin_prefetch(node_at(slots, slot));
+    }
+}
 
 /* ---- look.c ---- */
 
