@@ -10,9 +10,11 @@
  * at once); any number search meanwhile, without a lock.  A deleted slot is used again only when
  * every search that could have seen it is over (epochs).
  *
- * Graph: HNSW (Malkov, Yashunin 2018): greedy descent (algorithm 2 with ef = 1), ef-bounded walk on
- * layer 0, neighbours chosen by the heuristic of algorithm 4.  Levels come from hash(seed, row
- * number), ties break by row number.  A delete relinks the neighbours at once; no tombstones.
+ * Graph: HNSW (Malkov, Yashunin 2018): greedy descent (algorithm 2 with ef = 1), then a walk on
+ * layer 0 that stops by distance: ef says how far beyond the k-th nearest it looks (search.c), and
+ * what it finds by codes is looked at exactly.  Neighbours are chosen by the heuristic of
+ * algorithm 4.  Levels come from hash(seed, row number), ties break by row number.  A delete
+ * relinks the neighbours at once; no tombstones.
  *
  * Distances are as in base/schema.h; under COSINE vectors are normalised as they are staged. */
 #ifndef VECTRON_INDEX_H
@@ -113,7 +115,7 @@ struct index_search {
     size_t k;
     size_t ef; /* At least k; WALK only. */
     enum index_plan plan;
-    /* Which rows may be returned; NULL: all.  Called once a row, on the searching thread.  A walk
+    /* Which rows may be returned; NULL: all.  Called on the searching thread.  A walk
      * goes on until it has k rows that match and no nearer one can be hidden, or it has looked at
      * filter_visits_max rows: then *is_complete is false and the caller scans instead. */
     bool (*matches)(void *arg, uint64_t row);

@@ -361,6 +361,8 @@ static void explain_search(struct portal *p, struct explain *out)
     if (plan->is_analyze) {
         explain_number(out, "Distances", (double)s->self.done.distances);
         explain_number(out, "Hops", (double)s->self.done.hops);
+        explain_number(out, "Looked at exactly", (double)s->self.done.reranked);
+        explain_number(out, "Exact walks", (double)s->self.done.exact_walks);
         explain_number(out, "Tail rows", (double)s->self.done.tail_rows);
         explain_number(out, "Filter calls", (double)s->self.done.filter_calls);
         explain_number(out, "Searched again", (double)s->again);
