@@ -13,11 +13,12 @@ static double key_limit(const struct walk *w, double distance)
 {
     double rounding = (w->space.dim + 8.0) * (double)FLT_EPSILON;
     double norm_max = (double)atomic_load_explicit(&w->index->norm_max, memory_order_relaxed);
-    switch (w->space.distance) {
+    switch (w->index->config.distance) {
     case DISTANCE_L2:
         return distance * distance * (1 + rounding) + w->space.dim * (double)FLT_MIN;
     case DISTANCE_COSINE:
-        return distance - 1 + rounding;
+        /* Lengths are 1 but for their last digits, whose squares count. */
+        return 2 * distance * (1 + rounding) + (double)FLT_EPSILON * (double)FLT_EPSILON;
     case DISTANCE_DOT:
     default:
         return distance + rounding * w->norm * norm_max + w->space.dim * (double)FLT_MIN;
@@ -30,7 +31,7 @@ static void look_in_double(struct walk *w, struct hits *hits, uint32_t slot, boo
     const struct node *node = node_at(slots, slot);
     struct hit hit = {.row = {.row = node->row,
                               .label = node->label,
-                              .distance = exact_distance(w->space.distance, w->vector,
+                              .distance = exact_distance(w->index->config.distance, w->vector,
                                                          vector_at(slots, slot), w->space.dim)},
                       .slot = slot};
     if (!hits_want(hits, hit.row.distance) ||

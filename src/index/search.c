@@ -33,6 +33,9 @@ enum {
  * on word vectors, where both are rare, and on shapes where nearly all rows are one cluster. */
 static const double FAR_SIGMAS = 2.2, CROWD_SIGMAS = 1.5;
 
+/* What a product of unit vectors in 32 bits may be wrong by. */
+static const float COSINE_ERROR_MIN = 4 * FLT_EPSILON;
+
 /* ---- scans ---- */
 
 static enum errcode scan_batch(struct walk *w, struct hits *hits, const uint32_t *slots, size_t n,
@@ -133,7 +136,11 @@ static size_t rank_of(const struct index_search *search)
 /* By how much a key may be wrong: a standard error, at rows as long as @norm. */
 static float sigma_of(const struct walk *w, float norm)
 {
-    float of_product = w->space.code->error(w->space.dim) * (float)w->norm * norm;
+    float error = w->space.code->error(w->space.dim);
+    if (w->space.distance == DISTANCE_COSINE && error < COSINE_ERROR_MIN) {
+        error = COSINE_ERROR_MIN;
+    }
+    float of_product = error * (float)w->norm * norm;
     return w->space.distance == DISTANCE_L2 ? 2 * of_product : of_product;
 }
 
@@ -226,13 +233,16 @@ static bool is_blind(const struct walk *w)
 {
     const struct scratch *s = w->scratch;
     size_t rank = s->found.max, crowd = rank * CROWD / RANK_MIN;
-    if (w->space.code->error(w->space.dim) <= 0 || s->found.n < rank) {
+    if (s->found.n < rank) {
         return false;
     }
     const struct hit *last = &s->found.items[0];
     const float *vector = vector_at(&w->index->slots, last->slot);
     float norm = (float)sqrt(exact_chosen()->product(vector, vector, w->space.dim));
     double sigma = (double)sigma_of(w, norm), distance = last->row.distance;
+    if (sigma <= 0) {
+        return false;
+    }
     if (w->space.distance == DISTANCE_L2) {
         distance *= distance;
     } else if (w->space.distance == DISTANCE_DOT) {

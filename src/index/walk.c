@@ -63,6 +63,11 @@ struct walk walk_exactly(const struct walk *w)
 {
     struct walk exact = *w;
     exact.space = space_of_vectors(w->index);
+    if (exact.space.distance == DISTANCE_COSINE) {
+        /* Of vectors of length 1 squares of differences are in the same order, and keep their
+         * digits where vectors are nearly equal. */
+        exact.space.distance = DISTANCE_L2;
+    }
     exact.query = (struct code_query){.scale = 1, .data = w->vector};
     exact.key_passed_over = w->exact_key_passed_over;
     return exact;
