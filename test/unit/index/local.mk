@@ -10,6 +10,7 @@ INDEX_SERIAL_TESTS = \
     test/unit/index/test_recall \
     test/unit/index/test_save \
     test/unit/index/test_search \
+    test/unit/index/test_shapes \
     test/unit/index/test_kernel
 INDEX_TESTS = \
     test/unit/index/test_graph \
@@ -53,3 +54,6 @@ test_unit_index_test_threads_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_search_SOURCES = test/unit/index/test_search.c $(INDEX_FIXTURE)
 test_unit_index_test_search_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_search_LDADD = $(INDEX_TEST_LIBS)
+test_unit_index_test_shapes_SOURCES = test/unit/index/test_shapes.c $(INDEX_FIXTURE)
+test_unit_index_test_shapes_CFLAGS = $(TEST_CFLAGS)
+test_unit_index_test_shapes_LDADD = $(INDEX_TEST_LIBS)

@@ -1,0 +1,143 @@
+/* Walks over data of odd shapes, under every code and distance: what is near is found. */
+#include "fixture.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    N = 1200,
+    QUERIES = 60,
+    K = 10,
+    EF = 200,
+    CLUSTERS = 40
+};
+
+/* Fills one of the N + QUERIES vectors; @i < N where it is a row. */
+typedef void shape_fn(uint64_t *state, size_t i, uint32_t dim, float *out);
+
+/* A number that depends on where it is asked for alone: the centres of one world. */
+static float fixed(uint64_t a, uint64_t b)
+{
+    return (float)(hash_u64(a * 1000003 + b) % 20001) / 10000 - 1;
+}
+
+static void uniform(uint64_t *state, size_t i, uint32_t dim, float *out)
+{
+    (void)i;
+    for (uint32_t j = 0; j < dim; j++) {
+        out[j] = random_float(state);
+    }
+}
+
+/* Far clusters, loaded one after the other. */
+static void far_clusters(uint64_t *state, size_t i, uint32_t dim, float *out)
+{
+    size_t cluster = i < N ? i / (N / CLUSTERS) : i % CLUSTERS;
+    for (uint32_t j = 0; j < dim; j++) {
+        out[j] = 100 * fixed(cluster, j) + random_float(state);
+    }
+}
+
+static void nearly_equal(uint64_t *state, size_t i, uint32_t dim, float *out)
+{
+    for (uint32_t j = 0; j < dim; j++) {
+        out[j] = i % 10 == 0 ? random_float(state) : fixed(1, j) + 1e-3F * random_float(state);
+    }
+}
+
+/* 30 vectors, many times each. */
+static void copies(uint64_t *state, size_t i, uint32_t dim, float *out)
+{
+    uint64_t which = random_next(state) % 30;
+    for (uint32_t j = 0; j < dim; j++) {
+        out[j] = fixed(which, j) + (i < N ? 0 : 0.1F * random_float(state));
+    }
+}
+
+static void not_negative(uint64_t *state, size_t i, uint32_t dim, float *out)
+{
+    (void)i;
+    for (uint32_t j = 0; j < dim; j++) {
+        out[j] = 0.5F + random_float(state) / 2;
+    }
+}
+
+/* Lengths over three orders of magnitude. */
+static void all_lengths(uint64_t *state, size_t i, uint32_t dim, float *out)
+{
+    (void)i;
+    float length = powf(10, 1.5F * random_float(state));
+    for (uint32_t j = 0; j < dim; j++) {
+        out[j] = length * random_float(state);
+    }
+}
+
+static const enum index_code codes[] = {INDEX_CODE_F32, INDEX_CODE_8, INDEX_CODE_4, INDEX_CODE_2};
+
+/* Hits that are as near as the k-th of all: ties are as good as it. */
+static double recall_by_distance(struct index *index, const float *queries, uint32_t dim)
+{
+    size_t n_near = 0;
+    for (size_t q = 0; q < QUERIES; q++) {
+        struct index_hit exact[K], walked[K];
+        assert_int_equal(find(index, INDEX_EXACT, queries + q * dim, K, K, exact), K);
+        assert_int_equal(find(index, INDEX_WALK, queries + q * dim, K, EF, walked), K);
+        for (size_t i = 0; i < K; i++) {
+            n_near += walked[i].distance <= exact[K - 1].distance;
+        }
+    }
+    return (double)n_near / (QUERIES * K);
+}
+
+/* Under the first @n_codes of the codes. */
+static void check_shape(const char *name, shape_fn *shape, uint32_t dim, size_t n_codes)
+{
+    float *points = malloc((N + QUERIES) * dim * sizeof(float));
+    assert_non_null(points);
+    uint64_t state = 1;
+    for (size_t i = 0; i < N + QUERIES; i++) {
+        shape(&state, i, dim, points + i * dim);
+    }
+    for (enum distance distance = DISTANCE_L2; distance <= DISTANCE_DOT; distance++) {
+        for (size_t c = 0; c < n_codes; c++) {
+            struct index_config config = config_of(INDEX_HNSW, distance, dim);
+            config.code = codes[c];
+            struct index *index = index_make(&config);
+            stage_rows(index, points, dim, 0, N, INDEX_CHUNK);
+            advance_all(index, N, NULL);
+            double recall = recall_by_distance(index, points + (size_t)N * dim, dim);
+            double floor = codes[c] == INDEX_CODE_2 ? 0.85 : 0.95;
+            if (recall < floor) {
+                fail_msg("%s: recall %.4f is below %.2f (distance %d, code %d)", name, recall,
+                         floor, (int)distance, (int)codes[c]);
+            }
+            index_free(index);
+        }
+    }
+    free(points);
+}
+
+static void walks_find_what_is_near_whatever_the_shape_of_the_data(void **state)
+{
+    (void)state;
+    size_t all = COUNT_OF(codes);
+    check_shape("uniform", uniform, 96, all);
+    check_shape("two dimensions", uniform, 2, all);
+    check_shape("far clusters", far_clusters, 16, all);
+    check_shape("nearly equal", nearly_equal, 24, 1);
+    check_shape("copies", copies, 24, all);
+    check_shape("not negative", not_negative, 64, all);
+    check_shape("all lengths", all_lengths, 64, all);
+}
+
+int main(void)
+{
+    assert_true(index_choose_kernel(NULL));
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(walks_find_what_is_near_whatever_the_shape_of_the_data),
+    };
+    int failed = cmocka_run_group_tests_name("index shapes", tests, NULL, NULL);
+    index_thread_exit();
+    return failed;
+}
