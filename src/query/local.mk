@@ -31,6 +31,7 @@ src_query_libquery_a_SOURCES = \
     src/query/search_int.h \
     src/query/search_plan.c \
     src/query/search_rows.c \
+    src/query/search_team.c \
     src/query/select.c \
     src/query/session.c \
     src/query/set.c \

@@ -78,6 +78,11 @@ void pool_submit(struct pool *pool, struct job *job)
     mutex_unlock(&pool->lock);
 }
 
+unsigned pool_threads(const struct pool *pool)
+{
+    return pool->n_threads;
+}
+
 void pool_free(struct pool *pool)
 {
     if (pool == NULL) {

@@ -41,6 +41,7 @@ struct job {
 
 struct pool *pool_new(unsigned n_threads, struct err *err);
 void pool_submit(struct pool *pool, struct job *job);
+unsigned pool_threads(const struct pool *pool);
 void pool_free(struct pool *pool); /* After all jobs have run. */
 
 /* One thread that calls back at a time, for statements that wait with a deadline. */

@@ -242,7 +242,8 @@ static bool is_of_index(const struct plan *plan)
 static enum errcode start_search(struct portal *p, struct err *err)
 {
     enum {
-        INLINE_COST_NS = 2000000
+        INLINE_COST_NS = 2000000,
+        TEAM_COST_NS = 300000, /* From here on a team is worth the change of threads. */
     };
     struct search_state *s = arena_zalloc(p->arena, sizeof(*s));
     if (s == NULL) {
@@ -270,7 +271,9 @@ static enum errcode start_search(struct portal *p, struct err *err)
     }
     s->is_of_index = is_of_index(p->plan);
     code = search_choose(p, s, err);
-    p->is_heavy = s->cost_ns * (double)p->plan->search.n_queries > INLINE_COST_NS || is_lagging(p);
+    double cost_ns = s->cost_ns * (double)p->plan->search.n_queries;
+    double most_ns = p->plan->search.n_queries > 1 ? TEAM_COST_NS : INLINE_COST_NS;
+    p->is_heavy = cost_ns > most_ns || is_lagging(p);
     return code;
 }
 
@@ -294,6 +297,9 @@ static enum step step_search(struct portal *p, struct err *err)
     }
     while (s->next_query < n_queries && !portal_batch_is_full(p)) {
         struct batch mark = p->batch;
+        if (s->k > 0 && s->next_query >= s->first_found + s->n_found) {
+            search_team_find(p);
+        }
         if (s->k > 0 && search_query_rows(p, s->next_query, err) != ERR_OK) {
             p->batch.n_rows = mark.n_rows; /* The query may be begun again. */
             p->batch.bytes = mark.bytes;

@@ -1,7 +1,10 @@
 /* What the files of SEARCH share.
  *
- *   search.c        analysis, query vectors, steps    search_find.c   the hits of one query, in
- * order search_plan.c   which way                         search_rows.c   the rows of the hits */
+ *   search.c       analysis, query vectors, steps
+ *   search_plan.c  which way
+ *   search_find.c  the hits of one query, in order
+ *   search_rows.c  the rows of the hits
+ *   search_team.c  several queries at once */
 #ifndef VECTRON_QUERY_SEARCH_INT_H
 #define VECTRON_QUERY_SEARCH_INT_H
 
@@ -26,6 +29,7 @@ struct searcher {
     struct evaluator *evaluator;
     struct arena *row_arena;
     struct work *work;
+    struct work own_work;    /* Of a helper. */
     struct shard_view *view; /* NULL: none is open. */
     struct search_hit *hits;
     size_t n_hits;
@@ -33,6 +37,15 @@ struct searcher {
     struct err filter_err; /* Of the filter, which cannot return one. */
     struct index_work done;
     uint64_t rows_end; /* shard_rows_end before the search. */
+};
+
+/* What was found of a query before its rows are made. */
+struct search_found {
+    struct search_hit *hits;
+    size_t n_hits;
+    uint64_t rows_end;
+    struct index_work done;
+    bool is_valid; /* It may be taken, once. */
 };
 
 struct search_state {
@@ -50,8 +63,10 @@ struct search_state {
     double cost_ns; /* Of one query. */
     const float **queries;
     size_t next_query;
-    struct searcher self;      /* The step's thread. */
-    unsigned fell_back, again; /* For EXPLAIN ANALYZE. */
+    struct search_found *found;  /* NULL: no team yet. */
+    size_t first_found, n_found; /* Queries that are in it. */
+    struct searcher self;        /* The step's thread. */
+    unsigned fell_back, again;   /* For EXPLAIN ANALYZE. */
 };
 
 /* ---- search_plan.c ---- */
@@ -78,6 +93,13 @@ enum errcode search_test_row(struct searcher *self, uint64_t number, bool *match
                              struct err *err) WARN_UNUSED;
 enum errcode searcher_open_view(struct searcher *self, struct err *err) WARN_UNUSED;
 void searcher_close_view(struct searcher *self);
+
+/* ---- search_team.c ---- */
+
+/* On the pool: looks for the hits of the next queries on several cores. */
+void search_team_find(struct portal *portal);
+/* The hits of query @q, where a team has found them; once. */
+bool search_take_found(struct searcher *self, size_t q);
 
 /* ---- search_rows.c ---- */
 

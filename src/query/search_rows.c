@@ -50,7 +50,7 @@ static enum errcode try_index(struct portal *p, struct search_state *s, size_t q
                               struct err *err)
 {
     struct searcher *self = &s->self;
-    enum errcode code = search_find(self, q, s->way, err);
+    enum errcode code = search_take_found(self, q) ? ERR_OK : search_find(self, q, s->way, err);
     *is_whole = code == ERR_OK && is_whole_in_index(p, self);
     if (*is_whole) {
         code = search_order(self, err);
@@ -97,6 +97,19 @@ static enum errcode fetch_rows(struct portal *p, struct search_state *s, size_t 
     return ERR_OK;
 }
 
+/* The team's views were others: false where a row is not the same in this one. */
+static enum errcode still_match(struct searcher *self, bool *is_whole, struct err *err)
+{
+    for (size_t i = 0; i < self->n_hits && *is_whole; i++) {
+        bool found;
+        enum errcode code = search_test_row(self, self->hits[i].number, is_whole, &found, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
 /* Whether fewer hits than were asked for may mean that some were missed. */
 static bool is_short(const struct search_state *s)
 {
@@ -114,7 +127,8 @@ static enum errcode try_view(struct portal *p, struct search_state *s, size_t q,
         /* The filter and the scan need it before the search. */
         code = searcher_open_view(&s->self, err);
     }
-    if (code == ERR_OK) {
+    bool is_of_team = code == ERR_OK && search_take_found(&s->self, q);
+    if (code == ERR_OK && !is_of_team) {
         code = search_find(&s->self, q, way, err);
     }
     if (code == ERR_OK) {
@@ -128,7 +142,10 @@ static enum errcode try_view(struct portal *p, struct search_state *s, size_t q,
         return ERR_OK;
     }
     code = search_order(&s->self, err);
-    return code == ERR_OK ? fetch_rows(p, s, q, is_whole, err) : code;
+    if (code == ERR_OK && is_of_team && p->plan->access.where != NULL) {
+        code = still_match(&s->self, is_whole, err);
+    }
+    return code == ERR_OK && *is_whole ? fetch_rows(p, s, q, is_whole, err) : code;
 }
 
 /* What to try after a way that did not give all rows. */

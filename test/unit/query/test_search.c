@@ -9,6 +9,7 @@ enum {
     N_ROWS = 4000,
     DIM = 8,
     MOVED_ROWS = 30,
+    MANY_QUERIES = 100,
 };
 
 static float vectors[N_ROWS][DIM];
@@ -305,6 +306,54 @@ static void a_row_that_is_being_moved_is_given_once(void **state)
     thread_join(&thread);
 }
 
+static void add_query(struct buf *text, uint64_t *random)
+{
+    buf_printf(text, "[");
+    for (int j = 0; j < DIM; j++) {
+        buf_printf(text, "%s%.4f", j > 0 ? ", " : "",
+                   (double)(random_next(random) % 10000) / 10000);
+    }
+    buf_printf(text, "]");
+}
+
+/* All of them in one statement, and one after the other. */
+static void compare_many(struct client *c, const char *where)
+{
+    struct buf many, one, rows;
+    uint64_t random = 5;
+    buf_init(&many, MEM_GENERAL, 1 << 20);
+    buf_init(&one, MEM_GENERAL, 1 << 20);
+    buf_init(&rows, MEM_GENERAL, 1 << 20);
+    buf_printf(&many, "SEARCH id, part FROM v NEAR (");
+    for (int i = 0; i < MANY_QUERIES; i++) {
+        uint64_t same = random;
+        buf_printf(&many, "%s", i > 0 ? ", " : "");
+        add_query(&many, &random);
+        buf_reset(&one);
+        buf_printf(&one, "SEARCH id, part FROM v NEAR ");
+        add_query(&one, &same);
+        buf_printf(&one, " %s LIMIT 5 WITH (ef = 100)", where);
+        buf_u8(&one, 0);
+        expect_ok(c, (const char *)one.data);
+        buf_bytes(&rows, c->rows.data, c->rows.bytes);
+    }
+    buf_printf(&many, ") %s LIMIT 5 WITH (ef = 100)", where);
+    buf_u8(&many, 0);
+    buf_u8(&rows, 0);
+    expect_rows(c, (const char *)many.data, (const char *)rows.data);
+    buf_fini(&many);
+    buf_fini(&one);
+    buf_fini(&rows);
+}
+
+static void many_queries_in_one_search_give_what_each_gives_alone_in_order(void **state)
+{
+    struct client *c = setup_rows(state);
+    compare_many(c, "");
+    compare_many(c, "WHERE part < 50");
+    compare_many(c, "WHERE part = 7");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -321,6 +370,7 @@ int main(void)
         TEST(flat_collections_scan_exactly),
         TEST(searches_keep_their_row_count_while_every_row_is_rewritten),
         TEST(a_row_that_is_being_moved_is_given_once),
+        TEST(many_queries_in_one_search_give_what_each_gives_alone_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
