@@ -104,8 +104,9 @@ static enum errcode analyze_search(struct analysis *a, const struct stmt *stmt, 
 
 /* ---- the query vectors ---- */
 
-static enum errcode vector_of_key(struct portal *p, const struct value *key, uint32_t position,
-                                  struct value *out, struct err *err)
+static enum errcode vector_of_key(struct portal *p, const struct value *key,
+                                  const struct search_query *query, struct value *out,
+                                  uint64_t *number, struct err *err)
 {
     const struct schema *schema = p->plan->schema;
     uint32_t column = p->plan->search.column;
@@ -114,7 +115,7 @@ static enum errcode vector_of_key(struct portal *p, const struct value *key, uin
     bool found = false;
     *out = value_null();
     if (key->type == TYPE_NULL) {
-        return err_at(err, position, ERR_UNKNOWN_KEY, "the key of the query is NULL");
+        return err_at(err, query->position, ERR_UNKNOWN_KEY, "the key of the query is NULL");
     }
     enum errcode code = shard_view_open(p->shard, &view, err);
     if (code != ERR_OK) {
@@ -126,6 +127,7 @@ static enum errcode vector_of_key(struct portal *p, const struct value *key, uin
         mask_add(&mask, column);
         code = shard_row_decode(schema, &row, mask.bits, p->evaluator.columns, p->arena, err);
         *out = p->evaluator.columns[column];
+        *number = row.number;
     }
     shard_view_close(view);
     if (code == ERR_OK && out->type == TYPE_NULL) {
@@ -133,7 +135,7 @@ static enum errcode vector_of_key(struct portal *p, const struct value *key, uin
         buf_init(&text, MEM_STATEMENT, 4096);
         value_format(&text, key);
         buf_u8(&text, 0);
-        err_at(err, position, ERR_UNKNOWN_KEY, "%s \"%.200s\" in collection \"%s\"",
+        err_at(err, query->position, ERR_UNKNOWN_KEY, "%s \"%.200s\" in collection \"%s\"",
                found ? "there is no vector in the row with the key"
                      : "there is no row with the key",
                text.failed ? "..." : (const char *)text.data, schema->name);
@@ -180,7 +182,8 @@ static enum errcode resolve_queries(struct portal *p, struct search_state *s, st
     };
     const struct search_plan *plan = &p->plan->search;
     s->queries = arena_array(p->arena, plan->n_queries, sizeof(*s->queries));
-    if (s->queries == NULL) {
+    s->from_rows = arena_array(p->arena, plan->n_queries, sizeof(*s->from_rows));
+    if (s->queries == NULL || s->from_rows == NULL) {
         return portal_no_memory(p, err);
     }
     for (size_t i = 0; i < plan->n_queries; i++) {
@@ -192,7 +195,7 @@ static enum errcode resolve_queries(struct portal *p, struct search_state *s, st
         }
         if (code == ERR_OK && query->is_key) {
             struct value key = value;
-            code = vector_of_key(p, &key, query->position, &value, err);
+            code = vector_of_key(p, &key, query, &value, &s->from_rows[i], err);
         }
         if (code == ERR_OK) {
             code = check_vector(p, &value, query->position, err);

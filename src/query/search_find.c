@@ -56,6 +56,34 @@ static bool is_canceled(void *arg)
            work_spend(self->work, INDEX_POLL_FLOATS, &self->filter_err) != ERR_OK;
 }
 
+/* The key is borrowed from the view; NULL where there is no such row. */
+static enum errcode read_key(struct searcher *self, uint64_t number, struct value *key,
+                             struct err *err)
+{
+    struct column_mask mask = {0};
+    bool found;
+    mask_add(&mask, 0);
+    struct shard_columns columns = {
+        .wanted = mask.bits, .values = self->evaluator->columns, .arena = self->row_arena};
+    enum errcode code = shard_view_columns(self->view, number, &columns, &found, err);
+    *key = code == ERR_OK && found ? self->evaluator->columns[0] : value_null();
+    return code;
+}
+
+/* Of rows whose labels are equal.  Where that cannot be told now they are as good as equal: a row
+ * that is not there is found out later. */
+static int compare_rows(void *arg, uint64_t row_a, uint64_t row_b)
+{
+    struct searcher *self = arg;
+    struct value a, b;
+    if (self->filter_err.code != ERR_OK || searcher_open_view(self, &self->filter_err) != ERR_OK ||
+        read_key(self, row_a, &a, &self->filter_err) != ERR_OK ||
+        read_key(self, row_b, &b, &self->filter_err) != ERR_OK) {
+        return 0;
+    }
+    return a.type == TYPE_NULL || b.type == TYPE_NULL ? 0 : value_compare(&a, &b);
+}
+
 static enum errcode find_in_index(struct searcher *self, size_t q, enum search_way way,
                                   struct err *err)
 {
@@ -71,6 +99,10 @@ static enum errcode find_in_index(struct searcher *self, size_t q, enum search_w
                   .matches = p->plan->access.where != NULL ? filter : NULL,
                   .matches_arg = self,
                   .filter_visits_max = way == WAY_FILTERED_WALK ? s->filter_visits_max : 0,
+                  .has_from_row = p->plan->search.queries[q].is_key,
+                  .from_row = s->from_rows[q],
+                  .compare = shard_labels_are_keys(p->plan->schema) ? NULL : compare_rows,
+                  .compare_arg = self,
                   .is_canceled = is_canceled,
                   .canceled_arg = self},
         .is_of_row = p->plan->search.queries[q].is_key,
@@ -115,19 +147,6 @@ static int compare_hits(const void *a, const void *b)
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
-/* The key is borrowed from the view; NULL where there is no such row. */
-static enum errcode read_key(struct searcher *self, struct search_hit *hit, struct err *err)
-{
-    struct column_mask mask = {0};
-    bool found;
-    mask_add(&mask, 0);
-    struct shard_columns columns = {
-        .wanted = mask.bits, .values = self->evaluator->columns, .arena = self->row_arena};
-    enum errcode code = shard_view_columns(self->view, hit->number, &columns, &found, err);
-    hit->key = code == ERR_OK && found ? self->evaluator->columns[0] : value_null();
-    return code;
-}
-
 static bool is_tie(const struct search_hit *a, const struct search_hit *b)
 {
     return a->distance == b->distance && a->label == b->label;
@@ -165,7 +184,7 @@ enum errcode search_order(struct searcher *self, struct err *err)
     for (size_t i = 0; i < self->n_hits; i++) {
         bool is_one = (i > 0 && is_tie(&hits[i - 1], &hits[i])) ||
                       (i + 1 < self->n_hits && is_tie(&hits[i], &hits[i + 1]));
-        enum errcode code = is_one ? read_key(self, &hits[i], err) : ERR_OK;
+        enum errcode code = is_one ? read_key(self, hits[i].number, &hits[i].key, err) : ERR_OK;
         if (code != ERR_OK) {
             return code;
         }

@@ -62,6 +62,7 @@ struct search_state {
     size_t filter_visits_max;
     double cost_ns; /* Of one query. */
     const float **queries;
+    uint64_t *from_rows; /* Of KEY queries: the row whose vector it is. */
     size_t next_query;
     struct search_found *found;  /* NULL: no team yet. */
     size_t first_found, n_found; /* Queries that are in it. */

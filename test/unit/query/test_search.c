@@ -9,6 +9,7 @@ enum {
     N_ROWS = 4000,
     DIM = 8,
     MOVED_ROWS = 30,
+    N_EQUAL = 100,
     MANY_QUERIES = 100,
 };
 
@@ -199,6 +200,74 @@ static void equal_distances_come_in_the_order_of_their_keys(void **state)
     expect_rows(c, "SEARCH id FROM t NEAR [0, 0] LIMIT 3 WITH (exact = on)", "a\nm\nz\n");
 }
 
+/* Key i, as it is shown: a number, or a text that begins with @prefix. */
+static void print_key(char out[64], const char *prefix, int i)
+{
+    if (prefix == NULL) {
+        snprintf(out, 64, "%d", i);
+    } else {
+        snprintf(out, 64, "%s%03d", prefix, i);
+    }
+}
+
+/* N_EQUAL rows at one place, in an order that has nothing to do with their keys. */
+static void insert_equal(struct client *c, const char *prefix)
+{
+    char text[256], name[64];
+    expect_ok(c, "DROP COLLECTION IF EXISTS t");
+    snprintf(text, sizeof(text), "CREATE COLLECTION t (id %s PRIMARY KEY, e VECTOR(2) METRIC L2)",
+             prefix == NULL ? "INT" : "TEXT");
+    expect_ok(c, text);
+    for (int i = 0; i < N_EQUAL; i++) {
+        print_key(name, prefix, i * 37 % N_EQUAL);
+        snprintf(text, sizeof(text), "INSERT INTO t VALUES ('%s', [1, 1])", name);
+        expect_ok(c, text);
+    }
+}
+
+static void expect_pages(struct client *c, const char *prefix, const char *with)
+{
+    for (int offset = 0; offset < N_EQUAL + 10; offset += 7) {
+        struct buf wanted;
+        char text[256], name[64];
+        buf_init(&wanted, MEM_GENERAL, 4096);
+        for (int i = offset; i < offset + 7 && i < N_EQUAL; i++) {
+            print_key(name, prefix, i);
+            buf_printf(&wanted, "%s\n", name);
+        }
+        buf_u8(&wanted, 0);
+        snprintf(text, sizeof(text), "SEARCH id FROM t NEAR [0, 0] %s LIMIT 7 OFFSET %d", with,
+                 offset);
+        expect_rows(c, text, (const char *)wanted.data);
+        buf_fini(&wanted);
+    }
+}
+
+static void pages_over_equal_distances_are_disjoint_and_whole(void **state)
+{
+    static const char *const prefixes[] = {NULL, "", "document-"};
+    struct client *c = &((struct fixture *)*state)->client;
+    for (size_t i = 0; i < COUNT_OF(prefixes); i++) {
+        insert_equal(c, prefixes[i]);
+        expect_pages(c, prefixes[i], "");
+        expect_pages(c, prefixes[i], "WHERE e IS NOT NULL");
+        expect_ok(c, "SET exact = on");
+        expect_pages(c, prefixes[i], "");
+        expect_ok(c, "RESET exact");
+    }
+}
+
+static void a_key_finds_its_own_row_first(void **state)
+{
+    struct client *c = setup_rows(state);
+    for (int i = 0; i < N_ROWS; i += 97) {
+        char text[128], wanted[32];
+        snprintf(text, sizeof(text), "SEARCH id, distance FROM v NEAR KEY %d LIMIT 1", i);
+        snprintf(wanted, sizeof(wanted), "%d|0\n", i);
+        expect_rows(c, text, wanted);
+    }
+}
+
 static void rows_without_a_vector_are_not_found_and_do_not_count(void **state)
 {
     struct client *c = &((struct fixture *)*state)->client;
@@ -366,6 +435,8 @@ int main(void)
         TEST(explain_as_json_is_json),
         TEST(an_ef_that_is_set_is_used_and_shown),
         TEST(equal_distances_come_in_the_order_of_their_keys),
+        TEST(pages_over_equal_distances_are_disjoint_and_whole),
+        TEST(a_key_finds_its_own_row_first),
         TEST(rows_without_a_vector_are_not_found_and_do_not_count),
         TEST(flat_collections_scan_exactly),
         TEST(searches_keep_their_row_count_while_every_row_is_rewritten),
