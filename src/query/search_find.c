@@ -19,21 +19,31 @@ void searcher_close_view(struct searcher *self)
     }
 }
 
+/* The row at hand, whose columns of the WHERE have been decoded. */
+static enum errcode test_at_hand(struct searcher *self, const struct shard_columns *columns,
+                                 bool *matches, struct err *err)
+{
+    self->rows_read += columns->rows_read;
+    enum errcode code = work_spend(self->work, CELL_WORK + ROW_WORK * columns->rows_read, err);
+    return code == ERR_OK
+               ? program_matches(self->portal->plan->access.where, self->evaluator, matches, err)
+               : code;
+}
+
+static struct shard_columns columns_of(struct searcher *self, const struct column_mask *wanted)
+{
+    return (struct shard_columns){
+        .wanted = wanted->bits, .values = self->evaluator->columns, .arena = self->row_arena};
+}
+
 enum errcode search_test_row(struct searcher *self, uint64_t number, bool *matches, bool *found,
                              struct err *err)
 {
-    const struct access *access = &self->portal->plan->access;
-    struct shard_columns columns = {.wanted = access->columns.bits,
-                                    .values = self->evaluator->columns,
-                                    .arena = self->row_arena};
+    struct shard_columns columns = columns_of(self, &self->portal->plan->access.columns);
     *matches = false;
     arena_reset(self->row_arena);
     enum errcode code = shard_view_columns(self->view, number, &columns, found, err);
-    if (code == ERR_OK) {
-        code = work_spend(self->work, CELL_WORK + ROW_WORK * columns.rows_read, err);
-    }
-    return code == ERR_OK && *found ? program_matches(access->where, self->evaluator, matches, err)
-                                    : code;
+    return code == ERR_OK && *found ? test_at_hand(self, &columns, matches, err) : code;
 }
 
 /* ---- hits from the index ---- */
@@ -235,47 +245,90 @@ static void heap_add(struct searcher *self, size_t k, struct search_hit hit)
     hits[i] = hit;
 }
 
-/* Every row that the access path takes, within the view. */
-static enum errcode find_in_rows(struct searcher *self, size_t q, struct err *err)
+/* Adds the row, which matches; its key and vector are read. */
+static enum errcode add_row(struct searcher *self, size_t q, uint64_t number, struct err *err)
 {
-    struct portal *p = self->portal;
-    const struct search_state *s = p->verb_state;
-    const struct plan *plan = p->plan;
+    const struct plan *plan = self->portal->plan;
+    const struct search_state *s = self->portal->verb_state;
     const struct column *column = &plan->schema->columns[plan->search.column];
     const struct value *columns = self->evaluator->columns;
     const struct value *vector = &columns[plan->search.column];
-    struct cursor cursor = {.portal = p, .access = &plan->access, .view = self->view};
     struct column_mask mask = {0};
+    bool found;
     mask_add(&mask, plan->search.column);
     mask_add(&mask, 0);
-    bool labels_are_keys = shard_labels_are_keys(plan->schema);
-    self->n_hits = 0;
+    struct shard_columns wanted = columns_of(self, &mask);
+    enum errcode code = shard_view_columns(self->view, number, &wanted, &found, err);
+    if (code != ERR_OK || !found || vector->type != TYPE_VECTOR) {
+        return code;
+    }
+    self->done.distances++;
+    heap_add(
+        self, s->k,
+        (struct search_hit){.number = number,
+                            .label = shard_label_of_key(&columns[0]),
+                            .key = shard_labels_are_keys(plan->schema) ? value_null() : columns[0],
+                            .distance = index_distance(column->distance, s->queries[q],
+                                                       vector->vector.data, column->dim)});
+    return work_spend(self->work, ROW_WORK + column->dim, err);
+}
+
+/* The rows that the access path names, within the view. */
+static enum errcode find_in_keys(struct searcher *self, size_t q, struct err *err)
+{
+    struct portal *p = self->portal;
+    struct cursor cursor = {.portal = p, .access = &p->plan->access, .view = self->view};
     for (;;) {
         bool found;
         enum errcode code = cursor_next(&cursor, &found, err);
         if (code == ERR_OK && found) {
-            code = cursor_decode(&cursor, &mask, err);
+            code = add_row(self, q, cursor.row.number, err);
         }
         if (code != ERR_OK || !found) {
-            self->done.filter_calls += plan->access.where != NULL ? cursor.looked_at : 0;
-            metric_add(METRIC_searches_exact, 1);
+            self->done.filter_calls += cursor.looked_at;
             return code;
-        }
-        if (vector->type == TYPE_VECTOR) {
-            self->done.distances++;
-            work_charge(self->work, column->dim);
-            heap_add(
-                self, s->k,
-                (struct search_hit){.number = cursor.row.number,
-                                    .label = shard_label_of_key(&columns[0]),
-                                    .key = labels_are_keys ? value_null() : columns[0],
-                                    .distance = index_distance(column->distance, s->queries[q],
-                                                               vector->vector.data, column->dim)});
         }
     }
 }
 
+/* Every row that matches, within the view. */
+static enum errcode find_in_rows(struct searcher *self, size_t q, struct err *err)
+{
+    const struct access *access = &self->portal->plan->access;
+    uint64_t n_expected = shard_view_count(self->view), n_seen = 0;
+    for (uint64_t number = 0;; number++) {
+        struct shard_columns columns = columns_of(self, &access->columns);
+        bool found, matches = true;
+        arena_reset(self->row_arena);
+        enum errcode code = shard_view_next_columns(self->view, &number, &columns, &found, err);
+        if (code != ERR_OK || !found) {
+            return code;
+        }
+        if (access->where != NULL) {
+            self->done.filter_calls++;
+            code = test_at_hand(self, &columns, &matches, err);
+        }
+        if (code == ERR_OK && matches) {
+            code = add_row(self, q, number, err);
+        }
+        if (code != ERR_OK) {
+            return code;
+        }
+        if (++n_seen % PROGRESS_ROWS == 0) {
+            portal_progress(self->portal, "scan", n_seen, n_expected);
+        }
+    }
+}
+
+static enum errcode find_exactly(struct searcher *self, size_t q, struct err *err)
+{
+    bool is_scan = self->portal->plan->access.kind == ACCESS_SCAN;
+    self->n_hits = 0;
+    metric_add(METRIC_searches_exact, 1);
+    return is_scan ? find_in_rows(self, q, err) : find_in_keys(self, q, err);
+}
+
 enum errcode search_find(struct searcher *self, size_t q, enum search_way way, struct err *err)
 {
-    return way == WAY_EXACT_MATCHES ? find_in_rows(self, q, err) : find_in_index(self, q, way, err);
+    return way == WAY_EXACT_MATCHES ? find_exactly(self, q, err) : find_in_index(self, q, way, err);
 }

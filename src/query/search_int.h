@@ -36,7 +36,8 @@ struct searcher {
     struct index_hit *index_hits;
     struct err filter_err; /* Of the filter, which cannot return one. */
     struct index_work done;
-    uint64_t rows_end; /* shard_rows_end before the search. */
+    uint64_t rows_read; /* From the file, to test them. */
+    uint64_t rows_end;  /* shard_rows_end before the search. */
 };
 
 /* What was found of a query before its rows are made. */
@@ -59,6 +60,7 @@ struct search_state {
     uint64_t n_rows;            /* That the choice reckoned with. */
     double selectivity;         /* Share of rows that match. */
     size_t n_sampled;
+    double share_in_memory; /* Of the rows that were sampled: the columns that WHERE reads. */
     size_t filter_visits_max;
     double cost_ns; /* Of one query. */
     const float **queries;

@@ -15,8 +15,9 @@
 #include <math.h>
 
 enum {
-    SCANNED_ROW_NS = 350,  /* The next row of a scan, decoded and tested. */
-    FETCHED_ROW_NS = 1100, /* A row by its number, decoded and tested. */
+    CELL_ROW_NS = 70,      /* A row whose columns are in memory, tested. */
+    SCANNED_ROW_NS = 350,  /* The next row of a scan of the file, decoded and tested. */
+    FETCHED_ROW_NS = 1100, /* A row of the file by its number, decoded and tested. */
     SAMPLE_ROWS = 64,
     SAMPLE_MATCHES = 24, /* Enough of them: the share is known well enough. */
     SMALL_ROWS = 500,    /* So few rows are scanned sooner than sampled. */
@@ -64,17 +65,20 @@ static enum errcode test_some_row(struct searcher *self, uint64_t number, bool *
 static enum errcode sample(struct portal *p, struct search_state *s, struct err *err)
 {
     uint64_t end = shard_rows_end(p->shard), random = p->entered->group;
-    size_t n_matches = 0;
+    size_t n_matches = 0, n_in_memory = 0;
     enum errcode code = ERR_OK;
     while (s->n_sampled < SAMPLE_ROWS && n_matches < SAMPLE_MATCHES) {
         bool found, matches;
+        uint64_t read_before = s->self.rows_read;
         code = test_some_row(&s->self, random_next(&random) % end, &matches, &found, err);
         if (code != ERR_OK || !found) {
             break;
         }
         s->n_sampled++;
         n_matches += matches ? 1 : 0;
+        n_in_memory += read_before == s->self.rows_read ? 1 : 0;
     }
+    s->share_in_memory = (double)n_in_memory / (double)(s->n_sampled + 1);
     /* Half a match more, so that none in the sample does not mean none at all. */
     s->selectivity = ((double)n_matches + 0.5) / ((double)s->n_sampled + 1);
     return code;
@@ -87,10 +91,16 @@ static double dimensions(const struct portal *p)
     return p->plan->schema->columns[p->plan->search.column].dim;
 }
 
+/* What testing a row costs that takes @file_ns where it is read from the file. */
+static double test_ns(const struct search_state *s, double file_ns)
+{
+    return s->share_in_memory * CELL_ROW_NS + (1 - s->share_in_memory) * file_ns;
+}
+
 static double walk_cost(const struct portal *p, const struct search_state *s)
 {
     return s->effort.distances * (WALK_NS + WALK_FLOAT_NS * dimensions(p)) +
-           s->effort.filter_calls * FETCHED_ROW_NS;
+           s->effort.filter_calls * test_ns(s, FETCHED_ROW_NS);
 }
 
 static double distances_cost(const struct portal *p, double n)
@@ -104,13 +114,15 @@ static double scan_cost(const struct portal *p, const struct search_state *s)
     double n = (double)s->n_rows, k = (double)s->k, matching = n * s->selectivity;
     double tested = matching <= k ? n : k / s->selectivity * (1 + log(matching / k));
     bool is_filtered = p->plan->access.where != NULL;
-    return distances_cost(p, n) + (is_filtered ? fmin(tested, n) * FETCHED_ROW_NS : 0);
+    return distances_cost(p, n) + (is_filtered ? fmin(tested, n) * test_ns(s, FETCHED_ROW_NS) : 0);
 }
 
 static double matches_cost(const struct portal *p, const struct search_state *s)
 {
     double n = (double)s->n_rows;
-    return n * SCANNED_ROW_NS + distances_cost(p, n * s->selectivity);
+    double vectors_ns = s->share_in_memory * FETCHED_ROW_NS; /* Of the rows that match. */
+    return n * test_ns(s, SCANNED_ROW_NS) + n * s->selectivity * vectors_ns +
+           distances_cost(p, n * s->selectivity);
 }
 
 enum search_way search_exact_way(const struct portal *p, const struct search_state *s)

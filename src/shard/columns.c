@@ -95,3 +95,71 @@ enum errcode shard_view_columns(struct shard_view *view, uint64_t number,
                ? columns_of_file(view, number, columns, found, err)
                : read_file(view, number, columns, found, err);
 }
+
+/* ---- one after the other ---- */
+
+/* The next number at or after @number whose row is in memory or unknown to it; most often that. */
+static uint64_t skip_absent(const struct chunk *chunk, uint64_t number)
+{
+    uint64_t wanted = chunk_present(chunk) | ~chunk_known(chunk);
+    uint64_t left = wanted >> number % CHUNK_ROWS;
+    return left != 0 ? number + (uint64_t)__builtin_ctzll(left)
+                     : (number / CHUNK_ROWS + 1) * CHUNK_ROWS;
+}
+
+/* The chunk of @number, made where there is room for it. */
+static const struct chunk *want_chunk(struct shard_view *view, uint64_t number,
+                                      struct shard_columns *columns)
+{
+    const struct chunk *chunk = find_chunk(view, number);
+    if (chunk == NULL && number < store_read_meta(view->read)->next_row &&
+        payload_wants(view->shard->payload, PAYLOAD_FOR_A_SCAN)) {
+        payload_fill(view->shard->payload, view->read, number, &columns->rows_read);
+        chunk = find_chunk(view, number);
+    }
+    return chunk;
+}
+
+/* The next row that the file or the overlay has, wherever its columns are. */
+static enum errcode next_elsewhere(struct shard_view *view, uint64_t *number,
+                                   struct shard_columns *columns, bool *found, struct err *err)
+{
+    struct shard_row row;
+    enum errcode code = shard_view_next(view, *number, &row, found, err);
+    if (code != ERR_OK || !*found) {
+        return code;
+    }
+    *number = row.number;
+    if (payload_keeps(view->shard->payload, columns->wanted)) {
+        (void)want_chunk(view, row.number, columns); /* For those behind it. */
+    }
+    columns->rows_read++;
+    return decode(view, &row, columns, err);
+}
+
+static bool is_known(const struct chunk *chunk, uint64_t number)
+{
+    return chunk != NULL && (chunk_known(chunk) >> number % CHUNK_ROWS & 1) != 0;
+}
+
+enum errcode shard_view_next_columns(struct shard_view *view, uint64_t *number,
+                                     struct shard_columns *columns, bool *found, struct err *err)
+{
+    bool is_kept = payload_keeps(view->shard->payload, columns->wanted);
+    for (;;) {
+        const struct chunk *chunk = is_kept ? find_chunk(view, *number) : NULL;
+        if (!is_known(chunk, *number)) {
+            return next_elsewhere(view, number, columns, found, err);
+        }
+        uint64_t at = skip_absent(chunk, *number);
+        bool is_in_chunk = at / CHUNK_ROWS == *number / CHUNK_ROWS;
+        *number = at;
+        if (is_in_chunk && is_known(chunk, at)) {
+            enum errcode code = shard_view_columns(view, at, columns, found, err);
+            if (code != ERR_OK || *found) {
+                return code;
+            }
+            ++*number; /* The overlay has deleted it. */
+        }
+    }
+}

@@ -156,6 +156,10 @@ struct shard_columns {
 enum errcode shard_view_columns(struct shard_view *view, uint64_t number,
                                 struct shard_columns *columns, bool *found,
                                 struct err *err) WARN_UNUSED;
+/* The first row at or after *number, whose number it becomes; found = false at the end. */
+enum errcode shard_view_next_columns(struct shard_view *view, uint64_t *number,
+                                     struct shard_columns *columns, bool *found,
+                                     struct err *err) WARN_UNUSED;
 /* Rows in the order of their numbers, from @from on; found = false at the end. */
 enum errcode shard_view_next(struct shard_view *view, uint64_t from, struct shard_row *out,
                              bool *found, struct err *err) WARN_UNUSED;
