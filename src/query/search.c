@@ -233,13 +233,12 @@ static bool is_lagging(struct portal *p)
     return figures.index_lag > p->force.index_lag;
 }
 
-/* No column is asked for but the key, which the index keeps. */
+/* No column is asked for but the key. */
 static bool is_of_index(const struct plan *plan)
 {
     struct column_mask mask = plan->output.columns;
     mask.bits[0] &= ~UINT64_C(1);
-    return plan->access.where == NULL && mask_is_empty(&mask) &&
-           shard_labels_are_keys(plan->schema);
+    return plan->access.where == NULL && mask_is_empty(&mask);
 }
 
 static enum errcode start_search(struct portal *p, struct err *err)

@@ -56,7 +56,7 @@ struct search_state {
     struct shard_effort effort; /* Of a walk; its verdict counts where ef is auto. */
     const char *why_exact;      /* Where a walk was possible; else NULL. */
     bool is_miss_told;          /* A notice says that recall is below its floor. */
-    bool is_of_index;           /* What is asked of a row the index knows: no view is needed. */
+    bool is_of_index;           /* Only the key is asked of a row: a view may not be needed. */
     uint64_t n_rows;            /* That the choice reckoned with. */
     double selectivity;         /* Share of rows that match. */
     size_t n_sampled;

@@ -7,10 +7,10 @@
  * which nothing can change.  The same scan answers where a filtered walk gave up, so LIMIT rows
  * come whenever that many match.
  *
- * Where only the key and the distance are asked for, and the index knows the key, its hits are the
- * rows.  What a view would see to is seen to like this: a row whose delete was acknowledged before
- * the search is hidden in the index; a row that no view showed yet when the search began has a
- * number at or beyond shard_rows_end, and the query is searched again.  So a row that is being
+ * Where only the key and the distance are asked for, and the keys are in memory, the index's hits
+ * are the rows.  What a view would see to is seen to like this: a row whose delete was acknowledged
+ * before the search is hidden in the index; a row that no view showed yet when the search began has
+ * a number at or beyond shard_rows_end, and the query is searched again.  So a row that is being
  * replaced is never given twice: where its new number is below that end, the old one is hidden. */
 #include "query/search_int.h"
 
@@ -46,20 +46,43 @@ static void take_back(struct portal *p, const struct batch *mark)
     p->batch.bytes = mark->bytes;
 }
 
-static enum errcode try_index(struct portal *p, struct search_state *s, size_t q, bool *is_whole,
-                              struct err *err)
+/* False in *has_keys where one of them is not in memory; then nothing was appended. */
+static enum errcode emit_keys(struct portal *p, const struct searcher *self, size_t q,
+                              bool *has_keys, struct err *err)
 {
-    struct searcher *self = &s->self;
-    enum errcode code = search_take_found(self, q) ? ERR_OK : search_find(self, q, s->way, err);
-    *is_whole = code == ERR_OK && is_whole_in_index(p, self);
-    if (*is_whole) {
-        code = search_order(self, err);
+    struct batch mark = p->batch;
+    enum errcode code = ERR_OK;
+    struct shard_keys keys = shard_keys_begin(p->shard);
+    *has_keys = true;
+    for (size_t i = (size_t)p->offset; *has_keys && code == ERR_OK && i < self->n_hits; i++) {
+        const struct search_hit *hit = &self->hits[i];
+        *has_keys = shard_keys_find(&keys, hit->number, hit->label, &p->evaluator.columns[0]);
+        code = *has_keys ? emit(p, hit, q, err) : ERR_OK;
     }
-    for (size_t i = (size_t)p->offset; *is_whole && code == ERR_OK && i < self->n_hits; i++) {
-        p->evaluator.columns[0] = shard_key_of_label(p->plan->schema, self->hits[i].label);
-        code = emit(p, &self->hits[i], q, err);
+    shard_keys_end(&keys);
+    if (!*has_keys) {
+        take_back(p, &mark);
     }
     return code;
+}
+
+/* What has come of it: all rows, or hits whose keys are still to be read, or neither. */
+struct tried {
+    bool is_whole, has_hits;
+};
+
+static enum errcode try_index(struct portal *p, struct search_state *s, size_t q,
+                              struct tried *tried, struct err *err)
+{
+    struct searcher *self = &s->self;
+    *tried = (struct tried){0};
+    enum errcode code = search_take_found(self, q) ? ERR_OK : search_find(self, q, s->way, err);
+    searcher_close_view(self); /* Ties may have opened one. */
+    if (code != ERR_OK || !is_whole_in_index(p, self)) {
+        return code;
+    }
+    tried->has_hits = true;
+    return emit_keys(p, self, q, &tried->is_whole, err);
 }
 
 /* ---- by a view ---- */
@@ -119,16 +142,17 @@ static bool is_short(const struct search_state *s)
 }
 
 /* One try: hits of the way @way, then their rows. */
-static enum errcode try_view(struct portal *p, struct search_state *s, size_t q,
-                             enum search_way way, bool *is_whole, struct err *err)
+static enum errcode try_view(struct portal *p, size_t q, enum search_way way, struct tried *tried,
+                             struct err *err)
 {
+    struct search_state *s = p->verb_state;
     enum errcode code = ERR_OK;
     if (way != WAY_WALK) {
         /* The filter and the scan need it before the search. */
         code = searcher_open_view(&s->self, err);
     }
-    bool is_of_team = code == ERR_OK && search_take_found(&s->self, q);
-    if (code == ERR_OK && !is_of_team) {
+    bool is_of_team = code == ERR_OK && !tried->has_hits && search_take_found(&s->self, q);
+    if (code == ERR_OK && !is_of_team && !tried->has_hits) {
         code = search_find(&s->self, q, way, err);
     }
     if (code == ERR_OK) {
@@ -137,15 +161,14 @@ static enum errcode try_view(struct portal *p, struct search_state *s, size_t q,
     if (code != ERR_OK) {
         return code;
     }
-    if (way != WAY_EXACT_MATCHES && is_short(s)) {
-        *is_whole = false;
-        return ERR_OK;
+    tried->is_whole = way == WAY_EXACT_MATCHES || !is_short(s);
+    if (tried->is_whole) {
+        code = search_order(&s->self, err);
     }
-    code = search_order(&s->self, err);
     if (code == ERR_OK && is_of_team && p->plan->access.where != NULL) {
-        code = still_match(&s->self, is_whole, err);
+        code = still_match(&s->self, &tried->is_whole, err);
     }
-    return code == ERR_OK && *is_whole ? fetch_rows(p, s, q, is_whole, err) : code;
+    return code == ERR_OK && tried->is_whole ? fetch_rows(p, s, q, &tried->is_whole, err) : code;
 }
 
 /* What to try after a way that did not give all rows. */
@@ -163,19 +186,18 @@ enum errcode search_query_rows(struct portal *p, size_t q, struct err *err)
 {
     struct search_state *s = p->verb_state;
     enum search_way way = s->way;
+    struct tried tried = {0};
     if (s->is_of_index && way != WAY_EXACT_MATCHES) {
-        bool is_whole;
-        enum errcode code = try_index(p, s, q, &is_whole, err);
-        if (code != ERR_OK || is_whole) {
+        enum errcode code = try_index(p, s, q, &tried, err);
+        if (code != ERR_OK || tried.is_whole) {
             return code;
         }
-        s->again++;
+        s->again += tried.has_hits ? 0 : 1;
     }
     for (unsigned tries = 1;; tries++) {
-        bool is_whole = true;
-        enum errcode code = try_view(p, s, q, way, &is_whole, err);
+        enum errcode code = try_view(p, q, way, &tried, err);
         searcher_close_view(&s->self);
-        if (code != ERR_OK || is_whole) {
+        if (code != ERR_OK || tried.is_whole) {
             return code;
         }
         CHECK(way != WAY_EXACT_MATCHES); /* Within one view nothing vanishes. */
@@ -183,5 +205,6 @@ enum errcode search_query_rows(struct portal *p, size_t q, struct err *err)
         s->again += next == way ? 1 : 0;
         s->fell_back += next != way ? 1 : 0;
         way = next;
+        tried.has_hits = false;
     }
 }

@@ -96,6 +96,32 @@ enum errcode shard_view_columns(struct shard_view *view, uint64_t number,
                : read_file(view, number, columns, found, err);
 }
 
+/* ---- keys ---- */
+
+struct shard_keys shard_keys_begin(struct shard *shard)
+{
+    return (struct shard_keys){shard, payload_enter(host_payloads(shard->host))};
+}
+
+bool shard_keys_find(const struct shard_keys *keys, uint64_t number, uint64_t label,
+                     struct value *out)
+{
+    static const uint64_t key_column[4] = {1};
+    const struct shard *shard = keys->shard;
+    if (shard_labels_are_keys(shard->schema)) {
+        *out = shard_key_of_label(shard->schema, label);
+        return true;
+    }
+    const struct chunk *chunk = payload_find(shard->payload, number, UINT64_MAX);
+    return chunk != NULL && (chunk_present(chunk) >> number % CHUNK_ROWS & 1) != 0 &&
+           chunk_decode(shard->payload, chunk, number, key_column, out);
+}
+
+void shard_keys_end(struct shard_keys *keys)
+{
+    payload_leave(host_payloads(keys->shard->host), keys->place);
+}
+
 /* ---- one after the other ---- */
 
 /* The next number at or after @number whose row is in memory or unknown to it; most often that. */

@@ -187,6 +187,17 @@ bool shard_labels_are_keys(const struct schema *schema);
 uint64_t shard_label_of_key(const struct value *key);
 struct value shard_key_of_label(const struct schema *schema, uint64_t label);
 
+/* The key of a row, where memory has it or the label is all of it: it is the same as long as the
+ * row has its number, so no view is asked.  A text is borrowed until shard_keys_end. */
+struct shard_keys {
+    struct shard *shard;
+    unsigned place; /* shard's own. */
+};
+struct shard_keys shard_keys_begin(struct shard *shard);
+bool shard_keys_find(const struct shard_keys *keys, uint64_t number, uint64_t label,
+                     struct value *out);
+void shard_keys_end(struct shard_keys *keys);
+
 /* Rows from this number on were not visible when it was asked; a search may meet them before. */
 uint64_t shard_rows_end(const struct shard *shard);
 /* Rows that a search over @column can find. */
