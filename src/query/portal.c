@@ -459,15 +459,38 @@ uint64_t portal_rows(const struct portal *p)
     return p->rows;
 }
 
-bool portal_is_insert(const struct portal *p)
+enum portal_company portal_company(const struct portal *p)
 {
-    return p->verb == &verb_insert;
+    enum {
+        LONG_NS = 50000 /* A search of this is worth the change of threads. */
+    };
+    if (p->verb == &verb_insert) {
+        return PORTAL_AMONG_INSERTS;
+    }
+    bool is_long = p->verb == &verb_search && pool_threads(p->db->pool) > 1 &&
+                   atomic_load(&p->plan->search.cost_ns) >= LONG_NS;
+    return is_long ? PORTAL_AMONG_SEARCHES : PORTAL_ALONE;
 }
 
 bool portal_may_be_passed(const struct portal *p, size_t *bytes)
 {
     *bytes = p->write_bytes;
-    return portal_is_insert(p) && p->state == PORTAL_IS_BLOCKED && p->pending != NULL;
+    switch (portal_company(p)) {
+    case PORTAL_AMONG_INSERTS:
+        return p->state == PORTAL_IS_BLOCKED && p->pending != NULL;
+    case PORTAL_AMONG_SEARCHES:
+        *bytes = 0;
+        return p->state == PORTAL_IS_WORKING;
+    case PORTAL_ALONE:
+        break;
+    }
+    return false;
+}
+
+void portal_prefer_pool(struct portal *p)
+{
+    CHECK(p->state == PORTAL_IS_NEW);
+    p->is_heavy = true;
 }
 
 /* ---- running ---- */

@@ -134,10 +134,20 @@ enum errcode portal_new(struct query_session *session, struct prepared *prepared
 void portal_free(struct portal *portal);
 size_t portal_columns(const struct portal *portal, const struct result_column **columns);
 
-/* An INSERT.  Of one that waits for its write: nothing that is run later in this session depends on
- * its end, or changes it, so that others may be run meanwhile; *bytes is the write's size. */
-bool portal_is_insert(const struct portal *portal);
+/* With which others of its session a portal may be under way at once: INSERTs, since what one does
+ * depends on nothing that is run later; and SEARCHes that take long, since none changes anything.
+ */
+enum portal_company {
+    PORTAL_ALONE,
+    PORTAL_AMONG_INSERTS,
+    PORTAL_AMONG_SEARCHES
+};
+enum portal_company portal_company(const struct portal *portal);
+/* It waits for its write, or for a step on the pool: others of its company may be run meanwhile.
+ * *bytes is the write's size. */
 bool portal_may_be_passed(const struct portal *portal, size_t *bytes);
+/* Of a SEARCH that has not been run: its steps are taken on the pool. */
+void portal_prefer_pool(struct portal *portal);
 
 enum portal_status {
     PORTAL_DONE,      /* portal_tag and portal_rows tell of it. */

@@ -233,6 +233,7 @@ struct search_plan {
     struct search_query *queries;
     size_t n_queries;
     uint32_t limit_position;
+    _Atomic uint64_t cost_ns; /* As the last one was thought to take. */
 };
 
 struct insert_plan {

@@ -275,6 +275,7 @@ static enum errcode start_search(struct portal *p, struct err *err)
     code = search_choose(p, s, err);
     double cost_ns = s->cost_ns * (double)p->plan->search.n_queries;
     double most_ns = p->plan->search.n_queries > 1 ? TEAM_COST_NS : INLINE_COST_NS;
+    atomic_store(&p->plan->search.cost_ns, (uint64_t)cost_ns);
     p->is_heavy = cost_ns > most_ns || is_lagging(p);
     return code;
 }

@@ -164,6 +164,8 @@ struct session {
     struct arena *arena;    /* Until the next message. */
     struct flight *flights; /* See flight.c; NULL until there is one. */
     size_t first_flight, n_flights, flight_bytes;
+    enum portal_company company; /* Of all flights. */
+    struct buf *landing;         /* Where what a flight says goes; NULL: none is being run. */
 
     /* The statement that runs. */
     struct portal *portal;
@@ -217,8 +219,11 @@ void statement_stop_copy(struct session *s, const struct err *reason);
 bool statement_is_working(const struct session *s);
 void statement_abandon(struct session *s); /* Frees all portals and statements. */
 
-/* INSERTs of a pipeline that are on their way together: flight.c. */
+/* INSERTs, or SEARCHes, of a pipeline that are on their way together: flight.c. */
 struct buf *session_output(struct session *s); /* Where the next answer belongs. */
+/* The portal will be run: one that is worth it is sent to the pool, to take off. */
+void flight_prepare(struct session *s);
+bool flight_is_full(const struct buf *said); /* An answer, or what is said behind it. */
 /* Lets the portal that runs go its way alone, if it may: false where the session waits for it. */
 bool flight_begin(struct session *s);
 /* After a message: pauses the connection where the next one must wait until all have landed. */

@@ -438,6 +438,7 @@ static void on_drained(void *arg)
         s->facts.output_bytes = 0;
         session_describe(s->query, &s->facts);
     }
+    flights_land(s); /* The first may have waited for room. */
     statement_resume(s, WAIT_ROOM);
     settle(s);
 }

@@ -5,10 +5,15 @@ enum {
     FLUSH_AT_BYTES = 64 << 10, /* Rows leave in pieces of about this. */
 };
 
+static struct buf *output_of(struct session *s)
+{
+    return s->landing != NULL ? s->landing : session_output(s);
+}
+
 /* Takes back a frame that did not fit, so that the statement can fail and the connection live. */
 static void take_back(struct session *s, size_t begun_at)
 {
-    struct buf *b = conn_output(s->conn);
+    struct buf *b = output_of(s);
     if (b->failed) {
         s->is_sink_failed = true;
         if (b->is_full) {
@@ -25,7 +30,7 @@ static void take_back(struct session *s, size_t begun_at)
 
 static void flush_pieces(struct session *s)
 {
-    if (conn_output_bytes(s->conn) >= FLUSH_AT_BYTES) {
+    if (output_of(s) == conn_output(s->conn) && conn_output_bytes(s->conn) >= FLUSH_AT_BYTES) {
         conn_flush(s->conn);
     }
 }
@@ -34,8 +39,8 @@ static void sink_row(void *arg, const struct value *values, size_t n)
 {
     struct session *s = arg;
     CHECK(n <= UINT16_MAX);
-    size_t begun_at = conn_output(s->conn)->bytes;
-    wire_write_row(conn_output(s->conn), values, (uint16_t)n);
+    size_t begun_at = output_of(s)->bytes;
+    wire_write_row(output_of(s), values, (uint16_t)n);
     take_back(s, begun_at);
     s->n_given++;
     flush_pieces(s);
@@ -55,13 +60,15 @@ static void sink_copy_data(void *arg, const void *data, size_t bytes)
 static bool sink_is_full(void *arg)
 {
     struct session *s = arg;
-    return s->is_sink_failed || conn_is_over(s->conn);
+    const struct buf *b = output_of(s);
+    bool is_over = b == conn_output(s->conn) ? conn_is_over(s->conn) : flight_is_full(b);
+    return s->is_sink_failed || is_over;
 }
 
 static void sink_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
 {
     struct session *s = arg;
-    if (s->wants_progress && !conn_is_over(s->conn)) {
+    if (s->wants_progress && s->landing == NULL && !conn_is_over(s->conn)) {
         wire_write_progress(conn_output(s->conn), phase, done, total);
         conn_flush(s->conn);
     }
@@ -70,7 +77,7 @@ static void sink_progress(void *arg, const char *phase, uint64_t done, uint64_t 
 static void sink_notice(void *arg, const struct err *notice)
 {
     struct session *s = arg;
-    wire_write_error(conn_output(s->conn), WIRE_NOTICE, "NOTICE", notice);
+    wire_write_error(output_of(s), WIRE_NOTICE, "NOTICE", notice);
 }
 
 static void sink_status(void *arg, const char *name, const char *value)

@@ -9,10 +9,9 @@
  *            (ERROR), or must wait: for the portal's wake, for room in the output, for COPY data.
  *            Then the connection is paused, but for COPY data, and statement_resume goes on where
  *            run stopped.  A portal that waits for room or for data wakes too: its time is over, or
- *            it was canceled.  An INSERT of a pipeline may go its way alone: flight.c.
+ *            it was canceled.  INSERTs and SEARCHes of a pipeline may go their own way: flight.c.
  *
- * A portal leaves the session when it is done or has failed; a suspended one stays under its name.
- */
+ * A portal leaves the session when it is done or has failed; a suspended one keeps its name. */
 #include <stdio.h>
 #include <string.h>
 
@@ -610,6 +609,7 @@ static void on_execute(struct session *s, struct reader *r)
     } else {
         session_move(s, SESSION_RUNNING, "execute");
         begin(s, named->thing, row_limit);
+        flight_prepare(s);
         if (run(s)) {
             execute_end(s);
         }

@@ -206,15 +206,22 @@ static enum portal_status run_write(struct portal *p, struct err *err)
     return status;
 }
 
-bool portal_is_insert(const struct portal *p)
+enum portal_company portal_company(const struct portal *p)
 {
-    return strcmp(p->prepared.verb, "write") == 0;
+    return strcmp(p->prepared.verb, "write") == 0  ? PORTAL_AMONG_INSERTS
+           : strcmp(p->prepared.verb, "find") == 0 ? PORTAL_AMONG_SEARCHES
+                                                   : PORTAL_ALONE;
 }
 
 bool portal_may_be_passed(const struct portal *p, size_t *bytes)
 {
     *bytes = WRITE_BYTES;
-    return portal_is_insert(p);
+    return portal_company(p) != PORTAL_ALONE;
+}
+
+void portal_prefer_pool(struct portal *p)
+{
+    CHECK(!p->is_begun);
 }
 
 /* The status of a portal that waits for its client. */
@@ -603,6 +610,10 @@ enum portal_status portal_run(struct portal *p, uint64_t row_limit, struct err *
     }
     if (strcmp(verb, "write") == 0) {
         return run_write(p, err);
+    }
+    if (strcmp(verb, "find") == 0) {
+        enum portal_status status = run_write(p, err);
+        return status == PORTAL_DONE ? run_rows(p, row_limit, err) : status;
     }
     if (strcmp(verb, "wait") == 0) {
         return run_wait(p, err);

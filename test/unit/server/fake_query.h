@@ -9,6 +9,7 @@
  *   copylate     is full after a piece, then fails    write N  an INSERT that waits for
  * fake_land(N) param        one row: its only parameter          remarks  a notice, a status,
  * progress, done
+ *   find N       a SEARCH that waits as write does, and gives N rows
  */
 #ifndef FAKE_QUERY_H
 #define FAKE_QUERY_H

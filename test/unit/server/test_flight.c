@@ -1,5 +1,5 @@
-/* INSERTs of a pipeline that are on their way together: answers in order, and nothing else changes.
- */
+/* INSERTs, or SEARCHes, of a pipeline that are on their way together: answers in order, and nothing
+ * else changes. */
 #include "script.h"
 
 #include <stdio.h>
@@ -9,6 +9,7 @@
 enum {
     MANY = 300,
     TOGETHER_MAX = 128, /* As flight.c has it. */
+    LONG_ROWS = 20000,  /* More than a flight may answer before it is the first. */
 };
 
 /* An INSERT of its own. */
@@ -106,6 +107,94 @@ static void whatever_reads_waits_until_all_have_landed(void **state)
     expect(&p, "12kZ12kZ12wwkZ");
     fake_land(3, true);
     expect(&p, "12kZkZ");
+    leave(&p);
+    site_close(&site);
+}
+
+static void say_find(struct peer *p, unsigned n)
+{
+    char text[32];
+    snprintf(text, sizeof text, "find %u", n);
+    say_all(p, text, 0);
+    say_sync(p);
+}
+
+static void searches_with_a_sync_each_go_together_and_are_answered_in_order(void **state)
+{
+    (void)state;
+    struct site site;
+    struct peer p;
+    site_open(&site);
+    start(&site, &p);
+    for (unsigned n = 1; n <= 3; n++) {
+        say_find(&p, n);
+    }
+    send_all(&p);
+    fake_wait_for_writes(3);
+    fake_land(2, true);
+    fake_land(3, false);
+    fake_land(1, true);
+    expect(&p, "12wkZ12wwkZ12!");
+    assert_error(&p, ERR_DUPLICATE_KEY, "ERROR", 0);
+    expect(&p, "Z");
+    leave(&p);
+    site_close(&site);
+}
+
+static void a_search_waits_for_inserts_before_it_and_they_for_searches(void **state)
+{
+    (void)state;
+    struct site site;
+    struct peer p;
+    site_open(&site);
+    start(&site, &p);
+    say_write(&p, 1);
+    say_find(&p, 2);
+    say_find(&p, 3);
+    say_write(&p, 4);
+    send_all(&p);
+    fake_wait_for_writes(1);
+    fake_land(1, true);
+    expect(&p, "12kZ");
+    fake_wait_for_writes(2);
+    fake_land(3, true);
+    fake_land(2, true);
+    expect(&p, "12wwkZ12wwwkZ");
+    fake_land(4, true);
+    expect(&p, "12kZ");
+    leave(&p);
+    site_close(&site);
+}
+
+static void expect_rows(struct peer *p, unsigned n)
+{
+    expect(p, "12");
+    for (unsigned i = 0; i < n; i++) {
+        expect(p, "w");
+    }
+    expect(p, "kZ");
+}
+
+static void long_answers_wait_until_they_are_the_first(void **state)
+{
+    (void)state;
+    struct site site;
+    struct peer p;
+    site_open(&site);
+    start(&site, &p);
+    say_find(&p, 5);
+    say_find(&p, LONG_ROWS);
+    say_find(&p, LONG_ROWS + 1);
+    say(&p, "ok");
+    send_all(&p);
+    fake_wait_for_writes(3);
+    fake_land(LONG_ROWS + 1, true);
+    fake_land(LONG_ROWS, true);
+    fake_land(5, true);
+    expect_rows(&p, 5);
+    expect_rows(&p, LONG_ROWS);
+    expect_rows(&p, LONG_ROWS + 1);
+    expect(&p, "kZ");
     leave(&p);
     site_close(&site);
 }
@@ -242,6 +331,9 @@ int main(void)
         cmocka_unit_test(one_that_fails_does_not_hurt_those_behind_its_sync),
         cmocka_unit_test(what_has_no_sync_of_its_own_waits_and_is_skipped_after_an_error),
         cmocka_unit_test(whatever_reads_waits_until_all_have_landed),
+        cmocka_unit_test(searches_with_a_sync_each_go_together_and_are_answered_in_order),
+        cmocka_unit_test(a_search_waits_for_inserts_before_it_and_they_for_searches),
+        cmocka_unit_test(long_answers_wait_until_they_are_the_first),
         cmocka_unit_test(errors_before_they_take_off_are_told_in_their_place),
         cmocka_unit_test(a_violation_is_told_behind_the_answers),
         cmocka_unit_test(a_client_that_has_sent_all_still_gets_all_answers),
