@@ -282,6 +282,10 @@ bool mem_region_use(struct mem_region *region, size_t bytes_used)
     if (region->bytes_used < HUGE_WORTH_BYTES) {
         want_huge_pages(region, bytes_used);
     }
+    size_t kept = round_to_huge(bytes_used), had = round_to_huge(region->bytes_used);
+    if (is_mapped(region) && kept < had) {
+        madvise((uint8_t *)region->base + kept, had - kept, MADV_DONTNEED);
+    }
     region->bytes_used = bytes_used;
     return true;
 }

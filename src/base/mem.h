@@ -24,9 +24,10 @@ char *mem_strndup(enum mem_category category, const char *text, size_t bytes) WA
 void mem_free(enum mem_category category, void *memory); /* NULL is allowed. */
 
 /* A region is zeroed address space of bytes_max whose first bytes are usable as region_use says so,
- * and taken as they are touched; it moves only in region_grow.  Huge pages are asked for once it
- * uses a good part of one.  Counted in @category as far as it is used; where it is smaller than a
- * huge page, as a whole. */
+ * and taken as they are touched; where less is used, whole huge pages behind that are given back,
+ * and are zero again.  It moves only in region_grow.  Huge pages are asked for once it uses a good
+ * part of one.  Counted in @category as far as it is used; where it is smaller than a huge page, as
+ * a whole. */
 struct mem_region {
     void *base;
     size_t bytes_max;

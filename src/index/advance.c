@@ -1,56 +1,92 @@
 /* Advancing: the staged changes enter the graph, in their order and chunk by chunk. */
 #include "index/build_int.h"
 
-/* The chunk or the delete that begins at @head; returns how many positions it takes. */
-static size_t next_change(struct index *index, uint64_t head, uint32_t *slots, enum op_kind *kind)
-{
-    size_t n = 0;
-    for (;;) {
-        const struct op *op = queue_op(&index->queue, head + n);
-        CHECK(n < INDEX_CHUNK && (n == 0 || op->kind == OP_INSERT));
-        *kind = (enum op_kind)op->kind;
-        slots[n++] = op->slot;
-        if (op->ends_chunk || op->kind == OP_DELETE) {
-            return n;
-        }
-    }
-}
+enum {
+    DELETES_A_ROW = 16 /* As many are as little work as one row, where no sweep follows. */
+};
 
-static enum errcode advance_one(struct index *index, const struct index_crew *crew, size_t *n_done,
-                                struct err *err)
+/* What may be done in one call; counted in rows that are linked. */
+struct turn {
+    struct index *index;
+    const struct index_crew *crew;
+    size_t rows_max, work;
+    size_t n_done;
+    bool has_unlinked;
+};
+
+static enum errcode advance_chunk(struct turn *turn, uint64_t head, struct err *err)
 {
-    uint64_t head = atomic_load_explicit(&index->queue.head, memory_order_relaxed);
+    struct index *index = turn->index;
     uint32_t slots[INDEX_CHUNK];
-    enum op_kind kind;
-    size_t n = next_change(index, head, slots, &kind);
-    unsigned place = epoch_enter(&index->epochs, 0);
-    enum errcode code = kind == OP_INSERT ? link_chunk(index, slots, n, crew, err)
-                                          : unlink_row(index, slots[0], crew, err);
-    epoch_leave(&index->epochs, place);
+    size_t n = 0;
+    for (bool is_end = false; !is_end; n++) {
+        const struct op *op = queue_op(&index->queue, head + n);
+        CHECK(n < INDEX_CHUNK && op->kind == OP_INSERT);
+        slots[n] = op->slot;
+        is_end = op->ends_chunk;
+    }
+    enum errcode code = link_chunk(index, slots, n, turn->crew, err);
     if (code == ERR_OK) {
         queue_done(&index->queue, &index->epochs, head + n);
-        *n_done += n;
-        if (kind == OP_DELETE) {
-            slots_retire(&index->slots, &index->epochs, slots[0]);
-        }
+        turn->work += n;
+        turn->n_done += n;
     }
+    return code;
+}
+
+/* Of one batch, and as far as the turn goes. */
+static enum errcode advance_deletes(struct turn *turn, uint64_t head, struct err *err)
+{
+    struct index *index = turn->index;
+    size_t n = 0;
+    const struct op *op = queue_op(&index->queue, head);
+    while (!op->ends_chunk && n / DELETES_A_ROW < turn->rows_max - turn->work) {
+        unlink_row(index, op->slot);
+        op = queue_op(&index->queue, head + ++n);
+        CHECK(op->kind == OP_DELETE);
+    }
+    struct unlinked unlinked = {.is_over = false};
+    enum errcode code = ERR_OK;
+    turn->work += n / DELETES_A_ROW + 1;
+    if (op->ends_chunk) {
+        size_t rows_max = turn->rows_max > turn->work ? turn->rows_max - turn->work : 1;
+        code = unlink_last(index, op->slot, rows_max, turn->crew, &unlinked, err);
+        turn->work += unlinked.work;
+        turn->has_unlinked = unlinked.is_over;
+        n += unlinked.is_over ? 1 : 0;
+    }
+    if (n > 0) {
+        queue_done(&index->queue, &index->epochs, head + n);
+        turn->n_done += n;
+    }
+    return code;
+}
+
+static enum errcode advance_some(struct turn *turn, struct err *err)
+{
+    struct index *index = turn->index;
+    uint64_t head = atomic_load_explicit(&index->queue.head, memory_order_relaxed);
+    unsigned place = epoch_enter(&index->epochs, 0);
+    bool is_delete = queue_op(&index->queue, head)->kind == OP_DELETE;
+    enum errcode code =
+        is_delete ? advance_deletes(turn, head, err) : advance_chunk(turn, head, err);
+    epoch_leave(&index->epochs, place);
     return code;
 }
 
 enum errcode index_advance(struct index *index, size_t rows_max, const struct index_crew *crew,
                            size_t *n_done, struct err *err)
 {
-    *n_done = 0;
+    struct turn turn = {.index = index, .crew = crew, .rows_max = rows_max};
     enum errcode code = ERR_OK;
     mutex_lock(&index->advance_lock);
-    unsigned place = epoch_enter(&index->epochs, 0);
-    if (index_pending(index) > 0 && !edges_count_due(index)) {
-        code = err_no_memory(err);
+    while (code == ERR_OK && turn.work < rows_max && index_pending(index) > 0) {
+        code = advance_some(&turn, err);
     }
-    epoch_leave(&index->epochs, place);
-    while (code == ERR_OK && *n_done < rows_max && index_pending(index) > 0) {
-        code = advance_one(index, crew, n_done, err);
+    if (turn.has_unlinked && atomic_load_explicit(&index->n_linked, memory_order_relaxed) == 0) {
+        slots_give_back(&index->slots, &index->epochs);
     }
     mutex_unlock(&index->advance_lock);
+    *n_done = turn.n_done;
     return code;
 }

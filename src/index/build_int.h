@@ -1,5 +1,4 @@
-/* Building: which neighbours rows have (select.c, lists.c, parents.c, link.c, unlink.c, edges.c).
- */
+/* Building: which neighbours rows have (select.c, lists.c, parents.c, link.c, unlink.c). */
 #ifndef VECTRON_INDEX_BUILD_INT_H
 #define VECTRON_INDEX_BUILD_INT_H
 
@@ -25,31 +24,6 @@ bool select_accepts(const struct index *index, struct candidate c, const uint32_
 void candidates_around(const struct index *index, uint32_t base, const uint32_t *slots, size_t n,
                        struct candidate *out);
 
-/* ---- in-edges (edges.c): the advancing thread takes note of lists that are written ---- */
-
-/* Room for n more cells, so that nothing below can fail; edges_trim gives back what was not used.
- */
-bool edges_reserve(struct slots *slots, size_t n_more) WARN_UNUSED;
-void edges_trim(struct slots *slots);
-bool lists(const struct slots *slots, uint32_t from, unsigned layer, uint32_t slot);
-/* An edge that was not counted: both rows' lists say all that they ever will. */
-void edge_counted(struct slots *slots, unsigned layer, uint32_t from, uint32_t to);
-/* All of the slots below edges_due; false where there is no memory, and the next call goes on. */
-bool edges_count_due(struct index *index) WARN_UNUSED;
-/* Those in either direction, of rows that had none before. */
-void edges_between(struct slots *slots, unsigned layer, uint32_t a, uint32_t b);
-/* Of any two rows; up to one cell more is taken for each. */
-void edge_added(struct slots *slots, unsigned layer, uint32_t from, uint32_t to);
-void edge_dropped(struct slots *slots, unsigned layer, uint32_t from, uint32_t to);
-/* All who list the row, in no order: as many as its in_edges count. */
-size_t in_neighbours(const struct slots *slots, uint32_t slot, unsigned layer, uint32_t *out);
-/* All edges that begin or end at the row count no more; its list, and those with it, still stand.
- */
-void edges_forget(struct slots *slots, uint32_t slot, unsigned layer);
-/* Gives the edge a place, at the cost of one that can be spared where the list is full.  False
- * where it has none to spare. */
-bool edge_force(struct index *index, unsigned layer, uint32_t from, uint32_t to);
-
 /* ---- DOT's reduction (reduction.c): the lengths of the rows in the graph ---- */
 
 bool reduction_init(struct index *index) WARN_UNUSED;
@@ -63,9 +37,18 @@ void reduction_settle(struct index *index);
 /* Links the rows of one chunk.  On failure nothing has changed. */
 enum errcode link_chunk(struct index *index, const uint32_t *slots, size_t n,
                         const struct index_crew *crew, struct err *err) WARN_UNUSED;
-/* Takes a row out of all lists; the caller then retires the slot.  On failure nothing has changed.
- */
-enum errcode unlink_row(struct index *index, uint32_t slot, const struct index_crew *crew,
-                        struct err *err) WARN_UNUSED;
+/* The row is dead: walks go through it until a sweep takes it out. */
+void unlink_row(struct index *index, uint32_t slot);
+/* The same for the last row of a batch, and the sweep where one is due.  Goes on for about
+ * @rows_max times the work that linking a row is; where it is not over it is to be called again,
+ * and nothing else may change the graph meanwhile.  OUT_OF_MEMORY: the same, when there is some. */
+struct unlinked {
+    bool is_over;
+    size_t work; /* In rows. */
+};
+enum errcode unlink_last(struct index *index, uint32_t slot, size_t rows_max,
+                         const struct index_crew *crew, struct unlinked *out,
+                         struct err *err) WARN_UNUSED;
+void sweep_fini(struct sweep *sweep);
 
 #endif

@@ -1,15 +1,25 @@
 /* The index as all its parts see it.
  *
  * Who writes what, while anyone may search:
- *   the staging thread    codes, vectors and nodes of slots that no list names yet; PRESENT,
- * HIDDEN; the end of the queue; the row map the advancing thread  LINKED, the entry point, the
- * front of the queue, in-edges; with its crew neighbour lists Slots, segments and larger regions
- * change hands by epochs (epoch.c). */
+ *   the staging thread     codes, vectors and nodes of slots that no list names yet; PRESENT,
+ *                          HIDDEN; the end of the queue; the row map
+ *   the advancing thread   LINKED, DEAD, TORN; the entry point and the root; the front of the
+ *                          queue; with its crew neighbour lists
+ * Slots, segments and larger regions change hands by epochs (epoch.c). */
 #ifndef VECTRON_INDEX_GRAPH_INT_H
 #define VECTRON_INDEX_GRAPH_INT_H
 
 #include "index/queue_int.h"
 #include "index/slots_int.h"
+
+/* What is going on in unlink.c; the advancing thread's. */
+struct sweep {
+    bool is_on;
+    uint32_t slot_last;           /* The row whose delete it is a part of, or SLOT_NONE. */
+    uint32_t slot_next, slot_end; /* Lists of slots before the first are mended. */
+    struct torn *torn;            /* NULL until all are. */
+    size_t n_torn, torn_next;
+};
 
 struct index {
     struct index_config config;
@@ -26,9 +36,10 @@ struct index {
 
     struct mutex advance_lock; /* Held while the graph changes or is encoded. */
     uint64_t row_linked_end;   /* Under advance_lock: larger than any row ever linked. */
-    uint32_t edges_due;        /* Under advance_lock: below it, slots of a load (edges.c). */
-    uint32_t root;             /* Under advance_lock: the first row linked (list_int.h). */
-    _Atomic uint32_t entry;    /* SLOT_NONE while nothing is linked. */
+    size_t n_dead;             /* Under advance_lock, with the sweep: unlink.c */
+    struct sweep sweep;
+    uint32_t root;          /* Under advance_lock: the first row linked (list_int.h). */
+    _Atomic uint32_t entry; /* SLOT_NONE while nothing is linked. */
 
     _Atomic size_t n_live;   /* Present and not hidden. */
     _Atomic size_t n_hidden; /* Present, hidden, and still in the graph. */
@@ -66,7 +77,6 @@ static inline _Atomic uint32_t *links0_at(const struct slots *slots, uint32_t sl
 {
     return (_Atomic uint32_t *)slots->links.base + (size_t)slot * slots->links0;
 }
-struct in_edges *in_edges_at(const struct slots *slots, uint32_t slot, unsigned layer);
 static inline size_t links_max(const struct slots *slots, unsigned layer)
 {
     return layer == 0 ? slots->links0 : slots->m;

@@ -28,6 +28,7 @@ struct index *index_new(const struct index_config *config, struct err *err)
     mutex_init(&index->advance_lock);
     mutex_init(&index->map_lock);
     atomic_init(&index->norm_max, 0);
+    sweep_fini(&index->sweep);
     atomic_init(&index->entry, SLOT_NONE);
     bool has_epochs = epochs_init(&index->epochs);
     bool has_queue = queue_init(&index->queue);
@@ -36,6 +37,7 @@ struct index *index_new(const struct index_config *config, struct err *err)
     struct slots_shape shape = {.code_bytes = index->code->row_bytes(config->dim, config->distance),
                                 .vector_floats = index->code->bits == 32 ? 0 : config->dim,
                                 .m = m,
+                                .keeps = config->keeps_slots,
                                 .links0 = links0_of(m, config->dim)};
     bool has_slots = slots_init(&index->slots, &shape);
     bool has_reduction = reduction_init(index);
@@ -50,6 +52,7 @@ struct index *index_new(const struct index_config *config, struct err *err)
 void index_free(struct index *index)
 {
     if (index != NULL) {
+        sweep_fini(&index->sweep);
         row_map_fini(&index->map);
         queue_fini(&index->queue);
         slots_fini(&index->slots);
@@ -59,6 +62,11 @@ void index_free(struct index *index)
         mutex_fini(&index->map_lock);
         mem_free(MEM_GRAPH, index);
     }
+}
+
+void index_release_slots(struct index *index)
+{
+    slots_release(&index->slots, &index->epochs);
 }
 
 size_t index_pending(const struct index *index)
@@ -84,7 +92,8 @@ static uint64_t node_digest(const struct index *index, uint32_t slot)
 {
     const struct slots *slots = &index->slots;
     const struct node *node = node_at(slots, slot);
-    uint64_t digest = hash_u64(node->row ^ hash_u64(node->level));
+    bool is_dead = (slot_state(slots, slot) & SLOT_DEAD) != 0;
+    uint64_t digest = hash_u64(node->row ^ hash_u64(node->level + 256u * is_dead));
     for (unsigned layer = 0; index->config.kind == INDEX_HNSW && layer <= node->level; layer++) {
         uint32_t links[LINKS_MAX];
         size_t n = links_copy(slots, slot, layer, links);
@@ -152,20 +161,16 @@ static void survey_node(void *arg, uint32_t slot)
 void index_figures(const struct index *index, struct index_figures *out)
 {
     const struct slots *slots = &index->slots;
-    /* The cells grow where rows are linked, the rest where they are staged: by the caller's thread.
-     */
-    struct mutex *advancing = &((struct index *)index)->advance_lock;
-    mutex_lock(advancing);
-    size_t cell_bytes = slots->cells.bytes_used;
-    mutex_unlock(advancing);
     *out = (struct index_figures){
         .rows = index_count(index),
         .pending = index_pending(index),
         .vector_bytes = slots->codes.bytes_used + slots->vectors.bytes_used,
         .graph_bytes = slots->links.bytes_used + slots->nodes.bytes_used +
-                       slots->uppers.bytes_used + cell_bytes +
-                       index->map.capacity * sizeof(uint32_t),
+                       slots->uppers.bytes_used + index->map.capacity * sizeof(uint32_t),
     };
+    mutex_lock(&((struct index *)index)->advance_lock);
+    out->dead = index->n_dead;
+    mutex_unlock(&((struct index *)index)->advance_lock);
     struct survey survey = {.index = index, .out = out};
     each_node((struct index *)index, survey_node, &survey);
     out->degree_mean = survey.n_nodes > 0 ? (double)survey.n_edges / (double)survey.n_nodes : 0;

@@ -13,8 +13,8 @@
  * Graph: HNSW (Malkov, Yashunin 2018): greedy descent (algorithm 2 with ef = 1), then a walk on
  * layer 0 that stops by distance: ef says how far beyond the k-th nearest it looks (search.c), and
  * what it finds by codes is looked at exactly.  Neighbours are chosen by the heuristic of
- * algorithm 4.  Levels come from hash(seed, row number), ties break by row number.  A delete
- * relinks the neighbours at once; no tombstones.
+ * algorithm 4.  Levels come from hash(seed, row number), ties break by row number.  Deleted rows
+ * leave the graph together, by sweeps (unlink.c).
  *
  * Distances are as in base/schema.h; under COSINE vectors are normalised as they are staged. */
 #ifndef VECTRON_INDEX_H
@@ -41,6 +41,7 @@ struct index_config {
     uint64_t seed;
     enum index_code code;
     bool labels_are_keys; /* Rows with equal labels are one row's versions. */
+    bool keeps_slots;     /* See index_release_slots. */
 };
 
 /* Chooses the distance kernels for this machine; once, before any other call.  @name forces one
@@ -83,7 +84,8 @@ struct index_crew {
     void *crew;
 };
 
-/* Links and unlinks up to about @rows_max staged rows; returns how many.  @crew may be NULL.
+/* Does as much as linking @rows_max staged rows takes; *n_done is how many were linked or unlinked:
+ * none where a sweep goes on that many deleted rows have called for.  @crew may be NULL.
  * OUT_OF_MEMORY leaves the rows staged: they are still found, and a later call tries again. */
 enum errcode index_advance(struct index *index, size_t rows_max, const struct index_crew *crew,
                            size_t *n_done, struct err *err) WARN_UNUSED;
@@ -177,11 +179,17 @@ enum errcode index_load(struct index *index,
                         void *arg, const struct index_crew *crew, uint32_t *digest,
                         struct err *err) WARN_UNUSED;
 
+/* Where the configuration says keeps_slots, the slot of a deleted row is not used again before this
+ * call after the next index_save: for those whose vectors stand in a file by slot, which a durable
+ * checkpoint names. */
+void index_release_slots(struct index *index);
+
 /* A digest of rows, levels and neighbour lists: equal on replicas at one sequence. */
 uint64_t index_digest(const struct index *index);
 
 struct index_figures {
     size_t rows, pending, vector_bytes, graph_bytes;
+    size_t dead; /* Deleted rows that still are in the graph. */
     unsigned levels;
     double degree_mean; /* On layer 0. */
 };

@@ -18,7 +18,6 @@
 struct back {
     uint64_t row; /* Of the target: slots have no order that replicas share. */
     uint32_t target, source;
-    uint32_t lost;  /* Who lost a place for it, or SLOT_NONE. */
     uint16_t order; /* Of the source in the chunk. */
     uint8_t layer;
 };
@@ -187,7 +186,6 @@ static void fill_backs(struct chunk *chunk)
                     chunk->backs[chunk->n_backs++] = (struct back){.row = row,
                                                                    .target = links[j],
                                                                    .source = slot,
-                                                                   .lost = SLOT_NONE,
                                                                    .order = (uint16_t)i,
                                                                    .layer = (uint8_t)layer};
                 }
@@ -208,10 +206,10 @@ static bool reserve_backs(struct chunk *chunk)
         }
     }
     chunk->backs = mem_alloc(MEM_GRAPH, n_backs_max * sizeof(*chunk->backs));
-    return chunk->backs != NULL && edges_reserve(slots, 4 * (n_backs_max + chunk->n));
+    return chunk->backs != NULL;
 }
 
-static void link_back(const struct index *index, struct back *back)
+static void link_back(const struct index *index, const struct back *back)
 {
     const struct slots *slots = &index->slots;
     struct list list;
@@ -219,9 +217,8 @@ static void link_back(const struct index *index, struct back *back)
     if (list_find(&list, back->source) < list.n) {
         return; /* A child. */
     }
-    back->lost =
-        list_offer(index, &list, links_max(slots, back->layer), back->target, back->source);
-    if (back->lost != back->source) {
+    size_t max = links_max(slots, back->layer);
+    if (list_offer(index, &list, max, back->target, back->source) != back->source) {
         list_write(slots, back->target, back->layer, &list);
     }
 }
@@ -239,24 +236,6 @@ static void link_back_task(void *arg, size_t task)
             break;
         }
         link_back(chunk->index, &chunk->backs[at]);
-    }
-}
-
-static bool is_linked(const struct slots *slots, uint32_t slot)
-{
-    return (slot_state(slots, slot) & SLOT_LINKED) != 0;
-}
-
-static void note_edges(struct chunk *chunk)
-{
-    struct slots *slots = &chunk->index->slots;
-    for (size_t i = 0; i < chunk->n_backs; i++) {
-        const struct back *back = &chunk->backs[i];
-        edges_between(slots, back->layer, back->source, back->target);
-        if (back->lost != SLOT_NONE && is_linked(slots, back->lost) &&
-            is_linked(slots, back->target)) {
-            edge_dropped(slots, back->layer, back->target, back->lost);
-        }
     }
 }
 
@@ -298,10 +277,8 @@ enum errcode link_chunk(struct index *index, const uint32_t *slots, size_t n,
         find_parents(&chunk);
         fill_backs(&chunk);
         crew_run(crew, (chunk.n_backs + LISTS_A_TASK - 1) / LISTS_A_TASK, link_back_task, &chunk);
-        note_edges(&chunk);
         publish(&chunk);
     }
-    edges_trim(&index->slots);
     mem_free(MEM_GRAPH, chunk.backs);
     return code;
 }

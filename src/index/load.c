@@ -40,8 +40,8 @@ struct loader {
     uint32_t n_slots, n_rows, n_blocks, entry;
     struct block blocks[BLOCKS_AT_ONCE];
     uint8_t *heights; /* Of slots: one more than the row's level; 0: no row. */
+    bool *leads_away; /* Of slots: the row is dead, so others need not know it. */
     _Atomic bool has_bad_list;
-    _Atomic size_t n_children;
 };
 
 static enum errcode corrupt(struct err *err, const char *what)
@@ -129,15 +129,27 @@ static enum errcode read_end(struct loader *l, struct err *err)
 
 /* ---- a block, on a thread of the crew ---- */
 
-static bool take_kinds(struct block *b, struct reader *r)
+/* A row of a graph is alive, maybe torn, or dead in one way. */
+static bool is_good_kind(const struct loader *l, uint8_t kind)
+{
+    uint8_t rest = kind & (SAVE_DEAD | SAVE_TORN | SAVE_LAST);
+    if (l->index->config.kind == INDEX_FLAT) {
+        return kind == (SAVE_ROW | SAVE_ORPHAN);
+    }
+    return (kind & SAVE_ROW) != 0 && (kind & ~(rest | SAVE_ROW | SAVE_ORPHAN)) == 0 &&
+           (rest & (rest - 1)) == 0;
+}
+
+static bool take_kinds(const struct loader *l, struct block *b, struct reader *r)
 {
     const uint8_t *kinds = reader_bytes(r, b->end - b->first);
     b->rows.n = 0;
     for (uint32_t i = 0; kinds != NULL && i < b->end - b->first; i++) {
-        if (kinds[i] > 1) {
-            return false;
-        }
-        if (kinds[i] == 1) {
+        if (kinds[i] != 0) {
+            if (!is_good_kind(l, kinds[i])) {
+                return false;
+            }
+            b->rows.kinds[b->rows.n] = kinds[i];
             b->rows.slots[b->rows.n++] = b->first + i;
         }
     }
@@ -155,9 +167,9 @@ static bool take_rows(struct loader *l, struct block *b, struct reader *r)
         node->label = le_get_u64(labels + i * sizeof(uint64_t));
         node->level = level_of(&index->config, node->row);
         node->upper = SLOT_NONE;
-        node->in = (struct in_edges){.cells = SLOT_NONE};
+        node->next = SLOT_NONE;
         node->kept = node->chosen = 0;
-        node->has_parent = false;
+        node->has_parent = (b->rows.kinds[i] & SAVE_ORPHAN) == 0;
         if (node->row >= index->row_fresh) {
             return false;
         }
@@ -171,7 +183,7 @@ static bool take_list(const struct loader *l, struct reader *r, uint32_t slot, u
     const struct slots *slots = &l->index->slots;
     size_t link_bytes = l->shape.link_bytes;
     const uint8_t *from = reader_bytes(r, list->n * link_bytes);
-    list->has_parent = layer == 0 && slot != l->index->root;
+    list->has_parent = layer == 0 && node_at(slots, slot)->has_parent;
     if (from == NULL || list->n > links_max(slots, layer) || list->chosen > list->n ||
         list->kept > list->chosen || list->has_parent > list->kept) {
         return false;
@@ -239,7 +251,7 @@ static void decode_block(void *arg, size_t i)
         return;
     }
     reader_init(&r, b->data + sizeof(uint32_t), b->bytes);
-    if (!take_kinds(b, &r) || !take_rows(l, b, &r)) {
+    if (!take_kinds(l, b, &r) || !take_rows(l, b, &r)) {
         b->complaint = "has rows that cannot be";
     } else if (!take_lists(l, b, &r)) {
         b->complaint = "has a neighbour list that cannot be";
@@ -288,6 +300,17 @@ static bool take_uppers_of(struct loader *l, struct block *b, uint32_t slot)
     return is_good;
 }
 
+static uint8_t state_of(bool is_flat, uint8_t kind)
+{
+    if (is_flat) {
+        return SLOT_PRESENT;
+    }
+    uint8_t torn = (kind & SAVE_TORN) != 0 ? SLOT_TORN : 0;
+    uint8_t dead = (kind & SAVE_DEAD) != 0 ? SLOT_HIDDEN | SLOT_DEAD : 0;
+    uint8_t left = (kind & SAVE_LAST) != 0 ? SLOT_LEFT : 0;
+    return SLOT_PRESENT | SLOT_LINKED | torn | dead | left;
+}
+
 /* The rows of a block that was decoded become rows of the index. */
 static enum errcode enter_rows(struct loader *l, struct block *b, struct err *err)
 {
@@ -311,7 +334,9 @@ static enum errcode enter_rows(struct loader *l, struct block *b, struct err *er
         }
         row_map_add(&index->map, slots, slot);
         reduction_join(index, slot);
-        slot_set_state(index, slot, is_flat ? SLOT_PRESENT : SLOT_PRESENT | SLOT_LINKED);
+        slot_set_state(index, slot, state_of(is_flat, b->rows.kinds[i]));
+        l->heights[slot] = (uint8_t)(node_at(slots, slot)->level + 1);
+        l->leads_away[slot] = (b->rows.kinds[i] & (SAVE_DEAD | SAVE_LAST)) != 0;
     }
     l->n_rows += b->rows.n;
     l->all_crc = save_crc_add(l->all_crc, b->crc);
@@ -369,21 +394,37 @@ static bool is_good_list(const struct loader *l, uint32_t slot, unsigned layer)
     return is_good && is_listed_once(links, n);
 }
 
-/* Whether parents and children name each other, and parents are earlier.  Where that holds for all
- * rows, and all but one are children, paths lead to all. */
-static bool is_good_family(struct loader *l, uint32_t slot)
+static bool is_child(const struct index *index, uint32_t parent, uint32_t slot)
+{
+    uint32_t children[LINKS_MAX];
+    size_t n = children_of(index, parent, children);
+    while (n > 0 && children[n - 1] != slot) {
+        n--;
+    }
+    return n > 0;
+}
+
+/* Whether parents and children name each other, and parents are earlier, so that paths lead to all.
+ * A sweep may have led others away from rows that are dead, and finds parents for those that are
+ * torn. */
+static bool is_good_family(const struct loader *l, uint32_t slot)
 {
     const struct index *index = l->index;
     uint32_t children[LINKS_MAX], parent = parent_of(index, slot);
     size_t n = children_of(index, slot, children);
+    if (l->leads_away[slot]) {
+        return true;
+    }
     for (size_t i = 0; i < n; i++) {
         if (parent_of(index, children[i]) != slot) {
             return false;
         }
     }
-    atomic_fetch_add_explicit(&l->n_children, n, memory_order_relaxed);
-    return parent == SLOT_NONE ||
-           node_at(&index->slots, parent)->row < node_at(&index->slots, slot)->row;
+    if (parent == SLOT_NONE) {
+        return slot == index->root || (slot_state(&index->slots, slot) & SLOT_TORN) != 0;
+    }
+    return node_at(&index->slots, parent)->row < node_at(&index->slots, slot)->row &&
+           is_child(index, parent, slot);
 }
 
 static void check_lists(void *arg, size_t i)
@@ -392,7 +433,7 @@ static void check_lists(void *arg, size_t i)
     bool is_good = true;
     size_t end = (i + 1) * CHECKED_AT_ONCE;
     for (size_t slot = i * CHECKED_AT_ONCE; slot < l->n_slots && slot < end; slot++) {
-        is_good = is_good && l->heights[slot] <= l->heights[l->entry];
+        is_good = is_good && (l->leads_away[slot] || l->heights[slot] <= l->heights[l->entry]);
         for (unsigned layer = 0; layer < l->heights[slot] && is_good; layer++) {
             is_good = is_good_list(l, (uint32_t)slot, layer);
         }
@@ -406,27 +447,35 @@ static void check_lists(void *arg, size_t i)
 static enum errcode check_graph(struct loader *l, struct err *err)
 {
     const struct slots *slots = &l->index->slots;
+    uint32_t root = l->index->root;
     bool has_entry = l->entry != SLOT_NONE;
     bool wants_entry = l->index->config.kind == INDEX_HNSW && l->n_rows > 0;
     if (has_entry != wants_entry || (has_entry && slot_state(slots, l->entry) == 0)) {
         return corrupt(err, "has an impossible entry point");
     }
     if (!has_entry) {
-        return ERR_OK;
+        return root == SLOT_NONE ? ERR_OK : corrupt(err, "has an impossible root");
     }
-    l->heights = mem_alloc(MEM_GRAPH, l->n_slots);
-    if (l->heights == NULL) {
-        return err_no_memory(err);
-    }
-    for (uint32_t slot = 0; slot < l->n_slots; slot++) {
-        l->heights[slot] =
-            slot_state(slots, slot) != 0 ? (uint8_t)(node_at(slots, slot)->level + 1) : 0;
+    if (root >= l->n_slots || slot_state(slots, root) == 0) {
+        return corrupt(err, "has an impossible root");
     }
     crew_run(l->crew, (l->n_slots + CHECKED_AT_ONCE - 1) / CHECKED_AT_ONCE, check_lists, l);
-    bool is_bad = atomic_load_explicit(&l->has_bad_list, memory_order_relaxed);
-    size_t n_children = atomic_load_explicit(&l->n_children, memory_order_relaxed);
-    return is_bad || n_children + 1 != l->n_rows ? corrupt(err, "has neighbours that cannot be")
-                                                 : ERR_OK;
+    return atomic_load_explicit(&l->has_bad_list, memory_order_relaxed)
+               ? corrupt(err, "has neighbours that cannot be")
+               : ERR_OK;
+}
+
+/* The rows that nobody finds by their number, nor in a search. */
+static void hide_dead(struct loader *l)
+{
+    struct index *index = l->index;
+    for (uint32_t slot = 0; slot < l->n_slots; slot++) {
+        if ((slot_state(&index->slots, slot) & SLOT_DEAD) != 0) {
+            row_map_remove(&index->map, &index->slots, slot);
+            index->n_dead++;
+        }
+    }
+    atomic_store_explicit(&index->n_hidden, index->n_dead, memory_order_relaxed);
 }
 
 /* ---- all of it ---- */
@@ -438,8 +487,13 @@ static enum errcode load(struct loader *l, struct err *err)
     if (code == ERR_OK) {
         code = read_head(l, err);
     }
-    if (code == ERR_OK && !slots_restore(&index->slots, &index->epochs, l->n_slots)) {
-        code = err_no_memory(err);
+    if (code == ERR_OK) {
+        l->heights = mem_zalloc(MEM_GRAPH, l->n_slots);
+        l->leads_away = mem_zalloc(MEM_GRAPH, l->n_slots * sizeof(*l->leads_away));
+        bool has_memory = l->heights != NULL && l->leads_away != NULL;
+        if (!has_memory || !slots_restore(&index->slots, &index->epochs, l->n_slots)) {
+            code = err_no_memory(err);
+        }
     }
     for (uint32_t slot = 0; code == ERR_OK && slot < l->n_slots;) {
         code = take_blocks(l, &slot, err);
@@ -467,17 +521,18 @@ enum errcode index_load(struct index *index,
     if (code == ERR_OK) {
         bool is_flat = index->config.kind == INDEX_FLAT;
         slots_restore_free(&index->slots);
+        hide_dead(l);
         reduction_settle(index);
         atomic_store_explicit(&index->entry, l->entry, memory_order_release);
-        atomic_store_explicit(&index->n_live, l->n_rows, memory_order_relaxed);
+        atomic_store_explicit(&index->n_live, l->n_rows - index->n_dead, memory_order_relaxed);
         atomic_store_explicit(&index->n_linked, is_flat ? 0 : l->n_rows, memory_order_relaxed);
-        index->edges_due = is_flat ? 0 : l->n_slots;
         *digest = l->all_crc;
     }
     for (size_t i = 0; i < BLOCKS_AT_ONCE; i++) {
         mem_free(MEM_GRAPH, l->blocks[i].data);
     }
     mem_free(MEM_GRAPH, l->heights);
+    mem_free(MEM_GRAPH, l->leads_away);
     mem_free(MEM_GRAPH, l);
     return code;
 }

@@ -58,24 +58,17 @@ static uint32_t make_room(struct index *index, uint32_t slot, struct list *list)
     return loser;
 }
 
-static bool is_linked(const struct slots *slots, uint32_t slot)
-{
-    return (slot_state(slots, slot) & SLOT_LINKED) != 0;
-}
-
 /* The edge of the tree from one row to the other. */
 static void lead(struct index *index, uint32_t from, uint32_t to, bool is_parent)
 {
-    struct slots *slots = &index->slots;
+    const struct slots *slots = &index->slots;
     struct list list;
-    uint32_t loser = SLOT_NONE;
     list_read(slots, from, 0, &list);
     size_t at = list_find(&list, to);
-    bool is_listed = at < list.n;
-    if (is_listed) {
+    if (at < list.n) {
         list_remove(&list, at);
     } else {
-        loser = make_room(index, from, &list);
+        (void)make_room(index, from, &list);
     }
     if (is_parent) {
         list_add_parent(&list, to);
@@ -83,13 +76,6 @@ static void lead(struct index *index, uint32_t from, uint32_t to, bool is_parent
         list_add_child(&list, to);
     }
     list_write(slots, from, 0, &list);
-    /* Those of rows that are being linked are counted later. */
-    if (loser != SLOT_NONE && is_linked(slots, from) && is_linked(slots, loser)) {
-        edge_dropped(slots, 0, from, loser);
-    }
-    if (!is_listed && is_linked(slots, from) && is_linked(slots, to)) {
-        edge_added(slots, 0, from, to);
-    }
 }
 
 static void attach(struct index *index, uint32_t parent, uint32_t child)

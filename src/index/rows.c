@@ -5,7 +5,9 @@
 #include "index/graph_int.h"
 
 enum {
-    ROW_MAP_FIRST = 16
+    ROW_MAP_FIRST = 16,
+    ROW_MAP_SPARSE = 16, /* A map of so many places a row becomes smaller, */
+    ROW_MAP_LARGE = 1024 /* unless it is small. */
 };
 
 void row_map_fini(struct row_map *map)
@@ -28,34 +30,37 @@ static void place(struct row_map *map, const struct slots *slots, uint32_t slot)
     map->slots[at] = slot;
 }
 
+/* False where there is no memory; nothing has changed. */
+static bool resize(struct row_map *map, const struct slots *slots, size_t capacity)
+{
+    struct row_map other = {
+        .slots = mem_alloc(MEM_GRAPH, capacity * sizeof(uint32_t)),
+        .capacity = capacity,
+        .n = map->n,
+    };
+    if (other.slots == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < capacity; i++) {
+        other.slots[i] = SLOT_NONE;
+    }
+    for (size_t i = 0; i < map->capacity; i++) {
+        if (map->slots[i] != SLOT_NONE) {
+            place(&other, slots, map->slots[i]);
+        }
+    }
+    row_map_fini(map);
+    *map = other;
+    return true;
+}
+
 bool row_map_reserve(struct row_map *map, const struct slots *slots, size_t n_more)
 {
     size_t capacity = map->capacity > 0 ? map->capacity : ROW_MAP_FIRST;
     while ((map->n + n_more) * 5 > capacity * 4) {
         capacity *= 2;
     }
-    if (capacity == map->capacity) {
-        return true;
-    }
-    struct row_map larger = {
-        .slots = mem_alloc(MEM_GRAPH, capacity * sizeof(uint32_t)),
-        .capacity = capacity,
-        .n = map->n,
-    };
-    if (larger.slots == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < capacity; i++) {
-        larger.slots[i] = SLOT_NONE;
-    }
-    for (size_t i = 0; i < map->capacity; i++) {
-        if (map->slots[i] != SLOT_NONE) {
-            place(&larger, slots, map->slots[i]);
-        }
-    }
-    row_map_fini(map);
-    *map = larger;
-    return true;
+    return capacity == map->capacity || resize(map, slots, capacity);
 }
 
 void row_map_add(struct row_map *map, const struct slots *slots, uint32_t slot)
@@ -94,4 +99,7 @@ void row_map_remove(struct row_map *map, const struct slots *slots, uint32_t slo
     }
     map->slots[hole] = SLOT_NONE;
     map->n--;
+    if (map->capacity > ROW_MAP_LARGE && map->n * ROW_MAP_SPARSE < map->capacity) {
+        (void)resize(map, slots, map->capacity / 4); /* Without memory it stays as it is. */
+    }
 }

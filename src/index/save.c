@@ -1,15 +1,16 @@
 /* Checkpoints, writing.  The stream, all numbers little-endian:
  *
- *   prefix   u64 magic, u32 version, u32 CRC-32C of the 12 bytes before
- *   head     u8 kind, u8 distance, u8 code, u8 labels_are_keys, u32 dim, u32 m, u32
- * ef_construction, u64 seed, u64 sequence, u64 row_linked_end, f64 norm_max, u32 n_slots, u32
- * entry, u32 root, u32 CRC-32C of the head blocks   u32 bytes, then for some slots, as many as fit
- * about SAVE_BLOCK_BYTES: n x u8 1 where the slot has a row, else 0 of those that have one, in the
- * order of the slots, each field of all before the next: u64 row number | u64 label | the list on
- * layer 0: u8 length | u8 kept | u8 chosen | links of layer 0 | code | exact vector, where the code
- * is not that already | for each layer from 1 up to the row's level, which follows from its number:
- * u8 length, u8 chosen, links then u32 CRC-32C end      u32 0, u32 number of rows, u32 CRC-32C of
- * all checksums of blocks
+ *   prefix  u64 magic, u32 version, u32 CRC-32C of the 12 bytes before
+ *   head    u8 kind, u8 distance, u8 code, u8 labels_are_keys, u32 dim, u32 m,
+ *           u32 ef_construction, u64 seed, u64 sequence, u64 row_linked_end, f64 norm_max,
+ *           u32 n_slots, u32 entry, u32 root, u32 CRC-32C of the head
+ *   block   u32 bytes, then of some slots, as many as fit about SAVE_BLOCK_BYTES, u8 what the
+ *           slot has (save_int.h); then of those that have a row, in the order of the slots,
+ *           each field of all before the next: u64 row number, u64 label, then the list on
+ *           layer 0 as u8 length, u8 kept, u8 chosen and links, code, exact vector where the code
+ *           is not that already, and for each layer from 1 up to the row's level, which follows
+ *           from its number: u8 length, u8 chosen, links; then u32 CRC-32C
+ *   end     u32 0, u32 number of rows, u32 CRC-32C of all checksums of blocks
  *
  * A link is a slot, of three bytes where there are few enough.  So a graph comes back at the slots
  * that it had, at nearly the speed of a copy, and blocks are read in parallel.  A block's checksum
@@ -73,13 +74,30 @@ static enum errcode write_head(struct saver *s, struct err *err)
 
 /* ---- a block ---- */
 
+/* The last delete of a batch is done when its sweep is over. */
+static uint8_t kind_of(const struct saver *s, uint32_t slot)
+{
+    const struct slots *slots = &s->index->slots;
+    uint8_t state = slot_state(slots, slot), kind = SAVE_ROW;
+    if (!is_saved(s, slot)) {
+        return 0;
+    }
+    if ((state & SLOT_DEAD) != 0 && slot != s->index->sweep.slot_last) {
+        kind |= SAVE_DEAD;
+    } else if ((state & (SLOT_DEAD | SLOT_LEFT)) != 0) {
+        kind |= SAVE_LAST;
+    }
+    kind |= (state & SLOT_TORN) != 0 ? SAVE_TORN : 0;
+    return kind | (node_at(slots, slot)->has_parent ? 0 : SAVE_ORPHAN);
+}
+
 static void put_kinds(struct saver *s, uint32_t first, uint32_t end)
 {
     s->rows.n = 0;
     for (uint32_t slot = first; slot < end; slot++) {
-        bool has_row = is_saved(s, slot);
-        buf_u8(&s->part, has_row);
-        if (has_row) {
+        uint8_t kind = kind_of(s, slot);
+        buf_u8(&s->part, kind);
+        if (kind != 0) {
             s->rows.slots[s->rows.n++] = slot;
         }
     }
@@ -200,6 +218,7 @@ static void note_state(struct saver *s) REQUIRES(s->index->advance_lock)
     struct index *index = s->index;
     mutex_lock(&index->slots.lock); /* The staging thread changes a flat index under it. */
     s->sequence = queue_sequence(&index->queue);
+    slots_note_save(&index->slots);
     s->n_slots = atomic_load_explicit(&index->slots.n_used, memory_order_acquire);
     s->row_end = index->config.kind == INDEX_FLAT ? index->row_next : index->row_linked_end;
     mutex_unlock(&index->slots.lock);

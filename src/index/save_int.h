@@ -15,9 +15,19 @@ enum {
     SAVE_SLOTS_NARROW = 1 << 24, /* Up to so many slots a link takes three bytes, else four. */
 };
 
+/* What a slot's byte says; 0: it has no row. */
+enum {
+    SAVE_ROW = 1,
+    SAVE_DEAD = 2, /* unlink.c has what these are. */
+    SAVE_TORN = 4,
+    SAVE_LAST = 8,    /* Dead, but its delete is to be staged again. */
+    SAVE_ORPHAN = 16, /* It has no parent. */
+};
+
 /* The slots of a block that have a row. */
 struct save_rows {
     uint32_t slots[SAVE_BLOCK_SLOTS_MAX];
+    uint8_t kinds[SAVE_BLOCK_SLOTS_MAX];
     uint32_t n;
 };
 

@@ -2,8 +2,8 @@
  *
  * Fresh slots come from the end of the regions.  A deleted row's slot waits in limbo: limbo_new
  * gathers while limbo_old waits for its mark to be over; then limbo_old becomes free and limbo_new
- * takes its turn.  Both, and the free list, are chained through the slots' in-edges, which
- * nobody reads once a slot is unlinked; its lists stay readable until it is used again. */
+ * takes its turn.  Both, and the free list, are chained through the nodes; a slot's lists stay
+ * readable until it is used again. */
 #include "index/graph_int.h"
 
 #include <string.h>
@@ -11,7 +11,6 @@
 enum {
     SLOTS_FIRST = 8, /* All of these double as rows come: most collections are small. */
     UPPERS_FIRST = 2,
-    CELLS_FIRST = 8,
     /* Address space of a region that no longer is small, so that it need not move soon. */
     REGION_BYTES_LARGE = 64 << 20,
     REGION_BYTES_SMALL = 1 << 20,
@@ -38,12 +37,12 @@ static size_t aligned(size_t n, size_t to)
 
 static uint32_t chained(const struct slots *slots, uint32_t slot)
 {
-    return node_at(slots, slot)->in.cells;
+    return node_at(slots, slot)->next;
 }
 
 static void chain(struct slots *slots, uint32_t slot, uint32_t *head)
 {
-    node_at(slots, slot)->in.cells = *head;
+    node_at(slots, slot)->next = *head;
     *head = slot;
 }
 
@@ -57,10 +56,13 @@ bool slots_init(struct slots *slots, const struct slots_shape *shape)
         .upper_bytes = sizeof(struct upper) + shape->m * sizeof(uint32_t),
         .free_slot = SLOT_NONE,
         .free_upper = SLOT_NONE,
-        .free_cell = SLOT_NONE,
         .limbo_new = SLOT_NONE,
         .limbo_old = SLOT_NONE,
+        .keeps = shape->keeps,
+        .kept_new = SLOT_NONE,
+        .kept_old = SLOT_NONE,
     };
+    mutex_init(&slots->shape);
     mutex_init(&slots->lock);
     slots->capacity = SLOTS_FIRST;
     slots->uppers_capacity = UPPERS_FIRST;
@@ -69,8 +71,7 @@ bool slots_init(struct slots *slots, const struct slots_shape *shape)
            mem_region_reserve(&slots->vectors, MEM_VECTORS, n * vector_bytes(slots)) &&
            mem_region_reserve(&slots->links, MEM_GRAPH, n * slot_links_bytes(slots)) &&
            mem_region_reserve(&slots->nodes, MEM_GRAPH, n * sizeof(struct node)) &&
-           mem_region_reserve(&slots->uppers, MEM_GRAPH, UPPERS_FIRST * slots->upper_bytes) &&
-           mem_region_reserve(&slots->cells, MEM_GRAPH, CELLS_FIRST * sizeof(struct edge_cell));
+           mem_region_reserve(&slots->uppers, MEM_GRAPH, UPPERS_FIRST * slots->upper_bytes);
 }
 
 void slots_fini(struct slots *slots)
@@ -80,8 +81,8 @@ void slots_fini(struct slots *slots)
     mem_region_release(&slots->links);
     mem_region_release(&slots->nodes);
     mem_region_release(&slots->uppers);
-    mem_region_release(&slots->cells);
     mutex_fini(&slots->lock);
+    mutex_fini(&slots->shape);
 }
 
 struct upper *upper_of(const struct slots *slots, uint32_t slot, unsigned layer)
@@ -97,11 +98,6 @@ _Atomic uint32_t *links_at(const struct slots *slots, uint32_t slot, unsigned la
 {
     return layer == 0 ? (_Atomic uint32_t *)slots->links.base + (size_t)slot * slots->links0
                       : upper_of(slots, slot, layer)->links;
-}
-
-struct in_edges *in_edges_at(const struct slots *slots, uint32_t slot, unsigned layer)
-{
-    return layer == 0 ? &node_at(slots, slot)->in : &upper_of(slots, slot, layer)->in;
 }
 
 size_t links_copy(const struct slots *slots, uint32_t slot, unsigned layer, uint32_t *out)
@@ -231,7 +227,6 @@ static uint32_t take_upper(struct slots *slots, uint32_t next) REQUIRES(slots->l
     }
     struct upper *upper = upper_at(slots, at);
     upper->next = next;
-    upper->in = (struct in_edges){.cells = SLOT_NONE};
     upper->chosen = 0;
     links_clear(upper->links, slots->m);
     return at;
@@ -261,11 +256,26 @@ static uint32_t take_slot(struct slots *slots, uint8_t level) REQUIRES(slots->lo
     CHECK(slot_state(slots, slot) == 0);
     node->level = level;
     take_uppers(slots, slot);
-    node->in = (struct in_edges){.cells = SLOT_NONE};
+    node->next = SLOT_NONE;
     node->kept = node->chosen = 0;
     node->has_parent = false;
     links_clear(links_at(slots, slot, 0), slots->links0);
     return slot;
+}
+
+/* Room for what the free lists have not. */
+static bool slots_fit_more(struct slots *slots, struct epochs *epochs, size_t n, size_t n_uppers)
+    REQUIRES(slots->shape)
+{
+    mutex_lock(&slots->lock);
+    reclaim(slots, epochs);
+    size_t n_free = slots->n_free_slots, n_free_uppers = slots->n_free_uppers;
+    size_t n_used = atomic_load_explicit(&slots->n_used, memory_order_relaxed);
+    size_t n_used_uppers = slots->n_uppers;
+    mutex_unlock(&slots->lock);
+    /* Only this thread takes, so the free lists cannot become shorter meanwhile. */
+    return slots_fit(slots, epochs, n_used + (n > n_free ? n - n_free : 0),
+                     n_used_uppers + (n_uppers > n_free_uppers ? n_uppers - n_free_uppers : 0));
 }
 
 bool slots_take(struct slots *slots, struct epochs *epochs, const uint8_t *levels, size_t n,
@@ -276,29 +286,68 @@ bool slots_take(struct slots *slots, struct epochs *epochs, const uint8_t *level
         CHECK(levels[i] <= LEVEL_MAX);
         n_uppers += levels[i];
     }
-    mutex_lock(&slots->lock);
-    reclaim(slots, epochs);
-    size_t n_free = slots->n_free_slots, n_free_uppers = slots->n_free_uppers;
-    mutex_unlock(&slots->lock);
-    /* Only this thread takes, so the free lists cannot become shorter meanwhile. */
-    size_t n_used = atomic_load_explicit(&slots->n_used, memory_order_relaxed);
-    if (!slots_fit(slots, epochs, n_used + (n > n_free ? n - n_free : 0),
-                   slots->n_uppers + (n_uppers > n_free_uppers ? n_uppers - n_free_uppers : 0))) {
-        return false;
+    mutex_lock(&slots->shape);
+    bool fits = slots_fit_more(slots, epochs, n, n_uppers);
+    if (fits) {
+        mutex_lock(&slots->lock);
+        for (size_t i = 0; i < n; i++) {
+            out[i] = take_slot(slots, levels[i]);
+        }
+        mutex_unlock(&slots->lock);
     }
-    mutex_lock(&slots->lock);
-    for (size_t i = 0; i < n; i++) {
-        out[i] = take_slot(slots, levels[i]);
-    }
-    mutex_unlock(&slots->lock);
-    return true;
+    mutex_unlock(&slots->shape);
+    return fits;
 }
 
-void slots_retire(struct slots *slots, struct epochs *epochs, uint32_t slot)
+void slots_give_back(struct slots *slots, struct epochs *epochs)
+{
+    mutex_lock(&slots->shape);
+    mutex_lock(&slots->lock);
+    reclaim(slots, epochs);
+    size_t n_used = atomic_load_explicit(&slots->n_used, memory_order_relaxed);
+    if (n_used > 0 && slots->n_free_slots == n_used) {
+        atomic_store_explicit(&slots->n_used, 0, memory_order_release);
+        slots->n_uppers = 0;
+        slots->free_slot = slots->free_upper = SLOT_NONE;
+        slots->n_free_slots = slots->n_free_uppers = 0;
+        CHECK(mem_region_use(&slots->codes, 0) && mem_region_use(&slots->vectors, 0) &&
+              mem_region_use(&slots->links, 0) && mem_region_use(&slots->nodes, 0) &&
+              mem_region_use(&slots->uppers, 0));
+    }
+    mutex_unlock(&slots->lock);
+    mutex_unlock(&slots->shape);
+}
+
+void slots_retire(struct slots *slots, struct epochs *epochs, const uint32_t *retired, size_t n)
 {
     mutex_lock(&slots->lock);
-    atomic_store_explicit(&node_at(slots, slot)->state, 0, memory_order_release);
-    chain(slots, slot, &slots->limbo_new);
+    for (size_t i = 0; i < n; i++) {
+        atomic_store_explicit(&node_at(slots, retired[i])->state, 0, memory_order_release);
+        chain(slots, retired[i], slots->keeps ? &slots->kept_new : &slots->limbo_new);
+    }
+    reclaim(slots, epochs);
+    mutex_unlock(&slots->lock);
+}
+
+/* All of a chain goes over to another one. */
+static void chain_all(struct slots *slots, uint32_t *from, uint32_t *to)
+{
+    while (*from != SLOT_NONE) {
+        uint32_t slot = *from;
+        *from = chained(slots, slot);
+        chain(slots, slot, to);
+    }
+}
+
+void slots_note_save(struct slots *slots)
+{
+    chain_all(slots, &slots->kept_new, &slots->kept_old);
+}
+
+void slots_release(struct slots *slots, struct epochs *epochs)
+{
+    mutex_lock(&slots->lock);
+    chain_all(slots, &slots->kept_old, &slots->limbo_new);
     reclaim(slots, epochs);
     mutex_unlock(&slots->lock);
 }

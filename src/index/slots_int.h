@@ -22,28 +22,15 @@ enum {
     SLOT_PRESENT = 1 << 0, /* Holds a row. */
     SLOT_LINKED = 1 << 1,  /* In the graph. */
     SLOT_HIDDEN = 1 << 2,  /* Its delete is staged. */
-};
-
-enum {
-    CELL_EDGES = 3
-};
-
-/* Starts of edges that their end does not list (edges.c). */
-struct edge_cell {
-    uint32_t next;
-    uint32_t from[CELL_EDGES];
-};
-
-/* The edges that end at a node on one layer: how many, and the first cell of those that it does not
- * list itself, or SLOT_NONE. */
-struct in_edges {
-    uint32_t count, cells;
+    SLOT_DEAD = 1 << 4,    /* In the graph until the next sweep (unlink.c). */
+    SLOT_TORN = 1 << 5,    /* Lost much in the sweep that goes on. */
+    SLOT_LEFT = 1 << 6,    /* Of a checkpoint within a sweep: the row whose delete it was. */
 };
 
 struct node {
     uint64_t row, label;
-    uint32_t upper;     /* Its list on layer 1, or SLOT_NONE. */
-    struct in_edges in; /* Of layer 0; in a slot that waits or is free: the next one. */
+    uint32_t upper; /* Its list on layer 1, or SLOT_NONE. */
+    uint32_t next;  /* Of a slot that waits or is free: the next one. */
     uint8_t level;
     uint8_t kept, chosen; /* Parts of its list on layer 0 (list_int.h); the advancing thread's. */
     bool has_parent;
@@ -51,16 +38,13 @@ struct node {
 };
 
 struct upper {
-    uint32_t next; /* The same node's list one layer higher; a free one: the next one. */
-    struct in_edges in;
+    uint32_t next;  /* The same node's list one layer higher; a free one: the next one. */
     uint8_t chosen; /* As a node's. */
     _Atomic uint32_t links[];
 };
 
 struct slots {
     struct mem_region codes, vectors, links, nodes, uppers;
-    struct mem_region cells; /* This and the two below: the advancing thread's. */
-    uint32_t n_cells, free_cell;
     size_t code_stride;   /* Bytes a code. */
     size_t vector_stride; /* Floats an exact vector; 0: the code is it. */
     size_t upper_bytes;   /* A struct upper with its links. */
@@ -70,16 +54,22 @@ struct slots {
     uint32_t uppers_capacity, n_uppers;
     _Atomic uint32_t n_used; /* Slots ever used; searches scan up to here. */
 
-    struct mutex lock; /* Of the lists below, and of states while a flat index is saved. */
+    struct mutex shape; /* Of the regions' sizes and of n_used; taken before the other. */
+    struct mutex lock;  /* Of the lists below, and of states while a flat index is saved. */
     uint32_t free_slot, free_upper;
     uint32_t n_free_slots, n_free_uppers;
     uint32_t limbo_new, limbo_old; /* Slots out of reach: since some time; since limbo_mark. */
     uint64_t limbo_mark;
+    /* Where slots are kept: those that a durable checkpoint may name; and of them, those that the
+     * one that is being written does not. */
+    bool keeps;
+    uint32_t kept_new, kept_old;
 };
 
 struct slots_shape {
     size_t code_bytes;
     size_t vector_floats; /* 0: the code is the exact vector. */
+    bool keeps;
     uint32_t m, links0;
 };
 
@@ -90,8 +80,13 @@ bool slots_region_fits(struct mem_region *region, size_t bytes) WARN_UNUSED;
 /* Takes n slots, and uppers for their levels; nothing where memory runs out. */
 bool slots_take(struct slots *slots, struct epochs *epochs, const uint8_t *levels, size_t n,
                 uint32_t *out) WARN_UNUSED;
-/* The slot is out of every list; it is used again when no reader can see it. */
-void slots_retire(struct slots *slots, struct epochs *epochs, uint32_t slot);
+/* The slots are out of every list; they are used again when no reader can see them. */
+void slots_retire(struct slots *slots, struct epochs *epochs, const uint32_t *retired, size_t n);
+/* Gives all memory back where every slot is free. */
+void slots_give_back(struct slots *slots, struct epochs *epochs);
+/* A checkpoint begins; it is durable, so what was retired before it is kept no more. */
+void slots_note_save(struct slots *slots);
+void slots_release(struct slots *slots, struct epochs *epochs);
 
 /* A load takes slots 0 .. n - 1 of an empty index as they were saved: first all, then upper lists
  * for some whose level is known, and at the end those without a row are free. */

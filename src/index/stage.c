@@ -190,7 +190,7 @@ static void hide_row(struct index *index, uint32_t slot)
     mutex_unlock(&index->map_lock);
     atomic_fetch_sub_explicit(&index->n_live, 1, memory_order_relaxed);
     if (index->config.kind == INDEX_FLAT) {
-        slots_retire(&index->slots, &index->epochs, slot);
+        slots_retire(&index->slots, &index->epochs, &slot, 1);
     } else {
         atomic_fetch_add_explicit(&index->n_hidden, 1, memory_order_relaxed);
         atomic_fetch_or_explicit(&node_at(&index->slots, slot)->state, SLOT_HIDDEN,

@@ -1,356 +1,568 @@
-/* Unlinking: a deleted row leaves all lists at once, and its neighbours find new ones.
+/* Unlinking: deleted rows leave the graph in sweeps.
  *
- * On each layer:
- * 1. All in-neighbours are known (edges.c).
- * 2. Each in-neighbour, in parallel, loses its edge and takes the nearest rows of the deleted one's
- *    neighbourhood that algorithm 4 accepts.  A task changes one list, from candidates that were
- *    fixed before, so the outcome depends on neither order nor threads.
- * 3. An in-neighbour whose list is short chooses anew among what a walk to it finds, as an insert
- *    does: where lists are short, the deleted row may have been the only way to rows that are not
- *    near it.
- * 4. Nobody may become unreachable.  A path that led through the deleted row went on to a row that
- *    it listed, so it is enough that each of those is found from the entry point: one walk to where
- *    the deleted row stood sees nearly all of them, the others are walked to one by one, and who is
- *    not found is linked anew to what the walk did find.
+ * A deleted row is hidden from searches when it is staged.  In the graph it becomes a *dead* row:
+ * walks still go through it.  When a batch of deletes ends and dead rows are the sixteenth part of
+ * the graph, a sweep takes them all out; so the log alone says when.  Where no row is alive the
+ * graph goes at once.  A sweep:
  *
- * All that can fail happens before step 2.  The row's own lists stay, for searches that stand on
- * it; its slot is retired by the caller. */
+ * 1. Every list that names a dead row is mended, in parallel.  It keeps its live links, and takes
+ *    others from the lists of the dead rows around: up to two that the pruning rule accepts for
+ *    each lost one, and then what only fills it.  A task changes one list; it reads that one,
+ *    codes, and lists of dead rows, which nobody changes: so neither order nor threads nor slices
+ *    change the outcome, and a list that was mended is not looked at again.
+ * 2. Rows that lost their parent, or nearly all of a list, are *torn*.  In the order of their
+ *    numbers they get another parent, and choose anew among what a walk finds.
+ * 3. The slots of the dead are retired.
+ *
+ * A sweep goes on in slices.  Its state is in the graph - who is dead, who is torn - and the delete
+ * that ends the batch is done when the sweep is over; so a checkpoint between two slices is one of
+ * a graph whose last delete is to come. */
 #include "index/build_int.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 enum {
-    REPLACEMENTS_MAX = 2,       /* New edges for one that was lost. */
-    AROUND_MAX = 2 * LINKS_MAX, /* Candidates: the row's own list and the nearest that */
-    AROUND_FOUND_MAX = 16,      /* listed it. */
-    FIND_EF = 32,               /* Of the walks that look whether a row is found. */
-    RENEW_EF = 128,             /* Of those for an in-neighbour's new list. */
-    LINKS_FEW = 5,              /* A shorter list is renewed. */
-    RELINKED_MAX = 4,           /* Edges to, and from, a row that was not. */
+    DEAD_MIN = 64, /* A sweep looks at every list, so it should find something. */
+    DEAD_SHARE = 16,
+    REPLACEMENTS_MAX = 2, /* Chosen edges for one that was lost, */
+    AROUND_MAX = 64,      /* of so many, the nearest live ones around. */
+    AROUND_ENOUGH = 32,   /* Then nobody looks behind the dead neighbours of dead rows. */
+    LINKS_FEW = 5,        /* A shorter list is renewed. */
+    RENEW_EF = 128,       /* Of the walk that does it. */
+    SLOTS_A_TASK = 32,
+    LISTS_A_ROW = 8, /* Mending so many is as much work as linking one row. */
+    RETIRED_AT_ONCE = 256,
 };
 
-struct hole {
-    struct index *index;
-    uint32_t slot; /* The deleted row. */
-    unsigned layer;
-    uint32_t *found; /* Its in-neighbours. */
-    size_t n_found;
-    uint32_t *added; /* By each of them, REPLACEMENTS_MAX at most, then SLOT_NONE. */
-    uint32_t own[LINKS_MAX];
-    size_t n_own;
-    uint32_t around[AROUND_MAX]; /* What may replace it. */
-    size_t n_around;
-};
-
-/* ---- step 1 ---- */
-
-/* The row's own list, and the nearest of those that listed it. */
-static enum errcode gather_around(struct hole *hole, struct err *err)
+static bool is_dead(const struct slots *slots, uint32_t slot)
 {
-    const struct slots *slots = &hole->index->slots;
-    struct candidate *sorted = mem_alloc(MEM_GRAPH, (hole->n_found + 1) * sizeof(*sorted));
-    if (sorted == NULL) {
-        return err_no_memory(err);
-    }
-    memcpy(hole->around, hole->own, hole->n_own * sizeof(*hole->own));
-    hole->n_around = hole->n_own;
-    candidates_around(hole->index, hole->slot, hole->found, hole->n_found, sorted);
-    for (size_t i = 0; i < hole->n_found; i++) {
-        hole->found[i] = sorted[i].slot;
-    }
-    for (size_t i = 0; i < hole->n_found && hole->n_around < hole->n_own + AROUND_FOUND_MAX; i++) {
-        if (!lists(slots, hole->slot, hole->layer, sorted[i].slot)) {
-            hole->around[hole->n_around++] = sorted[i].slot;
+    return (slot_state(slots, slot) & SLOT_DEAD) != 0;
+}
+
+static void clear_flag(const struct slots *slots, uint32_t slot, uint8_t flag)
+{
+    atomic_fetch_and_explicit(&node_at(slots, slot)->state, (uint8_t)~flag, memory_order_release);
+}
+
+static void set_flag(const struct slots *slots, uint32_t slot, uint8_t flag)
+{
+    atomic_fetch_or_explicit(&node_at(slots, slot)->state, flag, memory_order_release);
+}
+
+/* In the graph, and there to stay. */
+static bool stays(const struct slots *slots, uint32_t slot)
+{
+    return (slot_state(slots, slot) & (SLOT_LINKED | SLOT_DEAD)) == SLOT_LINKED;
+}
+
+/* ---- 1: mending ---- */
+
+struct mend {
+    struct index *index;
+    uint32_t first, end; /* Slots. */
+    _Atomic bool failed;
+};
+
+/* A list that names dead rows. */
+struct tear {
+    const struct index *index;
+    struct code_space space;
+    struct code_room room;
+    struct code_query query;
+    struct scratch *scratch;
+    uint32_t base;
+    unsigned layer;
+    struct list list; /* Its live links. */
+    uint32_t lost[LINKS_MAX];
+    size_t n_lost, n_lost_chosen;
+};
+
+/* Sorts slots that were not seen before into the live and the dead. */
+static bool tear_note(struct tear *t, const uint32_t *slots, size_t n)
+{
+    float keys[LINKS_MAX];
+    t->space.code->keys(&t->space, &t->query, slots, n, keys);
+    for (size_t i = 0; i < n; i++) {
+        struct candidate c = {.key = keys[i], .slot = slots[i]};
+        if (!pool_wants(&t->scratch->near, c.key)) {
+            continue;
+        }
+        if (!is_dead(&t->index->slots, c.slot)) {
+            pool_add(&t->scratch->near, &t->index->slots, c);
+        } else if (!heap_push(&t->scratch->frontier, &t->index->slots, c)) {
+            return false;
         }
     }
-    mem_free(MEM_GRAPH, sorted);
+    return true;
+}
+
+/* What a dead row lists and was not seen before. */
+static size_t fresh_links(struct tear *t, uint32_t dead, uint32_t *out)
+{
+    size_t n = links_copy(&t->index->slots, dead, t->layer, out), n_fresh = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (scratch_visit(t->scratch, out[i])) {
+            out[n_fresh++] = out[i];
+        }
+    }
+    return n_fresh;
+}
+
+/* Visits what the base knows. */
+static bool tear_begin(struct tear *t)
+{
+    struct scratch *s = t->scratch;
+    if (!pool_reset(&s->near, AROUND_MAX) || !pool_reset(&s->frontier, AROUND_MAX) ||
+        !scratch_visit_none(s, t->index->slots.capacity)) {
+        return false;
+    }
+    scratch_visit(s, t->base);
+    for (size_t i = 0; i < t->list.n; i++) {
+        scratch_visit(s, t->list.links[i]);
+    }
+    for (size_t i = 0; i < t->n_lost; i++) {
+        scratch_visit(s, t->lost[i]);
+    }
+    return true;
+}
+
+/* A walk from the lost links through dead rows alone; leaves the nearest live ones in near.  Who
+ * lost only edges that fill a list needs no others soon. */
+static bool tear_walk(struct tear *t)
+{
+    struct pool *near = &t->scratch->near, *frontier = &t->scratch->frontier;
+    size_t n_starts = t->n_lost_chosen, n_few = links_max(&t->index->slots, t->layer) * 3 / 4;
+    if (n_starts == 0 && t->list.n < n_few) {
+        n_starts = t->n_lost;
+    }
+    bool has_memory = tear_begin(t) && tear_note(t, t->lost, n_starts);
+    for (size_t i = 0; has_memory && frontier->n > 0; i++) {
+        struct candidate dead = heap_pop(frontier, &t->index->slots);
+        if (!pool_wants(near, dead.key) || (i >= n_starts && near->n >= AROUND_ENOUGH)) {
+            break;
+        }
+        uint32_t links[LINKS_MAX];
+        has_memory = tear_note(t, links, fresh_links(t, dead.slot, links));
+    }
+    return has_memory;
+}
+
+/* The list gets what the walk left in near. */
+static void tear_close(struct tear *t)
+{
+    const struct pool *near = &t->scratch->near;
+    size_t max = links_max(&t->index->slots, t->layer), n_filling = 0;
+    size_t n_wanted = t->list.n + t->n_lost;
+    size_t n_chosen_max = t->list.chosen + REPLACEMENTS_MAX * t->n_lost_chosen;
+    uint32_t filling[AROUND_MAX];
+    for (size_t i = 0; i < near->n && t->list.n < max; i++) {
+        bool is_wanted = t->list.chosen < n_chosen_max;
+        if (is_wanted && select_accepts(t->index, near->items[i], t->list.links, t->list.chosen)) {
+            list_add_chosen(&t->list, near->items[i].slot);
+        } else {
+            filling[n_filling++] = near->items[i].slot;
+        }
+    }
+    for (size_t i = 0; i < n_filling && t->list.n < n_wanted; i++) {
+        list_add_filling(&t->list, filling[i]);
+    }
+}
+
+/* Takes the dead out of the list: first those that were chosen. */
+static void tear_open(struct tear *t)
+{
+    const struct slots *slots = &t->index->slots;
+    struct list *list = &t->list;
+    t->n_lost = t->n_lost_chosen = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        if (is_dead(slots, list->links[i])) {
+            t->lost[t->n_lost++] = list->links[i];
+            t->n_lost_chosen += i < list->chosen;
+        }
+    }
+    for (size_t i = list->n; t->n_lost > 0 && i-- > 0;) {
+        if (is_dead(slots, list->links[i])) {
+            list_remove(list, i); /* What moves into the hole is alive. */
+        }
+    }
+}
+
+/* False where memory ran out; the list is as it was. */
+static bool mend_list(const struct index *index, uint32_t base, unsigned layer)
+{
+    const struct slots *slots = &index->slots;
+    struct tear t;
+    t.index = index;
+    t.base = base;
+    t.layer = layer;
+    list_read(slots, base, layer, &t.list);
+    bool has_parent = t.list.has_parent;
+    tear_open(&t);
+    if (t.n_lost == 0) {
+        return true;
+    }
+    t.space = space_of_codes(index);
+    t.scratch = scratch_get();
+    t.space.code->query_of_row(&t.space, base, &t.room, &t.query);
+    if (!tear_walk(&t)) {
+        return false;
+    }
+    tear_close(&t);
+    if (t.list.has_parent != has_parent || t.list.n < LINKS_FEW) {
+        set_flag(slots, base, SLOT_TORN);
+    }
+    list_write(slots, base, layer, &t.list);
+    return true;
+}
+
+static void mend_task(void *arg, size_t task)
+{
+    struct mend *mend = arg;
+    const struct slots *slots = &mend->index->slots;
+    struct err err;
+    uint32_t slot = mend->first + (uint32_t)task * SLOTS_A_TASK, end = slot + SLOTS_A_TASK;
+    bool has_memory = scratch_for(mend->index, &err) != NULL;
+    for (; has_memory && slot < end && slot < mend->end; slot++) {
+        unsigned n_layers = stays(slots, slot) ? node_at(slots, slot)->level + 1u : 0;
+        for (unsigned layer = 0; has_memory && layer < n_layers; layer++) {
+            has_memory = mend_list(mend->index, slot, layer);
+        }
+    }
+    if (!has_memory) {
+        atomic_store_explicit(&mend->failed, true, memory_order_relaxed);
+    }
+}
+
+/* The lists of the next slots. */
+static enum errcode mend_some(struct index *index, size_t n_max, const struct index_crew *crew,
+                              struct err *err)
+{
+    struct sweep *sweep = &index->sweep;
+    struct mend mend = {.index = index, .first = sweep->slot_next, .end = sweep->slot_end};
+    if (n_max < mend.end - mend.first) {
+        mend.end = mend.first + (uint32_t)n_max;
+    }
+    crew_run(crew, (mend.end - mend.first + SLOTS_A_TASK - 1) / SLOTS_A_TASK, mend_task, &mend);
+    if (atomic_load_explicit(&mend.failed, memory_order_relaxed)) {
+        return err_no_memory(err);
+    }
+    sweep->slot_next = mend.end;
     return ERR_OK;
 }
 
-static enum errcode hole_init(struct hole *hole, struct err *err)
+/* ---- between ---- */
+
+struct torn {
+    uint64_t row;
+    uint32_t slot;
+};
+
+static int compare_torn(const void *one, const void *other)
 {
-    struct slots *slots = &hole->index->slots;
-    size_t n_wanted = in_edges_at(slots, hole->slot, hole->layer)->count;
-    hole->n_own = links_copy(slots, hole->slot, hole->layer, hole->own);
-    hole->found = mem_alloc(MEM_GRAPH, (n_wanted + 1) * sizeof(*hole->found));
-    hole->added = mem_alloc(MEM_GRAPH, (n_wanted + 1) * REPLACEMENTS_MAX * sizeof(*hole->added));
-    if (hole->found == NULL || hole->added == NULL) {
-        return err_no_memory(err);
-    }
-    hole->n_found = in_neighbours(slots, hole->slot, hole->layer, hole->found);
-    return gather_around(hole, err);
+    const struct torn *a = one, *b = other;
+    return (a->row > b->row) - (a->row < b->row);
 }
 
-/* Room for all that the steps after this one do. */
-static enum errcode reserve(struct index *index, const struct hole *holes, unsigned n_layers,
-                            struct err *err)
+/* The entry point is the row of the highest level, the first among equals; the root the first of
+ * all. */
+static void choose_tops(struct index *index)
 {
+    const struct slots *slots = &index->slots;
+    const struct node *top = NULL, *first = NULL;
+    uint32_t entry = SLOT_NONE, root = SLOT_NONE;
+    for (uint32_t slot = 0; slot < index->sweep.slot_end; slot++) {
+        const struct node *node = node_at(slots, slot);
+        if (!stays(slots, slot)) {
+            continue;
+        }
+        if (top == NULL || node->level > top->level ||
+            (node->level == top->level && node->row < top->row)) {
+            top = node;
+            entry = slot;
+        }
+        if (first == NULL || node->row < first->row) {
+            first = node;
+            root = slot;
+        }
+    }
+    CHECK(entry != SLOT_NONE && root != SLOT_NONE);
+    if (is_dead(slots, atomic_load_explicit(&index->entry, memory_order_relaxed))) {
+        atomic_store_explicit(&index->entry, entry, memory_order_release);
+    }
+    index->root = root;
+}
+
+/* Those that are torn, in the order of their numbers. */
+static enum errcode collect_torn(struct index *index, struct err *err)
+{
+    const struct slots *slots = &index->slots;
+    struct sweep *sweep = &index->sweep;
+    size_t n = 0;
+    for (uint32_t slot = 0; slot < sweep->slot_end; slot++) {
+        n += (slot_state(slots, slot) & SLOT_TORN) != 0;
+    }
+    struct torn *torn = mem_alloc(MEM_GRAPH, (n + 1) * sizeof(*torn));
+    if (torn == NULL) {
+        return err_no_memory(err);
+    }
+    n = 0;
+    for (uint32_t slot = 0; slot < sweep->slot_end; slot++) {
+        if ((slot_state(slots, slot) & SLOT_TORN) != 0) {
+            torn[n++] = (struct torn){.row = node_at(slots, slot)->row, .slot = slot};
+        }
+    }
+    qsort(torn, n, sizeof(*torn), compare_torn);
+    sweep->torn = torn;
+    sweep->n_torn = n;
+    sweep->torn_next = 0;
+    choose_tops(index);
+    return ERR_OK;
+}
+
+/* ---- 2: renewing ---- */
+
+/* A torn row, and what a walk found where one was needed. */
+struct renewal {
+    struct index *index;
+    uint32_t slot;
+    bool is_short[LEVEL_MAX + 1];
+    struct candidate near[LEVEL_MAX + 1][RENEW_EF];
+    size_t n_near[LEVEL_MAX + 1];
+    size_t n_walks;
+};
+
+static uint64_t row_of(const struct index *index, uint32_t slot)
+{
+    return node_at(&index->slots, slot)->row;
+}
+
+/* Walks from the entry point, as an insert would. */
+static enum errcode walk_to(struct renewal *r, unsigned layer, struct err *err)
+{
+    const struct index *index = r->index;
     struct scratch *s = scratch_for(index, err);
     if (s == NULL) {
         return ERR_OUT_OF_MEMORY;
     }
-    size_t n_edges = LINKS_MAX * (size_t)8; /* Of the children's new parents. */
-    for (unsigned layer = 0; layer < n_layers; layer++) {
-        /* An edge that is forced may cost another one. */
-        n_edges +=
-            holes[layer].n_found * REPLACEMENTS_MAX + holes[layer].n_own * (size_t)RELINKED_MAX * 4;
+    struct index_work work = {0};
+    struct walk w = walk_start_at_row(index, s, r->slot, &work);
+    struct candidate start =
+        walk_candidate(&w, atomic_load_explicit(&index->entry, memory_order_relaxed));
+    unsigned top = node_at(&index->slots, start.slot)->level;
+    if (layer > top) {
+        return ERR_OK; /* No other row has a list there. */
     }
-    if (!pool_reset(&s->near, RENEW_EF) || !scratch_visit_none(s, index->slots.capacity) ||
-        !edges_reserve(&index->slots, n_edges)) {
-        return err_no_memory(err);
+    start = walk_descend(&w, start, top, layer + 1);
+    enum errcode code = walk_layer(&w, layer, &start, 1, RENEW_EF, err);
+    for (size_t i = 0; code == ERR_OK && i < s->near.n; i++) {
+        if (s->near.items[i].slot != r->slot) {
+            r->near[layer][r->n_near[layer]++] = s->near.items[i];
+        }
+    }
+    r->n_walks++;
+    return code;
+}
+
+/* Those that the list names, nearest first; whether one is an earlier row. */
+static bool list_around(const struct renewal *r, struct candidate *around, size_t *n)
+{
+    uint32_t links[LINKS_MAX];
+    bool has_earlier = false;
+    *n = links_copy(&r->index->slots, r->slot, 0, links);
+    candidates_around(r->index, r->slot, links, *n, around);
+    for (size_t i = 0; i < *n; i++) {
+        has_earlier = has_earlier || row_of(r->index, links[i]) < row_of(r->index, r->slot);
+    }
+    return has_earlier;
+}
+
+static bool wants_parent(const struct renewal *r)
+{
+    return r->slot != r->index->root && !node_at(&r->index->slots, r->slot)->has_parent;
+}
+
+/* All that can fail. */
+static enum errcode renewal_init(struct renewal *r, struct err *err)
+{
+    const struct slots *slots = &r->index->slots;
+    enum errcode code = ERR_OK;
+    r->n_walks = 0;
+    for (unsigned layer = 0; layer <= node_at(slots, r->slot)->level && code == ERR_OK; layer++) {
+        uint32_t links[LINKS_MAX];
+        struct candidate around[LINKS_MAX];
+        size_t n;
+        r->n_near[layer] = 0;
+        r->is_short[layer] = links_copy(slots, r->slot, layer, links) < LINKS_FEW;
+        if (r->is_short[layer] || (layer == 0 && wants_parent(r) && !list_around(r, around, &n))) {
+            code = walk_to(r, layer, err);
+        }
+    }
+    return code;
+}
+
+/* What an insert would choose now, besides what it has; in both directions. */
+static void renew_list(const struct renewal *r, unsigned layer)
+{
+    const struct index *index = r->index;
+    const struct slots *slots = &index->slots;
+    size_t max = links_max(slots, layer), n = 0;
+    struct candidate sorted[RENEW_EF];
+    struct list list, chosen, back;
+    list_read(slots, r->slot, layer, &list);
+    for (size_t i = 0; i < r->n_near[layer]; i++) {
+        if (list_find(&list, r->near[layer][i].slot) == list.n) {
+            sorted[n++] = r->near[layer][i];
+        }
+    }
+    select_neighbours(index, sorted, n, max - list.n, &chosen);
+    for (size_t i = 0; i < chosen.n; i++) {
+        uint32_t to = chosen.links[i];
+        if (i < chosen.chosen) {
+            list_add_chosen(&list, to);
+        } else {
+            list_add_filling(&list, to);
+        }
+        list_read(slots, to, layer, &back);
+        if (list_find(&back, r->slot) == back.n &&
+            list_offer(index, &back, max, to, r->slot) != r->slot) {
+            list_write(slots, to, layer, &back);
+        }
+    }
+    list_write(slots, r->slot, layer, &list);
+}
+
+/* The nearest earlier row that it lists, or that was found. */
+static void renew_parent(const struct renewal *r)
+{
+    struct candidate around[LINKS_MAX];
+    size_t n;
+    bool has_earlier = list_around(r, around, &n);
+    const struct candidate *near = has_earlier ? around : r->near[0];
+    CHECK(parent_adopt(r->index, r->slot, near, has_earlier ? n : r->n_near[0]));
+}
+
+/* The next torn rows; *work in lists. */
+static enum errcode renew_some(struct index *index, size_t work_max, size_t *work, struct err *err)
+{
+    struct sweep *sweep = &index->sweep;
+    struct renewal r = {.index = index};
+    while (sweep->torn_next < sweep->n_torn && *work < work_max) {
+        r.slot = sweep->torn[sweep->torn_next].slot;
+        enum errcode code = renewal_init(&r, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        for (unsigned layer = node_at(&index->slots, r.slot)->level + 1u; layer-- > 0;) {
+            if (r.is_short[layer]) {
+                renew_list(&r, layer);
+            }
+        }
+        if (wants_parent(&r)) {
+            renew_parent(&r);
+        }
+        clear_flag(&index->slots, r.slot, SLOT_TORN);
+        sweep->torn_next++;
+        *work += 1 + r.n_walks * LISTS_A_ROW;
     }
     return ERR_OK;
 }
 
-/* ---- step 2 ---- */
+/* ---- 3: all of it ---- */
 
-/* The candidates as @base sees them, without itself and what it lists. */
-static size_t sort_around(const struct hole *hole, uint32_t base, struct candidate *sorted)
+static void retire_dead(struct index *index)
 {
-    uint32_t others[AROUND_MAX];
+    struct slots *slots = &index->slots;
+    uint32_t retired[RETIRED_AT_ONCE];
     size_t n = 0;
-    for (size_t i = 0; i < hole->n_around; i++) {
-        if (hole->around[i] != base &&
-            !lists(&hole->index->slots, base, hole->layer, hole->around[i])) {
-            others[n++] = hole->around[i];
+    for (uint32_t slot = 0; slot < index->sweep.slot_end; slot++) {
+        if (is_dead(slots, slot)) {
+            reduction_leave(index, slot);
+            retired[n++] = slot;
+        }
+        if (n == RETIRED_AT_ONCE || (n > 0 && slot + 1 == index->sweep.slot_end)) {
+            slots_retire(slots, &index->epochs, retired, n);
+            n = 0;
         }
     }
-    candidates_around(hole->index, base, others, n, sorted);
-    return n;
-}
-
-static void relink_task(void *arg, size_t task)
-{
-    struct hole *hole = arg;
-    const struct index *index = hole->index;
-    const struct slots *slots = &index->slots;
-    uint32_t base = hole->found[task];
-    struct list list;
-    list_read(slots, base, hole->layer, &list);
-    list_remove(&list, list_find(&list, hole->slot));
-    struct candidate sorted[AROUND_MAX];
-    size_t max = links_max(slots, hole->layer), n_kept = list.n, n_added = 0;
-    size_t n_sorted = sort_around(hole, base, sorted);
-    uint32_t *added = hole->added + task * REPLACEMENTS_MAX;
-    for (size_t i = 0; i < REPLACEMENTS_MAX; i++) {
-        added[i] = SLOT_NONE;
-    }
-    for (size_t i = 0; i < n_sorted && list.n < max && n_added < REPLACEMENTS_MAX; i++) {
-        if (select_accepts(index, sorted[i], list.links, list.n)) {
-            list_add_chosen(&list, sorted[i].slot);
-            added[n_added++] = sorted[i].slot;
-        }
-    }
-    if (n_added == 0 && n_kept < max / 2 && n_sorted > 0) {
-        list_add_filling(&list, sorted[0].slot); /* Better a redundant edge than few. */
-        added[n_added++] = sorted[0].slot;
-    }
-    list_write(slots, base, hole->layer, &list);
-}
-
-static void hole_mend(struct hole *hole, const struct index_crew *crew)
-{
-    struct slots *slots = &hole->index->slots;
-    edges_forget(slots, hole->slot, hole->layer);
-    crew_run(crew, hole->n_found, relink_task, hole);
-    for (size_t i = 0; i < hole->n_found * REPLACEMENTS_MAX; i++) {
-        if (hole->added[i] != SLOT_NONE) {
-            edge_added(slots, hole->layer, hole->found[i / REPLACEMENTS_MAX], hole->added[i]);
-        }
-    }
-}
-
-/* ---- steps 3 and 4 ---- */
-
-/* Walks from the entry point, as a search would, and leaves what it saw in the scratch. */
-static void walk_to(const struct hole *hole, struct scratch *s, uint32_t slot, size_t ef)
-{
-    struct index *index = hole->index;
-    const struct slots *slots = &index->slots;
-    struct err err;
-    struct index_work work = {0};
-    struct walk w = walk_start_at_row(index, s, slot, &work);
-    struct candidate start =
-        walk_candidate(&w, atomic_load_explicit(&index->entry, memory_order_relaxed));
-    start = walk_descend(&w, start, node_at(slots, start.slot)->level, hole->layer + 1);
-    CHECK(walk_layer(&w, hole->layer, &start, 1, ef, &err) == ERR_OK);
-}
-
-/* Where there is room. */
-static void add_link(const struct hole *hole, uint32_t from, uint32_t to)
-{
-    struct slots *slots = &hole->index->slots;
-    struct list list;
-    list_read(slots, from, hole->layer, &list);
-    if (list.n < links_max(slots, hole->layer) && list_find(&list, to) == list.n) {
-        list_add_filling(&list, to);
-        list_write(slots, from, hole->layer, &list);
-        edge_added(slots, hole->layer, from, to);
-    }
-}
-
-/* What an insert of @base would choose now, besides what it has; in both directions. */
-static void renew_list(const struct hole *hole, struct scratch *s, uint32_t base)
-{
-    const struct index *index = hole->index;
-    const struct slots *slots = &index->slots;
-    struct candidate sorted[RENEW_EF];
-    struct list list;
-    size_t n = 0;
-    walk_to(hole, s, base, RENEW_EF);
-    for (size_t i = 0; i < s->near.n; i++) {
-        uint32_t near = s->near.items[i].slot;
-        if (near != base) {
-            sorted[n++] = (struct candidate){.key = s->near.items[i].key, .slot = near};
-        }
-    }
-    select_neighbours(index, sorted, n, slots->m, &list);
-    for (size_t i = 0; i < list.n; i++) {
-        add_link(hole, base, list.links[i]);
-        add_link(hole, list.links[i], base);
-    }
-}
-
-static void renew_lists(const struct hole *hole)
-{
-    const struct slots *slots = &hole->index->slots;
-    for (size_t i = 0; i < hole->n_found; i++) {
-        uint32_t links[LINKS_MAX];
-        if (links_copy(slots, hole->found[i], hole->layer, links) < LINKS_FEW) {
-            renew_list(hole, scratch_get(), hole->found[i]);
-        }
-    }
-}
-
-/* Edges in both directions between a row that no walk found and what was found instead. */
-static void relink_lost(const struct hole *hole, const struct scratch *s, uint32_t lost)
-{
-    size_t n_relinked = 0;
-    for (size_t i = 0; i < s->near.n && n_relinked < RELINKED_MAX; i++) {
-        uint32_t near = s->near.items[i].slot;
-        if (edge_force(hole->index, hole->layer, near, lost)) {
-            add_link(hole, lost, near);
-            n_relinked++;
-        }
-    }
-}
-
-static void find_neighbours(const struct hole *hole)
-{
-    struct scratch *s = scratch_get();
-    uint32_t unseen[LINKS_MAX];
-    size_t n_unseen = 0;
-    walk_to(hole, s, hole->slot, FIND_EF);
-    for (size_t i = 0; i < hole->n_own; i++) {
-        if (!scratch_has_visited(s, hole->own[i])) {
-            unseen[n_unseen++] = hole->own[i];
-        }
-    }
-    for (size_t i = 0; i < n_unseen; i++) {
-        walk_to(hole, s, unseen[i], FIND_EF);
-        if (!scratch_has_visited(s, unseen[i])) {
-            relink_lost(hole, s, unseen[i]);
-        }
-    }
-}
-
-/* The row's children get other parents, in the order of their numbers. */
-static void find_parents(const struct hole *hole, uint32_t *children, size_t n)
-{
-    struct index *index = hole->index;
-    const struct slots *slots = &index->slots;
-    struct scratch *s = scratch_get();
-    for (size_t i = 1; i < n; i++) {
-        for (size_t at = i;
-             at > 0 && node_at(slots, children[at])->row < node_at(slots, children[at - 1])->row;
-             at--) {
-            uint32_t later = children[at - 1];
-            children[at - 1] = children[at];
-            children[at] = later;
-        }
-    }
-    size_t first = 0;
-    if (index->root == hole->slot) {
-        index->root = n > 0 ? children[first++] : (uint32_t)SLOT_NONE;
-    }
-    for (size_t i = first; i < n; i++) {
-        walk_to(hole, s, children[i], FIND_EF);
-        CHECK(parent_adopt(index, children[i], s->near.items, s->near.n));
-    }
-}
-
-/* ---- all of it ---- */
-
-/* The row of the highest level, the lowest number among equals. */
-static uint32_t choose_entry(const struct index *index, uint32_t without)
-{
-    const struct slots *slots = &index->slots;
-    uint32_t n_used = atomic_load_explicit(&slots->n_used, memory_order_acquire);
-    uint32_t best = SLOT_NONE;
-    for (uint32_t slot = 0; slot < n_used; slot++) {
-        const struct node *node = node_at(slots, slot);
-        if (slot == without || (slot_state(slots, slot) & SLOT_LINKED) == 0) {
-            continue;
-        }
-        const struct node *top = best == SLOT_NONE ? NULL : node_at(slots, best);
-        if (top == NULL || node->level > top->level ||
-            (node->level == top->level && node->row < top->row)) {
-            best = slot;
-        }
-    }
-    return best;
-}
-
-static void leave_graph(struct index *index, uint32_t slot)
-{
-    reduction_leave(index, slot);
     reduction_settle(index);
-    if (atomic_load_explicit(&index->entry, memory_order_relaxed) == slot) {
-        atomic_store_explicit(&index->entry, choose_entry(index, slot), memory_order_release);
+    atomic_fetch_sub_explicit(&index->n_linked, index->n_dead, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&index->n_hidden, index->n_dead, memory_order_relaxed);
+    index->n_dead = 0;
+}
+
+static void sweep_begin(struct index *index, uint32_t slot)
+{
+    index->sweep = (struct sweep){
+        .is_on = true,
+        .slot_last = slot,
+        .slot_end = atomic_load_explicit(&index->slots.n_used, memory_order_acquire),
+    };
+}
+
+static void sweep_end(struct index *index)
+{
+    retire_dead(index);
+    sweep_fini(&index->sweep);
+}
+
+void sweep_fini(struct sweep *sweep)
+{
+    mem_free(MEM_GRAPH, sweep->torn);
+    *sweep = (struct sweep){.slot_last = SLOT_NONE};
+}
+
+void unlink_row(struct index *index, uint32_t slot)
+{
+    set_flag(&index->slots, slot, SLOT_DEAD);
+    index->n_dead++;
+}
+
+/* True where it goes on; all that can be done at once is done. */
+static bool sweep_starts(struct index *index, uint32_t slot)
+{
+    size_t n_linked = atomic_load_explicit(&index->n_linked, memory_order_relaxed);
+    size_t due = n_linked / DEAD_SHARE > DEAD_MIN ? n_linked / DEAD_SHARE : DEAD_MIN;
+    if (index->n_dead < n_linked && index->n_dead < due) {
+        return false;
     }
-    atomic_fetch_and_explicit(&node_at(&index->slots, slot)->state, (uint8_t)~SLOT_LINKED,
-                              memory_order_release);
-    atomic_fetch_sub_explicit(&index->n_linked, 1, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&index->n_hidden, 1, memory_order_relaxed);
+    sweep_begin(index, slot);
+    if (index->n_dead == n_linked) {
+        atomic_store_explicit(&index->entry, SLOT_NONE, memory_order_release);
+        index->root = SLOT_NONE;
+        sweep_end(index);
+        return false;
+    }
+    return true;
 }
 
-static bool has_layer(const struct index *index, unsigned layer)
+enum errcode unlink_last(struct index *index, uint32_t slot, size_t rows_max,
+                         const struct index_crew *crew, struct unlinked *out, struct err *err)
 {
-    uint32_t entry = atomic_load_explicit(&index->entry, memory_order_relaxed);
-    return entry != SLOT_NONE && node_at(&index->slots, entry)->level >= layer;
-}
-
-enum errcode unlink_row(struct index *index, uint32_t slot, const struct index_crew *crew,
-                        struct err *err)
-{
-    struct hole holes[LEVEL_MAX + 1];
-    uint32_t children[LINKS_MAX];
-    size_t n_children = children_of(index, slot, children);
-    unsigned n_layers = node_at(&index->slots, slot)->level + 1u;
+    struct sweep *sweep = &index->sweep;
+    size_t work_max = rows_max < SIZE_MAX / LISTS_A_ROW ? rows_max * LISTS_A_ROW : SIZE_MAX,
+           work = 0;
     enum errcode code = ERR_OK;
-    for (unsigned layer = 0; layer < n_layers; layer++) {
-        holes[layer] = (struct hole){.index = index, .slot = slot, .layer = layer};
-        code = code == ERR_OK ? hole_init(&holes[layer], err) : code;
+    *out = (struct unlinked){.is_over = false};
+    if (!sweep->is_on) {
+        unlink_row(index, slot);
+        out->is_over = !sweep_starts(index, slot);
     }
-    code = code == ERR_OK ? reserve(index, holes, n_layers, err) : code;
-    if (code == ERR_OK) {
-        for (unsigned layer = 0; layer < n_layers; layer++) {
-            hole_mend(&holes[layer], crew);
-        }
-        leave_graph(index, slot);
-        find_parents(&holes[0], children, n_children);
-        /* From above: a walk descends through the upper layers. */
-        for (unsigned layer = n_layers; layer-- > 0;) {
-            if (has_layer(index, layer)) {
-                renew_lists(&holes[layer]);
-                find_neighbours(&holes[layer]);
-            }
-        }
+    if (sweep->is_on && sweep->slot_next < sweep->slot_end) {
+        work = sweep->slot_next;
+        code = mend_some(index, work_max, crew, err);
+        work = sweep->slot_next - work;
     }
-    edges_trim(&index->slots);
-    for (unsigned layer = 0; layer < n_layers; layer++) {
-        mem_free(MEM_GRAPH, holes[layer].found);
-        mem_free(MEM_GRAPH, holes[layer].added);
+    if (code == ERR_OK && sweep->is_on && sweep->slot_next == sweep->slot_end &&
+        sweep->torn == NULL) {
+        code = collect_torn(index, err);
     }
+    if (code == ERR_OK && sweep->torn != NULL) {
+        code = renew_some(index, work_max, &work, err);
+    }
+    if (code == ERR_OK && sweep->torn != NULL && sweep->torn_next == sweep->n_torn) {
+        sweep_end(index);
+        out->is_over = true;
+    }
+    out->work = work / LISTS_A_ROW + 1;
     return code;
 }

@@ -15,6 +15,7 @@ INDEX_SERIAL_TESTS = \
 INDEX_TESTS = \
     test/unit/index/test_graph \
     test/unit/index/test_threads \
+    test/unit/index/test_unlink \
     test/unit/index/test_faults
 check_PROGRAMS += $(INDEX_SERIAL_TESTS) $(INDEX_TESTS)
 if !THREADS_WATCHED
@@ -57,3 +58,6 @@ test_unit_index_test_search_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_shapes_SOURCES = test/unit/index/test_shapes.c $(INDEX_FIXTURE)
 test_unit_index_test_shapes_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_shapes_LDADD = $(INDEX_TEST_LIBS)
+test_unit_index_test_unlink_SOURCES = test/unit/index/test_unlink.c $(INDEX_FIXTURE)
+test_unit_index_test_unlink_CFLAGS = $(TEST_CFLAGS)
+test_unit_index_test_unlink_LDADD = $(INDEX_TEST_LIBS)
