@@ -385,7 +385,7 @@ static struct portal *insert_portal(struct client *c, int id, atomic_uint *wakes
     assert_int_equal(
         portal_new(c->session, prepared, &(struct parameters){0}, &sink, &portal, &c->err), ERR_OK);
     prepared_free(prepared);
-    assert_true(portal_is_insert(portal));
+    assert_true(portal_company(portal) == PORTAL_AMONG_INSERTS);
     assert_false(portal_may_be_passed(portal, &bytes));
     assert_int_equal(portal_run(portal, 0, &c->err), PORTAL_WAIT);
     assert_true(portal_may_be_passed(portal, &bytes));
