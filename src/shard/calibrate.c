@@ -48,6 +48,8 @@ static const double GROWN_WHEN_QUIET = 1.15, GROWN_WHEN_BUSY = 1.3;
 static const double STRETCH_POWER = 1.1; /* On the hardest data ef grows with the rows. */
 /* Standard errors that a promise stays below the mean. */
 static const double CERTAINTY = 2;
+/* What may be missing by stored rows alone, over what may be missing. */
+static const double CAUTION = 0.6;
 /* Before it is measured ef is this over what may be missing: 800 for a recall of 0.95. */
 static const double GUESS = 40;
 static const double GUESSED_DISTANCES = 16; /* For each of ef. */
@@ -145,6 +147,16 @@ static void guess(const struct recall_wish *wish, struct shard_effort *out)
     out->filter_calls = wish->share < 1 ? ef / wish->share : 0;
 }
 
+/* Until clients have asked, nobody knows how far their queries lie from the rows. */
+static bool ask_with_care(const struct measured *m, const struct recall_wish *wish,
+                          struct curve_answer *out)
+{
+    struct recall_wish careful = *wish;
+    careful.floor = 1 - CAUTION * (1 - wish->floor);
+    return (!m->is_real && measured_ask(m, &careful, out) && out->verdict == SHARD_REACHES) ||
+           measured_ask(m, wish, out);
+}
+
 static void tell(const struct extent *e, const struct measured *m,
                  const struct curve_answer *answer, struct shard_effort *out)
 {
@@ -170,7 +182,7 @@ void shard_effort_for(struct shard *shard, uint32_t column, double recall, size_
     struct extent e = extent_of(v);
     *out = (struct shard_effort){.rows = e.rows};
     if (read_measured(&v->calibration, measured_classes(&wish), &m) &&
-        measured_ask(&m, &wish, &answer)) {
+        ask_with_care(&m, &wish, &answer)) {
         tell(&e, &m, &answer, out);
     } else {
         guess(&wish, out);
@@ -190,11 +202,13 @@ bool shard_recall(struct shard *shard, uint32_t column, unsigned i, double recal
         m.curves[i].n_points == 0) {
         return false;
     }
-    struct curve_answer answer = curve_ask(&m.curves[i], recall);
+    struct recall_wish wish = {.floor = recall, .k = out->k, .share = out->share};
+    struct curve_answer answer;
+    CHECK(ask_with_care(&m, &wish, &answer));
     struct extent e = extent_of(v);
     out->effort.rows = e.rows;
     tell(&e, &m, &answer, &out->effort);
-    out->below = answer.below;
+    out->below = curve_below(&m.curves[i], answer.ef, recall);
     out->samples = m.curves[i].n_samples;
     out->is_real = m.is_real != 0;
     out->rows = m.rows;
@@ -246,7 +260,9 @@ void calibration_log(const struct shard *shard, const struct vector_index *v,
     if (m->curves[0].n_points == 0) {
         return;
     }
-    struct curve_answer at = curve_ask(&m->curves[0], floor);
+    struct recall_wish wish = {.floor = floor, .k = recall_classes[0].k, .share = 1};
+    struct curve_answer at;
+    CHECK(ask_with_care(m, &wish, &at));
     metric_set(METRIC_recall_measured, (int64_t)(at.recall * 1e6));
     metric_set(METRIC_recall_low, (int64_t)(at.low * 1e6));
     log_line(LOG_INFO,
@@ -305,10 +321,12 @@ enum cause {
 static enum cause cause_of_queries(struct calibration *c)
 {
     mutex_lock(&c->mutex);
+    bool is_told_first = c->n_seen_measured == 0 && c->queries.n_seen >= SEEN_FIRST;
     bool is_told_more = c->queries.n_seen >= seen_wanted(c);
     bool is_fresh = c->queries.n_fresh == QUERIES_FRESH && c->n_seen_measured > 0;
     mutex_unlock(&c->mutex);
-    return is_told_more                                      ? MORE_QUERIES
+    return is_told_first                                     ? URGENT
+           : is_told_more                                    ? MORE_QUERIES
            : is_fresh && clock_micros() >= c->check_after_us ? CHECK
                                                              : NOT_DUE;
 }
@@ -502,6 +520,15 @@ static void conclude(struct shard *shard, struct vector_index *v)
     }
 }
 
+/* Stored rows are asked while there are queries of clients. */
+static bool is_superseded(struct calibration *c)
+{
+    mutex_lock(&c->mutex);
+    bool is_told = c->queries.n_seen >= SEEN_FIRST;
+    mutex_unlock(&c->mutex);
+    return is_told && !c->run->is_real;
+}
+
 /* Samples for a turn; true where there is no more to do. */
 static bool measure_turn(struct shard *shard, struct vector_index *v)
 {
@@ -517,7 +544,7 @@ static bool measure_turn(struct shard *shard, struct vector_index *v)
             conclude(shard, v);
         }
     } while (run->n_tried < run->n_wanted && clock_micros() < until_us);
-    return run->n_tried >= run->n_wanted ||
+    return run->n_tried >= run->n_wanted || is_superseded(&v->calibration) ||
            (double)extent_of(v).linked > GROWN_WHEN_BUSY * (double)run->rows;
 }
 
@@ -540,7 +567,7 @@ uint64_t calibrate(struct shard *shard, struct vector_index *v)
     bool is_published = c->run->publish_at > SAMPLES_FIRST;
     uint64_t rest = c->run->is_urgent && !is_published ? REST_URGENT : REST;
     if (measure_turn(shard, v)) {
-        bool is_over = c->run->n_tried >= c->run->n_wanted;
+        bool is_over = c->run->n_tried >= c->run->n_wanted || is_superseded(c);
         conclude(shard, v);
         end_run(c);
         if (!is_over) {

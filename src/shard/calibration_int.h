@@ -56,11 +56,14 @@ struct measured {
 };
 
 struct curve_answer {
-    double ef, recall, low, high, distances, filter_calls, below;
+    double ef, recall, low, high, distances, filter_calls;
     enum shard_verdict verdict;
 };
 /* The least ef that is good for @floor, or the last of the curve where none is; it has points. */
 struct curve_answer curve_ask(const struct curve *c, double floor);
+
+/* The share of the samples that stayed below @floor, or one a little above it, at @ef. */
+double curve_below(const struct curve *c, double ef, double floor);
 
 /* The same for a k and a share that lie between the classes.  False where no class can tell. */
 struct recall_wish {

@@ -30,13 +30,16 @@ static double between(double a, double b, double t)
     return a > 0 && b > 0 ? a * pow(b / a, t) : a + (b - a) * t;
 }
 
-static double below_at(const struct curve_point *p, double floor)
+double curve_below(const struct curve *c, double ef, double floor)
 {
-    size_t i = 0;
+    size_t i = 0, at = 0;
     while (i + 1 < CURVE_FLOORS && curve_floors[i] < (float)floor) {
         i++;
     }
-    return p->below[i];
+    while (at + 1 < c->n_points && c->points[at].ef < ef) {
+        at++;
+    }
+    return c->points[at].below[i];
 }
 
 /* The worse of both in what is promised, and between them in what it costs. */
@@ -50,7 +53,6 @@ static struct curve_answer answer_between(const struct curve_answer *a,
         .high = a->high + (b->high - a->high) * t,
         .distances = between(a->distances, b->distances, t),
         .filter_calls = between(a->filter_calls, b->filter_calls, t),
-        .below = a->below + (b->below - a->below) * t,
         .verdict = a->verdict > b->verdict ? a->verdict : b->verdict,
     };
 }
@@ -70,7 +72,6 @@ struct curve_answer curve_ask(const struct curve *c, double floor)
         .high = p->high,
         .distances = p->distances,
         .filter_calls = p->filter_calls,
-        .below = below_at(p, floor),
         .verdict = p->promise >= (float)floor ? SHARD_REACHES
                    : p->high < floor          ? SHARD_MISSES
                                               : SHARD_MAY_MISS,

@@ -315,7 +315,7 @@ static void of_equal_rows_each_is_as_good_as_the_other(void **state)
     static const struct shape copies = {"copies", 4, make_copy};
     static const struct shape line = {"line", 2, make_line};
     static struct measured m;
-    for (int i = 0; i < 1; i++) {
+    for (int i = 0; i < 2; i++) {
         struct world w = world_of(i == 0 ? &copies : &line, DISTANCE_L2, 2 * (ROWS / 2));
         measure(&w, STORED, SAMPLES / 2, &m);
         struct curve_answer a = curve_ask(&m.curves[0], 0.95);
