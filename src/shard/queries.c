@@ -28,8 +28,15 @@ static void add(struct queries *q, uint32_t dim, const float *query, uint64_t ch
 {
     q->n_seen++;
     uint64_t n = q->n_seen < SEEN_FADE ? q->n_seen : SEEN_FADE;
-    uint64_t at = q->n_kept < QUERIES_KEPT ? q->n_kept++ : chance % n;
-    if (at < QUERIES_KEPT) {
+    uint64_t at = chance % n;
+    if (q->n_kept < QUERIES_KEPT) {
+        /* In no order: who reads only the first ones reads a sample of all. */
+        uint64_t last = q->n_kept++;
+        if (at < last) {
+            memcpy(kept_at(q, dim, last), kept_at(q, dim, at), dim * sizeof(float));
+        }
+    }
+    if (at < q->n_kept) {
         memcpy(kept_at(q, dim, at), query, dim * sizeof(float));
     }
     memcpy(fresh_at(q, dim, q->n_seen % QUERIES_FRESH), query, dim * sizeof(float));
