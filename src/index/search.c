@@ -19,9 +19,8 @@
 
 enum {
     RANK_MIN = 10,         /* What is searched for so that the first k are sure. */
-    SURE_SHARE = 4,        /* ef / 4 are kept wherever they are; */
-    SURE_SHARE_DOT = 2,    /* under DOT, where nothing says how far is far, more. */
-    KEPT_SHARE = 4,        /* 4 ef are kept at most. */
+    SURE_SHARE = 4,        /* ef / 4 are kept wherever they are, */
+    KEPT_SHARE = 4,        /* and 4 ef at most. */
     HIDDEN_SHARE = 4,      /* So many of the nearest may be hidden. */
     RERANK_BATCH = 16,     /* Vectors that are on their way at once. */
     CROWD = 64,            /* So many rows within the codes' error are too many to look at. */
@@ -153,7 +152,7 @@ static struct stop_rule rule_of(const struct walk *w)
     float norm = (float)w->norm, norm_usual = is_dot ? w->space.reduction : norm;
     struct stop_rule rule = {
         .rank = rank,
-        .sure = ef / (is_dot ? SURE_SHARE_DOT : SURE_SHARE),
+        .sure = ef / SURE_SHARE,
         .max = ef * KEPT_SHARE,
         .gamma = gamma > 0.01F ? gamma : 0.01F,
         .shift =
