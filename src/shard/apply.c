@@ -24,6 +24,7 @@ enum {
     RETRY_US = 10000,
     ROOM_WAIT_US = 100000,
     LINK_ROWS_MAX = 256, /* Of one turn; searches that wait hear of each. */
+    IDLE_TURNS_MAX = 4,
     KEY_SHOWN_BYTES_MAX = 80,
 };
 
@@ -474,23 +475,34 @@ static void wait_for_room(struct shard *shard)
     mutex_unlock(&shard->publish);
 }
 
-/* Links what was staged, unless the index is behind for other reasons. */
+/* Links what was staged, as long as it comes forward.  A sweep of a large graph takes many turns in
+ * which nothing is done: the indexer goes on with it, for writes must not wait so long. */
+static bool link_all(struct shard *shard, struct vector_index *v)
+{
+    size_t pending = vector_index_pending(v);
+    bool is_more = pending > 0;
+    for (size_t n_idle = 0;
+         is_more && n_idle < IDLE_TURNS_MAX && atomic_load(&v->state) == INDEX_CURRENT;) {
+        struct err err = {0};
+        if (vector_index_advance(shard, v, LINK_ROWS_MAX, &is_more, &err) != ERR_OK) {
+            log_err(LOG_WARNING, &err, "linking failed group=%llu",
+                    (unsigned long long)shard->group_id);
+        }
+        size_t before = pending;
+        pending = vector_index_pending(v);
+        n_idle = pending < before ? 0 : n_idle + 1;
+    }
+    return !is_more;
+}
+
+/* Unless the index is behind for other reasons. */
 static void link_staged(struct shard *shard)
 {
     bool is_sync = shard_policy(shard, POLICY_index_mode) == INDEX_MODE_SYNC &&
                    !atomic_load(&shard->is_replaying);
     bool is_left = !is_sync && shard->n_vectors > 0;
     for (size_t i = 0; i < shard->n_vectors && is_sync; i++) {
-        struct vector_index *v = &shard->vectors[i];
-        struct err err = {0};
-        bool is_more = vector_index_pending(v) > 0;
-        while (is_more && atomic_load(&v->state) == INDEX_CURRENT) {
-            if (vector_index_advance(shard, v, LINK_ROWS_MAX, &is_more, &err) != ERR_OK) {
-                log_err(LOG_WARNING, &err, "linking failed group=%llu",
-                        (unsigned long long)shard->group_id);
-            }
-        }
-        is_left = is_left || is_more;
+        is_left = !link_all(shard, &shard->vectors[i]) || is_left;
     }
     if (is_left) {
         host_wake_indexer(shard);
