@@ -21,6 +21,11 @@ struct sweep {
     size_t n_torn, torn_next;
 };
 
+/* What is known of a block's vectors: their checksum, and the rows that it is of. */
+struct block_sum {
+    uint32_t rows, vectors;
+};
+
 struct index {
     struct index_config config;
     const struct code *code;
@@ -40,6 +45,8 @@ struct index {
     struct sweep sweep;
     uint32_t root;          /* Under advance_lock: the first row linked (list_int.h). */
     _Atomic uint32_t entry; /* SLOT_NONE while nothing is linked. */
+    struct block_sum *sums; /* Under advance_lock: of blocks of stored vectors (save.c). */
+    uint32_t n_sums;
 
     _Atomic size_t n_live;   /* Present and not hidden. */
     _Atomic size_t n_hidden; /* Present, hidden, and still in the graph. */
@@ -60,9 +67,8 @@ static inline uint8_t *code_at(const struct slots *slots, uint32_t slot)
 /* The exact vector. */
 static inline const float *vector_at(const struct slots *slots, uint32_t slot)
 {
-    return slots->vector_stride > 0
-               ? (const float *)slots->vectors.base + (size_t)slot * slots->vector_stride
-               : (const float *)(const void *)code_at(slots, slot);
+    return slots->vector_stride > 0 ? slots->vector_base + (size_t)slot * slots->vector_stride
+                                    : (const float *)(const void *)code_at(slots, slot);
 }
 
 static inline struct upper *upper_at(const struct slots *slots, uint32_t upper)
@@ -112,7 +118,7 @@ static inline struct code_space space_of_vectors(const struct index *index)
     struct code_space space = space_of_codes(index);
     if (index->slots.vector_stride > 0) {
         space.code = &code_f32;
-        space.rows = index->slots.vectors.base;
+        space.rows = (const uint8_t *)index->slots.vector_base;
         space.stride = index->slots.vector_stride * sizeof(float);
     }
     return space;
@@ -120,7 +126,7 @@ static inline struct code_space space_of_vectors(const struct index *index)
 
 /* The level of a row: a function of seed and row number alone. */
 uint8_t level_of(const struct index_config *config, uint64_t row);
-/* Its code and its exact vector, from one that vector_prepare has made ready. */
+/* Its code and its exact vector in memory, from one that vector_prepare has made ready. */
 void slot_set_vector(struct index *index, uint32_t slot, const float *ready);
 void slot_set_state(struct index *index, uint32_t slot, uint8_t state);
 

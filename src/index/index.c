@@ -13,12 +13,20 @@ static uint32_t links0_of(uint32_t m, uint32_t dim)
     return links < LINKS_MAX ? links : LINKS_MAX;
 }
 
+static void release_storage(const struct index_config *config)
+{
+    if (config->storage != NULL) {
+        config->storage->release(config->storage->arg);
+    }
+}
+
 struct index *index_new(const struct index_config *config, struct err *err)
 {
     CHECK(config->dim >= 1 && config->dim <= VECTOR_DIM_MAX);
     CHECK(config->kind == INDEX_FLAT || (config->m >= 4 && 2 * config->m <= LINKS_MAX));
     struct index *index = mem_zalloc(MEM_GRAPH, sizeof(*index));
     if (index == NULL) {
+        release_storage(config);
         err_no_memory(err);
         return NULL;
     }
@@ -35,10 +43,11 @@ struct index *index_new(const struct index_config *config, struct err *err)
     index->root = SLOT_NONE;
     uint32_t m = config->kind == INDEX_FLAT ? 0 : config->m;
     struct slots_shape shape = {.code_bytes = index->code->row_bytes(config->dim, config->distance),
-                                .vector_floats = index->code->bits == 32 ? 0 : config->dim,
+                                .dim = config->dim,
+                                .is_code_exact = index->code->bits == 32,
                                 .m = m,
-                                .keeps = config->keeps_slots,
-                                .links0 = links0_of(m, config->dim)};
+                                .links0 = links0_of(m, config->dim),
+                                .storage = config->storage};
     bool has_slots = slots_init(&index->slots, &shape);
     bool has_reduction = reduction_init(index);
     if (!has_epochs || !has_queue || !has_slots || !has_reduction) {
@@ -57,16 +66,13 @@ void index_free(struct index *index)
         queue_fini(&index->queue);
         slots_fini(&index->slots);
         reduction_fini(index);
+        mem_free(MEM_GRAPH, index->sums);
+        release_storage(&index->config);
         epochs_fini(&index->epochs);
         mutex_fini(&index->advance_lock);
         mutex_fini(&index->map_lock);
         mem_free(MEM_GRAPH, index);
     }
-}
-
-void index_release_slots(struct index *index)
-{
-    slots_release(&index->slots, &index->epochs);
 }
 
 size_t index_pending(const struct index *index)
@@ -80,6 +86,17 @@ uint64_t index_sequence(const struct index *index)
 {
     /* Takes the queue's lock, which is no change that anyone could see. */
     return queue_sequence((struct queue *)&index->queue);
+}
+
+const struct index_config *index_config(const struct index *index)
+{
+    return &index->config;
+}
+
+size_t index_place_bytes(const struct index *index, size_t n_more)
+{
+    size_t n_used = atomic_load_explicit(&index->slots.n_used, memory_order_relaxed);
+    return (n_used + n_more) * index->slots.place_bytes;
 }
 
 size_t index_count(const struct index *index)

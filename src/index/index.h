@@ -32,6 +32,25 @@ enum index_code {
     INDEX_CODE_2,
 };
 
+/* Where exact vectors stand besides the index's memory.  A large index hands its vectors over, each
+ * at the place that its slot gives it.  Places are written once, and again only after the row that
+ * stood there was gone from a checkpoint that index_is_durable told of; index_load finds there what
+ * index_save left. */
+enum {
+    INDEX_STORED_BYTES_MIN = 1 << 20 /* Vectors that take no more stay in memory. */
+};
+struct index_storage {
+    void *arg;
+    /* There is room for so many bytes.  This, map and put: of the thread that stages or loads. */
+    enum errcode (*reserve)(void *arg, size_t bytes, struct err *err);
+    /* Where so many bytes can be read, as far as there is room, until the next call; NULL: no
+     * memory.  With map = NULL the index keeps a copy of its own in memory. */
+    const void *(*map)(void *arg, size_t bytes);
+    enum errcode (*put)(void *arg, size_t at, const void *data, size_t bytes, struct err *err);
+    enum errcode (*get)(void *arg, size_t at, void *data, size_t bytes, struct err *err);
+    void (*release)(void *arg); /* The index is gone. */
+};
+
 struct index_config {
     enum index_kind kind; /* INDEX_FLAT never links: every search is exact. */
     enum distance distance;
@@ -41,7 +60,8 @@ struct index_config {
     uint64_t seed;
     enum index_code code;
     bool labels_are_keys; /* Rows with equal labels are one row's versions. */
-    bool keeps_slots;     /* See index_release_slots. */
+    /* Of exact vectors; index_new takes it, whatever happens.  NULL: they are in memory alone. */
+    const struct index_storage *storage;
 };
 
 /* Chooses the distance kernels for this machine; once, before any other call.  @name forces one
@@ -93,6 +113,9 @@ enum errcode index_advance(struct index *index, size_t rows_max, const struct in
 size_t index_pending(const struct index *index);    /* Staged and not yet linked or unlinked. */
 uint64_t index_sequence(const struct index *index); /* All up to this one is in the graph. */
 size_t index_count(const struct index *index);      /* Rows that a search can find. */
+const struct index_config *index_config(const struct index *index);
+/* Of the storage, for the rows that there are and @n_more. */
+size_t index_place_bytes(const struct index *index, size_t n_more);
 
 /* ---- searches ---- */
 
@@ -179,10 +202,8 @@ enum errcode index_load(struct index *index,
                         void *arg, const struct index_crew *crew, uint32_t *digest,
                         struct err *err) WARN_UNUSED;
 
-/* Where the configuration says keeps_slots, the slot of a deleted row is not used again before this
- * call after the next index_save: for those whose vectors stand in a file by slot, which a durable
- * checkpoint names. */
-void index_release_slots(struct index *index);
+/* What the last index_save wrote will be there after a crash, or whatever it wrote is in vain. */
+void index_is_durable(struct index *index);
 
 /* A digest of rows, levels and neighbour lists: equal on replicas at one sequence. */
 uint64_t index_digest(const struct index *index);

@@ -26,8 +26,11 @@ struct block {
     uint32_t number, crc;
     uint32_t first, end; /* Slots. */
     struct save_rows rows;
+    float *vectors;        /* Room for those that come from a storage. */
     struct reader uppers;  /* What is left when it is decoded. */
     const char *complaint; /* NULL: it is good. */
+    enum errcode code;     /* What the storage said, and why. */
+    struct err why;
 };
 
 struct loader {
@@ -37,6 +40,7 @@ struct loader {
     enum errcode (*read)(void *arg, void *data, size_t bytes, struct err *err);
     void *arg;
     uint32_t head_crc, all_crc;
+    bool is_stored;
     uint32_t n_slots, n_rows, n_blocks, entry;
     struct block blocks[BLOCKS_AT_ONCE];
     uint8_t *heights; /* Of slots: one more than the row's level; 0: no row. */
@@ -91,10 +95,15 @@ static enum errcode read_head(struct loader *l, struct err *err)
     is_same &= reader_u32(&r) == config->dim;
     is_same &= reader_u32(&r) == config->m;
     is_same &= reader_u32(&r) == config->ef_construction;
+    uint32_t is_stored = reader_u32(&r);
     is_same &= reader_u64(&r) == config->seed;
-    if (!is_same) {
+    if (!is_same || is_stored > 1) {
         return corrupt(err, "is of an index with other parameters");
     }
+    if (is_stored == 1 && config->storage == NULL) {
+        return corrupt(err, "has its vectors elsewhere");
+    }
+    l->is_stored = is_stored == 1;
     uint64_t sequence = reader_u64(&r);
     index->row_fresh = index->row_next = index->row_linked_end = reader_u64(&r);
     double norm_max = reader_f64(&r);
@@ -107,7 +116,6 @@ static enum errcode read_head(struct loader *l, struct err *err)
     }
     atomic_store_explicit(&index->norm_max, norm_max, memory_order_relaxed);
     index->queue.sequence_staged = index->queue.sequence_done = sequence;
-    l->shape = save_shape_of(index, l->n_slots);
     l->all_crc = l->head_crc;
     return ERR_OK;
 }
@@ -221,6 +229,33 @@ static bool are_finite(const float *vector, uint32_t dim)
     return sum == 0;
 }
 
+/* Looks at all of the block, also at those that only the storage's map will show. */
+static bool take_stored(const struct loader *l, struct block *b, struct reader *r)
+{
+    struct index *index = l->index;
+    const struct slots *slots = &index->slots;
+    const struct index_storage *storage = slots->storage;
+    size_t stride = slots->place_bytes / sizeof(float);
+    struct block_sum sum = {
+        .rows = save_rows_crc(b->data + sizeof(uint32_t), b->end - b->first, b->rows.n),
+        .vectors = reader_u32(r),
+    };
+    b->code = storage->get(storage->arg, b->first * slots->place_bytes, b->vectors,
+                           (b->end - b->first) * slots->place_bytes, &b->why);
+    if (b->code != ERR_OK || r->failed ||
+        sum.vectors !=
+            save_vectors_crc(&b->rows, b->vectors, stride, b->first, index->config.dim)) {
+        return false;
+    }
+    bool is_in_memory = slots->vector_stride == 0 || slots->vectors.base != NULL;
+    for (uint32_t i = 0; i < b->rows.n && is_in_memory; i++) {
+        uint32_t slot = b->rows.slots[i];
+        slot_set_vector(index, slot, b->vectors + (size_t)(slot - b->first) * stride);
+    }
+    index->sums[b->number] = sum;
+    return true;
+}
+
 static bool take_vectors(const struct loader *l, struct block *b, struct reader *r)
 {
     struct slots *slots = &l->index->slots;
@@ -235,9 +270,9 @@ static bool take_vectors(const struct loader *l, struct block *b, struct reader 
             memcpy((float *)slots->vectors.base + (size_t)slot * slots->vector_stride,
                    vectors + i * vector_bytes, vector_bytes);
         }
-        is_good = are_finite(vector_at(slots, slot), l->index->config.dim);
+        is_good = l->is_stored || are_finite(vector_at(slots, slot), l->index->config.dim);
     }
-    return is_good;
+    return is_good && (!l->is_stored || take_stored(l, b, r));
 }
 
 static void decode_block(void *arg, size_t i)
@@ -256,7 +291,8 @@ static void decode_block(void *arg, size_t i)
     } else if (!take_lists(l, b, &r)) {
         b->complaint = "has a neighbour list that cannot be";
     } else if (!take_vectors(l, b, &r)) {
-        b->complaint = "has vectors that cannot be";
+        b->complaint =
+            l->is_stored ? "has other vectors than the storage" : "has vectors that cannot be";
     }
     b->uppers = r;
 }
@@ -317,12 +353,19 @@ static enum errcode enter_rows(struct loader *l, struct block *b, struct err *er
     struct index *index = l->index;
     struct slots *slots = &index->slots;
     bool is_flat = index->config.kind == INDEX_FLAT;
+    if (b->code != ERR_OK) {
+        *err = b->why;
+        return b->code;
+    }
     if (b->complaint != NULL) {
         return corrupt(err, b->complaint);
     }
-    if (!row_map_reserve(&index->map, slots, b->rows.n) ||
-        !slots_restore_uppers(slots, &index->epochs, b->rows.slots, b->rows.n)) {
-        return err_no_memory(err);
+    enum errcode code =
+        row_map_reserve(&index->map, slots, b->rows.n)
+            ? slots_restore_uppers(slots, &index->epochs, b->rows.slots, b->rows.n, err)
+            : err_no_memory(err);
+    if (code != ERR_OK) {
+        return code;
     }
     for (uint32_t i = 0; i < b->rows.n; i++) {
         uint32_t slot = b->rows.slots[i];
@@ -480,6 +523,17 @@ static void hide_dead(struct loader *l)
 
 /* ---- all of it ---- */
 
+static bool make_vectors(struct loader *l)
+{
+    bool fits = sums_fit(l->index, save_blocks(&l->shape, l->n_slots));
+    for (size_t i = 0; i < BLOCKS_AT_ONCE && fits; i++) {
+        size_t bytes = l->shape.block_slots * l->index->slots.place_bytes;
+        l->blocks[i].vectors = mem_alloc(MEM_GRAPH, bytes);
+        fits = l->blocks[i].vectors != NULL;
+    }
+    return fits;
+}
+
 static enum errcode load(struct loader *l, struct err *err)
 {
     struct index *index = l->index;
@@ -490,10 +544,13 @@ static enum errcode load(struct loader *l, struct err *err)
     if (code == ERR_OK) {
         l->heights = mem_zalloc(MEM_GRAPH, l->n_slots);
         l->leads_away = mem_zalloc(MEM_GRAPH, l->n_slots * sizeof(*l->leads_away));
-        bool has_memory = l->heights != NULL && l->leads_away != NULL;
-        if (!has_memory || !slots_restore(&index->slots, &index->epochs, l->n_slots)) {
-            code = err_no_memory(err);
-        }
+        code = l->heights == NULL || l->leads_away == NULL
+                   ? err_no_memory(err)
+                   : slots_restore(&index->slots, &index->epochs, l->n_slots, l->is_stored, err);
+        l->shape = save_shape_of(index, l->n_slots);
+    }
+    if (code == ERR_OK && l->is_stored && !make_vectors(l)) {
+        code = err_no_memory(err);
     }
     for (uint32_t slot = 0; code == ERR_OK && slot < l->n_slots;) {
         code = take_blocks(l, &slot, err);
@@ -530,6 +587,7 @@ enum errcode index_load(struct index *index,
     }
     for (size_t i = 0; i < BLOCKS_AT_ONCE; i++) {
         mem_free(MEM_GRAPH, l->blocks[i].data);
+        mem_free(MEM_GRAPH, l->blocks[i].vectors);
     }
     mem_free(MEM_GRAPH, l->heights);
     mem_free(MEM_GRAPH, l->leads_away);

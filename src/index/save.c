@@ -2,14 +2,16 @@
  *
  *   prefix  u64 magic, u32 version, u32 CRC-32C of the 12 bytes before
  *   head    u8 kind, u8 distance, u8 code, u8 labels_are_keys, u32 dim, u32 m,
- *           u32 ef_construction, u64 seed, u64 sequence, u64 row_linked_end, f64 norm_max,
- *           u32 n_slots, u32 entry, u32 root, u32 CRC-32C of the head
+ *           u32 ef_construction, u32 1 where the vectors are in a storage, else 0, u64 seed,
+ *           u64 sequence, u64 row_linked_end, f64 norm_max, u32 n_slots, u32 entry, u32 root,
+ *           u32 CRC-32C of the head
  *   block   u32 bytes, then of some slots, as many as fit about SAVE_BLOCK_BYTES, u8 what the
  *           slot has (save_int.h); then of those that have a row, in the order of the slots,
  *           each field of all before the next: u64 row number, u64 label, then the list on
  *           layer 0 as u8 length, u8 kept, u8 chosen and links, code, exact vector where the code
- *           is not that already, and for each layer from 1 up to the row's level, which follows
- *           from its number: u8 length, u8 chosen, links; then u32 CRC-32C
+ *           is not that already (where vectors are in a storage, instead of them u32 CRC-32C of
+ *           the block's), and for each layer from 1 up to the row's level, which follows from its
+ *           number: u8 length, u8 chosen, links; then u32 CRC-32C
  *   end     u32 0, u32 number of rows, u32 CRC-32C of all checksums of blocks
  *
  * A link is a slot, of three bytes where there are few enough.  So a graph comes back at the slots
@@ -29,6 +31,7 @@ struct saver {
     uint32_t head_crc, all_crc;
     struct buf part;
     struct save_rows rows;
+    bool is_stored; /* When the save began; a small index may hand its vectors over meanwhile. */
     enum errcode (*write)(void *arg, const void *data, size_t bytes, struct err *err);
     void *arg;
 };
@@ -56,6 +59,7 @@ static enum errcode write_head(struct saver *s, struct err *err)
     buf_u32(b, index->config.dim);
     buf_u32(b, index->config.m);
     buf_u32(b, index->config.ef_construction);
+    buf_u32(b, s->is_stored);
     buf_u64(b, index->config.seed);
     buf_u64(b, s->sequence);
     buf_u64(b, s->row_end);
@@ -144,11 +148,42 @@ static void put_nodes(struct saver *s)
     }
 }
 
-static void put_vectors(struct saver *s)
+uint32_t save_vectors_crc(const struct save_rows *rows, const float *vectors, size_t stride,
+                          uint32_t first, uint32_t dim)
+{
+    uint32_t crc = 0;
+    for (uint32_t i = 0; i < rows->n; i++) {
+        crc = crc32c(crc, vectors + (size_t)(rows->slots[i] - first) * stride, dim * sizeof(float));
+    }
+    return crc;
+}
+
+/* The vectors need not be read where the block has the rows that it had: each keeps its slot. */
+static void put_sum(struct saver *s, uint32_t first, uint32_t end)
+{
+    const struct index *index = s->index;
+    struct block_sum *sum = &index->sums[s->n_blocks];
+    uint32_t rows = save_rows_crc(s->part.data + sizeof(uint32_t), end - first, s->rows.n);
+    if (sum->rows != rows) {
+        struct code_space space = space_of_vectors(index);
+        const uint8_t *vectors = space.rows + (size_t)first * space.stride;
+        *sum = (struct block_sum){
+            .rows = rows,
+            .vectors = save_vectors_crc(&s->rows, (const float *)(const void *)vectors,
+                                        space.stride / sizeof(float), first, index->config.dim),
+        };
+    }
+    buf_u32(&s->part, sum->vectors);
+}
+
+static void put_vectors(struct saver *s, uint32_t first, uint32_t end)
 {
     const struct slots *slots = &s->index->slots;
     for (uint32_t i = 0; i < s->rows.n; i++) {
         buf_bytes(&s->part, code_at(slots, s->rows.slots[i]), s->shape.code_bytes);
+    }
+    if (s->is_stored && !s->part.failed) {
+        put_sum(s, first, end);
     }
     for (uint32_t i = 0; i < s->rows.n && s->shape.vector_bytes > 0; i++) {
         buf_bytes(&s->part, vector_at(slots, s->rows.slots[i]), s->shape.vector_bytes);
@@ -181,7 +216,7 @@ static void encode_block(struct saver *s, uint32_t first, uint32_t end)
     mutex_lock(&index->slots.lock);
     put_kinds(s, first, end);
     put_nodes(s);
-    put_vectors(s);
+    put_vectors(s, first, end);
     put_uppers(s);
     mutex_unlock(&index->slots.lock);
     epoch_leave(&index->epochs, place);
@@ -212,17 +247,36 @@ static enum errcode write_end(struct saver *s, struct err *err)
     return s->write(s->arg, end, sizeof(end), err);
 }
 
+bool sums_fit(struct index *index, uint32_t n_blocks)
+{
+    if (n_blocks <= index->n_sums) {
+        return true;
+    }
+    uint32_t n = n_blocks + n_blocks / 2;
+    struct block_sum *sums = mem_realloc(MEM_GRAPH, index->sums, n * sizeof(*sums));
+    if (sums == NULL) {
+        return false;
+    }
+    memset(sums + index->n_sums, 0, (n - index->n_sums) * sizeof(*sums));
+    index->sums = sums;
+    index->n_sums = n;
+    return true;
+}
+
 /* What the head says.  The graph stays as it is as long as the caller has advance_lock. */
-static void note_state(struct saver *s) REQUIRES(s->index->advance_lock)
+static enum errcode note_state(struct saver *s, struct err *err) REQUIRES(s->index->advance_lock)
 {
     struct index *index = s->index;
+    slots_note_save(&index->slots);
     mutex_lock(&index->slots.lock); /* The staging thread changes a flat index under it. */
     s->sequence = queue_sequence(&index->queue);
-    slots_note_save(&index->slots);
     s->n_slots = atomic_load_explicit(&index->slots.n_used, memory_order_acquire);
     s->row_end = index->config.kind == INDEX_FLAT ? index->row_next : index->row_linked_end;
-    mutex_unlock(&index->slots.lock);
     s->shape = save_shape_of(index, s->n_slots);
+    s->is_stored = index->slots.is_stored;
+    mutex_unlock(&index->slots.lock);
+    bool fits = !s->is_stored || sums_fit(index, save_blocks(&s->shape, s->n_slots));
+    return fits ? ERR_OK : err_no_memory(err);
 }
 
 enum errcode index_save(struct index *index,
@@ -232,9 +286,11 @@ enum errcode index_save(struct index *index,
 {
     struct saver s = {.index = index, .write = write, .arg = arg};
     mutex_lock(&index->advance_lock);
-    note_state(&s);
+    enum errcode code = note_state(&s, err);
     buf_init(&s.part, MEM_GRAPH, s.shape.block_bytes_max);
-    enum errcode code = write_head(&s, err);
+    if (code == ERR_OK) {
+        code = write_head(&s, err);
+    }
     s.all_crc = s.head_crc;
     for (uint32_t first = 0; code == ERR_OK && first < s.n_slots; first += s.shape.block_slots) {
         uint32_t left = s.n_slots - first;
@@ -248,4 +304,9 @@ enum errcode index_save(struct index *index,
     buf_fini(&s.part);
     *digest = s.all_crc;
     return code;
+}
+
+void index_is_durable(struct index *index)
+{
+    slots_note_durable(&index->slots, &index->epochs);
 }

@@ -8,9 +8,9 @@
 enum {
     SAVE_VERSION = 3,
     SAVE_PREFIX_BYTES = 16,
-    SAVE_HEAD_BYTES = 64,
+    SAVE_HEAD_BYTES = 68,
     SAVE_END_BYTES = 12,
-    SAVE_BLOCK_BYTES = 1 << 18, /* About; fewer slots are in a block where rows are long. */
+    SAVE_BLOCK_BYTES = 1 << 18, /* About, with vectors in a storage; never below one slot. */
     SAVE_BLOCK_SLOTS_MAX = 1024,
     SAVE_SLOTS_NARROW = 1 << 24, /* Up to so many slots a link takes three bytes, else four. */
 };
@@ -47,6 +47,15 @@ static inline uint32_t save_link_get(const uint8_t *p, size_t bytes)
     return bytes == 4 ? link | (uint32_t)p[3] << 24 : link;
 }
 
+/* Of the vectors of a block's rows, which stand @stride floats apart from slot @first on. */
+uint32_t save_vectors_crc(const struct save_rows *rows, const float *vectors, size_t stride,
+                          uint32_t first, uint32_t dim);
+/* Which rows a block has, from its bytes behind the length. */
+static inline uint32_t save_rows_crc(const uint8_t *data, size_t n_slots, size_t n_rows)
+{
+    return crc32c(1, data, n_slots + n_rows * sizeof(uint64_t));
+}
+
 static inline uint32_t save_crc_add(uint32_t all, uint32_t crc)
 {
     uint8_t bytes[sizeof(crc)];
@@ -57,8 +66,9 @@ static inline uint32_t save_crc_add(uint32_t all, uint32_t crc)
 /* How the slots of an index fall into blocks, and what they take there. */
 struct save_shape {
     size_t link_bytes;
-    size_t code_bytes;
-    size_t vector_bytes; /* 0: the code is the vector. */
+    size_t code_bytes;   /* 0: the code is the vector, and that is in the storage. */
+    size_t vector_bytes; /* 0: the code is the vector, or it is in the storage. */
+    size_t sum_bytes;    /* Of the checksum of what is in the storage. */
     uint32_t block_slots;
     size_t block_bytes_max; /* With length and checksum. */
 };
@@ -69,17 +79,31 @@ static inline struct save_shape save_shape_of(const struct index *index, uint32_
     const struct slots *slots = &index->slots;
     struct save_shape shape = {
         .link_bytes = n_slots <= SAVE_SLOTS_NARROW ? 3 : 4,
-        .code_bytes = index->code->row_bytes(config->dim, config->distance),
-        .vector_bytes = slots->vector_stride > 0 ? config->dim * sizeof(float) : 0,
+        .sum_bytes = slots->is_stored ? sizeof(uint32_t) : 0,
     };
+    bool is_exact = slots->vector_stride == 0;
+    if (!is_exact || !slots->is_stored) {
+        shape.code_bytes = index->code->row_bytes(config->dim, config->distance);
+    }
+    if (!is_exact && !slots->is_stored) {
+        shape.vector_bytes = config->dim * sizeof(float);
+    }
     size_t fixed = 1 + 2 * sizeof(uint64_t) + 3 + shape.code_bytes + shape.vector_bytes;
     size_t links0 = slots->links0 * shape.link_bytes;
     size_t uppers_max = LEVEL_MAX * (2 + slots->m * shape.link_bytes);
-    size_t n = SAVE_BLOCK_BYTES / (fixed + links0);
+    size_t n = SAVE_BLOCK_BYTES / (fixed + links0 + (slots->is_stored ? slots->place_bytes : 0));
     shape.block_slots = (uint32_t)(n < 1 ? 1 : n < SAVE_BLOCK_SLOTS_MAX ? n : SAVE_BLOCK_SLOTS_MAX);
     shape.block_bytes_max =
-        shape.block_slots * (fixed + links0 + uppers_max) + 2 * sizeof(uint32_t);
+        shape.block_slots * (fixed + links0 + uppers_max) + shape.sum_bytes + 2 * sizeof(uint32_t);
     return shape;
 }
+
+static inline uint32_t save_blocks(const struct save_shape *shape, uint32_t n_slots)
+{
+    return (uint32_t)(((uint64_t)n_slots + shape->block_slots - 1) / shape->block_slots);
+}
+
+/* Room to remember the sums of so many blocks. */
+bool sums_fit(struct index *index, uint32_t n_blocks) WARN_UNUSED;
 
 #endif

@@ -2,8 +2,9 @@
  *
  * Fresh slots come from the end of the regions.  A deleted row's slot waits in limbo: limbo_new
  * gathers while limbo_old waits for its mark to be over; then limbo_old becomes free and limbo_new
- * takes its turn.  Both, and the free list, are chained through the nodes; a slot's lists stay
- * readable until it is used again. */
+ * takes its turn.  Where the vectors are in a storage, a slot is kept before that: a checkpoint may
+ * name it until a later one is durable.  All these lists are chained through the nodes; a slot's
+ * lists stay readable until it is used again. */
 #include "index/graph_int.h"
 
 #include <string.h>
@@ -25,9 +26,15 @@ static size_t slot_links_bytes(const struct slots *slots)
     return slots->links0 * sizeof(uint32_t);
 }
 
-static size_t vector_bytes(const struct slots *slots)
+static bool is_mapped(const struct slots *slots, bool is_stored)
 {
-    return slots->vector_stride * sizeof(float);
+    return is_stored && slots->storage->map != NULL;
+}
+
+/* Of a slot, in memory of our own. */
+static size_t vector_bytes(const struct slots *slots, bool is_stored)
+{
+    return is_mapped(slots, is_stored) ? 0 : slots->vector_stride * sizeof(float);
 }
 
 static size_t aligned(size_t n, size_t to)
@@ -52,26 +59,30 @@ bool slots_init(struct slots *slots, const struct slots_shape *shape)
         .m = shape->m,
         .links0 = shape->links0,
         .code_stride = aligned(shape->code_bytes, CODE_ALIGN),
-        .vector_stride = aligned(shape->vector_floats, FLOATS_ALIGN),
+        .vector_stride = shape->is_code_exact ? 0 : aligned(shape->dim, FLOATS_ALIGN),
+        .storage = shape->storage,
+        .dim = shape->dim,
+        .place_bytes = aligned(shape->dim, FLOATS_ALIGN) * sizeof(float),
         .upper_bytes = sizeof(struct upper) + shape->m * sizeof(uint32_t),
         .free_slot = SLOT_NONE,
         .free_upper = SLOT_NONE,
         .limbo_new = SLOT_NONE,
         .limbo_old = SLOT_NONE,
-        .keeps = shape->keeps,
         .kept_new = SLOT_NONE,
-        .kept_old = SLOT_NONE,
+        .kept_saved = SLOT_NONE,
     };
     mutex_init(&slots->shape);
     mutex_init(&slots->lock);
     slots->capacity = SLOTS_FIRST;
     slots->uppers_capacity = UPPERS_FIRST;
     size_t n = SLOTS_FIRST;
-    return mem_region_reserve(&slots->codes, MEM_VECTORS, n * slots->code_stride) &&
-           mem_region_reserve(&slots->vectors, MEM_VECTORS, n * vector_bytes(slots)) &&
-           mem_region_reserve(&slots->links, MEM_GRAPH, n * slot_links_bytes(slots)) &&
-           mem_region_reserve(&slots->nodes, MEM_GRAPH, n * sizeof(struct node)) &&
-           mem_region_reserve(&slots->uppers, MEM_GRAPH, UPPERS_FIRST * slots->upper_bytes);
+    bool fits = mem_region_reserve(&slots->codes, MEM_VECTORS, n * slots->code_stride) &&
+                mem_region_reserve(&slots->vectors, MEM_VECTORS, n * vector_bytes(slots, false)) &&
+                mem_region_reserve(&slots->links, MEM_GRAPH, n * slot_links_bytes(slots)) &&
+                mem_region_reserve(&slots->nodes, MEM_GRAPH, n * sizeof(struct node)) &&
+                mem_region_reserve(&slots->uppers, MEM_GRAPH, UPPERS_FIRST * slots->upper_bytes);
+    slots->vector_base = slots->vectors.base;
+    return fits;
 }
 
 void slots_fini(struct slots *slots)
@@ -125,46 +136,102 @@ bool slots_region_fits(struct mem_region *region, size_t bytes)
     return mem_region_grow(region, is_large ? REGION_BYTES_LARGE : bytes);
 }
 
-static bool regions_fit(struct slots *slots, size_t capacity, size_t uppers_capacity)
+/* The next capacity that a growing index wants. */
+struct growth {
+    size_t n_slots, n_uppers;
+    size_t capacity, uppers_capacity;
+    bool is_stored;
+};
+
+static struct growth growth_of(const struct slots *slots, size_t n_slots, size_t n_uppers)
 {
-    return slots_region_fits(&slots->codes, capacity * slots->code_stride) &&
-           slots_region_fits(&slots->vectors, capacity * vector_bytes(slots)) &&
-           slots_region_fits(&slots->links, capacity * slot_links_bytes(slots)) &&
-           slots_region_fits(&slots->nodes, capacity * sizeof(struct node)) &&
-           slots_region_fits(&slots->uppers, uppers_capacity * slots->upper_bytes);
+    struct growth g = {n_slots, n_uppers, slots->capacity, slots->uppers_capacity, true};
+    while (g.capacity < n_slots) {
+        g.capacity *= 2;
+    }
+    while (g.uppers_capacity < n_uppers) {
+        g.uppers_capacity *= 2;
+    }
+    g.is_stored = slots->is_stored || (slots->storage != NULL &&
+                                       g.capacity * slots->place_bytes > INDEX_STORED_BYTES_MIN);
+    return g;
 }
 
-/* Room for n_slots slots and n_uppers upper lists.  Keeps readers out only where a region may move.
- */
-static bool slots_fit(struct slots *slots, struct epochs *epochs, size_t n_slots, size_t n_uppers)
+/* Room in the storage; all vectors that there are go there with the first. */
+static enum errcode fit_storage(struct slots *slots, const struct growth *g, struct err *err)
 {
-    if (n_slots > SLOTS_MAX || n_uppers > SLOTS_MAX) {
+    const struct index_storage *storage = slots->storage;
+    if (!g->is_stored) {
+        return ERR_OK;
+    }
+    enum errcode code = storage->reserve(storage->arg, g->n_slots * slots->place_bytes, err);
+    uint32_t n_used = atomic_load_explicit(&slots->n_used, memory_order_relaxed);
+    size_t bytes = slots->dim * sizeof(float);
+    for (uint32_t slot = 0; slot < n_used && !slots->is_stored && code == ERR_OK; slot++) {
+        code = storage->put(storage->arg, slot * slots->place_bytes, vector_at(slots, slot), bytes,
+                            err);
+    }
+    return code;
+}
+
+static bool vectors_fit(struct slots *slots, const struct growth *g)
+{
+    const struct index_storage *storage = slots->storage;
+    if (!is_mapped(slots, g->is_stored)) {
+        bool fits = slots_region_fits(&slots->vectors, g->capacity * vector_bytes(slots, false));
+        slots->vector_base = slots->vectors.base;
+        return fits;
+    }
+    const void *base = storage->map(storage->arg, g->capacity * slots->place_bytes);
+    if (base == NULL) {
         return false;
     }
-    size_t capacity = slots->capacity, uppers_capacity = slots->uppers_capacity;
-    while (capacity < n_slots) {
-        capacity *= 2;
+    slots->vector_base = base;
+    mem_region_release(&slots->vectors);
+    return true;
+}
+
+static bool regions_fit(struct slots *slots, const struct growth *g)
+{
+    return slots_region_fits(&slots->codes, g->capacity * slots->code_stride) &&
+           slots_region_fits(&slots->links, g->capacity * slot_links_bytes(slots)) &&
+           slots_region_fits(&slots->nodes, g->capacity * sizeof(struct node)) &&
+           slots_region_fits(&slots->uppers, g->uppers_capacity * slots->upper_bytes) &&
+           vectors_fit(slots, g);
+}
+
+static bool regions_use(struct slots *slots, const struct growth *g)
+{
+    return mem_region_use(&slots->codes, g->n_slots * slots->code_stride) &&
+           mem_region_use(&slots->vectors, g->n_slots * vector_bytes(slots, g->is_stored)) &&
+           mem_region_use(&slots->links, g->n_slots * slot_links_bytes(slots)) &&
+           mem_region_use(&slots->nodes, g->n_slots * sizeof(struct node)) &&
+           mem_region_use(&slots->uppers, g->n_uppers * slots->upper_bytes);
+}
+
+/* Keeps readers out only where a region may move. */
+static enum errcode fit(struct slots *slots, struct epochs *epochs, const struct growth *g,
+                        struct err *err)
+{
+    if (g->n_slots > SLOTS_MAX || g->n_uppers > SLOTS_MAX) {
+        return err_no_memory(err);
     }
-    while (uppers_capacity < n_uppers) {
-        uppers_capacity *= 2;
-    }
+    enum errcode code = fit_storage(slots, g, err);
     bool fits = true;
-    if (capacity > slots->capacity || uppers_capacity > slots->uppers_capacity) {
+    if (code == ERR_OK && (g->capacity > slots->capacity || g->is_stored != slots->is_stored ||
+                           g->uppers_capacity > slots->uppers_capacity)) {
         epochs_close(epochs);
         mutex_lock(&slots->lock); /* Who retires a slot is in no epoch. */
-        fits = regions_fit(slots, capacity, uppers_capacity);
+        fits = regions_fit(slots, g);
         if (fits) {
-            slots->capacity = (uint32_t)capacity;
-            slots->uppers_capacity = (uint32_t)uppers_capacity;
+            slots->capacity = (uint32_t)g->capacity;
+            slots->uppers_capacity = (uint32_t)g->uppers_capacity;
+            slots->is_stored = g->is_stored;
         }
         mutex_unlock(&slots->lock);
         epochs_open(epochs);
     }
-    return fits && mem_region_use(&slots->codes, n_slots * slots->code_stride) &&
-           mem_region_use(&slots->vectors, n_slots * vector_bytes(slots)) &&
-           mem_region_use(&slots->links, n_slots * slot_links_bytes(slots)) &&
-           mem_region_use(&slots->nodes, n_slots * sizeof(struct node)) &&
-           mem_region_use(&slots->uppers, n_uppers * slots->upper_bytes);
+    return code != ERR_OK || (fits && regions_use(slots, g)) ? code : err_no_memory(err);
 }
 
 /* ---- taking and giving back ---- */
@@ -264,8 +331,8 @@ static uint32_t take_slot(struct slots *slots, uint8_t level) REQUIRES(slots->lo
 }
 
 /* Room for what the free lists have not. */
-static bool slots_fit_more(struct slots *slots, struct epochs *epochs, size_t n, size_t n_uppers)
-    REQUIRES(slots->shape)
+static enum errcode fit_more(struct slots *slots, struct epochs *epochs, size_t n, size_t n_uppers,
+                             struct err *err) REQUIRES(slots->shape)
 {
     mutex_lock(&slots->lock);
     reclaim(slots, epochs);
@@ -274,12 +341,14 @@ static bool slots_fit_more(struct slots *slots, struct epochs *epochs, size_t n,
     size_t n_used_uppers = slots->n_uppers;
     mutex_unlock(&slots->lock);
     /* Only this thread takes, so the free lists cannot become shorter meanwhile. */
-    return slots_fit(slots, epochs, n_used + (n > n_free ? n - n_free : 0),
-                     n_used_uppers + (n_uppers > n_free_uppers ? n_uppers - n_free_uppers : 0));
+    struct growth g =
+        growth_of(slots, n_used + (n > n_free ? n - n_free : 0),
+                  n_used_uppers + (n_uppers > n_free_uppers ? n_uppers - n_free_uppers : 0));
+    return fit(slots, epochs, &g, err);
 }
 
-bool slots_take(struct slots *slots, struct epochs *epochs, const uint8_t *levels, size_t n,
-                uint32_t *out)
+enum errcode slots_take(struct slots *slots, struct epochs *epochs, const uint8_t *levels, size_t n,
+                        uint32_t *out, struct err *err)
 {
     size_t n_uppers = 0;
     for (size_t i = 0; i < n; i++) {
@@ -287,8 +356,8 @@ bool slots_take(struct slots *slots, struct epochs *epochs, const uint8_t *level
         n_uppers += levels[i];
     }
     mutex_lock(&slots->shape);
-    bool fits = slots_fit_more(slots, epochs, n, n_uppers);
-    if (fits) {
+    enum errcode code = fit_more(slots, epochs, n, n_uppers, err);
+    if (code == ERR_OK) {
         mutex_lock(&slots->lock);
         for (size_t i = 0; i < n; i++) {
             out[i] = take_slot(slots, levels[i]);
@@ -296,7 +365,19 @@ bool slots_take(struct slots *slots, struct epochs *epochs, const uint8_t *level
         mutex_unlock(&slots->lock);
     }
     mutex_unlock(&slots->shape);
-    return fits;
+    return code;
+}
+
+void slots_put_back(struct slots *slots, const uint32_t *taken, size_t n)
+{
+    uint32_t untouched = SLOT_NONE;
+    mutex_lock(&slots->lock);
+    for (size_t i = 0; i < n; i++) {
+        CHECK(slot_state(slots, taken[i]) == 0);
+        chain(slots, taken[i], &untouched);
+    }
+    free_chain(slots, &untouched);
+    mutex_unlock(&slots->lock);
 }
 
 void slots_give_back(struct slots *slots, struct epochs *epochs)
@@ -323,14 +404,14 @@ void slots_retire(struct slots *slots, struct epochs *epochs, const uint32_t *re
     mutex_lock(&slots->lock);
     for (size_t i = 0; i < n; i++) {
         atomic_store_explicit(&node_at(slots, retired[i])->state, 0, memory_order_release);
-        chain(slots, retired[i], slots->keeps ? &slots->kept_new : &slots->limbo_new);
+        chain(slots, retired[i], slots->is_stored ? &slots->kept_new : &slots->limbo_new);
     }
     reclaim(slots, epochs);
     mutex_unlock(&slots->lock);
 }
 
 /* All of a chain goes over to another one. */
-static void chain_all(struct slots *slots, uint32_t *from, uint32_t *to)
+static void chain_all(struct slots *slots, uint32_t *from, uint32_t *to) REQUIRES(slots->lock)
 {
     while (*from != SLOT_NONE) {
         uint32_t slot = *from;
@@ -341,45 +422,53 @@ static void chain_all(struct slots *slots, uint32_t *from, uint32_t *to)
 
 void slots_note_save(struct slots *slots)
 {
-    chain_all(slots, &slots->kept_new, &slots->kept_old);
+    mutex_lock(&slots->lock);
+    chain_all(slots, &slots->kept_new, &slots->kept_saved);
+    mutex_unlock(&slots->lock);
 }
 
-void slots_release(struct slots *slots, struct epochs *epochs)
+void slots_note_durable(struct slots *slots, struct epochs *epochs)
 {
     mutex_lock(&slots->lock);
-    chain_all(slots, &slots->kept_old, &slots->limbo_new);
+    chain_all(slots, &slots->kept_saved, &slots->limbo_new);
     reclaim(slots, epochs);
     mutex_unlock(&slots->lock);
 }
 
 /* ---- restoring ---- */
 
-bool slots_restore(struct slots *slots, struct epochs *epochs, size_t n)
+enum errcode slots_restore(struct slots *slots, struct epochs *epochs, size_t n, bool is_stored,
+                           struct err *err)
 {
-    if (!slots_fit(slots, epochs, n, 0)) {
-        return false;
+    struct growth g = growth_of(slots, n, 0);
+    g.is_stored = is_stored;
+    enum errcode code = fit(slots, epochs, &g, err);
+    if (code == ERR_OK) {
+        atomic_store_explicit(&slots->n_used, (uint32_t)n, memory_order_release);
     }
-    atomic_store_explicit(&slots->n_used, (uint32_t)n, memory_order_release);
-    return true;
+    return code;
 }
 
-bool slots_restore_uppers(struct slots *slots, struct epochs *epochs, const uint32_t *taken,
-                          size_t n)
+enum errcode slots_restore_uppers(struct slots *slots, struct epochs *epochs, const uint32_t *taken,
+                                  size_t n, struct err *err)
 {
     size_t n_uppers = slots->n_uppers;
     for (size_t i = 0; i < n; i++) {
         n_uppers += node_at(slots, taken[i])->level;
     }
-    size_t n_used = atomic_load_explicit(&slots->n_used, memory_order_relaxed);
-    if (!slots_fit(slots, epochs, n_used, n_uppers)) {
-        return false;
+    struct growth g =
+        growth_of(slots, atomic_load_explicit(&slots->n_used, memory_order_relaxed), n_uppers);
+    g.is_stored = slots->is_stored;
+    enum errcode code = fit(slots, epochs, &g, err);
+    if (code != ERR_OK) {
+        return code;
     }
     mutex_lock(&slots->lock);
     for (size_t i = 0; i < n; i++) {
         take_uppers(slots, taken[i]);
     }
     mutex_unlock(&slots->lock);
-    return true;
+    return ERR_OK;
 }
 
 void slots_restore_free(struct slots *slots)

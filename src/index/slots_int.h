@@ -47,7 +47,13 @@ struct slots {
     struct mem_region codes, vectors, links, nodes, uppers;
     size_t code_stride;   /* Bytes a code. */
     size_t vector_stride; /* Floats an exact vector; 0: the code is it. */
-    size_t upper_bytes;   /* A struct upper with its links. */
+    const float
+        *vector_base; /* Where exact vectors are read: in vectors, or in the storage's map. */
+    const struct index_storage *storage;
+    uint32_t dim;
+    size_t place_bytes; /* Of a vector in the storage. */
+    bool is_stored;     /* Vectors are handed over. */
+    size_t upper_bytes; /* A struct upper with its links. */
     uint32_t m;
     uint32_t links0;   /* The length of a list on layer 0. */
     uint32_t capacity; /* Slots that fit without growing a region. */
@@ -60,39 +66,43 @@ struct slots {
     uint32_t n_free_slots, n_free_uppers;
     uint32_t limbo_new, limbo_old; /* Slots out of reach: since some time; since limbo_mark. */
     uint64_t limbo_mark;
-    /* Where slots are kept: those that a durable checkpoint may name; and of them, those that the
-     * one that is being written does not. */
-    bool keeps;
-    uint32_t kept_new, kept_old;
+    /* Out of reach, and their vectors are wanted in the storage: given up since the last save
+     * began; before it. */
+    uint32_t kept_new, kept_saved;
 };
 
 struct slots_shape {
     size_t code_bytes;
-    size_t vector_floats; /* 0: the code is the exact vector. */
-    bool keeps;
+    uint32_t dim;
+    bool is_code_exact;
     uint32_t m, links0;
+    const struct index_storage *storage;
 };
 
 bool slots_init(struct slots *slots, const struct slots_shape *shape);
 void slots_fini(struct slots *slots);
 /* Room for @bytes in a region; it may move. */
 bool slots_region_fits(struct mem_region *region, size_t bytes) WARN_UNUSED;
-/* Takes n slots, and uppers for their levels; nothing where memory runs out. */
-bool slots_take(struct slots *slots, struct epochs *epochs, const uint8_t *levels, size_t n,
-                uint32_t *out) WARN_UNUSED;
-/* The slots are out of every list; they are used again when no reader can see them. */
+/* Takes n slots, and uppers for their levels; all or nothing. */
+enum errcode slots_take(struct slots *slots, struct epochs *epochs, const uint8_t *levels, size_t n,
+                        uint32_t *out, struct err *err) WARN_UNUSED;
+/* The reverse, where nobody has heard of them. */
+void slots_put_back(struct slots *slots, const uint32_t *taken, size_t n);
+/* The slots are out of every list; they are used again when no reader can see them, and no
+ * checkpoint. */
 void slots_retire(struct slots *slots, struct epochs *epochs, const uint32_t *retired, size_t n);
 /* Gives all memory back where every slot is free. */
 void slots_give_back(struct slots *slots, struct epochs *epochs);
-/* A checkpoint begins; it is durable, so what was retired before it is kept no more. */
+/* What was given up until now is not in the save that begins; then, that save will stay. */
 void slots_note_save(struct slots *slots);
-void slots_release(struct slots *slots, struct epochs *epochs);
+void slots_note_durable(struct slots *slots, struct epochs *epochs);
 
 /* A load takes slots 0 .. n - 1 of an empty index as they were saved: first all, then upper lists
  * for some whose level is known, and at the end those without a row are free. */
-bool slots_restore(struct slots *slots, struct epochs *epochs, size_t n) WARN_UNUSED;
-bool slots_restore_uppers(struct slots *slots, struct epochs *epochs, const uint32_t *taken,
-                          size_t n) WARN_UNUSED;
+enum errcode slots_restore(struct slots *slots, struct epochs *epochs, size_t n, bool is_stored,
+                           struct err *err) WARN_UNUSED;
+enum errcode slots_restore_uppers(struct slots *slots, struct epochs *epochs, const uint32_t *taken,
+                                  size_t n, struct err *err) WARN_UNUSED;
 void slots_restore_free(struct slots *slots);
 
 /* ---- the row map: row number to slot ---- */

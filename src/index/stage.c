@@ -27,14 +27,18 @@ uint8_t level_of(const struct index_config *config, uint64_t row)
 struct intake {
     uint32_t *slots;
     uint8_t *levels;
-    float *vector; /* One, made ready. */
+    float *vectors; /* Up to RUN_ROWS, made ready, as they stand in a storage. */
+};
+
+enum {
+    RUN_ROWS = 64 /* Handed to the storage at once, where their slots follow each other. */
 };
 
 static void intake_fini(struct intake *intake)
 {
     mem_free(MEM_GRAPH, intake->slots);
     mem_free(MEM_GRAPH, intake->levels);
-    mem_free(MEM_GRAPH, intake->vector);
+    mem_free(MEM_GRAPH, intake->vectors);
 }
 
 static bool intake_init(struct intake *intake, const struct index *index,
@@ -43,12 +47,13 @@ static bool intake_init(struct intake *intake, const struct index *index,
     *intake = (struct intake){
         .slots = mem_alloc(MEM_GRAPH, rows->n * sizeof(*intake->slots)),
         .levels = mem_alloc(MEM_GRAPH, rows->n),
-        .vector = mem_alloc(MEM_GRAPH, index->config.dim * sizeof(float)),
+        .vectors = mem_zalloc(MEM_GRAPH,
+                              (rows->n < RUN_ROWS ? rows->n : RUN_ROWS) * index->slots.place_bytes),
     };
     for (size_t i = 0; i < rows->n && intake->levels != NULL; i++) {
         intake->levels[i] = level_of(&index->config, rows->numbers[i]);
     }
-    return intake->slots != NULL && intake->levels != NULL && intake->vector != NULL;
+    return intake->slots != NULL && intake->levels != NULL && intake->vectors != NULL;
 }
 
 static enum errcode check_vectors(const struct index *index, float *ready,
@@ -79,7 +84,7 @@ void slot_set_vector(struct index *index, uint32_t slot, const float *ready)
         }
     }
     index->code->encode(&space, ready, code_at(slots, slot));
-    if (slots->vector_stride > 0) {
+    if (slots->vectors.base != NULL && slots->vector_stride > 0) {
         memcpy((float *)slots->vectors.base + (size_t)slot * slots->vector_stride, ready,
                index->config.dim * sizeof(float));
     }
@@ -136,20 +141,42 @@ static struct index_rows fresh_rows(const struct index *index, const struct inde
     return fresh;
 }
 
-/* The rows' own memory, before anyone can reach it. */
-static void fill_slots(struct index *index, const struct intake *intake,
-                       const struct index_rows *rows)
+/* A row's own memory, before anyone can reach it. */
+static void fill_slot(struct index *index, uint32_t slot, const struct index_rows *rows, size_t i,
+                      float *ready)
 {
     const struct index_config *config = &index->config;
-    for (size_t i = 0; i < rows->n; i++) {
-        struct node *node = node_at(&index->slots, intake->slots[i]);
-        struct err err;
-        node->row = rows->numbers[i];
-        node->label = rows->labels != NULL ? rows->labels[i] : rows->numbers[i];
-        CHECK(vector_prepare(config->distance, config->dim, rows->vectors + i * config->dim,
-                             intake->vector, &err) == ERR_OK);
-        slot_set_vector(index, intake->slots[i], intake->vector);
+    struct node *node = node_at(&index->slots, slot);
+    struct err err;
+    node->row = rows->numbers[i];
+    node->label = rows->labels != NULL ? rows->labels[i] : rows->numbers[i];
+    CHECK(vector_prepare(config->distance, config->dim, rows->vectors + i * config->dim, ready,
+                         &err) == ERR_OK);
+    slot_set_vector(index, slot, ready);
+}
+
+/* Where the storage fails the slots are as if they had not been taken. */
+static enum errcode fill_slots(struct index *index, const struct intake *intake,
+                               const struct index_rows *rows, struct err *err)
+{
+    struct slots *slots = &index->slots;
+    size_t place_bytes = slots->place_bytes;
+    enum errcode code = ERR_OK;
+    for (size_t i = 0, first = 0; i < rows->n && code == ERR_OK; i++) {
+        const uint32_t *slot = &intake->slots[i];
+        float *ready = intake->vectors + (i - first) * place_bytes / sizeof(float);
+        fill_slot(index, *slot, rows, i, ready);
+        bool ends = i + 1 == rows->n || slot[1] != slot[0] + 1 || i + 1 - first == RUN_ROWS;
+        if (ends && slots->is_stored) {
+            code = slots->storage->put(slots->storage->arg, intake->slots[first] * place_bytes,
+                                       intake->vectors, (i + 1 - first) * place_bytes, err);
+        }
+        first = ends ? i + 1 : first;
     }
+    if (code != ERR_OK) {
+        slots_put_back(slots, intake->slots, rows->n);
+    }
+    return code;
 }
 
 static bool reserve_in_map(struct index *index, size_t n)
@@ -166,15 +193,19 @@ enum errcode index_stage_insert(struct index *index, uint64_t sequence,
     struct index_rows fresh = fresh_rows(index, rows);
     struct intake intake;
     enum errcode code = intake_init(&intake, index, &fresh)
-                            ? check_vectors(index, intake.vector, &fresh, err)
+                            ? check_vectors(index, intake.vectors, &fresh, err)
                             : err_no_memory(err);
     if (code == ERR_OK &&
-        (!reserve_in_map(index, fresh.n) || !queue_reserve(&index->queue, fresh.n) ||
-         !slots_take(&index->slots, &index->epochs, intake.levels, fresh.n, intake.slots))) {
+        (!reserve_in_map(index, fresh.n) || !queue_reserve(&index->queue, fresh.n))) {
         code = err_no_memory(err);
     }
     if (code == ERR_OK) {
-        fill_slots(index, &intake, &fresh);
+        code = slots_take(&index->slots, &index->epochs, intake.levels, fresh.n, intake.slots, err);
+    }
+    if (code == ERR_OK) {
+        code = fill_slots(index, &intake, &fresh, err);
+    }
+    if (code == ERR_OK) {
         publish_rows(index, sequence, intake.slots, fresh.n);
         index->row_next = fresh.n > 0 ? fresh.numbers[fresh.n - 1] + 1 : index->row_next;
     }

@@ -375,7 +375,7 @@ static enum errcode build(struct plan *plan, uint64_t index, struct built *out, 
 
 static void wait_for_memory(const struct shard *shard, uint64_t index, struct err *err)
 {
-    log_err(LOG_ERROR, err, "apply waits for memory group=%llu log_index=%llu",
+    log_err(LOG_ERROR, err, "apply waits for memory or the disk group=%llu log_index=%llu",
             (unsigned long long)shard->group_id, (unsigned long long)index);
     err_clear(err);
     clock_sleep_micros(RETRY_US);
@@ -387,10 +387,13 @@ static void stage(struct shard *shard, const struct built *built)
     for (size_t i = 0; i < shard->n_vectors && built->change != NULL; i++) {
         while (vector_index_stage(shard, &shard->vectors[i], built->change, &built->rows, &err) !=
                ERR_OK) {
-            CHECK(err.code == ERR_OUT_OF_MEMORY); /* The plan has decoded every row. */
+            CHECK(err.code == ERR_OUT_OF_MEMORY || err.code == ERR_DISK_FULL ||
+                  err.code == ERR_IO); /* The plan has decoded every row. */
+            atomic_store(&shard->stage_error, (int)err.code);
             wait_for_memory(shard, built->change->index, &err);
         }
     }
+    atomic_store(&shard->stage_error, ERR_OK);
 }
 
 static void move_applied(struct shard *shard, uint64_t index, uint64_t n_new, uint64_t n_deleted)
@@ -623,10 +626,34 @@ static enum errcode check_size(struct shard *shard, const struct shard_command *
     return ERR_DISK_FULL;
 }
 
+/* Vectors are in their own files, whose room is made before the log has the command: what is in the
+ * log must be applied. */
+static enum errcode check_vectors(struct shard *shard, const struct shard_command *command,
+                                  struct err *err)
+{
+    enum errcode code =
+        command_grows(command) ? (enum errcode)atomic_load(&shard->stage_error) : ERR_OK;
+    if (code != ERR_OK) {
+        (void)err_set(err, code, "\"%s\" cannot be written, and a write waits for it",
+                      shard->directory);
+    }
+    for (size_t i = 0; i < shard->n_vectors && code == ERR_OK && command_grows(command); i++) {
+        code = vector_index_make_room(&shard->vectors[i], shard_command_rows(command), err);
+    }
+    if (code == ERR_DISK_FULL) {
+        err_hint(err, "Free disk space; reads go on, and writes resume by themselves.");
+        err_collection(err, shard->schema->name);
+    }
+    return code;
+}
+
 static enum errcode check_room(struct shard *shard, const struct shard_command *command,
                                struct err *err)
 {
     enum errcode code = check_size(shard, command, err);
+    if (code == ERR_OK) {
+        code = check_vectors(shard, command, err);
+    }
     if (code != ERR_OK) {
         return code;
     }

@@ -3,7 +3,8 @@
  * index-COLUMN.graph, little-endian:
  *
  *   head (56 bytes)   "VTGRAPH\n" | u32 version | u32 column | u64 schema | u64 group
- *                     u32 dimension | u32 distance | u64 log index | u32 0
+ *                     u32 dimension | u32 distance | u64 log index
+ *                     u32 number of the file of vectors (vector_file.c)
  *                     u32 CRC-32C of the head before it
  *   stream            index_save's
  *   tail (16 bytes)   u64 bytes of the stream | u32 its digest | u32 CRC-32C of the tail before it
@@ -11,10 +12,12 @@
  * The log index: all changes up to it are in the graph.  Some behind it may be; staging those again
  * is no harm to the index.
  *
- * Written to index-COLUMN.graph.tmp, synced, then the shard is flushed, so that the file has every
- * row that the graph names, then renamed, then the directory is synced.  A crash in between leaves
- * the old one.  Only behind that does a flush remove the changes that it covers. */
+ * Written to index-COLUMN.graph.tmp, synced, as the vectors are, then the shard is flushed, so that
+ * the file has every row that the graph names, then renamed, then the directory is synced.  A crash
+ * in between leaves the old one.  Only behind that does a flush remove the changes that it covers,
+ * and are places of vectors used again that the old one names. */
 #include "shard/shard_int.h"
+#include "shard/vector_file_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +34,13 @@ enum {
     BLOCK_BYTES = 1 << 18,
 };
 static const char magic[8] = "VTGRAPH\n";
+
+static void crash_if(enum fault_point point)
+{
+    if (fault_hit(point)) {
+        (void)raise(SIGKILL);
+    }
+}
 
 /* The file in blocks, and the stream's bytes on the way. */
 struct block_file {
@@ -132,7 +142,7 @@ static enum errcode write_stream(void *arg, const void *data, size_t bytes, stru
 }
 
 static void head_write(const struct shard *shard, const struct vector_index *v, uint64_t sequence,
-                       uint8_t out[HEAD_BYTES])
+                       uint32_t file, uint8_t out[HEAD_BYTES])
 {
     const struct column *column = &shard->schema->columns[v->column];
     memcpy(out, magic, sizeof(magic));
@@ -143,7 +153,7 @@ static void head_write(const struct shard *shard, const struct vector_index *v, 
     le_put_u32(out + 32, column->dim);
     le_put_u32(out + 36, (uint32_t)column->distance);
     le_put_u64(out + 40, sequence);
-    le_put_u32(out + 48, 0);
+    le_put_u32(out + 48, file);
     le_put_u32(out + 52, crc32c(0, out, 52));
 }
 
@@ -167,13 +177,21 @@ static uint64_t graph_sequence(struct shard *shard, struct vector_index *v) REQU
     return sequence > before ? sequence : before;
 }
 
-/* id->sequence = 0 where the graph is made anew and has not yet got all the rows that were there.
+/* What a checkpoint is of, and the index, which is entered where it is not NULL. */
+struct saved {
+    struct checkpoint_id id;
+    struct index *index;
+    unsigned side;
+};
+
+/* id.sequence = 0 where the graph is made anew and has not yet got all the rows that were there.
  */
 static enum errcode write_graph(struct shard *shard, struct vector_index *v, struct block_file *f,
-                                struct checkpoint_id *id, struct err *err)
+                                struct saved *saved, struct err *err)
 {
     uint8_t head[HEAD_BYTES];
     uint8_t tail[TAIL_BYTES];
+    struct checkpoint_id *id = &saved->id;
     mutex_lock(&v->advance);
     id->sequence = graph_sequence(shard, v);
     if (id->sequence < v->whole_from) {
@@ -181,18 +199,17 @@ static enum errcode write_graph(struct shard *shard, struct vector_index *v, str
         id->sequence = 0;
         return ERR_OK;
     }
-    head_write(shard, v, id->sequence, head);
+    saved->index = vector_index_enter(v, &saved->side);
+    head_write(shard, v, id->sequence, vector_file_of(saved->index)->config.number, head);
     enum errcode code = file_write(f, head, HEAD_BYTES, err);
     if (code == ERR_OK) {
-        code = index_save(v->index, write_stream, f, &id->digest, err);
+        code = index_save(saved->index, write_stream, f, &id->digest, err);
     }
     mutex_unlock(&v->advance);
     if (code != ERR_OK) {
         return code;
     }
-    if (fault_hit(FAULT_CRASH_IN_CHECKPOINT)) {
-        (void)raise(SIGKILL);
-    }
+    crash_if(FAULT_CRASH_IN_CHECKPOINT);
     id->bytes = f->stream_bytes;
     tail_write(id, tail);
     code = file_write(f, tail, TAIL_BYTES, err);
@@ -202,6 +219,14 @@ static enum errcode write_graph(struct shard *shard, struct vector_index *v, str
     if (code == ERR_OK && fsync(f->fd) != 0) {
         code = err_set_errno(err, ERR_IO, errno, "syncing \"%s\"", f->path);
     }
+    return code;
+}
+
+static enum errcode sync_vectors(const struct saved *saved, struct err *err)
+{
+    crash_if(FAULT_CRASH_BEFORE_VECTORS);
+    enum errcode code = vector_file_sync(vector_file_of(saved->index), err);
+    crash_if(FAULT_CRASH_AFTER_VECTORS);
     return code;
 }
 
@@ -237,12 +262,30 @@ static enum errcode publish_file(const struct shard *shard, const char *from, co
     return dir_sync(shard->directory, err);
 }
 
+/* The checkpoint is what a start will find. */
+static void note_written(struct shard *shard, struct vector_index *v, const struct saved *saved,
+                         uint64_t changes)
+{
+    const struct checkpoint_id *id = &saved->id;
+    index_is_durable(saved->index);
+    vector_files_remove(shard->directory, v->column, 0,
+                        vector_file_of(saved->index)->config.number);
+    atomic_store(&v->checkpointed, id->sequence);
+    atomic_store(&v->changes_checkpointed, changes);
+    remember_graph(v, id, changes);
+    metric_add(METRIC_checkpoints, 1);
+    log_line(LOG_INFO, "checkpoint written group=%llu column=%s log_index=%llu bytes=%llu",
+             (unsigned long long)shard->group_id, shard->schema->columns[v->column].name,
+             (unsigned long long)id->sequence,
+             HEAD_BYTES + (unsigned long long)id->bytes + TAIL_BYTES);
+}
+
 enum errcode checkpoint_write(struct shard *shard, struct vector_index *v, struct err *err)
 {
     char temporary[SHARD_PATH_BYTES];
     char path[SHARD_PATH_BYTES];
     struct block_file f;
-    struct checkpoint_id id = {0};
+    struct saved saved = {.index = NULL};
     uint64_t changes = atomic_load(&v->changes);
     checkpoint_path(shard, v, true, temporary, sizeof(temporary));
     checkpoint_path(shard, v, false, path, sizeof(path));
@@ -250,28 +293,27 @@ enum errcode checkpoint_write(struct shard *shard, struct vector_index *v, struc
     if (code != ERR_OK) {
         return code;
     }
-    code = write_graph(shard, v, &f, &id, err);
+    code = write_graph(shard, v, &f, &saved, err);
     file_close(&f);
-    bool is_written = code == ERR_OK && id.sequence > 0;
+    bool is_written = code == ERR_OK && saved.id.sequence > 0;
     if (is_written) {
+        code = sync_vectors(&saved, err);
+    }
+    if (is_written && code == ERR_OK) {
         code = flush_behind_graph(shard, err);
     }
     if (is_written && code == ERR_OK) {
         code = publish_file(shard, temporary, path, err);
     }
-    if (!is_written || code != ERR_OK) {
+    if (is_written && code == ERR_OK) {
+        note_written(shard, v, &saved, changes);
+    } else {
         (void)unlink(temporary);
-        return code;
     }
-    atomic_store(&v->checkpointed, id.sequence);
-    atomic_store(&v->changes_checkpointed, changes);
-    remember_graph(v, &id, changes);
-    metric_add(METRIC_checkpoints, 1);
-    log_line(LOG_INFO, "checkpoint written group=%llu column=%s log_index=%llu bytes=%llu",
-             (unsigned long long)shard->group_id, shard->schema->columns[v->column].name,
-             (unsigned long long)id.sequence,
-             HEAD_BYTES + (unsigned long long)id.bytes + TAIL_BYTES);
-    return ERR_OK;
+    if (saved.index != NULL) {
+        vector_index_leave(v, saved.side);
+    }
+    return code;
 }
 
 uint64_t checkpoint_lag(const struct shard *shard)
@@ -364,7 +406,8 @@ static enum errcode read_stream(void *arg, void *data, size_t bytes, struct err 
 }
 
 static enum errcode read_head(const struct shard *shard, const struct vector_index *v,
-                              struct block_file *f, uint64_t *sequence, struct err *err)
+                              struct block_file *f, uint64_t *sequence, uint32_t *file,
+                              struct err *err)
 {
     uint8_t head[HEAD_BYTES];
     uint8_t expected[HEAD_BYTES];
@@ -384,7 +427,8 @@ static enum errcode read_head(const struct shard *shard, const struct vector_ind
         return err_set(err, ERR_CORRUPT, "the head of \"%s\" does not pass its checksum", f->path);
     }
     *sequence = le_get_u64(head + 40);
-    head_write(shard, v, *sequence, expected);
+    *file = le_get_u32(head + 48);
+    head_write(shard, v, *sequence, *file, expected);
     if (memcmp(head, expected, HEAD_BYTES) != 0) {
         return err_set(err, ERR_FORMAT_UNSUPPORTED, "\"%s\" belongs to another shard or column",
                        f->path);
@@ -422,6 +466,7 @@ enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct
 {
     char path[SHARD_PATH_BYTES];
     struct block_file f;
+    uint32_t file = 0;
     v->index = vector_index_new(shard, v, &v->parameters, err);
     if (v->index == NULL) {
         return err->code;
@@ -431,7 +476,11 @@ enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct
     if (code != ERR_OK) {
         return code;
     }
-    code = read_head(shard, v, &f, &id->sequence, err);
+    code = read_head(shard, v, &f, &id->sequence, &file, err);
+    if (code == ERR_OK) {
+        atomic_store(&v->files, file);
+        code = vector_file_open(vector_file_of(v->index), file, err);
+    }
     if (code == ERR_OK) {
         code = index_load(v->index, read_stream, &f, host_crew(shard->host), &id->digest, err);
     }
@@ -439,5 +488,9 @@ enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct
         code = read_tail(&f, id, err);
     }
     file_close(&f);
+    if (code == ERR_OK) {
+        vector_files_remove(shard->directory, v->column, 0, file);
+        vector_files_remove(shard->directory, v->column, file + 1, UINT32_MAX);
+    }
     return code;
 }

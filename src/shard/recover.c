@@ -223,7 +223,7 @@ enum errcode recover_index(struct shard *shard, struct vector_index *v, struct e
     } else {
         struct err why = {0};
         code = catch_up(shard, v, read, &why);
-        if (code == ERR_OUT_OF_MEMORY) {
+        if (code == ERR_OUT_OF_MEMORY || code == ERR_DISK_FULL) {
             *err = why;
         } else if (code != ERR_OK) {
             code = make_anew(shard, v, read, &why, err);

@@ -16,6 +16,7 @@
  *
  * A column without one has those of its collection's policies. */
 #include "shard/shard_int.h"
+#include "shard/vector_file_int.h"
 
 #include <stdio.h>
 
@@ -305,13 +306,24 @@ static enum errcode begin(struct shard *shard, struct vector_index *v,
     return code;
 }
 
+/* An index that has not served, with its file. */
+static void discard(const struct shard *shard, const struct vector_index *v, struct index *index)
+{
+    if (index != NULL) {
+        const struct vector_file *file = vector_file_of(index);
+        uint32_t number = file == NULL ? 0 : file->config.number;
+        index_free(index);
+        vector_files_remove(shard->directory, v->column, number, number + 1);
+    }
+}
+
 static void end(struct shard *shard, struct vector_index *v)
 {
     mutex_lock(&shard->apply);
     struct reindex *r = v->reindex;
     v->reindex = NULL;
     mutex_unlock(&shard->apply);
-    index_free(r->index);
+    discard(shard, v, r->index);
     mem_free(MEM_GRAPH, r->deleted);
     mem_free(MEM_GRAPH, r);
 }

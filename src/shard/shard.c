@@ -4,6 +4,7 @@
  *   close    log stops -> host leaves -> flush -> checkpoints -> memory is freed
  *   destroy  log stops -> host leaves -> memory is freed -> files and log are removed */
 #include "shard/payload_int.h"
+#include "shard/vector_file_int.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -282,6 +283,7 @@ static void remove_checkpoints(const struct shard *shard)
 {
     char path[SHARD_PATH_BYTES];
     for (size_t i = 0; i < shard->n_vectors; i++) {
+        vector_files_remove(shard->directory, shard->vectors[i].column, 0, UINT32_MAX);
         for (int is_temporary = 0; is_temporary < 2; is_temporary++) {
             checkpoint_path(shard, &shard->vectors[i], is_temporary != 0, path, sizeof(path));
             if (unlink(path) != 0 && errno != ENOENT) {

@@ -6,8 +6,9 @@
  * position in one synced LMDB transaction now and then, and only behind it is the log cut: the log
  * alone makes a write durable, the file makes it findable without a replay.
  *
- * Files in the shard's directory: data.mdb (LMDB), index-COLUMN.graph (checkpoints).  Formats are
- * drawn in store.c and checkpoint.c.
+ * Files in the shard's directory: data.mdb (LMDB), index-COLUMN.graph (checkpoints),
+ * index-COLUMN-NUMBER.vectors (exact vectors).  Formats are drawn in store.c, checkpoint.c and
+ * vector_file.c.
  *
  * Reads go through a view: what was applied when it was opened, overlay and file together. */
 #ifndef VECTRON_SHARD_H

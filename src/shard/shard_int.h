@@ -7,6 +7,7 @@
  *                                                   store_env.c   its opening, growth and closing
  *                                                   store_compact.c  its free pages given back
  *   search.c    nearest neighbours                 vectors.c     the index over each VECTOR column
+ *                                                   vector_file.c  the exact vectors of one
  *   flush.c     the overlay goes into the file     checkpoint.c  a graph goes into its file
  *   recover.c   a graph comes back                 crew.c        parallel work
  *   reindex.c   an index is built beside another
@@ -328,7 +329,8 @@ struct vector_index {
     struct index_parameters parameters;
     bool is_reindexed;
     struct mutex advance;
-    atomic_uint side; /* Of users; each exchange of the index changes it. */
+    atomic_uint files; /* The largest number that a file of vectors has had. */
+    atomic_uint side;  /* Of users; each exchange of the index changes it. */
     atomic_uint users[2];
     struct reindex *reindex;          /* Of shard.apply; NULL: none is under way. */
     atomic_uint record;               /* Counts what the file should know of the parameters, */
@@ -346,7 +348,7 @@ struct vector_index {
 };
 
 enum errcode vectors_open(struct shard *shard, struct err *err) WARN_UNUSED;
-struct index *vector_index_new(const struct shard *shard, const struct vector_index *v,
+struct index *vector_index_new(const struct shard *shard, struct vector_index *v,
                                const struct index_parameters *parameters, struct err *err);
 void vectors_close(struct shard *shard);
 /* The index over @column, or NULL. */
@@ -370,6 +372,9 @@ enum errcode vector_index_stage(struct shard *shard, struct vector_index *v,
 enum errcode vector_index_stage_rows(struct shard *shard, struct vector_index *v,
                                      struct index *index, const struct change *change,
                                      const struct staged_rows *rows, struct err *err) WARN_UNUSED;
+/* So that staging @n_rows more is not going to meet a full disk.  Errors: DISK_FULL, IO. */
+enum errcode vector_index_make_room(struct vector_index *v, size_t n_rows,
+                                    struct err *err) WARN_UNUSED;
 uint64_t vectors_lag(struct shard *shard);
 /* The largest log index all of whose changes are in every graph. */
 uint64_t vectors_linked(struct shard *shard);
@@ -438,6 +443,7 @@ struct shard {
     bool has_flusher_rested;        /* Of the flusher. */
     atomic_bool is_keeper_idle;     /* The same of what changed since the last checkpoint. */
     _Atomic int flush_error;        /* enum errcode of the last flush; 0 = it was well. */
+    _Atomic int stage_error;        /* The same of what apply tells the indexes. */
     _Atomic uint64_t refused_bytes; /* Of the last command that map_size had no room for. */
 
     struct mutex apply;

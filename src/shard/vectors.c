@@ -12,11 +12,14 @@
  * While an index is behind, a shard in sync mode acknowledges writes when they are visible: the
  * apply thread must not wait for minutes.  They are found all the same, by the scan of the tail. */
 #include "shard/shard_int.h"
+#include "shard/vector_file_int.h"
 
 #include <string.h>
 
 enum {
-    PROGRESS_LOG_US = 2000000
+    PROGRESS_LOG_US = 2000000,
+    SPARE_SHARE = 16,
+    SPARE_BYTES_MAX = 4 << 20,
 };
 
 static const char *const state_names[] = {"current", "catching up", "rebuilding"};
@@ -34,10 +37,29 @@ static const struct state_machine state_machine = {
     .n_edges = COUNT_OF(state_edges),
 };
 
-struct index *vector_index_new(const struct shard *shard, const struct vector_index *v,
+/* A flat index has no checkpoint, and its vectors come from the rows. */
+static struct vector_file *file_new(const struct shard *shard, struct vector_index *v,
+                                    struct err *err)
+{
+    struct vector_file_config config = {
+        .directory = shard->directory,
+        .schema_id = shard->schema->id,
+        .group = shard->group_id,
+        .column = v->column,
+        .dim = shard->schema->columns[v->column].dim,
+        .number = atomic_fetch_add(&v->files, 1) + 1,
+    };
+    return vector_file_new(&config, err);
+}
+
+struct index *vector_index_new(const struct shard *shard, struct vector_index *v,
                                const struct index_parameters *parameters, struct err *err)
 {
     const struct column *column = &shard->schema->columns[v->column];
+    struct vector_file *file = v->kind == INDEX_HNSW ? file_new(shard, v, err) : NULL;
+    if (v->kind == INDEX_HNSW && file == NULL) {
+        return NULL;
+    }
     struct index_config config = {
         .kind = v->kind,
         .distance = column->distance,
@@ -46,6 +68,7 @@ struct index *vector_index_new(const struct shard *shard, const struct vector_in
         .ef_construction = parameters->ef_construction,
         .seed = hash_u64(shard->schema->id * COLUMNS_MAX + v->column),
         .labels_are_keys = shard_labels_are_keys(shard->schema),
+        .storage = file == NULL ? NULL : &file->storage,
     };
     return index_new(&config, err);
 }
@@ -215,6 +238,19 @@ enum errcode vector_index_stage(struct shard *shard, struct vector_index *v,
         atomic_fetch_add(&v->changes, change->n_rows + change->n_deleted);
         reindex_note(shard, v, change, rows);
     }
+    return code;
+}
+
+enum errcode vector_index_make_room(struct vector_index *v, size_t n_rows, struct err *err)
+{
+    unsigned side;
+    const struct index *index = vector_index_enter(v, &side);
+    struct vector_file *file = vector_file_of(index);
+    size_t bytes = index_place_bytes(index, n_rows);
+    /* For what is on its way from others. */
+    size_t spare = bytes / SPARE_SHARE < SPARE_BYTES_MAX ? bytes / SPARE_SHARE : SPARE_BYTES_MAX;
+    enum errcode code = file == NULL ? ERR_OK : vector_file_reserve(file, bytes + spare, err);
+    vector_index_leave(v, side);
     return code;
 }
 

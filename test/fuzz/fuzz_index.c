@@ -9,7 +9,7 @@
 
 enum {
     PREFIX_BYTES = 16,
-    HEAD_BYTES = 56,
+    HEAD_BYTES = 68,
     END_BYTES = 12
 };
 

@@ -11,6 +11,7 @@ INDEX_SERIAL_TESTS = \
     test/unit/index/test_save \
     test/unit/index/test_search \
     test/unit/index/test_shapes \
+    test/unit/index/test_storage \
     test/unit/index/test_kernel
 INDEX_TESTS = \
     test/unit/index/test_graph \
@@ -46,6 +47,9 @@ test_unit_index_test_recall_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_save_SOURCES = test/unit/index/test_save.c $(INDEX_FIXTURE)
 test_unit_index_test_save_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_save_LDADD = $(INDEX_TEST_LIBS)
+test_unit_index_test_storage_SOURCES = test/unit/index/test_storage.c $(INDEX_FIXTURE)
+test_unit_index_test_storage_CFLAGS = $(TEST_CFLAGS)
+test_unit_index_test_storage_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_faults_SOURCES = test/unit/index/test_faults.c $(INDEX_FIXTURE)
 test_unit_index_test_faults_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_faults_LDADD = $(INDEX_TEST_LIBS)

@@ -186,7 +186,7 @@ static void mend_checksums(struct stream *s)
 {
     enum {
         HEAD_AT = 16,
-        HEAD_BYTES = 56,
+        HEAD_BYTES = 68,
         END_BYTES = 12
     };
     le_put_u32(s->data + 12, crc32c(0, s->data, 12));

@@ -302,37 +302,6 @@ static void slots_are_used_again(void **state)
     index_free(index);
 }
 
-static void a_slot_that_a_checkpoint_may_name_is_kept_until_the_next_is_durable(void **state)
-{
-    (void)state;
-    struct index_config config = config_with(INDEX_CODE_F32, DISTANCE_L2);
-    config.keeps_slots = true;
-    struct index *index = make_graph(&config, 200);
-    struct stream s = {.data = NULL};
-    struct index_figures before, after;
-    struct err err;
-    uint32_t digest;
-    index_figures(index, &before);
-    delete_range(index, 201, 0, 100);
-    advance_all(index, SIZE_MAX, NULL);
-    stage_rows(index, points, DIM, 300, 50, 50);
-    index_figures(index, &after);
-    assert_true(after.vector_bytes > before.vector_bytes); /* Of other slots. */
-    assert_int_equal(index_save(index, stream_write, &s, &digest, &err), ERR_OK);
-    delete_range(index, 401, 100, 200);
-    advance_all(index, SIZE_MAX, NULL);
-    index_release_slots(index);
-    before = after;
-    stage_rows(index, points, DIM, 500, 100, 50); /* Of those retired before the save. */
-    index_figures(index, &after);
-    assert_int_equal(after.vector_bytes, before.vector_bytes);
-    stage_rows(index, points, DIM, 600, 1, 1);
-    index_figures(index, &after);
-    assert_true(after.vector_bytes > before.vector_bytes);
-    stream_fini(&s);
-    index_free(index);
-}
-
 /* ---- hard cases ---- */
 
 static void rows_of_every_kind_can_go(void **state)
@@ -418,7 +387,6 @@ int main(void)
         cmocka_unit_test(dead_rows_are_walked_through_and_never_returned),
         cmocka_unit_test(a_collection_that_is_emptied_gives_its_memory_back),
         cmocka_unit_test(slots_are_used_again),
-        cmocka_unit_test(a_slot_that_a_checkpoint_may_name_is_kept_until_the_next_is_durable),
         cmocka_unit_test(rows_of_every_kind_can_go),
         cmocka_unit_test(equal_vectors_go_as_others_do),
         cmocka_unit_test(recall_is_that_of_a_fresh_graph),

@@ -12,6 +12,7 @@ shard_tests = \
     test/unit/shard/test_search \
     test/unit/shard/test_store \
     test/unit/shard/test_tally \
+    test/unit/shard/test_vector_file \
     test/unit/shard/test_views \
     test/unit/shard/test_writes
 check_PROGRAMS += $(shard_tests)
@@ -40,6 +41,9 @@ test_unit_shard_test_search_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_store_SOURCES = test/unit/shard/test_store.c $(SHARD_FIXTURE)
 test_unit_shard_test_store_CFLAGS = $(TEST_CFLAGS) $(LMDB_CFLAGS)
 test_unit_shard_test_store_LDADD = $(SHARD_TEST_LIBS)
+test_unit_shard_test_vector_file_SOURCES = test/unit/shard/test_vector_file.c $(SHARD_FIXTURE)
+test_unit_shard_test_vector_file_CFLAGS = $(TEST_CFLAGS)
+test_unit_shard_test_vector_file_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_views_SOURCES = test/unit/shard/test_views.c $(SHARD_FIXTURE)
 test_unit_shard_test_views_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_views_LDADD = $(SHARD_TEST_LIBS)

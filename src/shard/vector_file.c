@@ -1,0 +1,345 @@
+/* The file of an index's exact vectors, by slot.
+ *
+ * index-COLUMN-NUMBER.vectors, little-endian:
+ *
+ *   head (4,096 bytes)   "VTVECTR\n" | u32 version | u32 column | u64 schema | u64 group
+ *                        u32 dimension | u32 number | u32 CRC-32C of the 40 bytes before | zeros
+ *   places               of each slot, as the index wants them: floats, raw
+ *
+ * Written with pwrite into blocks that were allocated before, so that a full disk is an error of
+ * the allocation and nothing dies by SIGBUS; read through a shared map, or once when the index is
+ * opened.  A checkpoint of the graph is renamed into place only after the file was synced, and its
+ * blocks carry checksums of the vectors that it names; those are not overwritten before a later
+ * checkpoint is durable.  So what a checkpoint finds here is what it left, or that is noticed.
+ *
+ * Where a sync fails the kernel may have dropped what it could not write: from then on no
+ * checkpoint is written, and the next start makes the index anew or goes on from the last one. */
+#include "shard/vector_file_int.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    FILE_VERSION = 1,
+    HEAD_BYTES = 4096,
+    HEAD_USED_BYTES = 44,
+    GROWTH_BYTES_MIN = 1 << 18,
+    GROWTH_BYTES_MAX = 64 << 20,
+    GROWTH_SHARE = 8,
+};
+static const char magic[8] = "VTVECTR\n";
+
+static void head_write(const struct vector_file *f, uint8_t out[HEAD_USED_BYTES])
+{
+    memcpy(out, magic, sizeof(magic));
+    le_put_u32(out + 8, FILE_VERSION);
+    le_put_u32(out + 12, f->config.column);
+    le_put_u64(out + 16, f->config.schema_id);
+    le_put_u64(out + 24, f->config.group);
+    le_put_u32(out + 32, f->config.dim);
+    le_put_u32(out + 36, f->config.number);
+    le_put_u32(out + 40, crc32c(0, out, 40));
+}
+
+/* ---- reading and writing ---- */
+
+static enum errcode write_at(struct vector_file *f, uint64_t at, const void *data, size_t bytes,
+                             struct err *err)
+{
+    const uint8_t *from = data;
+    if (fault_hit(FAULT_VECTORS_WRITE)) {
+        return err_set_errno(err, ERR_IO, EIO, "writing \"%s\"", f->path);
+    }
+    while (bytes > 0) {
+        ssize_t n = pwrite(f->fd, from, bytes, (off_t)at);
+        if (n < 0 && errno != EINTR) {
+            return err_set_errno(err, ERR_IO, errno, "writing \"%s\"", f->path);
+        }
+        size_t done = n > 0 ? (size_t)n : 0;
+        from += done;
+        at += done;
+        bytes -= done;
+    }
+    return ERR_OK;
+}
+
+static enum errcode read_at(const struct vector_file *f, uint64_t at, void *data, size_t bytes,
+                            struct err *err)
+{
+    uint8_t *to = data;
+    while (bytes > 0) {
+        ssize_t n = pread(f->fd, to, bytes, (off_t)at);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return err_set_errno(err, ERR_IO, errno, "reading \"%s\"", f->path);
+        }
+        if (n == 0) {
+            return err_set(err, ERR_CORRUPT, "\"%s\" is cut off", f->path);
+        }
+        to += n;
+        at += (size_t)n;
+        bytes -= (size_t)n;
+    }
+    return ERR_OK;
+}
+
+static enum errcode put(void *arg, size_t at, const void *data, size_t bytes, struct err *err)
+{
+    struct vector_file *f = arg;
+    CHECK(at + bytes <= atomic_load(&f->room_bytes));
+    return write_at(f, HEAD_BYTES + at, data, bytes, err);
+}
+
+static enum errcode get(void *arg, size_t at, void *data, size_t bytes, struct err *err)
+{
+    const struct vector_file *f = arg;
+    return f->fd < 0 ? err_set(err, ERR_CORRUPT, "there is no \"%s\"", f->path)
+                     : read_at(f, HEAD_BYTES + at, data, bytes, err);
+}
+
+/* ---- growing ---- */
+
+static enum errcode make_file(struct vector_file *f, struct err *err) REQUIRES(f->growing)
+{
+    uint8_t head[HEAD_BYTES] = {0};
+    f->fd = dir_create(f->path, O_RDWR | O_TRUNC);
+    if (f->fd < 0) {
+        return err_set_errno(err, ERR_IO, errno, "cannot make \"%s\"", f->path);
+    }
+    head_write(f, head);
+    enum errcode code = write_at(f, 0, head, sizeof(head), err);
+    if (code != ERR_OK) {
+        (void)close(f->fd);
+        f->fd = -1;
+    }
+    return code;
+}
+
+/* 0, or the error. */
+static int allocate(const struct vector_file *f, uint64_t from, uint64_t to)
+{
+    if (fault_hit(FAULT_VECTORS_GROW)) {
+        return ENOSPC;
+    }
+    return posix_fallocate(f->fd, (off_t)(HEAD_BYTES + from), (off_t)(to - from));
+}
+
+static enum errcode grow(struct vector_file *f, uint64_t bytes, struct err *err)
+    REQUIRES(f->growing)
+{
+    uint64_t room = atomic_load(&f->room_bytes), more = bytes / GROWTH_SHARE;
+    if (bytes <= room) {
+        return ERR_OK;
+    }
+    more = more < GROWTH_BYTES_MIN ? GROWTH_BYTES_MIN : more;
+    more = more > GROWTH_BYTES_MAX ? GROWTH_BYTES_MAX : more;
+    enum errcode code = f->fd < 0 ? make_file(f, err) : ERR_OK;
+    if (code != ERR_OK) {
+        return code;
+    }
+    uint64_t wanted = bytes + more;
+    int failed = allocate(f, room, wanted);
+    if (failed == ENOSPC || failed == EDQUOT) {
+        wanted = bytes;
+        failed = allocate(f, room, wanted);
+    }
+    if (failed != 0) {
+        return err_set_errno(err, ERR_IO, failed, "growing \"%s\"", f->path);
+    }
+    if (fault_hit(FAULT_CRASH_IN_VECTORS)) {
+        (void)raise(SIGKILL);
+    }
+    atomic_store(&f->room_bytes, wanted);
+    return ERR_OK;
+}
+
+static enum errcode reserve(void *arg, size_t bytes, struct err *err)
+{
+    struct vector_file *f = arg;
+    if (bytes <= atomic_load(&f->room_bytes)) {
+        return ERR_OK;
+    }
+    mutex_lock(&f->growing);
+    enum errcode code = grow(f, bytes, err);
+    mutex_unlock(&f->growing);
+    return code;
+}
+
+enum errcode vector_file_reserve(struct vector_file *f, uint64_t bytes, struct err *err)
+{
+    return bytes <= INDEX_STORED_BYTES_MIN ? ERR_OK : reserve(f, bytes, err);
+}
+
+/* Address space, of which the file backs as much as there is room. */
+static const void *map(void *arg, size_t bytes)
+{
+    struct vector_file *f = arg;
+    size_t map_bytes = HEAD_BYTES + bytes;
+    if (map_bytes > f->map_bytes) {
+        mutex_lock(&f->growing);
+        int fd = f->fd;
+        mutex_unlock(&f->growing);
+        void *larger = mmap(NULL, map_bytes, PROT_READ, MAP_SHARED, fd, 0);
+        if (larger == MAP_FAILED) {
+            return NULL;
+        }
+        /* Rows are looked at in no order. */
+        (void)posix_madvise(larger, map_bytes, POSIX_MADV_RANDOM);
+        if (f->map != NULL) {
+            (void)munmap((void *)f->map, f->map_bytes);
+        }
+        f->map = larger;
+        f->map_bytes = map_bytes;
+    }
+    return f->map + HEAD_BYTES;
+}
+
+/* ---- its life ---- */
+
+static void file_path(const char *directory, uint32_t column, uint32_t number,
+                      char out[VECTOR_PATH_BYTES])
+{
+    (void)snprintf(out, VECTOR_PATH_BYTES, "%s/index-%u-%u.vectors", directory, column, number);
+}
+
+static void release(void *arg)
+{
+    struct vector_file *f = arg;
+    if (f->map != NULL) {
+        (void)munmap((void *)f->map, f->map_bytes);
+    }
+    if (f->fd >= 0) {
+        (void)close(f->fd);
+    }
+    mutex_fini(&f->growing);
+    mem_free(MEM_GENERAL, f);
+}
+
+struct vector_file *vector_file_new(const struct vector_file_config *config, struct err *err)
+{
+    struct vector_file *f = mem_zalloc(MEM_GENERAL, sizeof(*f));
+    if (f == NULL) {
+        (void)err_no_memory(err);
+        return NULL;
+    }
+    f->config = *config;
+    f->fd = -1;
+    file_path(config->directory, config->column, config->number, f->path);
+    mutex_init(&f->growing);
+    f->storage = (struct index_storage){.arg = f,
+                                        .reserve = reserve,
+                                        .map = config->is_mapped ? map : NULL,
+                                        .put = put,
+                                        .get = get,
+                                        .release = release};
+    return f;
+}
+
+struct vector_file *vector_file_of(const struct index *index)
+{
+    const struct index_storage *storage = index_config(index)->storage;
+    return storage == NULL ? NULL : storage->arg;
+}
+
+void vector_files_remove(const char *directory, uint32_t column, uint32_t first, uint32_t end)
+{
+    DIR *dir = opendir(directory);
+    const struct dirent *entry = NULL;
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        uint32_t of_column, number;
+        char path[VECTOR_PATH_BYTES];
+        char canonical[VECTOR_PATH_BYTES];
+        if (sscanf(entry->d_name, "index-%" SCNu32 "-%" SCNu32, &of_column, &number) != 2 ||
+            of_column != column || number < first || number >= end) {
+            continue;
+        }
+        file_path(directory, column, number, canonical);
+        (void)snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name);
+        if (strcmp(path, canonical) == 0 && unlink(path) != 0 && errno != ENOENT) {
+            log_line(LOG_WARNING, "cannot remove a file path=%s reason=%s", path, strerror(errno));
+        }
+    }
+    if (dir != NULL) {
+        (void)closedir(dir);
+    }
+}
+
+static enum errcode check_head(struct vector_file *f, struct err *err)
+{
+    uint8_t head[HEAD_USED_BYTES], expected[HEAD_USED_BYTES];
+    struct stat facts;
+    enum errcode code = read_at(f, 0, head, sizeof(head), err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    head_write(f, expected);
+    if (memcmp(head, expected, sizeof(head)) != 0) {
+        return err_set(err, ERR_FORMAT_UNSUPPORTED,
+                       "\"%s\" does not begin as the vectors of this column do", f->path);
+    }
+    if (fstat(f->fd, &facts) != 0) {
+        return err_set_errno(err, ERR_IO, errno, "asking for the size of \"%s\"", f->path);
+    }
+    uint64_t bytes = (uint64_t)facts.st_size;
+    atomic_store(&f->room_bytes, bytes > HEAD_BYTES ? bytes - HEAD_BYTES : 0);
+    return ERR_OK;
+}
+
+enum errcode vector_file_open(struct vector_file *f, uint32_t number, struct err *err)
+{
+    enum errcode code = ERR_OK;
+    mutex_lock(&f->growing);
+    CHECK(f->fd < 0);
+    f->config.number = number;
+    file_path(f->config.directory, f->config.column, number, f->path);
+    f->fd = open(f->path, O_RDWR | O_CLOEXEC);
+    int errnum = errno;
+    if (f->fd >= 0) {
+        code = check_head(f, err);
+    } else if (errnum != ENOENT) {
+        code = err_set_errno(err, ERR_IO, errnum, "cannot open \"%s\"", f->path);
+    }
+    mutex_unlock(&f->growing);
+    return code;
+}
+
+enum errcode vector_file_sync(struct vector_file *f, struct err *err)
+{
+    mutex_lock(&f->growing);
+    int fd = f->fd;
+    mutex_unlock(&f->growing);
+    if (fd < 0) {
+        return ERR_OK;
+    }
+    if (!atomic_load(&f->is_suspect)) {
+        int failed = fault_hit(FAULT_VECTORS_SYNC) ? EIO : 0;
+        if (failed == 0 && fdatasync(fd) != 0) {
+            failed = errno;
+        }
+        if (failed == 0) {
+            return ERR_OK;
+        }
+        atomic_store(&f->is_suspect, true);
+        return err_set_errno(err, ERR_IO, failed, "syncing \"%s\"", f->path);
+    }
+    (void)err_set(err, ERR_IO, "\"%s\" could not be synced", f->path);
+    err_hint(err, "Look after the disk, then restart the server: until then no checkpoint of this "
+                  "index is written.");
+    return ERR_IO;
+}
+
+uint64_t vector_file_bytes(const struct vector_file *f)
+{
+    uint64_t room = atomic_load(&f->room_bytes);
+    return room > 0 ? HEAD_BYTES + room : 0;
+}
