@@ -6,7 +6,7 @@ s/^\( *Rows sampled: \)[0-9]*$/\1.../
 s/"Estimated microseconds": [0-9.e+-]*/"Estimated microseconds": .../
 # SHOW SHARDS, SESSIONS and CALIBRATION, unaligned and expanded: name|value
 s/^\(shard\|applied\|flushed\|unflushed_rows\|unflushed_bytes\|checkpoint_lag\)|[^|]*$/\1|.../
-s/^\(vector_bytes\|graph_bytes\|file_bytes\|term\|log_first\|log_last\|log_commit\)|[^|]*$/\1|.../
+s/^\(code_bytes\|vector_bytes\|graph_bytes\|mapped_bytes\|file_bytes\|index_file_bytes\|term\|log_first\|log_last\|log_commit\)|[^|]*$/\1|.../
 s/^\(samples\|ef_for_9.\|measured\|at\)|[^|]*$/\1|.../
 s/^\(id\|user\|peer\|running_ms\|output_bytes\|statements\|since\)|[^|]*$/\1|.../
 # SHOW METRICS, unaligned: name|kind|unit|value|p50|p99|text

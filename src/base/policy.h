@@ -133,6 +133,16 @@ enum index_kind {
     INDEX_HNSW,
     INDEX_FLAT
 };
+enum quantization { /* Also as catalogs have it: never another order. */
+    QUANTIZATION_NONE,
+    QUANTIZATION_8,
+    QUANTIZATION_4,
+    QUANTIZATION_2
+};
+enum vector_memory {
+    VECTOR_MEMORY_MAPPED,
+    VECTOR_MEMORY_RESIDENT
+};
 enum index_mode {
     INDEX_MODE_SYNC,
     INDEX_MODE_ASYNC

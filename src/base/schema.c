@@ -1,7 +1,8 @@
 /* Schemas: look-ups and the catalog's record.
  *
- * Record: u8 version = 1 | u64 id | str name | u16 n columns | columns: str name, u8 type, u32 dim,
- * u8 distance, u8 not null | policies (policy_set_write). */
+ * Record: u8 version = 2 | u64 id | str name | u16 n columns | columns: str name, u8 type, u32 dim,
+ * u8 distance, u8 not null, u8 quantization (0: as the policy says; 1: auto; else 2 + that of the
+ * enum; version 1 had none) | policies (policy_set_write). */
 #include "base/schema.h"
 
 #include <stdatomic.h>
@@ -11,7 +12,10 @@
 #include "base/mem.h"
 
 enum {
-    SCHEMA_VERSION = 1
+    SCHEMA_VERSION = 2,
+    SCHEMA_VERSION_OLDEST = 1,
+    AUTO_NONE_DIM_MAX = 32,
+    AUTO_8_DIM_MAX = 64,
 };
 
 const struct schema *schema_hold(const struct schema *schema)
@@ -57,6 +61,19 @@ int schema_first_vector(const struct schema *schema)
     return -1;
 }
 
+enum quantization column_quantization(const struct column *column,
+                                      const struct policy_value *policy)
+{
+    bool is_auto = column->has_quantization ? column->is_quantization_auto : policy->is_auto;
+    if (!is_auto) {
+        return column->has_quantization ? column->quantization : (enum quantization)policy->integer;
+    }
+    if (column->dim <= AUTO_NONE_DIM_MAX) {
+        return QUANTIZATION_NONE;
+    }
+    return column->dim <= AUTO_8_DIM_MAX ? QUANTIZATION_8 : QUANTIZATION_4;
+}
+
 const char *distance_name(enum distance distance)
 {
     switch (distance) {
@@ -83,6 +100,9 @@ void schema_write(struct buf *b, const struct schema *schema)
         buf_u32(b, c->dim);
         buf_u8(b, (uint8_t)c->distance);
         buf_u8(b, c->is_not_null);
+        buf_u8(b, !c->has_quantization      ? 0
+                  : c->is_quantization_auto ? 1
+                                            : (uint8_t)(2 + c->quantization));
     }
     policy_set_write(b, &schema->policies);
 }
@@ -99,28 +119,38 @@ static bool read_name(struct reader *r, char out[NAME_BYTES_MAX + 1])
     return true;
 }
 
-static bool read_column(struct reader *r, struct column *c)
+static bool read_quantization(struct reader *r, struct column *c)
+{
+    uint8_t stored = reader_u8(r);
+    c->has_quantization = stored > 0;
+    c->is_quantization_auto = stored == 1;
+    c->quantization = stored < 2 ? QUANTIZATION_NONE : (enum quantization)(stored - 2);
+    return stored <= 2 + QUANTIZATION_2;
+}
+
+static bool read_column(struct reader *r, uint8_t version, struct column *c)
 {
     bool has_name = read_name(r, c->name);
     uint8_t type = reader_u8(r);
     c->dim = reader_u32(r);
     uint8_t distance = reader_u8(r);
     c->is_not_null = reader_u8(r) != 0;
-    if (r->failed || !has_name || type == TYPE_NULL || type >= TYPE_COUNT) {
+    bool is_good = version < 2 || read_quantization(r, c);
+    if (r->failed || !is_good || !has_name || type == TYPE_NULL || type >= TYPE_COUNT) {
         return false;
     }
     c->type = (enum value_type)type;
     c->distance = (enum distance)distance;
     return type == TYPE_VECTOR ? c->dim >= 1 && c->dim <= VECTOR_DIM_MAX &&
                                      distance >= DISTANCE_L2 && distance <= DISTANCE_DOT
-                               : c->dim == 0 && distance == 0;
+                               : c->dim == 0 && distance == 0 && !c->has_quantization;
 }
 
 enum errcode schema_read(struct reader *r, struct schema *out, struct err *err)
 {
     memset(out, 0, sizeof(*out));
     uint8_t version = reader_u8(r);
-    if (!r->failed && version != SCHEMA_VERSION) {
+    if (!r->failed && (version < SCHEMA_VERSION_OLDEST || version > SCHEMA_VERSION)) {
         return err_set(err, ERR_FORMAT_UNSUPPORTED,
                        "a collection's definition has version %u and this server reads version %d",
                        version, SCHEMA_VERSION);
@@ -130,7 +160,7 @@ enum errcode schema_read(struct reader *r, struct schema *out, struct err *err)
     out->n_columns = reader_u16(r);
     is_good = is_good && out->n_columns >= 1 && out->n_columns <= COLUMNS_MAX;
     for (uint32_t i = 0; is_good && i < out->n_columns; i++) {
-        is_good = read_column(r, &out->columns[i]);
+        is_good = read_column(r, version, &out->columns[i]);
     }
     if (!is_good || r->failed) {
         return err_set(err, ERR_CORRUPT, "a collection's definition is damaged");

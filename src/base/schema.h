@@ -27,6 +27,9 @@ struct column {
     uint32_t dim;           /* VECTOR only. */
     enum distance distance; /* VECTOR only. */
     bool is_not_null;       /* The key always is. */
+    /* VECTOR only: what stands behind it, and not in the policy. */
+    bool has_quantization, is_quantization_auto;
+    enum quantization quantization;
 };
 
 /* A schema that is kept is held: counted, never changed, and only as large as its columns, so it
@@ -48,6 +51,9 @@ void schema_release(const struct schema *schema); /* NULL is allowed. */
 int schema_column(const struct schema *schema, const char *name);
 /* The first VECTOR column's number, or -1. */
 int schema_first_vector(const struct schema *schema);
+/* What is in force for a VECTOR column where the policy is @policy. */
+enum quantization column_quantization(const struct column *column,
+                                      const struct policy_value *policy);
 const char *distance_name(enum distance distance); /* As in VQL: "COSINE". */
 
 /* A versioned record, for the catalog. */

@@ -181,7 +181,9 @@ void index_figures(const struct index *index, struct index_figures *out)
     *out = (struct index_figures){
         .rows = index_count(index),
         .pending = index_pending(index),
-        .vector_bytes = slots->codes.bytes_used + slots->vectors.bytes_used,
+        .code_bytes = slots->codes.bytes_used,
+        .vector_bytes = slots->vectors.bytes_used,
+        .mapped_bytes = slots_mapped_bytes(slots),
         .graph_bytes = slots->links.bytes_used + slots->nodes.bytes_used +
                        slots->uppers.bytes_used + index->map.capacity * sizeof(uint32_t),
     };

@@ -209,8 +209,11 @@ void index_is_durable(struct index *index);
 uint64_t index_digest(const struct index *index);
 
 struct index_figures {
-    size_t rows, pending, vector_bytes, graph_bytes;
+    size_t rows, pending;
     size_t dead; /* Deleted rows that still are in the graph. */
+    /* In memory: codes (the vectors themselves with INDEX_CODE_F32), exact vectors beside them, and
+     * lists.  In the storage's map: exact vectors. */
+    size_t code_bytes, vector_bytes, graph_bytes, mapped_bytes;
     unsigned levels;
     double degree_mean; /* On layer 0. */
 };

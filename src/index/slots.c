@@ -76,7 +76,7 @@ bool slots_init(struct slots *slots, const struct slots_shape *shape)
     slots->capacity = SLOTS_FIRST;
     slots->uppers_capacity = UPPERS_FIRST;
     size_t n = SLOTS_FIRST;
-    bool fits = mem_region_reserve(&slots->codes, MEM_VECTORS, n * slots->code_stride) &&
+    bool fits = mem_region_reserve(&slots->codes, MEM_CODES, n * slots->code_stride) &&
                 mem_region_reserve(&slots->vectors, MEM_VECTORS, n * vector_bytes(slots, false)) &&
                 mem_region_reserve(&slots->links, MEM_GRAPH, n * slot_links_bytes(slots)) &&
                 mem_region_reserve(&slots->nodes, MEM_GRAPH, n * sizeof(struct node)) &&
@@ -123,6 +123,13 @@ size_t links_copy(const struct slots *slots, uint32_t slot, unsigned layer, uint
         out[n] = link;
     }
     return n;
+}
+
+size_t slots_mapped_bytes(const struct slots *slots)
+{
+    bool is_elsewhere = slots->vector_stride > 0 && is_mapped(slots, slots->is_stored);
+    size_t n_used = atomic_load_explicit(&slots->n_used, memory_order_relaxed);
+    return is_elsewhere ? n_used * slots->place_bytes : 0;
 }
 
 /* ---- growing ---- */

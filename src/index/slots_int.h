@@ -91,6 +91,8 @@ void slots_put_back(struct slots *slots, const uint32_t *taken, size_t n);
 /* The slots are out of every list; they are used again when no reader can see them, and no
  * checkpoint. */
 void slots_retire(struct slots *slots, struct epochs *epochs, const uint32_t *retired, size_t n);
+/* Of vectors that are read in the storage's map; for the staging thread. */
+size_t slots_mapped_bytes(const struct slots *slots);
 /* Gives all memory back where every slot is free. */
 void slots_give_back(struct slots *slots, struct epochs *epochs);
 /* What was given up until now is not in the save that begins; then, that save will stay. */

@@ -166,6 +166,26 @@ struct column_def *column_metric(struct parse *p, struct column_def *column, str
     return NULL;
 }
 
+struct column_def *column_quantize(struct parse *p, struct column_def *column, struct token bits)
+{
+    struct policy_set set = {.is_set = 0};
+    struct value value = value_text(bits.data, (uint32_t)bits.bytes);
+    struct err err = {0};
+    if (column == NULL) {
+        return NULL;
+    }
+    if (policy_assign(&set, POLICY_quantization, LEVEL_COLLECTION, &value, &err) != ERR_OK) {
+        parse_fail(p, ERR_SYNTAX, bits.position, "QUANTIZATION cannot be \"%.*s\"", (int)bits.bytes,
+                   (const char *)bits.data);
+        err_hint(p->err, "%s", err.hint);
+        return NULL;
+    }
+    column->has_quantization = true;
+    column->is_quantization_auto = set.values[POLICY_quantization].is_auto;
+    column->quantization = (enum quantization)set.values[POLICY_quantization].integer;
+    return column;
+}
+
 struct column_def *column_key(struct column_def *column)
 {
     if (column != NULL) {

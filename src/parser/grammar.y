@@ -43,8 +43,8 @@ static void fail_in_state(struct parse *p, int token, unsigned state);
 
 %fallback NAME
     ANALYZE ASC BY CHECKPOINT COLLECTION COLUMN CONFLICT COPY DELETE DESC DESCRIBE DO DROP
-    EXISTS EXPLAIN FIRST INSERT KEY LAST METRIC NOTHING NULLS ON REINDEX RESET SET SHOW STDIN
-    STDOUT UPDATE VALUES.
+    EXISTS EXPLAIN FIRST INSERT KEY LAST METRIC NOTHING NULLS ON QUANTIZATION REINDEX RESET SET
+    SHOW STDIN STDOUT UPDATE VALUES.
 
 %left CONCAT JSON JSON_TEXT.
 %left PLUS MINUS.
@@ -131,6 +131,8 @@ column_defs(A) ::= column_defs(L) COMMA column_def(C). { A = list_add_column(p, 
 column_def(A) ::= NAME(N) NAME(T). { A = column_new(p, N, T, NULL); }
 column_def(A) ::= NAME(N) NAME(T) LP INTEGER(D) RP. { A = column_new(p, N, T, &D); }
 column_def(A) ::= column_def(C) METRIC NAME(M). { A = column_metric(p, C, M); }
+column_def(A) ::= column_def(C) QUANTIZATION NAME(Q). { A = column_quantize(p, C, Q); }
+column_def(A) ::= column_def(C) QUANTIZATION INTEGER(Q). { A = column_quantize(p, C, Q); }
 column_def(A) ::= column_def(C) PRIMARY KEY. { A = column_key(C); }
 column_def(A) ::= column_def(C) NOT NULL. { A = column_not_null(C); }
 

@@ -135,6 +135,8 @@ struct column_def {
     enum value_type type;
     uint32_t dim;           /* VECTOR(n) */
     enum distance distance; /* METRIC; 0 where none was given. */
+    bool has_quantization, is_quantization_auto;
+    enum quantization quantization;
     bool is_primary_key;
     bool is_not_null;
 };

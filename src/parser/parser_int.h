@@ -176,6 +176,7 @@ struct list *list_add_column(struct parse *p, struct list *list, struct column_d
 struct column_def *column_new(struct parse *p, struct token name, struct token type,
                               const struct token *dim);
 struct column_def *column_metric(struct parse *p, struct column_def *column, struct token metric);
+struct column_def *column_quantize(struct parse *p, struct column_def *column, struct token bits);
 struct column_def *column_key(struct column_def *column);
 struct column_def *column_not_null(struct column_def *column);
 

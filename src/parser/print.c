@@ -280,6 +280,11 @@ static void print_create(struct buf *b, const struct stmt_create *s)
         if (c->distance != 0) {
             buf_printf(b, " METRIC %s", distance_name(c->distance));
         }
+        if (c->has_quantization) {
+            const char *const *choices = policy_row(POLICY_quantization)->choices;
+            buf_printf(b, " QUANTIZATION %s",
+                       c->is_quantization_auto ? "auto" : choices[c->quantization]);
+        }
         print_cstr(b, c->is_primary_key ? " PRIMARY KEY" : "");
         print_cstr(b, c->is_not_null ? " NOT NULL" : "");
     }

@@ -35,6 +35,9 @@ static enum errcode check_column(const struct column_def *def, struct err *err)
     if (!is_vector && def->distance != 0) {
         return bad_column(def, err, "has a METRIC, which only a VECTOR can have");
     }
+    if (!is_vector && def->has_quantization) {
+        return bad_column(def, err, "has a QUANTIZATION, which only a VECTOR can have");
+    }
     bool can_be_key = def->type == TYPE_INT || def->type == TYPE_TEXT || def->type == TYPE_UUID;
     if (def->is_primary_key && !can_be_key) {
         return bad_column(def, err, "cannot be the primary key: that is INT, TEXT or UUID");
@@ -50,6 +53,9 @@ static void add_column(struct schema *schema, const struct column_def *def)
         .type = def->type,
         .dim = is_vector ? def->dim : 0,
         .is_not_null = def->is_not_null || def->is_primary_key,
+        .has_quantization = def->has_quantization,
+        .is_quantization_auto = def->is_quantization_auto,
+        .quantization = def->quantization,
     };
     if (is_vector) {
         column->distance = def->distance != 0 ? def->distance : DISTANCE_L2;

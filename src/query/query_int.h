@@ -173,7 +173,7 @@ enum errcode session_poll(const struct query_session *session, uint64_t deadline
 
 struct force {
     double recall;
-    int64_t ef; /* 0: auto */
+    int64_t ef, rerank_depth; /* 0: auto */
     bool is_exact;
     enum on_miss on_miss;
     enum on_lag on_lag;

@@ -8,7 +8,7 @@
 /* What an index is built with. */
 static bool is_of_building(enum policy_id id)
 {
-    return id == POLICY_m || id == POLICY_ef_construction;
+    return id == POLICY_m || id == POLICY_ef_construction || id == POLICY_quantization;
 }
 
 static enum errcode analyze_option(struct analysis *a, const struct option *option, struct err *err)
@@ -17,7 +17,7 @@ static enum errcode analyze_option(struct analysis *a, const struct option *opti
     if (id != POLICY_COUNT && !is_of_building(id)) {
         err_at(err, option->name.position, ERR_POLICY_SCOPE, "REINDEX does not take \"%s\"",
                option->name.text);
-        err_hint(err, "It takes what an index is built with: m and ef_construction.");
+        err_hint(err, "It takes what an index is built with: m, ef_construction and quantization.");
         err_policy(err, option->name.text);
         return ERR_POLICY_SCOPE;
     }
@@ -98,6 +98,10 @@ static struct index_parameters parameters_of(const struct portal *p, uint32_t co
     }
     if ((with->is_set >> POLICY_ef_construction & 1) != 0) {
         out.ef_construction = (uint32_t)with->values[POLICY_ef_construction].integer;
+    }
+    if ((with->is_set >> POLICY_quantization & 1) != 0) {
+        struct column plain = {.dim = p->plan->schema->columns[column].dim};
+        out.quantization = column_quantization(&plain, &with->values[POLICY_quantization]);
     }
     return out;
 }

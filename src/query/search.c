@@ -382,8 +382,8 @@ static void explain_search(struct portal *p, struct explain *out)
 const struct verb verb_search = {
     .needs_shard = true,
     .policies = 1ULL << POLICY_recall | 1ULL << POLICY_ef | 1ULL << POLICY_exact |
-                1ULL << POLICY_on_miss | 1ULL << POLICY_index_lag | 1ULL << POLICY_on_lag |
-                1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
+                1ULL << POLICY_on_miss | 1ULL << POLICY_rerank_depth | 1ULL << POLICY_index_lag |
+                1ULL << POLICY_on_lag | 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
     .analyze = analyze_search,
     .start = start_search,
     .step = step_search,

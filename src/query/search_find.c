@@ -105,6 +105,7 @@ static enum errcode find_in_index(struct searcher *self, size_t q, enum search_w
         .index = {.query = s->queries[q],
                   .k = s->k,
                   .ef = s->ef,
+                  .rerank_depth = (size_t)p->force.rerank_depth,
                   .plan = is_exact ? INDEX_EXACT : INDEX_WALK,
                   .matches = p->plan->access.where != NULL ? filter : NULL,
                   .matches_arg = self,

@@ -223,7 +223,26 @@ static enum errcode analyze_describe(struct analysis *a, const struct stmt *stmt
     return code == ERR_OK ? analyze_result(a, columns, COUNT_OF(columns), err) : code;
 }
 
-/* What a REINDEX said, which is not what the policies say; nothing of a shard that is not open. */
+static void put_quantization(struct portal *p, const struct column *column,
+                             enum quantization quantization, char *out, size_t bytes)
+{
+    struct policy_view view;
+    enum policy_level level;
+    portal_policy_view(p, &view);
+    bool is_auto = policy_get(&view, POLICY_quantization, &level).is_auto;
+    const char *origin = policy_level_name(level);
+    if (policy_int(&view, POLICY_index) == INDEX_FLAT) {
+        origin = "flat";
+    } else if (column->has_quantization ? column->is_quantization_auto : is_auto) {
+        origin = "auto";
+    } else if (column->has_quantization) {
+        origin = "column";
+    }
+    snprintf(out, bytes, ", quantization = %s (%s)",
+             policy_row(POLICY_quantization)->choices[quantization], origin);
+}
+
+/* What it is built with; nothing of a shard that is not open. */
 static void describe_index(struct portal *p, uint32_t column, char *out, size_t bytes)
 {
     struct collection *c = p->plan->collection;
@@ -235,8 +254,11 @@ static void describe_index(struct portal *p, uint32_t column, char *out, size_t 
     struct index_parameters built = shard_index_parameters(c->shard, column, &is_reindexed);
     collection_leave(c);
     if (is_reindexed) {
-        snprintf(out, bytes, ", REINDEX m = %u, ef_construction = %u", built.m,
-                 built.ef_construction);
+        snprintf(out, bytes, ", REINDEX m = %u, ef_construction = %u, quantization = %s", built.m,
+                 built.ef_construction,
+                 policy_row(POLICY_quantization)->choices[built.quantization]);
+    } else {
+        put_quantization(p, &p->plan->schema->columns[column], built.quantization, out, bytes);
     }
 }
 

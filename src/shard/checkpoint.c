@@ -271,6 +271,7 @@ static void note_written(struct shard *shard, struct vector_index *v, const stru
     vector_files_remove(shard->directory, v->column, 0,
                         vector_file_of(saved->index)->config.number);
     atomic_store(&v->checkpointed, id->sequence);
+    atomic_store(&v->checkpoint_bytes, HEAD_BYTES + id->bytes + TAIL_BYTES);
     atomic_store(&v->changes_checkpointed, changes);
     remember_graph(v, id, changes);
     metric_add(METRIC_checkpoints, 1);
@@ -489,6 +490,7 @@ enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct
     }
     file_close(&f);
     if (code == ERR_OK) {
+        atomic_store(&v->checkpoint_bytes, HEAD_BYTES + id->bytes + TAIL_BYTES);
         vector_files_remove(shard->directory, v->column, 0, file);
         vector_files_remove(shard->directory, v->column, file + 1, UINT32_MAX);
     }

@@ -424,6 +424,18 @@ int64_t host_policy(struct shard_host *host, const struct schema *schema, enum p
     return value;
 }
 
+struct policy_value host_policy_value(struct shard_host *host, const struct schema *schema,
+                                      enum policy_id id)
+{
+    mutex_lock(&host->mutex);
+    struct policy_view view = {
+        .levels = {[LEVEL_FILE] = &host->file_policies, [LEVEL_COLLECTION] = &schema->policies},
+    };
+    struct policy_value value = policy_get(&view, id, NULL);
+    mutex_unlock(&host->mutex);
+    return value;
+}
+
 double host_policy_float(struct shard_host *host, const struct schema *schema, enum policy_id id)
 {
     mutex_lock(&host->mutex);

@@ -13,6 +13,7 @@
  * The parameters stand in a record of the file, "index-COLUMN", little-endian:
  *
  *   u32 CRC-32C of what follows | u32 version | u32 column | u32 m | u32 ef_construction
+ *   u32 quantization, as its enum has it
  *
  * A column without one has those of its collection's policies. */
 #include "shard/shard_int.h"
@@ -22,7 +23,7 @@
 
 enum {
     RECORD_VERSION = 1,
-    RECORD_BYTES = 20,
+    RECORD_BYTES = 24,
     NAME_BYTES = 32,
     STAGE_ROWS = 1024, /* Row numbers that one view is asked for. */
     LEVEL_TRIES = 16,  /* Then writers wait until the last rows are staged. */
@@ -286,6 +287,9 @@ static enum errcode begin(struct shard *shard, struct vector_index *v,
         return err_no_memory(err);
     }
     r->parameters = request->parameters;
+    if (v->kind == INDEX_FLAT) {
+        r->parameters.quantization = QUANTIZATION_NONE;
+    }
     r->index = vector_index_new(shard, v, &r->parameters, err);
     enum errcode code = r->index == NULL ? err->code : ERR_OK;
     if (code == ERR_OK) {
@@ -390,6 +394,7 @@ enum errcode reindex_put(struct shard *shard, struct store_write *write, struct 
         le_put_u32(record + 8, v->column);
         le_put_u32(record + 12, v->parameters.m);
         le_put_u32(record + 16, v->parameters.ef_construction);
+        le_put_u32(record + 20, (uint32_t)v->parameters.quantization);
         mutex_unlock(&v->advance);
         le_put_u32(record, crc32c(0, record + 4, sizeof(record) - 4));
         record_name(v, name);
@@ -417,7 +422,9 @@ static bool decode(const struct vector_index *v, struct slice record, struct ind
     bool is_ours = reader_u32(&r) == RECORD_VERSION && reader_u32(&r) == v->column;
     out->m = reader_u32(&r);
     out->ef_construction = reader_u32(&r);
-    return reader_done(&r) && is_ours;
+    uint32_t quantization = reader_u32(&r);
+    out->quantization = (enum quantization)quantization;
+    return reader_done(&r) && is_ours && quantization <= QUANTIZATION_2;
 }
 
 enum errcode reindex_load(struct shard *shard, struct vector_index *v, struct store_read *read,

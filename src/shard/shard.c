@@ -439,6 +439,12 @@ static const char *state_text(struct shard *shard)
     }
 }
 
+static uint64_t index_file_bytes(struct vector_index *v)
+{
+    const struct vector_file *file = vector_file_of(v->index);
+    return atomic_load(&v->checkpoint_bytes) + (file == NULL ? 0 : vector_file_bytes(file));
+}
+
 void shard_figures(struct shard *shard, struct shard_figures *out)
 {
     *out = (struct shard_figures){0};
@@ -455,7 +461,10 @@ void shard_figures(struct shard *shard, struct shard_figures *out)
         struct index_figures figures;
         index_figures(shard->vectors[i].index, &figures);
         out->index_rows += figures.rows;
+        out->code_bytes += figures.code_bytes;
         out->vector_bytes += figures.vector_bytes;
+        out->mapped_bytes += figures.mapped_bytes;
+        out->index_file_bytes += index_file_bytes(&shard->vectors[i]);
         out->graph_bytes += figures.graph_bytes;
     }
     mutex_unlock(&shard->apply);

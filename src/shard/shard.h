@@ -229,6 +229,7 @@ void shard_effort_for(struct shard *shard, uint32_t column, double recall, size_
 
 struct index_parameters {
     uint32_t m, ef_construction;
+    enum quantization quantization;
 };
 /* Of the index over @column; *is_reindexed where a REINDEX gave them, and not the policies. */
 struct index_parameters shard_index_parameters(struct shard *shard, uint32_t column,
@@ -261,8 +262,11 @@ enum errcode shard_compact(struct shard *shard, struct err *err) WARN_UNUSED;
 
 struct shard_figures {
     uint64_t rows, applied, flushed, unflushed_bytes, unflushed_rows;
-    uint64_t index_lag, index_rows, vector_bytes, graph_bytes, file_bytes;
-    uint64_t checkpoint_lag; /* Changes since the last checkpoint. */
+    uint64_t index_lag, index_rows;
+    uint64_t code_bytes, vector_bytes, graph_bytes; /* In memory. */
+    uint64_t mapped_bytes;                          /* Exact vectors in mapped files. */
+    uint64_t file_bytes, index_file_bytes;          /* On the disk: rows; graphs and vectors. */
+    uint64_t checkpoint_lag;                        /* Changes since the last checkpoint. */
     struct repl_figures log;
     const char *state; /* "serving", "catching up", "rebuilding index", "disk full" */
 };

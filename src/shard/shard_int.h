@@ -341,6 +341,7 @@ struct vector_index {
     bool has_new_rows;
     uint64_t whole_from; /* Made anew: linked up to this log index, it has all rows; else 0. */
     _Atomic uint64_t checkpointed;         /* Log index of its durable checkpoint; 0 = none. */
+    _Atomic uint64_t checkpoint_bytes;     /* Of its file. */
     _Atomic uint64_t changes;              /* Rows staged or deleted since it was opened. */
     _Atomic uint64_t changes_checkpointed; /* As changes was at the last checkpoint. */
     uint64_t progress_logged_us;           /* The indexer's. */
@@ -506,6 +507,8 @@ struct store_pool *host_stores(struct shard_host *host);
 struct payload_pool *host_payloads(struct shard_host *host);
 /* A policy's value for @schema's collection, levels file and collection merged. */
 int64_t host_policy(struct shard_host *host, const struct schema *schema, enum policy_id id);
+struct policy_value host_policy_value(struct shard_host *host, const struct schema *schema,
+                                      enum policy_id id);
 double host_policy_float(struct shard_host *host, const struct schema *schema, enum policy_id id);
 
 /* What the host's threads do to a shard; each says when it wants to be called again

@@ -109,6 +109,14 @@ static enum errcode get(void *arg, size_t at, void *data, size_t bytes, struct e
 
 /* ---- growing ---- */
 
+static void set_room(struct vector_file *f, uint64_t bytes)
+{
+    uint64_t before = atomic_exchange(&f->room_bytes, bytes);
+    if (f->config.is_mapped) {
+        metric_add(METRIC_vectors_mapped, (int64_t)(bytes - before));
+    }
+}
+
 static enum errcode make_file(struct vector_file *f, struct err *err) REQUIRES(f->growing)
 {
     uint8_t head[HEAD_BYTES] = {0};
@@ -159,7 +167,7 @@ static enum errcode grow(struct vector_file *f, uint64_t bytes, struct err *err)
     if (fault_hit(FAULT_CRASH_IN_VECTORS)) {
         (void)raise(SIGKILL);
     }
-    atomic_store(&f->room_bytes, wanted);
+    set_room(f, wanted);
     return ERR_OK;
 }
 
@@ -221,6 +229,7 @@ static void release(void *arg)
     if (f->fd >= 0) {
         (void)close(f->fd);
     }
+    set_room(f, 0);
     mutex_fini(&f->growing);
     mem_free(MEM_GENERAL, f);
 }
@@ -291,7 +300,7 @@ static enum errcode check_head(struct vector_file *f, struct err *err)
         return err_set_errno(err, ERR_IO, errno, "asking for the size of \"%s\"", f->path);
     }
     uint64_t bytes = (uint64_t)facts.st_size;
-    atomic_store(&f->room_bytes, bytes > HEAD_BYTES ? bytes - HEAD_BYTES : 0);
+    set_room(f, bytes > HEAD_BYTES ? bytes - HEAD_BYTES : 0);
     return ERR_OK;
 }
 

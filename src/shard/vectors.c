@@ -39,7 +39,7 @@ static const struct state_machine state_machine = {
 
 /* A flat index has no checkpoint, and its vectors come from the rows. */
 static struct vector_file *file_new(const struct shard *shard, struct vector_index *v,
-                                    struct err *err)
+                                    const struct index_parameters *parameters, struct err *err)
 {
     struct vector_file_config config = {
         .directory = shard->directory,
@@ -48,15 +48,41 @@ static struct vector_file *file_new(const struct shard *shard, struct vector_ind
         .column = v->column,
         .dim = shard->schema->columns[v->column].dim,
         .number = atomic_fetch_add(&v->files, 1) + 1,
+        .is_mapped = parameters->quantization != QUANTIZATION_NONE &&
+                     shard_policy(shard, POLICY_vector_memory) == VECTOR_MEMORY_MAPPED,
     };
     return vector_file_new(&config, err);
+}
+
+static enum index_code code_of_quantization(enum quantization quantization)
+{
+    static const enum index_code codes[] = {[QUANTIZATION_NONE] = INDEX_CODE_F32,
+                                            [QUANTIZATION_8] = INDEX_CODE_8,
+                                            [QUANTIZATION_4] = INDEX_CODE_4,
+                                            [QUANTIZATION_2] = INDEX_CODE_2};
+    CHECK((size_t)quantization < COUNT_OF(codes));
+    return codes[quantization];
+}
+
+/* A flat index compares exact vectors. */
+static struct index_parameters parameters_by_policy(const struct shard *shard,
+                                                    const struct vector_index *v)
+{
+    struct policy_value policy = host_policy_value(shard->host, shard->schema, POLICY_quantization);
+    return (struct index_parameters){
+        .m = (uint32_t)shard_policy(shard, POLICY_m),
+        .ef_construction = (uint32_t)shard_policy(shard, POLICY_ef_construction),
+        .quantization = v->kind == INDEX_FLAT
+                            ? QUANTIZATION_NONE
+                            : column_quantization(&shard->schema->columns[v->column], &policy),
+    };
 }
 
 struct index *vector_index_new(const struct shard *shard, struct vector_index *v,
                                const struct index_parameters *parameters, struct err *err)
 {
     const struct column *column = &shard->schema->columns[v->column];
-    struct vector_file *file = v->kind == INDEX_HNSW ? file_new(shard, v, err) : NULL;
+    struct vector_file *file = v->kind == INDEX_HNSW ? file_new(shard, v, parameters, err) : NULL;
     if (v->kind == INDEX_HNSW && file == NULL) {
         return NULL;
     }
@@ -66,6 +92,7 @@ struct index *vector_index_new(const struct shard *shard, struct vector_index *v
         .dim = column->dim,
         .m = parameters->m,
         .ef_construction = parameters->ef_construction,
+        .code = code_of_quantization(parameters->quantization),
         .seed = hash_u64(shard->schema->id * COLUMNS_MAX + v->column),
         .labels_are_keys = shard_labels_are_keys(shard->schema),
         .storage = file == NULL ? NULL : &file->storage,
@@ -92,9 +119,7 @@ enum errcode vectors_open(struct shard *shard, struct err *err)
             struct vector_index *v = &shard->vectors[n++];
             v->column = i;
             v->kind = (enum index_kind)shard_policy(shard, POLICY_index);
-            v->parameters = (struct index_parameters){
-                .m = (uint32_t)shard_policy(shard, POLICY_m),
-                .ef_construction = (uint32_t)shard_policy(shard, POLICY_ef_construction)};
+            v->parameters = parameters_by_policy(shard, v);
             mutex_init(&v->advance);
             calibration_init(&v->calibration);
             shard->has_graph = shard->has_graph || v->kind == INDEX_HNSW;

@@ -79,7 +79,7 @@ static void advancing_between_stages_gives_the_same_graph(void **state)
     struct index_figures a, b;
     index_figures(eager, &a);
     index_figures(lazy, &b);
-    assert_true(a.vector_bytes < b.vector_bytes);
+    assert_true(a.code_bytes < b.code_bytes);
     free(points);
     index_free(eager);
     index_free(lazy);

@@ -104,7 +104,7 @@ static void recall_is_kept_when_all_rows_are_replaced_many_times(void **state)
     assert_int_equal(figures.rows, LIVE);
     assert_true(figures.degree_mean > 8);
     /* Slots are used again: the vectors of 8,000 rows take the place of little more than 1,000. */
-    assert_true(figures.vector_bytes < 2 * LIVE * DIM * sizeof(float));
+    assert_true(figures.code_bytes < 2 * LIVE * DIM * sizeof(float));
     double recall = recall_of(index, queries, DIM, QUERIES, K, 64);
     assert_true(recall >= 0.97);
     free(points);

@@ -5,9 +5,9 @@
 #include <string.h>
 
 enum {
-    DIM = 64,
-    N = 6000, /* Some times INDEX_STORED_BYTES_MIN. */
-    N_FIRST = 5000,
+    DIM = 256,
+    N = 2200, /* More than INDEX_STORED_BYTES_MIN. */
+    N_FIRST = 1100,
     STORE_BYTES = 4 << 20,
     PLACE_BYTES = DIM * 4,
 };

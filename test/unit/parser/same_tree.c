@@ -90,7 +90,9 @@ static bool same_create(const struct stmt_create *a, const struct stmt_create *b
         const struct column_def *c = &a->columns[i], *d = &b->columns[i];
         is_same = same_text(c->name.text, d->name.text) && c->type == d->type && c->dim == d->dim &&
                   c->distance == d->distance && c->is_primary_key == d->is_primary_key &&
-                  c->is_not_null == d->is_not_null;
+                  c->is_not_null == d->is_not_null && c->has_quantization == d->has_quantization &&
+                  c->is_quantization_auto == d->is_quantization_auto &&
+                  c->quantization == d->quantization;
     }
     return is_same;
 }

@@ -96,8 +96,9 @@ static void collections_are_made_described_and_dropped(void **state)
     assert_string_equal(c->tag, "CREATE COLLECTION");
     expect_ok(c, "DESCRIBE w");
     expect_prefix(rows_text(c), "id|UUID|PRIMARY KEY|column\nword|TEXT||column\n"
-                                "e|VECTOR(3)|METRIC COSINE NOT NULL|column\n"
-                                "f|VECTOR(2)|METRIC L2|column\n");
+                                "e|VECTOR(3)|METRIC COSINE NOT NULL, quantization = none (auto)|"
+                                "column\n"
+                                "f|VECTOR(2)|METRIC L2, quantization = none (auto)|column\n");
     assert_non_null(strstr(rows_text(c), "m|8|collection|policy\n"));
     assert_non_null(strstr(rows_text(c), "recall|0.9|collection|policy\n"));
     expect_error(c, "CREATE COLLECTION w (id INT PRIMARY KEY)", ERR_DUPLICATE_COLLECTION);

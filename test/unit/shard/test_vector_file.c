@@ -136,6 +136,13 @@ static void vectors_come_back_from_their_file(void **state)
     }
     checkpoint(f);
     vectors_path(f, path);
+    struct shard_figures figures;
+    shard_figures(f->shard, &figures);
+    assert_true(figures.mapped_bytes >= ROWS * WIDE * sizeof(float));
+    assert_int_equal(figures.vector_bytes, 0);
+    assert_true(figures.code_bytes > 0 && figures.code_bytes < figures.mapped_bytes / 4);
+    assert_true(metric_value(METRIC_vectors_mapped) >= (int64_t)figures.mapped_bytes);
+    assert_true(figures.index_file_bytes > figures.mapped_bytes + figures.code_bytes);
     insert_all(f, ROWS, ROWS + 30);
     fixture_stop(f);
     int64_t rebuilds = metric_value(METRIC_index_rebuilds);
@@ -250,6 +257,24 @@ static void a_file_that_is_lost_or_damaged_is_noticed_and_made_anew(void **state
         assert_int_equal(metric_value(METRIC_index_rebuilds), before + 1);
         fixture_stop(f);
     }
+}
+
+static void vectors_that_are_resident_come_from_the_same_file(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    insert_all(f, 0, ROWS);
+    fixture_stop(f);
+    fixture_policy(f, "vector_memory", "resident");
+    int64_t rebuilds = metric_value(METRIC_index_rebuilds);
+    fixture_start(f);
+    struct shard_figures figures;
+    shard_figures(f->shard, &figures);
+    assert_int_equal(metric_value(METRIC_index_rebuilds), rebuilds);
+    assert_int_equal(figures.mapped_bytes, 0);
+    assert_true(figures.vector_bytes >= ROWS * WIDE * sizeof(float));
+    assert_found(f, 0, ROWS);
+    fixture_stop(f);
 }
 
 static void a_new_index_takes_a_new_file_and_the_old_one_goes(void **state)
@@ -389,6 +414,7 @@ int main(void)
         TEST(vectors_come_back_from_their_file),
         TEST(a_crash_after_many_changes_finds_what_the_checkpoint_names),
         TEST(a_file_that_is_lost_or_damaged_is_noticed_and_made_anew),
+        TEST(vectors_that_are_resident_come_from_the_same_file),
         TEST(a_new_index_takes_a_new_file_and_the_old_one_goes),
         TEST(a_full_disk_refuses_writes_before_the_log_and_takes_them_again),
         TEST(a_failing_write_is_tried_again_and_others_are_told),
