@@ -280,6 +280,21 @@ static bool a_crash_in_a_checkpoint_loses_nothing(struct test *t)
     return dies_at(t, "in_checkpoint", "CRASH_IN_CHECKPOINT", 6);
 }
 
+static bool a_crash_while_vectors_get_room_loses_nothing(struct test *t)
+{
+    return dies_at(t, "in_vectors", "CRASH_IN_VECTORS", 2);
+}
+
+static bool a_crash_before_vectors_are_synced_loses_nothing(struct test *t)
+{
+    return dies_at(t, "before_vectors", "CRASH_BEFORE_VECTORS", 4);
+}
+
+static bool a_crash_between_vectors_and_their_checkpoint_loses_nothing(struct test *t)
+{
+    return dies_at(t, "after_vectors", "CRASH_AFTER_VECTORS", 4);
+}
+
 static bool fill(const char *path, int mebibytes)
 {
     static char block[1 << 20];
@@ -401,6 +416,9 @@ static const struct {
     CRASH_TEST(a_crash_before_a_flush_loses_nothing, true),
     CRASH_TEST(a_crash_behind_a_flush_loses_nothing, true),
     CRASH_TEST(a_crash_in_a_checkpoint_loses_nothing, true),
+    CRASH_TEST(a_crash_while_vectors_get_room_loses_nothing, true),
+    CRASH_TEST(a_crash_before_vectors_are_synced_loses_nothing, true),
+    CRASH_TEST(a_crash_between_vectors_and_their_checkpoint_loses_nothing, true),
 };
 
 static bool has_faults(void)

@@ -6,7 +6,8 @@
 #include <string.h>
 
 enum {
-    TEXT_BYTES = 8192,
+    TEXT_BYTES = 65536,
+    DIM = 256,       /* So that all rows have more vectors than an index keeps in memory. */
     KEY_STEP = 1000, /* Ids of client c: c * KEY_STEP to c * KEY_STEP + KEYS - 1. */
     SEARCHES = 20,
 };
@@ -15,8 +16,8 @@ enum {
 static const struct {
     const char *name, *options;
 } collections[] = {
-    {"crash_sync", "index_mode = 'sync'"},
-    {"crash_async", "index_mode = 'async'"},
+    {"crash_sync", "index_mode = 'sync', quantization = none"},
+    {"crash_async", "index_mode = 'async', quantization = 8"},
 };
 
 static const char *const acks[] = {"visible", "leader", "indexed", "quorum"};
@@ -53,12 +54,25 @@ static long long id_of(const struct client *c, int key)
 }
 
 /* The vector of a row tells its id and its n, so a row that is mixed of two is seen. */
+static void append_vector(char *text, long long id, int64_t n)
+{
+    size_t used = strlen(text);
+    used += (size_t)snprintf(text + used, TEXT_BYTES - used, "[%lld, %lld, 1, 0.5", id,
+                             (long long)(n % 1000000));
+    for (int i = 4; i < DIM; i++) {
+        used += (size_t)snprintf(text + used, TEXT_BYTES - used, ",0");
+    }
+    snprintf(text + used, TEXT_BYTES - used, "]");
+}
+
 static void append_row(const struct client *c, char *text, int key, int64_t n)
 {
     size_t used = strlen(text);
-    snprintf(text + used, TEXT_BYTES - used, "%s(%lld, %lld, [%lld, %lld, 1, 0.5])",
-             text[used - 1] == ')' ? ", " : "", id_of(c, key), (long long)n, id_of(c, key),
-             (long long)(n % 1000000));
+    snprintf(text + used, TEXT_BYTES - used, "%s(%lld, %lld, ", text[used - 1] == ')' ? ", " : "",
+             id_of(c, key), (long long)n);
+    append_vector(text, id_of(c, key), n);
+    used = strlen(text);
+    snprintf(text + used, TEXT_BYTES - used, ")");
 }
 
 static void plan_key(struct client *c, int key, int64_t n)
@@ -108,9 +122,10 @@ static bool plan_update(struct client *c, char *text)
         return false;
     }
     plan_key(c, key, c->next);
-    snprintf(text, TEXT_BYTES, "UPDATE %s SET n = %lld, v = [%lld, %lld, 1, 0.5] WHERE id = %lld",
-             c->collection, (long long)c->next, id_of(c, key), (long long)(c->next % 1000000),
-             id_of(c, key));
+    snprintf(text, TEXT_BYTES, "UPDATE %s SET n = %lld, v = ", c->collection, (long long)c->next);
+    append_vector(text, id_of(c, key), c->next);
+    size_t used = strlen(text);
+    snprintf(text + used, TEXT_BYTES - used, " WHERE id = %lld", id_of(c, key));
     c->next += 1;
     return true;
 }
@@ -248,8 +263,8 @@ bool create_collections(const char *address, char *failure, size_t failure_bytes
         char text[512];
         snprintf(text, sizeof(text),
                  "CREATE COLLECTION IF NOT EXISTS %s (id INT PRIMARY KEY, n INT NOT NULL, "
-                 "v VECTOR(4) METRIC L2) WITH (%s)",
-                 collections[i].name, collections[i].options);
+                 "v VECTOR(%d) METRIC L2) WITH (%s)",
+                 collections[i].name, DIM, collections[i].options);
         is_good = is_good && run(conn, text, failure, failure_bytes);
     }
     vc_close(conn);
