@@ -26,7 +26,7 @@ function rule(macro, name, second,    lower) {
     } else if (macro == "METRIC_ROW") {
         needs("src", "METRIC_" name)
         needs("doc", "vectrond_" name " vectrond_" name "_total vectrond_" name "_seconds" \
-              " vectrond_" name "_microseconds")
+              " vectrond_" name "_microseconds vectrond_" name "_bytes")
         needs("test", name " METRIC_" name " vectrond_" name " vectrond_" name "_total")
     } else if (macro == "FAULT") {
         needs("src", "FAULT_" name)
