@@ -27,7 +27,7 @@ enum {
     REPLACEMENTS_MAX = 2, /* Chosen edges for one that was lost, */
     AROUND_MAX = 64,      /* of so many, the nearest live ones around. */
     AROUND_ENOUGH = 32,   /* Then nobody looks behind the dead neighbours of dead rows. */
-    LINKS_FEW = 5,        /* A shorter list is renewed. */
+    LINKS_FEW = 3,        /* A shorter list is renewed; copies of one vector list three. */
     RENEW_EF = 128,       /* Of the walk that does it. */
     SLOTS_A_TASK = 32,
     LISTS_A_ROW = 8, /* Mending so many is as much work as linking one row. */
