@@ -8,15 +8,20 @@
 /* By the crew, or by this thread where there is none. */
 void crew_run(const struct index_crew *crew, size_t n, void (*run)(void *arg, size_t i), void *arg);
 
-/* Of n candidates, nearest first, the list that a new row begins with: those that algorithm 4
- * chooses, then the nearest of the others, but no copies of one that was chosen. */
-void select_neighbours(const struct index *index, const struct candidate *sorted, size_t n,
+/* In the space of the codes, or of pairs of vectors: of n candidates, nearest first, the list that
+ * a new row begins with: those that algorithm 4 chooses, then the nearest of the others, but no
+ * copies of one that was chosen. */
+void select_neighbours(const struct code_space *space, const struct candidate *sorted, size_t n,
                        size_t max, struct list *out);
 /* Offers @slot a place in the list of @base, which it does not stand in.  A full list may exchange
  * one edge: the farthest that only fills it, never one that the rule chose, unless the new one
  * hides it.  Returns who lost a place: SLOT_NONE for nobody, @slot itself where it got none. */
-uint32_t list_offer(const struct index *index, struct list *list, size_t max, uint32_t base,
-                    uint32_t slot);
+uint32_t list_offer(const struct slots *slots, const struct code_space *space, struct list *list,
+                    size_t max, uint32_t base, uint32_t slot);
+/* What a key of two rows says of their distance: its square or half of that, from 0 on. */
+float select_distance(const struct code_space *space, float key);
+/* By how much that may be wrong for rows as long as the query: a standard error. */
+float select_error(const struct code_space *space, const struct code_query *query);
 /* True where @c is nearer to the base than to each of @chosen. */
 bool select_accepts(const struct index *index, struct candidate c, const uint32_t *chosen,
                     size_t n_chosen);

@@ -124,6 +124,14 @@ static inline struct code_space space_of_vectors(const struct index *index)
     return space;
 }
 
+/* What building sees where codes cannot rank. */
+static inline struct code_space space_of_pairs(const struct index *index)
+{
+    struct code_space space = space_of_vectors(index);
+    space.code = &code_exact;
+    return space;
+}
+
 /* The level of a row: a function of seed and row number alone. */
 uint8_t level_of(const struct index_config *config, uint64_t row);
 /* Its code and its exact vector in memory, from one that vector_prepare has made ready. */

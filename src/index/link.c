@@ -2,7 +2,9 @@
  *
  * 1. For every row, in parallel: candidates from a walk over the graph as it was before the chunk,
  *    and the chunk's own earlier rows by their distances; the row's own lists are chosen from them
- *    (select.c).  Nobody can reach those lists yet.
+ *    (select.c).  Nobody can reach those lists yet.  Where what is near lies within the error of
+ *    the codes, all of this is done again by the exact vectors, and so is what step 3 does for the
+ *    row.
  * 2. In the order of their numbers, the rows get their parents (parents.c): from here on paths lead
  *    to them.
  * 3. Every list that shall lead back to a new row, in parallel: the new rows are offered to it in
@@ -23,7 +25,10 @@ struct back {
 };
 
 enum {
-    PARENTS_MAX = 16 /* Candidates for a row's parent. */
+    PARENTS_MAX = 16,   /* Candidates for a row's parent. */
+    RANK = 10,          /* The distance of this one is compared with the codes' error, */
+    CROWD = 64,         /* and with that of this one. */
+    UPPER_EF_EXACT = 24 /* Starts of an exact walk that a layer above the row's own gives. */
 };
 
 struct chunk {
@@ -36,6 +41,7 @@ struct chunk {
     size_t n_backs;
     struct candidate near[INDEX_CHUNK][PARENTS_MAX]; /* On layer 0. */
     size_t n_near[INDEX_CHUNK];
+    bool is_exact[INDEX_CHUNK]; /* The row is linked by its exact vector. */
 };
 
 enum {
@@ -56,76 +62,154 @@ void crew_run(const struct index_crew *crew, size_t n, void (*run)(void *arg, si
 
 /* ---- step 1 ---- */
 
-/* The neighbours of row i on one layer, from what the walk left in scratch->near and from the
+/* How one row looks for its neighbours. */
+struct choice {
+    struct chunk *chunk;
+    size_t i; /* Its place in the chunk. */
+    struct walk walk;
+    struct scratch *scratch;
+    float chunk_keys[INDEX_CHUNK]; /* Of the rows before it. */
+    uint32_t seen[RANK];           /* What the codes led to, where the exact vectors go on. */
+    size_t n_seen;
+};
+
+/* The neighbours of the row on one layer, from the first @n_found of scratch->near and from the
  * chunk's earlier rows. */
-static bool choose_own(struct chunk *chunk, size_t i, unsigned layer, const float *chunk_keys)
+static bool choose_own(struct choice *c, unsigned layer, size_t n_found)
 {
-    struct scratch *s = scratch_get();
+    struct chunk *chunk = c->chunk;
+    struct scratch *s = c->scratch;
     const struct slots *slots = &chunk->index->slots;
     struct pool *both = &s->matching;
-    if (!pool_reset(both, s->near.n + i)) {
+    if (!pool_reset(both, n_found + c->i)) {
         return false;
     }
-    for (size_t at = 0; at < s->near.n; at++) {
-        both->items[at] = s->near.items[at];
+    for (; both->n < n_found; both->n++) {
+        both->items[both->n] = s->near.items[both->n];
     }
-    both->n = s->near.n;
-    for (size_t other = 0; other < i; other++) {
+    for (size_t other = 0; other < c->i; other++) {
         if (node_at(slots, chunk->slots[other])->level >= layer) {
             pool_add(both, slots,
-                     (struct candidate){.key = chunk_keys[other], .slot = chunk->slots[other]});
+                     (struct candidate){.key = c->chunk_keys[other], .slot = chunk->slots[other]});
         }
     }
     struct list list;
-    select_neighbours(chunk->index, both->items, both->n, links_max(slots, layer), &list);
-    list_write(slots, chunk->slots[i], layer, &list);
+    select_neighbours(&c->walk.space, both->items, both->n, links_max(slots, layer), &list);
+    list_write(slots, chunk->slots[c->i], layer, &list);
     if (layer == 0) {
-        chunk->n_near[i] = both->n < PARENTS_MAX ? both->n : PARENTS_MAX;
-        for (size_t at = 0; at < chunk->n_near[i]; at++) {
-            chunk->near[i][at] = both->items[at];
+        size_t n = both->n < PARENTS_MAX ? both->n : PARENTS_MAX;
+        chunk->n_near[c->i] = n;
+        for (size_t at = 0; at < n; at++) {
+            chunk->near[c->i][at] = both->items[at];
         }
     }
     return true;
+}
+
+/* Leaves what stands above the row's own layers in scratch->near: for the codes one row, for the
+ * exact vectors more, since their like may be far apart. */
+static bool descend(struct choice *c, unsigned top, unsigned level)
+{
+    struct pool *near = &c->scratch->near;
+    struct candidate at = walk_candidate(&c->walk, c->chunk->entry);
+    bool is_exact = c->chunk->is_exact[c->i];
+    if (!is_exact) {
+        at = walk_descend(&c->walk, at, top, level + 1);
+    }
+    if (!pool_reset(near, 1)) {
+        return false;
+    }
+    near->items[near->n++] = at;
+    bool has_memory = true;
+    struct err err;
+    for (unsigned layer = top; is_exact && layer > level && has_memory; layer--) {
+        has_memory =
+            walk_layer(&c->walk, layer, near->items, near->n, UPPER_EF_EXACT, &err) == ERR_OK;
+    }
+    return has_memory;
+}
+
+/* Behind those in scratch->near. */
+static bool add_seen(struct choice *c)
+{
+    struct pool *near = &c->scratch->near;
+    size_t n = near->n;
+    if (!pool_reset(near, n + c->n_seen)) {
+        return false;
+    }
+    near->n = n;
+    for (size_t i = 0; i < c->n_seen; i++) {
+        near->items[near->n++] = walk_candidate(&c->walk, c->seen[i]);
+    }
+    return true;
+}
+
+static bool walk_and_choose(struct choice *c)
+{
+    struct err err;
+    struct chunk *chunk = c->chunk;
+    const struct slots *slots = &chunk->index->slots;
+    struct pool *near = &c->scratch->near;
+    size_t ef = chunk->index->config.ef_construction;
+    unsigned level = node_at(slots, chunk->slots[c->i])->level;
+    bool has_graph = chunk->entry != SLOT_NONE;
+    unsigned top = has_graph ? node_at(slots, chunk->entry)->level : 0;
+    near->n = 0;
+    walk_keys(&c->walk, chunk->slots, c->i, c->chunk_keys);
+    if (has_graph && !descend(c, top, level)) {
+        return false;
+    }
+    for (unsigned layer = level + 1; layer-- > 0;) {
+        bool is_there = has_graph && layer <= top;
+        if (is_there &&
+            ((layer == 0 && !add_seen(c)) ||
+             walk_layer(&c->walk, layer, near->items, near->n, ef, &err) != ERR_OK)) {
+            return false;
+        }
+        if (!choose_own(c, layer, is_there ? near->n : 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Whether what is near lies within the error of the codes. */
+static bool is_blind(const struct choice *c)
+{
+    const struct pool *near = &c->scratch->near;
+    float error = select_error(&c->walk.space, &c->walk.query);
+    if (error <= 0 || near->n < RANK) {
+        return false;
+    }
+    float rank = select_distance(&c->walk.space, near->items[RANK - 1].key);
+    return rank < 3 * error ||
+           (near->n >= CROWD &&
+            select_distance(&c->walk.space, near->items[CROWD - 1].key) - rank < 2 * error);
 }
 
 static bool choose_lists(struct chunk *chunk, size_t i)
 {
     struct err err;
     struct index *index = chunk->index;
-    struct scratch *s = scratch_for(index, &err);
-    if (s == NULL) {
+    struct index_work work = {0};
+    struct choice c = {.chunk = chunk, .i = i, .scratch = scratch_for(index, &err)};
+    if (c.scratch == NULL) {
         return false;
     }
-    uint32_t slot = chunk->slots[i];
-    unsigned level = node_at(&index->slots, slot)->level;
-    struct index_work work = {0};
-    struct walk w = walk_start_at_row(index, s, slot, &work);
-    float chunk_keys[INDEX_CHUNK];
-    walk_keys(&w, chunk->slots, i, chunk_keys);
-
-    bool has_graph = chunk->entry != SLOT_NONE;
-    unsigned top = has_graph ? node_at(&index->slots, chunk->entry)->level : 0;
-    struct candidate start = {.slot = SLOT_NONE};
-    if (has_graph) {
-        start = walk_descend(&w, walk_candidate(&w, chunk->entry), top, level + 1);
-    }
-    const struct candidate *starts = &start;
-    size_t n_starts = 1;
-    s->near.n = 0;
-    for (unsigned layer = level + 1; layer-- > 0;) {
-        if (has_graph && layer <= top) {
-            size_t ef = index->config.ef_construction;
-            if (walk_layer(&w, layer, starts, n_starts, ef, &err) != ERR_OK) {
-                return false;
-            }
-            starts = s->near.items;
-            n_starts = s->near.n;
+    chunk->is_exact[i] = false;
+    c.walk = walk_start_at_row(index, c.scratch, chunk->slots[i], &work);
+    bool has_memory = walk_and_choose(&c);
+    if (has_memory && is_blind(&c)) {
+        chunk->is_exact[i] = true;
+        for (; c.n_seen < RANK; c.n_seen++) {
+            c.seen[c.n_seen] = c.scratch->near.items[c.n_seen].slot;
         }
-        if (!choose_own(chunk, i, layer, chunk_keys)) {
-            return false;
-        }
+        c.walk.space = space_of_pairs(index);
+        c.walk.space.code->query_of_row(&c.walk.space, chunk->slots[i], c.scratch->query_code,
+                                        &c.walk.query);
+        has_memory = walk_and_choose(&c);
     }
-    return true;
+    return has_memory;
 }
 
 static void choose_task(void *arg, size_t i)
@@ -209,16 +293,19 @@ static bool reserve_backs(struct chunk *chunk)
     return chunk->backs != NULL;
 }
 
-static void link_back(const struct index *index, const struct back *back)
+static void link_back(const struct chunk *chunk, const struct back *back)
 {
+    const struct index *index = chunk->index;
     const struct slots *slots = &index->slots;
+    struct code_space space =
+        chunk->is_exact[back->order] ? space_of_pairs(index) : space_of_codes(index);
     struct list list;
     list_read(slots, back->target, back->layer, &list);
     if (list_find(&list, back->source) < list.n) {
         return; /* A child. */
     }
     size_t max = links_max(slots, back->layer);
-    if (list_offer(index, &list, max, back->target, back->source) != back->source) {
+    if (list_offer(slots, &space, &list, max, back->target, back->source) != back->source) {
         list_write(slots, back->target, back->layer, &list);
     }
 }
@@ -235,7 +322,7 @@ static void link_back_task(void *arg, size_t task)
         if (at >= end && begins_list(chunk, at)) {
             break;
         }
-        link_back(chunk->index, &chunk->backs[at]);
+        link_back(chunk, &chunk->backs[at]);
     }
 }
 

@@ -1,8 +1,8 @@
 /* Which neighbours a node keeps: algorithm 4 of the paper, with the alpha of DiskANN, and lists
  * that are full: behind the edges that the rule chose stand the nearest others.
  *
- * Distances are squares here, and start at 0: a key less the key of two equal rows.  An estimate
- * may lie below, which counts as 0. */
+ * Distances are squares here, or half of them, and start at 0: a key less the key of two equal
+ * rows.  An estimate may lie below, which counts as 0. */
 #include "index/build_int.h"
 
 #include <string.h>
@@ -17,6 +17,9 @@ static const float alpha = 1.05f;
 
 static float zero_of(const struct code_space *space)
 {
+    if (space->code == &code_exact) {
+        return 0;
+    }
     switch (space->distance) {
     case DISTANCE_L2:
         return 0;
@@ -26,6 +29,18 @@ static float zero_of(const struct code_space *space)
     default:
         return -space->reduction * space->reduction;
     }
+}
+
+float select_distance(const struct code_space *space, float key)
+{
+    float zero = zero_of(space);
+    return key > zero ? key - zero : 0;
+}
+
+float select_error(const struct code_space *space, const struct code_query *query)
+{
+    float of_product = space->code->error(space->dim) * query->exact_norm * query->exact_norm;
+    return space->distance == DISTANCE_L2 ? 2 * of_product : of_product;
 }
 
 static void distances_of(const struct code_space *space, const struct code_query *query,
@@ -86,21 +101,18 @@ bool select_accepts(const struct index *index, struct candidate c, const uint32_
                     size_t n_chosen)
 {
     struct code_space space = space_of_codes(index);
-    float zero = zero_of(&space), distance = c.key > zero ? c.key - zero : 0;
-    return judge(&space, c.slot, distance, chosen, n_chosen) == CHOSEN;
+    return judge(&space, c.slot, select_distance(&space, c.key), chosen, n_chosen) == CHOSEN;
 }
 
-void select_neighbours(const struct index *index, const struct candidate *sorted, size_t n,
+void select_neighbours(const struct code_space *space, const struct candidate *sorted, size_t n,
                        size_t max, struct list *out)
 {
-    struct code_space space = space_of_codes(index);
-    float zero = zero_of(&space);
     uint32_t filling[LINKS_MAX];
     size_t n_filling = 0;
     *out = (struct list){.n = 0};
     for (size_t i = 0; i < n && out->n < max; i++) {
-        float distance = sorted[i].key > zero ? sorted[i].key - zero : 0;
-        enum verdict verdict = judge(&space, sorted[i].slot, distance, out->links, out->n);
+        float distance = select_distance(space, sorted[i].key);
+        enum verdict verdict = judge(space, sorted[i].slot, distance, out->links, out->n);
         if (verdict == CHOSEN) {
             out->links[out->n++] = sorted[i].slot;
         } else if (verdict == HIDDEN && n_filling < max) {
@@ -117,7 +129,8 @@ void select_neighbours(const struct index *index, const struct candidate *sorted
 
 /* A list, and how far its rows are from the base and from the row that wants a place. */
 struct offer {
-    struct code_space space;
+    const struct code_space *space;
+    const struct slots *slots;
     uint32_t base, slot;
     float distance; /* Between the two. */
     struct list *list;
@@ -130,8 +143,8 @@ static void offer_measure(struct offer *offer)
     uint32_t all[LINKS_MAX + 1];
     memcpy(all, list->links, list->n * sizeof(*all));
     all[list->n] = offer->slot;
-    distances_around(&offer->space, offer->base, all, list->n + 1, offer->of_base);
-    distances_around(&offer->space, offer->slot, all, list->n, offer->of_slot);
+    distances_around(offer->space, offer->base, all, list->n + 1, offer->of_base);
+    distances_around(offer->space, offer->slot, all, list->n, offer->of_slot);
     offer->distance = offer->of_base[list->n];
 }
 
@@ -145,7 +158,7 @@ static enum verdict offer_judge(const struct offer *offer)
     const struct list *list = offer->list;
     enum verdict verdict = CHOSEN;
     for (size_t i = 0; i < list->n; i++) {
-        if (offer->of_slot[i] <= 0 && is_copy(&offer->space, offer->slot, list->links[i])) {
+        if (offer->of_slot[i] <= 0 && is_copy(offer->space, offer->slot, list->links[i])) {
             return HIDDEN_COPY;
         }
         if (i < list->chosen && offer->of_base[i] <= offer->distance &&
@@ -177,27 +190,25 @@ static void demote_hidden(struct offer *offer)
 }
 
 /* The farthest that only fills; list->n where there is none. */
-static size_t farthest_filling(const struct index *index, const struct offer *offer)
+static size_t farthest_filling(const struct offer *offer)
 {
     const struct list *list = offer->list;
-    size_t farthest = list->n;
+    size_t at = list->n;
+    struct candidate farthest = {.key = 0, .slot = SLOT_NONE};
     for (size_t i = list->chosen; i < list->n; i++) {
         struct candidate c = {.key = offer->of_base[i], .slot = list->links[i]};
-        if (farthest == list->n ||
-            candidate_is_nearer(
-                &index->slots,
-                (struct candidate){.key = offer->of_base[farthest], .slot = list->links[farthest]},
-                c)) {
-            farthest = i;
+        if (at == list->n || candidate_is_nearer(offer->slots, farthest, c)) {
+            farthest = c;
+            at = i;
         }
     }
-    return farthest;
+    return at;
 }
 
-uint32_t list_offer(const struct index *index, struct list *list, size_t max, uint32_t base,
-                    uint32_t slot)
+uint32_t list_offer(const struct slots *slots, const struct code_space *space, struct list *list,
+                    size_t max, uint32_t base, uint32_t slot)
 {
-    struct offer offer = {.space = space_of_codes(index), .base = base, .slot = slot, .list = list};
+    struct offer offer = {.space = space, .slots = slots, .base = base, .slot = slot, .list = list};
     offer_measure(&offer);
     enum verdict verdict = offer_judge(&offer);
     uint32_t loser = SLOT_NONE;
@@ -208,7 +219,7 @@ uint32_t list_offer(const struct index *index, struct list *list, size_t max, ui
         demote_hidden(&offer);
     }
     if (list->n == max) {
-        size_t at = farthest_filling(index, &offer);
+        size_t at = farthest_filling(&offer);
         if (at == list->n || (verdict == HIDDEN && offer.of_base[at] <= offer.distance)) {
             return slot;
         }

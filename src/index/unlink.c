@@ -406,6 +406,7 @@ static void renew_list(const struct renewal *r, unsigned layer)
     const struct index *index = r->index;
     const struct slots *slots = &index->slots;
     size_t max = links_max(slots, layer), n = 0;
+    struct code_space space = space_of_codes(index);
     struct candidate sorted[RENEW_EF];
     struct list list, chosen, back;
     list_read(slots, r->slot, layer, &list);
@@ -414,7 +415,7 @@ static void renew_list(const struct renewal *r, unsigned layer)
             sorted[n++] = r->near[layer][i];
         }
     }
-    select_neighbours(index, sorted, n, max - list.n, &chosen);
+    select_neighbours(&space, sorted, n, max - list.n, &chosen);
     for (size_t i = 0; i < chosen.n; i++) {
         uint32_t to = chosen.links[i];
         if (i < chosen.chosen) {
@@ -424,7 +425,7 @@ static void renew_list(const struct renewal *r, unsigned layer)
         }
         list_read(slots, to, layer, &back);
         if (list_find(&back, r->slot) == back.n &&
-            list_offer(index, &back, max, to, r->slot) != r->slot) {
+            list_offer(slots, &space, &back, max, to, r->slot) != r->slot) {
             list_write(slots, to, layer, &back);
         }
     }
