@@ -52,20 +52,18 @@ static void tighten(struct beam *beam)
     }
 }
 
-/* Behind those at the same distance whose rows are older; such candidates are rare, so that their
- * nodes are too. */
+/* Behind those at the same distance whose rows are older.  Such candidates are mostly rare, so that
+ * their nodes are looked at here only; where all rows are equal, they are all there is. */
 static size_t behind_older(const struct beam *beam, const struct slots *slots, size_t low,
                            uint32_t slot)
 {
     uint64_t row = node_at(slots, slot)->row;
     float key = beam->keys[low];
-    size_t high = low;
-    while (high < beam->n && !(key < beam->keys[high])) {
-        high++;
-    }
+    size_t high = beam->n;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (row < node_at(slots, beam->slots[middle] & ~EXPANDED)->row) {
+        if (key < beam->keys[middle] ||
+            row < node_at(slots, beam->slots[middle] & ~EXPANDED)->row) {
             high = middle;
         } else {
             low = middle + 1;

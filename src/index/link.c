@@ -15,6 +15,7 @@
 #include "index/build_int.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* An edge back to a new row. */
 struct back {
@@ -173,7 +174,19 @@ static bool walk_and_choose(struct choice *c)
     return true;
 }
 
-/* Whether what is near lies within the error of the codes. */
+static bool are_copies(const struct choice *c)
+{
+    const struct index *index = c->chunk->index;
+    const float *vector = vector_at(&index->slots, c->chunk->slots[c->i]);
+    bool is_same = true;
+    for (size_t i = 0; i < RANK && is_same; i++) {
+        const float *near = vector_at(&index->slots, c->scratch->near.items[i].slot);
+        is_same = memcmp(vector, near, index->config.dim * sizeof(*near)) == 0;
+    }
+    return is_same;
+}
+
+/* Whether what is near lies within the error of the codes.  Copies need no ranking. */
 static bool is_blind(const struct choice *c)
 {
     const struct pool *near = &c->scratch->near;
@@ -182,9 +195,10 @@ static bool is_blind(const struct choice *c)
         return false;
     }
     float rank = select_distance(&c->walk.space, near->items[RANK - 1].key);
-    return rank < 3 * error ||
-           (near->n >= CROWD &&
-            select_distance(&c->walk.space, near->items[CROWD - 1].key) - rank < 2 * error);
+    bool is_crowded =
+        near->n >= CROWD &&
+        select_distance(&c->walk.space, near->items[CROWD - 1].key) - rank < 2 * error;
+    return (rank < 3 * error || is_crowded) && !are_copies(c);
 }
 
 static bool choose_lists(struct chunk *chunk, size_t i)
