@@ -63,8 +63,8 @@ struct code {
 };
 
 extern const struct code code_f32, code_8, code_4, code_2;
-/* The vectors again, for building where codes cannot rank (code_exact.c): keys of two rows are their
- * squared distance, summed in double. */
+/* The vectors again, for building where codes cannot rank (code_exact.c): keys of two rows are
+ * their squared distance, summed in double. */
 extern const struct code code_exact;
 /* The code of a kind; NULL: there is none. */
 const struct code *code_of(enum index_code kind);

@@ -56,7 +56,7 @@ struct index {
 
 static inline struct node *node_at(const struct slots *slots, uint32_t slot)
 {
-    return (struct node *)slots->nodes.base + slot;
+    return (struct node *)(void *)((char *)slots->nodes.base + slot * slots->node_bytes);
 }
 
 static inline uint8_t *code_at(const struct slots *slots, uint32_t slot)

@@ -1,16 +1,21 @@
 /* Making an index, and what can be asked of it. */
 #include "index/build_int.h"
 
+#include <stddef.h>
+
 enum {
-    DIM_LARGE = 256 /* From here on a list of layer 0 is 2 m long, else 3 m. */
+    DIM_LARGE = 256, /* From here on a node of m = 16 takes 2 lines, else 3; */
+    LINE_M = 16,     /* others in proportion, */
+    LINES_MAX = 8,   /* up to here. */
 };
 
-/* A hop costs about as much as the codes of 30 neighbours in low dimensions, so that long lists pay
- * there. */
+/* As many as fill the lines of the cache that a node takes: a hop costs about as much as the codes
+ * of 30 neighbours in low dimensions, so that long lists pay there. */
 static uint32_t links0_of(uint32_t m, uint32_t dim)
 {
-    uint32_t links = dim < DIM_LARGE ? 3 * m : 2 * m;
-    return links < LINKS_MAX ? links : LINKS_MAX;
+    uint32_t lines = (m * (dim < DIM_LARGE ? 3 : 2) + LINE_M - 1) / LINE_M;
+    lines = lines < LINES_MAX ? lines : LINES_MAX;
+    return (uint32_t)((lines * CACHE_LINE - offsetof(struct node, links)) / sizeof(uint32_t));
 }
 
 static void release_storage(const struct index_config *config)
@@ -46,7 +51,7 @@ struct index *index_new(const struct index_config *config, struct err *err)
                                 .dim = config->dim,
                                 .is_code_exact = index->code->bits == 32,
                                 .m = m,
-                                .links0 = links0_of(m, config->dim),
+                                .links0 = m == 0 ? 0 : links0_of(m, config->dim),
                                 .storage = config->storage};
     bool has_slots = slots_init(&index->slots, &shape);
     bool has_reduction = reduction_init(index);
@@ -184,8 +189,8 @@ void index_figures(const struct index *index, struct index_figures *out)
         .code_bytes = slots->codes.bytes_used,
         .vector_bytes = slots->vectors.bytes_used,
         .mapped_bytes = slots_mapped_bytes(slots),
-        .graph_bytes = slots->links.bytes_used + slots->nodes.bytes_used +
-                       slots->uppers.bytes_used + index->map.capacity * sizeof(uint32_t),
+        .graph_bytes = slots->nodes.bytes_used + slots->uppers.bytes_used +
+                       index->map.capacity * sizeof(uint32_t),
     };
     mutex_lock(&((struct index *)index)->advance_lock);
     out->dead = index->n_dead;

@@ -162,9 +162,8 @@ static bool walk_and_choose(struct choice *c)
     }
     for (unsigned layer = level + 1; layer-- > 0;) {
         bool is_there = has_graph && layer <= top;
-        if (is_there &&
-            ((layer == 0 && !add_seen(c)) ||
-             walk_layer(&c->walk, layer, near->items, near->n, ef, &err) != ERR_OK)) {
+        if (is_there && ((layer == 0 && !add_seen(c)) ||
+                         walk_layer(&c->walk, layer, near->items, near->n, ef, &err) != ERR_OK)) {
             return false;
         }
         if (!choose_own(c, layer, is_there ? near->n : 0)) {

@@ -1,7 +1,9 @@
 /* Neighbour lists: their three parts (list_int.h), kept in order as edges come and go. */
 #include "index/list_int.h"
 
-#include <string.h>
+enum {
+    KEPT_MAX = 0x7f /* Half of a list, and a parent, are less. */
+};
 
 void list_read(const struct slots *slots, uint32_t slot, unsigned layer, struct list *out)
 {
@@ -29,7 +31,7 @@ void list_write(const struct slots *slots, uint32_t slot, unsigned layer, const 
         return;
     }
     struct node *node = node_at(slots, slot);
-    node->kept = (uint8_t)list->kept;
+    node->kept = list->kept & KEPT_MAX;
     node->chosen = (uint8_t)list->chosen;
     node->has_parent = list->has_parent;
 }

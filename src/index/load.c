@@ -176,7 +176,8 @@ static bool take_rows(struct loader *l, struct block *b, struct reader *r)
         node->level = level_of(&index->config, node->row);
         node->upper = SLOT_NONE;
         node->next = SLOT_NONE;
-        node->kept = node->chosen = 0;
+        node->chosen = 0;
+        node->kept = 0;
         node->has_parent = (b->rows.kinds[i] & SAVE_ORPHAN) == 0;
         if (node->row >= index->row_fresh) {
             return false;

@@ -7,6 +7,7 @@
  * lists stay readable until it is used again. */
 #include "index/graph_int.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum {
@@ -20,11 +21,6 @@ enum {
 };
 
 _Static_assert(sizeof(_Atomic uint32_t) == sizeof(uint32_t), "lists are arrays of plain words");
-
-static size_t slot_links_bytes(const struct slots *slots)
-{
-    return slots->links0 * sizeof(uint32_t);
-}
 
 static bool is_mapped(const struct slots *slots, bool is_stored)
 {
@@ -63,6 +59,8 @@ bool slots_init(struct slots *slots, const struct slots_shape *shape)
         .storage = shape->storage,
         .dim = shape->dim,
         .place_bytes = aligned(shape->dim, FLOATS_ALIGN) * sizeof(float),
+        .node_bytes = aligned(offsetof(struct node, links) + shape->links0 * sizeof(uint32_t),
+                              _Alignof(struct node)),
         .upper_bytes = sizeof(struct upper) + shape->m * sizeof(uint32_t),
         .free_slot = SLOT_NONE,
         .free_upper = SLOT_NONE,
@@ -78,8 +76,7 @@ bool slots_init(struct slots *slots, const struct slots_shape *shape)
     size_t n = SLOTS_FIRST;
     bool fits = mem_region_reserve(&slots->codes, MEM_CODES, n * slots->code_stride) &&
                 mem_region_reserve(&slots->vectors, MEM_VECTORS, n * vector_bytes(slots, false)) &&
-                mem_region_reserve(&slots->links, MEM_GRAPH, n * slot_links_bytes(slots)) &&
-                mem_region_reserve(&slots->nodes, MEM_GRAPH, n * sizeof(struct node)) &&
+                mem_region_reserve(&slots->nodes, MEM_GRAPH, n * slots->node_bytes) &&
                 mem_region_reserve(&slots->uppers, MEM_GRAPH, UPPERS_FIRST * slots->upper_bytes);
     slots->vector_base = slots->vectors.base;
     return fits;
@@ -89,7 +86,6 @@ void slots_fini(struct slots *slots)
 {
     mem_region_release(&slots->codes);
     mem_region_release(&slots->vectors);
-    mem_region_release(&slots->links);
     mem_region_release(&slots->nodes);
     mem_region_release(&slots->uppers);
     mutex_fini(&slots->lock);
@@ -107,8 +103,7 @@ struct upper *upper_of(const struct slots *slots, uint32_t slot, unsigned layer)
 
 _Atomic uint32_t *links_at(const struct slots *slots, uint32_t slot, unsigned layer)
 {
-    return layer == 0 ? (_Atomic uint32_t *)slots->links.base + (size_t)slot * slots->links0
-                      : upper_of(slots, slot, layer)->links;
+    return layer == 0 ? node_at(slots, slot)->links : upper_of(slots, slot, layer)->links;
 }
 
 size_t links_copy(const struct slots *slots, uint32_t slot, unsigned layer, uint32_t *out)
@@ -201,8 +196,7 @@ static bool vectors_fit(struct slots *slots, const struct growth *g)
 static bool regions_fit(struct slots *slots, const struct growth *g)
 {
     return slots_region_fits(&slots->codes, g->capacity * slots->code_stride) &&
-           slots_region_fits(&slots->links, g->capacity * slot_links_bytes(slots)) &&
-           slots_region_fits(&slots->nodes, g->capacity * sizeof(struct node)) &&
+           slots_region_fits(&slots->nodes, g->capacity * slots->node_bytes) &&
            slots_region_fits(&slots->uppers, g->uppers_capacity * slots->upper_bytes) &&
            vectors_fit(slots, g);
 }
@@ -211,8 +205,7 @@ static bool regions_use(struct slots *slots, const struct growth *g)
 {
     return mem_region_use(&slots->codes, g->n_slots * slots->code_stride) &&
            mem_region_use(&slots->vectors, g->n_slots * vector_bytes(slots, g->is_stored)) &&
-           mem_region_use(&slots->links, g->n_slots * slot_links_bytes(slots)) &&
-           mem_region_use(&slots->nodes, g->n_slots * sizeof(struct node)) &&
+           mem_region_use(&slots->nodes, g->n_slots * slots->node_bytes) &&
            mem_region_use(&slots->uppers, g->n_uppers * slots->upper_bytes);
 }
 
@@ -331,7 +324,8 @@ static uint32_t take_slot(struct slots *slots, uint8_t level) REQUIRES(slots->lo
     node->level = level;
     take_uppers(slots, slot);
     node->next = SLOT_NONE;
-    node->kept = node->chosen = 0;
+    node->chosen = 0;
+    node->kept = 0;
     node->has_parent = false;
     links_clear(links_at(slots, slot, 0), slots->links0);
     return slot;
@@ -399,8 +393,7 @@ void slots_give_back(struct slots *slots, struct epochs *epochs)
         slots->free_slot = slots->free_upper = SLOT_NONE;
         slots->n_free_slots = slots->n_free_uppers = 0;
         CHECK(mem_region_use(&slots->codes, 0) && mem_region_use(&slots->vectors, 0) &&
-              mem_region_use(&slots->links, 0) && mem_region_use(&slots->nodes, 0) &&
-              mem_region_use(&slots->uppers, 0));
+              mem_region_use(&slots->nodes, 0) && mem_region_use(&slots->uppers, 0));
     }
     mutex_unlock(&slots->lock);
     mutex_unlock(&slots->shape);

@@ -1,8 +1,8 @@
 /* Slots: where rows live.
  *
- * A row lives in a *slot*: its code, its exact vector (where the code is not that already), its
- * node (row number, level, state) and its layer-0 neighbour list stand at the slot's place in four
- * regions; the few lists of upper layers stand in a fifth.  Lists hold slots, but nothing depends
+ * A row lives in a *slot*: its code, its exact vector (where the code is not that already), and its
+ * node (row number, level, state, neighbour list of layer 0) stand at the slot's place in three
+ * regions; the few lists of upper layers stand in a fourth.  Lists hold slots, but nothing depends
  * on their numbers: they differ between replicas, so every order is by distance, then by row
  * number. */
 #ifndef VECTRON_INDEX_SLOTS_INT_H
@@ -27,14 +27,18 @@ enum {
     SLOT_LEFT = 1 << 6,    /* Of a checkpoint within a sweep: the row whose delete it was. */
 };
 
+/* What stands at a slot besides its code and vector; a whole number of cache lines in a graph, so
+ * that a step of a walk touches as few as can be. */
 struct node {
     uint64_t row, label;
     uint32_t upper; /* Its list on layer 1, or SLOT_NONE. */
     uint32_t next;  /* Of a slot that waits or is free: the next one. */
     uint8_t level;
-    uint8_t kept, chosen; /* Parts of its list on layer 0 (list_int.h); the advancing thread's. */
-    bool has_parent;
     _Atomic uint8_t state;
+    /* Parts of its list on layer 0 (list_int.h); the advancing thread's. */
+    uint8_t has_parent : 1, kept : 7;
+    uint8_t chosen;
+    _Atomic uint32_t links[];
 };
 
 struct upper {
@@ -44,7 +48,7 @@ struct upper {
 };
 
 struct slots {
-    struct mem_region codes, vectors, links, nodes, uppers;
+    struct mem_region codes, vectors, nodes, uppers;
     size_t code_stride;   /* Bytes a code. */
     size_t vector_stride; /* Floats an exact vector; 0: the code is it. */
     const float
@@ -53,6 +57,7 @@ struct slots {
     uint32_t dim;
     size_t place_bytes; /* Of a vector in the storage. */
     bool is_stored;     /* Vectors are handed over. */
+    size_t node_bytes;  /* A struct node with its links. */
     size_t upper_bytes; /* A struct upper with its links. */
     uint32_t m;
     uint32_t links0;   /* The length of a list on layer 0. */
