@@ -32,16 +32,23 @@ static void stage_history(struct index *index, const float *points)
 }
 
 /* The digest of the graph that the history makes when it is advanced in a certain way. */
-static uint64_t digest_of_history(const float *points, enum distance distance, size_t rows_max,
-                                  const struct index_crew *crew)
+static uint64_t digest_of_codes(const float *points, enum distance distance, enum index_code code,
+                                size_t rows_max, const struct index_crew *crew)
 {
     struct index_config config = config_of(INDEX_HNSW, distance, DIM);
+    config.code = code;
     struct index *index = index_make(&config);
     stage_history(index, points);
     advance_all(index, rows_max, crew);
     uint64_t digest = index_digest(index);
     index_free(index);
     return digest;
+}
+
+static uint64_t digest_of_history(const float *points, enum distance distance, size_t rows_max,
+                                  const struct index_crew *crew)
+{
+    return digest_of_codes(points, distance, INDEX_CODE_F32, rows_max, crew);
 }
 
 static void equal_stages_give_equal_graphs_whatever_the_steps_and_threads(void **state)
@@ -54,6 +61,39 @@ static void equal_stages_give_equal_graphs_whatever_the_steps_and_threads(void *
         assert_true(digest_of_history(points, distance, 100, NULL) == at_once);
         assert_true(digest_of_history(points, distance, 70, &crew_of_threads) == at_once);
     }
+    free(points);
+}
+
+/* Nine tenths of the rows lie within the error of the codes. */
+static void crowd_together(float *points)
+{
+    for (size_t i = DIM; i < (size_t)N * DIM; i++) {
+        if (i / DIM % 10 != 0) {
+            points[i] = points[i % DIM] + points[i] / 1000;
+        }
+    }
+}
+
+static void graphs_are_equal_whatever_the_code_the_threads_and_the_instruction_set(void **state)
+{
+    (void)state;
+    static const char *const kernels[] = {"scalar", "avx2", "avx512", NULL};
+    float *points = points_new(SHAPE_CLUSTERED, N, DIM, 3);
+    for (int is_crowd = 0; is_crowd < 2; is_crowd++) {
+        for (enum index_code code = INDEX_CODE_F32; code <= INDEX_CODE_2; code++) {
+            enum distance distance = DISTANCE_L2 + (enum distance)((size_t)code % 3);
+            assert_true(index_choose_kernel("scalar"));
+            uint64_t digest = digest_of_codes(points, distance, code, SIZE_MAX, NULL);
+            for (size_t k = 1; k < COUNT_OF(kernels); k++) {
+                if (index_choose_kernel(kernels[k])) {
+                    assert_true(digest_of_codes(points, distance, code, 70, &crew_of_threads) ==
+                                digest);
+                }
+            }
+        }
+        crowd_together(points);
+    }
+    assert_true(index_choose_kernel(NULL));
     free(points);
 }
 
@@ -487,6 +527,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_stages_give_equal_graphs_whatever_the_steps_and_threads),
+        cmocka_unit_test(graphs_are_equal_whatever_the_code_the_threads_and_the_instruction_set),
         cmocka_unit_test(advancing_between_stages_gives_the_same_graph),
         cmocka_unit_test(the_digest_tells_graphs_apart),
         cmocka_unit_test(a_staged_row_is_found_at_once_and_a_deleted_one_never_again),

@@ -9,7 +9,8 @@
 enum {
     DIM = 8,
     N = GOOD_MEASURE(3000, 1200),
-    CLUSTER = 60
+    CLUSTER = 60,
+    CODES = INDEX_CODE_2 + 1
 };
 
 /* Row @i of a history. */
@@ -81,9 +82,10 @@ struct life {
     uint64_t row_next, random;
 };
 
-static struct life begin(enum distance distance)
+static struct life begin(enum distance distance, enum index_code code)
 {
     struct index_config config = config_of(INDEX_HNSW, distance, DIM);
+    config.code = code;
     struct life life = {.index = index_make(&config),
                         .points = calloc((size_t)4 * N * DIM, sizeof(float)),
                         .random = 7};
@@ -130,7 +132,7 @@ static void rows_of_every_shape_are_reached(void **state)
     (void)state;
     for (enum distance distance = DISTANCE_L2; distance <= DISTANCE_DOT; distance++) {
         for (size_t i = 0; i < COUNT_OF(shapes); i++) {
-            struct life life = begin(distance);
+            struct life life = begin(distance, (enum index_code)((i + distance) % CODES));
             insert(&life, shapes[i], N, i % 2 == 0 ? 1 : 100);
             all_are_reached(&life);
             end(&life);
@@ -142,7 +144,7 @@ static void rows_are_reached_after_others_were_deleted_and_came_again(void **sta
 {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(shapes); i++) {
-        struct life life = begin(DISTANCE_L2);
+        struct life life = begin(DISTANCE_L2, (enum index_code)(i % CODES));
         insert(&life, shapes[i], N / 2, 100);
         all_are_reached(&life);
         remove_some(&life, 0, 1, 2);
@@ -161,7 +163,7 @@ static void rows_are_reached_after_others_were_deleted_and_came_again(void **sta
 static void a_first_row_that_goes_leaves_the_others_reached(void **state)
 {
     (void)state;
-    struct life life = begin(DISTANCE_L2);
+    struct life life = begin(DISTANCE_L2, INDEX_CODE_4);
     insert(&life, few_whole_numbers, N / 4, 64);
     for (uint64_t row = 0; row + 1 < life.row_next; row++) {
         stage_delete(life.index, life.row_next, row);
@@ -175,7 +177,7 @@ static void a_first_row_that_goes_leaves_the_others_reached(void **state)
 static void rows_are_reached_in_a_graph_that_was_loaded(void **state)
 {
     (void)state;
-    struct life life = begin(DISTANCE_DOT);
+    struct life life = begin(DISTANCE_DOT, INDEX_CODE_4);
     insert(&life, of_many_lengths, N / 2, 100);
     remove_some(&life, 0, 1, 4);
     advance_all(life.index, SIZE_MAX, NULL);
@@ -184,6 +186,7 @@ static void rows_are_reached_in_a_graph_that_was_loaded(void **state)
     assert_int_equal(index_save(life.index, stream_write, &stream, &(uint32_t){0}, &err), ERR_OK);
     struct index *saved = life.index;
     struct index_config config = config_of(INDEX_HNSW, DISTANCE_DOT, DIM);
+    config.code = INDEX_CODE_4;
     life.index = index_make(&config);
     assert_int_equal(load(life.index, &stream, &err), ERR_OK);
     assert_true(index_digest(saved) == index_digest(life.index));
