@@ -13,8 +13,9 @@
  * Graph: HNSW (Malkov, Yashunin 2018): greedy descent (algorithm 2 with ef = 1), then a walk on
  * layer 0 that stops by distance: ef says how far beyond the k-th nearest it looks (search.c), and
  * what it finds by codes is looked at exactly.  Neighbours are chosen by the heuristic of
- * algorithm 4.  Levels come from hash(seed, row number), ties break by row number.  Deleted rows
- * leave the graph together, by sweeps (unlink.c).
+ * algorithm 4, then the nearest others until the list is full.  Levels come from hash(seed, row
+ * number), ties break by row number.  Each row and an earlier one keep each other, so that paths
+ * lead to all (parents.c).  Deleted rows leave the graph together, by sweeps (unlink.c).
  *
  * Distances are as in base/schema.h; under COSINE vectors are normalised as they are staged. */
 #ifndef VECTRON_INDEX_H
@@ -55,7 +56,7 @@ struct index_config {
     enum index_kind kind; /* INDEX_FLAT never links: every search is exact. */
     enum distance distance;
     uint32_t dim;             /* 1 .. VECTOR_DIM_MAX */
-    uint32_t m;               /* 4 .. 64; 2 m on layer 0. */
+    uint32_t m;               /* 4 .. 64; on layer 0 lists are longer (index.c). */
     uint32_t ef_construction; /* 8 .. 4096 */
     uint64_t seed;
     enum index_code code;

@@ -262,6 +262,19 @@ static enum errcode publish_file(const struct shard *shard, const char *from, co
     return dir_sync(shard->directory, err);
 }
 
+/* Paths lead to all rows (src/index/parents.c).  That is looked at, too. */
+static void count_unreachable(const struct shard *shard, const struct vector_index *v,
+                              struct index *index)
+{
+    struct err err;
+    size_t n = 0;
+    if (index_unreachable(index, &n, &err) == ERR_OK && n > 0) {
+        metric_add(METRIC_index_unreachable, (int64_t)n);
+        log_line(LOG_ERROR, "rows unreachable group=%llu column=%s rows=%zu",
+                 (unsigned long long)shard->group_id, shard->schema->columns[v->column].name, n);
+    }
+}
+
 /* The checkpoint is what a start will find. */
 static void note_written(struct shard *shard, struct vector_index *v, const struct saved *saved,
                          uint64_t changes)
@@ -279,6 +292,7 @@ static void note_written(struct shard *shard, struct vector_index *v, const stru
              (unsigned long long)shard->group_id, shard->schema->columns[v->column].name,
              (unsigned long long)id->sequence,
              HEAD_BYTES + (unsigned long long)id->bytes + TAIL_BYTES);
+    count_unreachable(shard, v, saved->index);
 }
 
 enum errcode checkpoint_write(struct shard *shard, struct vector_index *v, struct err *err)
