@@ -81,7 +81,7 @@ struct upper *upper_of(const struct slots *slots, uint32_t slot, unsigned layer)
 _Atomic uint32_t *links_at(const struct slots *slots, uint32_t slot, unsigned layer);
 static inline _Atomic uint32_t *links0_at(const struct slots *slots, uint32_t slot)
 {
-    return (_Atomic uint32_t *)slots->links.base + (size_t)slot * slots->links0;
+    return node_at(slots, slot)->links;
 }
 static inline size_t links_max(const struct slots *slots, unsigned layer)
 {

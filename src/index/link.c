@@ -27,8 +27,7 @@ struct back {
 
 enum {
     PARENTS_MAX = 16,   /* Candidates for a row's parent. */
-    RANK = 10,          /* The distance of this one is compared with the codes' error, */
-    CROWD = 64,         /* and with that of this one. */
+    RANK = 10,          /* The distance of this one is compared with the codes' error. */
     UPPER_EF_EXACT = 24 /* Starts of an exact walk that a layer above the row's own gives. */
 };
 
@@ -194,10 +193,7 @@ static bool is_blind(const struct choice *c)
         return false;
     }
     float rank = select_distance(&c->walk.space, near->items[RANK - 1].key);
-    bool is_crowded =
-        near->n >= CROWD &&
-        select_distance(&c->walk.space, near->items[CROWD - 1].key) - rank < 2 * error;
-    return (rank < 3 * error || is_crowded) && !are_copies(c);
+    return rank < 3 * error && !are_copies(c);
 }
 
 static bool choose_lists(struct chunk *chunk, size_t i)
