@@ -308,5 +308,10 @@ enum errcode index_save(struct index *index,
 
 void index_is_durable(struct index *index)
 {
+    mutex_lock(&index->advance_lock);
     slots_note_durable(&index->slots, &index->epochs);
+    if (atomic_load_explicit(&index->n_linked, memory_order_relaxed) == 0) {
+        slots_give_back(&index->slots, &index->epochs);
+    }
+    mutex_unlock(&index->advance_lock);
 }

@@ -51,8 +51,8 @@ struct slots {
     struct mem_region codes, vectors, nodes, uppers;
     size_t code_stride;   /* Bytes a code. */
     size_t vector_stride; /* Floats an exact vector; 0: the code is it. */
-    const float
-        *vector_base; /* Where exact vectors are read: in vectors, or in the storage's map. */
+    /* Where exact vectors are read: in vectors, or in the storage's map. */
+    const float *vector_base;
     const struct index_storage *storage;
     uint32_t dim;
     size_t place_bytes; /* Of a vector in the storage. */

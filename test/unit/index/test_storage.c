@@ -258,6 +258,30 @@ static void places_that_a_checkpoint_names_are_not_written_before_another_is_dur
     disk_fini(&d);
 }
 
+static void an_emptied_index_gives_its_places_back_when_no_checkpoint_names_them(void **state)
+{
+    (void)state;
+    struct disk d;
+    disk_init(&d, true);
+    struct index_config config = stored_config(INDEX_CODE_8, &d);
+    struct index *index = index_make(&config);
+    stage_all(index, 0, N_FIRST);
+    advance(index);
+    for (uint64_t row = 0; row < N_FIRST; row++) {
+        stage_delete(index, N_FIRST, row);
+    }
+    advance(index);
+    assert_int_equal(index_place_bytes(index, 0), (size_t)N_FIRST * PLACE_BYTES);
+    struct stream s = save(index);
+    index_is_durable(index);
+    assert_int_equal(index_place_bytes(index, 0), 0);
+    stage_all(index, N_FIRST, 100);
+    assert_int_equal(index_count(index), 100);
+    stream_fini(&s);
+    index_free(index);
+    disk_fini(&d);
+}
+
 static void a_full_or_failing_disk_leaves_the_index_as_it_was(void **state)
 {
     (void)state;
@@ -332,6 +356,7 @@ int main(void)
         cmocka_unit_test(answers_and_checkpoints_are_those_of_an_index_in_memory),
         cmocka_unit_test(a_few_vectors_stay_in_memory_and_in_the_checkpoint),
         cmocka_unit_test(places_that_a_checkpoint_names_are_not_written_before_another_is_durable),
+        cmocka_unit_test(an_emptied_index_gives_its_places_back_when_no_checkpoint_names_them),
         cmocka_unit_test(a_full_or_failing_disk_leaves_the_index_as_it_was),
         cmocka_unit_test(a_vector_that_is_lost_or_another_is_noticed),
         cmocka_unit_test(a_checkpoint_with_vectors_elsewhere_wants_a_storage),

@@ -271,13 +271,13 @@ static void a_collection_that_is_emptied_gives_its_memory_back(void **state)
         assert_int_equal(n_done, N); /* At once. */
         index_figures(index, &after);
         assert_int_equal(after.rows + after.dead, 0);
-        assert_int_equal(after.vector_bytes, 0);
+        assert_int_equal(after.code_bytes, 0);
         assert_true(after.graph_bytes < before.graph_bytes / 20);
         stage_rows(index, points, DIM, N, N, 100);
         advance_all(index, SIZE_MAX, NULL);
         all_is_well(index);
         index_figures(index, &after);
-        assert_int_equal(after.vector_bytes, before.vector_bytes);
+        assert_int_equal(after.code_bytes, before.code_bytes);
         index_free(index);
     }
 }
@@ -297,7 +297,7 @@ static void slots_are_used_again(void **state)
     index_figures(index, &after);
     assert_int_equal(after.rows, N);
     assert_true(after.dead < 64 + N / 16);
-    assert_true(after.vector_bytes <= before.vector_bytes + (64 + N / 8) * DIM * sizeof(float));
+    assert_true(after.code_bytes <= before.code_bytes + (64 + N / 8) * DIM * sizeof(float));
     all_is_well(index);
     index_free(index);
 }
