@@ -17,13 +17,15 @@ REPEATS = 3
 PEERS =
 KEEP =
 EXTRA_DIST += bench/index/run bench/index/plot.awk bench/index/compare.h bench/index/library.h \
-    bench/index/main.c bench/index/measure.c bench/index/report.c bench/index/set.c \
+    bench/index/main.c bench/index/measure.c bench/index/mapped.c bench/index/report.c \
+    bench/index/set.c \
     bench/index/vectrond.c bench/index/hnswlib.cc bench/index/faiss.cc
 .PHONY: bench-index
 if HAVE_HNSWLIB
 EXTRA_PROGRAMS += bench/index/compare
 bench_index_compare_SOURCES = bench/index/compare.h bench/index/library.h \
-    bench/index/main.c bench/index/measure.c bench/index/report.c bench/index/set.c \
+    bench/index/main.c bench/index/measure.c bench/index/mapped.c bench/index/report.c \
+    bench/index/set.c \
     bench/index/vectrond.c bench/index/hnswlib.cc $(src_index_libindex_a_SOURCES)
 # A CFLAGS of its own makes objects of its own: the library keeps the flags of the build.
 bench_index_compare_CFLAGS = $(AM_CFLAGS) $(BENCH_FAISS_CFLAGS)

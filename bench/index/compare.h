@@ -4,7 +4,7 @@
  *   set.c        the files of a set
  *   measure.c    building, saving, opening and searching, interleaved
  *   report.c     the tables in Markdown, and two files of tab-separated values
- *   vectrond.c, hnswlib.cc, faiss.cc    the libraries
+ *   vectrond.c, mapped.c, hnswlib.cc, faiss.cc    the libraries
  *
  * One thread but for searches that are measured on several. */
 #ifndef VECTRON_BENCH_INDEX_COMPARE_H
@@ -45,9 +45,10 @@ void task_read(struct task *task, const struct options *options);
 void task_free(struct task *task);
 
 struct figures {
-    double build_seconds;                /* Of the CPU. */
-    double resident_bytes, mapped_bytes; /* A row, as the process grew while it was built. */
-    double save_seconds, open_seconds, file_bytes; /* Of the clock; bytes a row. */
+    double build_seconds; /* Of the CPU. */
+    /* Memory of its own that the process grew by; what it maps beside that; what it saves. */
+    double resident_bytes, mapped_bytes, file_bytes;
+    double save_seconds, open_seconds; /* Of the clock. */
 };
 
 struct point {
@@ -64,6 +65,11 @@ struct side {
     struct figures figures;
     struct point points[THREADS_MAX][EFS_MAX]; /* Of n + 1 threads, by the number of the ef. */
 };
+
+extern const char *bench_directory; /* For files of the libraries; as options.work. */
+
+/* Of exact vectors, in a file that goes with the index. */
+struct index_storage mapped_new(const char *path);
 
 extern const uint32_t bench_efs[EFS_MAX];
 extern const size_t bench_n_efs;

@@ -49,8 +49,8 @@ struct library {
     void (*free)(void *index);
 };
 
-extern const struct library library_vectrond, library_vectrond_8, library_vectrond_f32,
-    library_hnswlib, library_faiss_flat, library_faiss_sq8;
+extern const struct library library_vectrond, library_vectrond_resident, library_vectrond_8,
+    library_vectrond_f32, library_hnswlib, library_faiss_flat, library_faiss_sq8;
 
 void bench_fail(const char *what, const char *name) __attribute__((noreturn));
 /* Asks for 2 MB pages where memory was reserved and not touched yet. */

@@ -12,10 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *bench_directory;
+
 static const struct library *const libraries[] = {
-    &library_vectrond,   &library_vectrond_8, &library_vectrond_f32, &library_hnswlib,
+    &library_vectrond,     &library_vectrond_resident, &library_vectrond_8,
+    &library_vectrond_f32, &library_hnswlib,
 #ifdef HAVE_FAISS
-    &library_faiss_flat, &library_faiss_sq8,
+    &library_faiss_flat,   &library_faiss_sq8,
 #endif
 };
 
@@ -98,6 +101,7 @@ int main(int argc, char **argv)
         bench_fail("an option is missing: see the head of bench/index/main.c", "usage");
     }
     CHECK(index_choose_kernel(NULL));
+    bench_directory = options.work;
     task_read(&task, &options);
     size_t n = 0;
     for (size_t i = 0; i < COUNT_OF(libraries); i++) {

@@ -72,46 +72,32 @@ static void say(const char *what, uint32_t done, uint32_t all)
 
 /* ---- memory ---- */
 
-struct memory {
-    double anonymous, mapped; /* Bytes: of the process alone; of files, shared memory. */
-};
-
-static struct memory memory_now(void)
+/* Bytes that are the process's own: mapped files are not among them. */
+static double resident_bytes(void)
 {
-    struct memory now = {0, 0};
+    double bytes = 0;
     char line[256];
     FILE *status = fopen("/proc/self/status", "r");
     while (status != NULL && fgets(line, sizeof(line), status) != NULL) {
-        char *value = strchr(line, ':');
-        double bytes = value == NULL ? 0 : strtod(value + 1, NULL) * 1024;
         if (strncmp(line, "RssAnon:", 8) == 0) {
-            now.anonymous = bytes;
-        } else if (strncmp(line, "RssFile:", 8) == 0 || strncmp(line, "RssShmem:", 9) == 0) {
-            now.mapped += bytes;
+            bytes = strtod(line + 8, NULL) * 1024;
         }
     }
     if (status != NULL) {
         fclose(status);
     }
-    return now;
-}
-
-static void add_memory(struct figures *figures, struct memory before)
-{
-    struct memory now = memory_now();
-    figures->resident_bytes += now.anonymous - before.anonymous;
-    figures->mapped_bytes += now.mapped - before.mapped;
+    return bytes;
 }
 
 /* ---- building ---- */
 
 static void make_one(struct side *side, const struct set *set)
 {
-    struct memory before = memory_now();
+    double before = resident_bytes();
     double start = seconds_of(CLOCK_THREAD_CPUTIME_ID);
     side->index = side->library->make(side->library, set);
     side->figures.build_seconds = seconds_of(CLOCK_THREAD_CPUTIME_ID) - start;
-    add_memory(&side->figures, before);
+    side->figures.resident_bytes += resident_bytes() - before;
 }
 
 static void grow_all(struct side *sides, size_t n_sides, const struct set *set)
@@ -122,11 +108,11 @@ static void grow_all(struct side *sides, size_t n_sides, const struct set *set)
             if (sides[s].is_kept) {
                 continue;
             }
-            struct memory before = memory_now();
+            double before = resident_bytes();
             double start = seconds_of(CLOCK_THREAD_CPUTIME_ID);
             sides[s].library->add(sides[s].index, set, first, n);
             sides[s].figures.build_seconds += seconds_of(CLOCK_THREAD_CPUTIME_ID) - start;
-            add_memory(&sides[s].figures, before);
+            sides[s].figures.resident_bytes += resident_bytes() - before;
         }
         say("building", first, set->n_rows);
     }
@@ -161,7 +147,6 @@ static bool open_kept(struct side *side, const struct set *set, const char *dire
     }
     side->figures.build_seconds = strtod(rest, &rest);
     side->figures.resident_bytes = strtod(rest, &rest);
-    side->figures.mapped_bytes = strtod(rest, &rest);
     side->index = side->library->open(side->library, set, path);
     if (side->library->settle != NULL) {
         side->library->settle(side->index);
@@ -176,8 +161,8 @@ static void keep_figures(const struct side *side, const struct set *set, const c
     path_of(figures, directory, side, set, ".figures");
     FILE *file = fopen(figures, "w");
     if (file == NULL ||
-        fprintf(file, "%.3f %.0f %.0f\n", side->figures.build_seconds, side->figures.resident_bytes,
-                side->figures.mapped_bytes) < 0 ||
+        fprintf(file, "%.3f %.0f\n", side->figures.build_seconds, side->figures.resident_bytes) <
+            0 ||
         fclose(file) != 0) {
         bench_fail("cannot be written", figures);
     }
@@ -191,7 +176,7 @@ static bool may_be_kept(const struct side *side, const struct options *options)
 
 static void save_and_open(struct side *side, const struct set *set, const struct options *options)
 {
-    char path[PATH_BYTES];
+    char path[PATH_BYTES], vectors[PATH_BYTES];
     struct stat st;
     bool is_to_keep = may_be_kept(side, options) && !side->is_kept;
     path_of(path, is_to_keep ? options->keep : options->work, side, set, ".index");
@@ -202,6 +187,9 @@ static void save_and_open(struct side *side, const struct set *set, const struct
     side->figures.open_seconds = seconds_of(CLOCK_MONOTONIC) - saved;
     side->figures.save_seconds = saved - start;
     side->figures.file_bytes = stat(path, &st) == 0 ? (double)st.st_size : 0;
+    path_of(vectors, is_to_keep ? options->keep : options->work, side, set, ".index.vectors");
+    side->figures.mapped_bytes = stat(vectors, &st) == 0 ? (double)st.st_size : 0;
+    side->figures.file_bytes += side->figures.mapped_bytes;
     side->library->free(opened);
     if (is_to_keep) {
         keep_figures(side, set, options->keep);

@@ -3,10 +3,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     STAGE_ROWS = 1024,
-    AUTO = -1 /* A variant; else an enum index_code. */
+    PATH_BYTES = 4096,
+    AUTO = -1, /* Variants; else an enum index_code.  Exact vectors lie in a mapped file but: */
+    AUTO_RESIDENT = -2
 };
 
 static enum distance distance_of(enum metric metric)
@@ -19,6 +22,8 @@ static enum distance distance_of(enum metric metric)
 struct ours {
     struct index *index;
     uint32_t ef;
+    struct index_storage storage;
+    char vectors[PATH_BYTES]; /* "": there is no file of exact vectors. */
 };
 
 /* As the policy quantization = auto has it. */
@@ -27,10 +32,11 @@ static enum index_code code_for(uint32_t dim)
     return dim <= 32 ? INDEX_CODE_F32 : dim <= 64 ? INDEX_CODE_8 : INDEX_CODE_4;
 }
 
-static void *make(const struct library *library, const struct set *set)
+/* @vectors: the path of the file of exact vectors, where the library has one. */
+static void *make_at(const struct library *library, const struct set *set, const char *vectors)
 {
-    struct ours *ours = calloc(1, sizeof(*ours));
     struct err err;
+    struct ours *ours = calloc(1, sizeof(*ours));
     struct index_config config = {
         .kind = INDEX_HNSW,
         .distance = distance_of(set->metric),
@@ -38,11 +44,28 @@ static void *make(const struct library *library, const struct set *set)
         .m = M,
         .ef_construction = EF_CONSTRUCTION,
         .seed = 1,
-        .code = library->variant == AUTO ? code_for(set->dim) : (enum index_code)library->variant};
-    if (ours == NULL || (ours->index = index_new(&config, &err)) == NULL) {
-        bench_fail("memory ran out", "index_new");
+        .code = library->variant < 0 ? code_for(set->dim) : (enum index_code)library->variant,
+    };
+    if (ours == NULL) {
+        bench_fail("memory ran out", "calloc");
+    }
+    if (library->variant != AUTO_RESIDENT && config.code != INDEX_CODE_F32) {
+        (void)snprintf(ours->vectors, sizeof(ours->vectors), "%s", vectors);
+        ours->storage = mapped_new(vectors);
+        config.storage = &ours->storage;
+    }
+    ours->index = index_new(&config, &err);
+    if (ours->index == NULL) {
+        bench_fail(err.message, "index_new");
     }
     return ours;
+}
+
+static void *make(const struct library *library, const struct set *set)
+{
+    char path[PATH_BYTES];
+    (void)snprintf(path, sizeof(path), "%s/%d.vectors", bench_directory, library->variant);
+    return make_at(library, set, path);
 }
 
 static void stage_and_advance(struct index *index, const struct set *set, uint32_t first,
@@ -121,12 +144,19 @@ static void save(void *made, const char *path)
         fclose(file) != 0) {
         bench_fail("cannot be written", path);
     }
+    char vectors[PATH_BYTES];
+    (void)snprintf(vectors, sizeof(vectors), "%s.vectors", path);
+    if (ours->vectors[0] != '\0' && link(ours->vectors, vectors) != 0) {
+        bench_fail("cannot be linked", vectors);
+    }
 }
 
 static void *open(const struct library *library, const struct set *set, const char *path)
 {
     struct err err;
-    struct ours *ours = make(library, set);
+    char vectors[PATH_BYTES];
+    (void)snprintf(vectors, sizeof(vectors), "%s.vectors", path);
+    struct ours *ours = make_at(library, set, vectors);
     FILE *file = fopen(path, "rb");
     uint32_t digest;
     if (file == NULL || index_load(ours->index, read_file, file, NULL, &digest, &err) != ERR_OK) {
@@ -154,5 +184,6 @@ static void release(void *made)
                                    .open = open,                                                   \
                                    .free = release}
 LIBRARY(library_vectrond, "vectrond", AUTO);
+LIBRARY(library_vectrond_resident, "vectrond resident", AUTO_RESIDENT);
 LIBRARY(library_vectrond_8, "vectrond 8 bits", INDEX_CODE_8);
 LIBRARY(library_vectrond_f32, "vectrond f32", INDEX_CODE_F32);
