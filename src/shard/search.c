@@ -68,7 +68,12 @@ uint64_t shard_rows_end(const struct shard *shard)
 
 uint64_t shard_rows_indexed(struct shard *shard, uint32_t column)
 {
-    return index_count(vectors_find(shard, column)->index);
+    struct vector_index *v = vectors_find(shard, column);
+    CHECK(v != NULL);
+    unsigned side;
+    uint64_t rows = index_count(vector_index_enter(v, &side));
+    vector_index_leave(v, side);
+    return rows;
 }
 
 enum errcode shard_search(struct shard *shard, const struct shard_search *search,
