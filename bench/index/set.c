@@ -29,14 +29,16 @@ static void *read_words(const char *path, uint32_t rows_max, uint32_t *n_rows, u
 
 /* Keeps @n of the rows, from all over the file: its order may mean something, as words sorted by
  * frequency do. */
-static uint32_t thin_out(uint32_t *words, uint32_t n_rows, uint32_t n_columns, uint32_t n)
+static uint32_t thin_out(void *table, uint32_t n_rows, uint32_t n_columns, uint32_t n)
 {
+    char *words = table;
+    size_t bytes = (size_t)n_columns * 4;
     if (n == 0 || n >= n_rows) {
         return n_rows;
     }
     for (uint32_t i = 0; i < n; i++) {
         size_t from = (size_t)((uint64_t)i * n_rows / n);
-        memmove(words + (size_t)i * n_columns, words + from * n_columns, (size_t)n_columns * 4);
+        memmove(words + i * bytes, words + from * bytes, bytes);
     }
     return n;
 }
@@ -79,8 +81,7 @@ void task_read(struct task *task, const struct options *options)
         bench_fail("does not go with the rows", options->truth);
     }
     (void)thin_out(task->truth_owned, n_truths, task->truth_k, options->n_queries);
-    set->n_queries =
-        thin_out((uint32_t *)task->queries_owned, set->n_queries, dim, options->n_queries);
+    set->n_queries = thin_out(task->queries_owned, set->n_queries, dim, options->n_queries);
     if (set->metric == METRIC_COSINE) {
         normalise(task->rows_owned, set->n_rows, set->dim);
         normalise(task->queries_owned, set->n_queries, set->dim);

@@ -286,7 +286,7 @@ static void read_option(struct options *o, const char *argument)
             *known[i].text = argument + n;
             return;
         }
-        if (strncmp(argument, known[i].name, n) == 0) {
+        if (strncmp(argument, known[i].name, n) == 0 && known[i].number != NULL) {
             *known[i].number = read_number(argument + n);
             return;
         }

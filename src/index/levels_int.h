@@ -122,8 +122,9 @@ LANES_INLINE float search_step(const float *x, uint32_t dim, const struct level_
             found = tried;
         }
     }
-    float apart = (grid->widening - 1) / 2;
-    for (int halving = 0; halving < STEPS_AROUND; halving++, apart /= 2) {
+    float apart = grid->widening - 1;
+    for (int halving = 0; halving < STEPS_AROUND; halving++) {
+        apart /= 2;
         float around[] = {found * (1 - apart), found * (1 + apart)};
         UNROLL
         for (int side = 0; side < 2; side++) {

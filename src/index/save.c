@@ -264,9 +264,9 @@ bool sums_fit(struct index *index, uint32_t n_blocks)
 }
 
 /* What the head says.  The graph stays as it is as long as the caller has advance_lock. */
-static enum errcode note_state(struct saver *s, struct err *err) REQUIRES(s->index->advance_lock)
+static enum errcode note_state(struct saver *s, struct index *index, struct err *err)
+    REQUIRES(index->advance_lock)
 {
-    struct index *index = s->index;
     slots_note_save(&index->slots);
     mutex_lock(&index->slots.lock); /* The staging thread changes a flat index under it. */
     s->sequence = queue_sequence(&index->queue);
@@ -286,7 +286,7 @@ enum errcode index_save(struct index *index,
 {
     struct saver s = {.index = index, .write = write, .arg = arg};
     mutex_lock(&index->advance_lock);
-    enum errcode code = note_state(&s, err);
+    enum errcode code = note_state(&s, index, err);
     buf_init(&s.part, MEM_GRAPH, s.shape.block_bytes_max);
     if (code == ERR_OK) {
         code = write_head(&s, err);

@@ -107,7 +107,7 @@ bool select_accepts(const struct index *index, struct candidate c, const uint32_
 void select_neighbours(const struct code_space *space, const struct candidate *sorted, size_t n,
                        size_t max, struct list *out)
 {
-    uint32_t filling[LINKS_MAX];
+    uint32_t filling[LINKS_MAX] = {0};
     size_t n_filling = 0;
     *out = (struct list){.n = 0};
     for (size_t i = 0; i < n && out->n < max; i++) {

@@ -32,14 +32,14 @@ struct walk walk_start(const struct index *index, struct scratch *scratch, const
     index->code->query(&w.space, query, scratch->query_code, &w.query);
     if (w.passes_over) {
         /* Equal pairs have equal keys, so these are the keys of every row at the query's place. */
+        const uint32_t first = 0;
         struct code_space itself = w.space;
         index->code->encode(&itself, query, scratch->row_code);
         itself.rows = scratch->row_code;
-        index->code->keys(&itself, &w.query, &(uint32_t){0}, 1, &w.key_passed_over);
+        index->code->keys(&itself, &w.query, &first, 1, &w.key_passed_over);
         struct walk exact = walk_exactly(&w);
         exact.space.rows = (const uint8_t *)query;
-        exact.space.code->keys(&exact.space, &exact.query, &(uint32_t){0}, 1,
-                               &w.exact_key_passed_over);
+        exact.space.code->keys(&exact.space, &exact.query, &first, 1, &w.exact_key_passed_over);
     }
     return w;
 }

@@ -51,11 +51,11 @@ enum errcode search_test_row(struct searcher *self, uint64_t number, bool *match
 static bool filter(void *arg, uint64_t number)
 {
     struct searcher *self = arg;
-    bool matches = false;
+    bool matches = false, is_found = false;
     if (self->filter_err.code != ERR_OK) {
         return false;
     }
-    enum errcode code = search_test_row(self, number, &matches, &(bool){false}, &self->filter_err);
+    enum errcode code = search_test_row(self, number, &matches, &is_found, &self->filter_err);
     return code == ERR_OK && matches;
 }
 

@@ -179,7 +179,8 @@ static struct chunk *find_chunk(const struct payload *payload, uint64_t number)
     return page == NULL ? NULL : atomic_load_explicit(slot_in(page, number), memory_order_acquire);
 }
 
-static bool grow_directory(struct payload *payload, uint64_t at)
+static bool grow_directory(struct payload_pool *pool, struct payload *payload, uint64_t at)
+    REQUIRES(pool->mutex)
 {
     struct directory *old = atomic_load(&payload->directory);
     size_t n = old == NULL ? 1 : old->n;
@@ -199,17 +200,18 @@ static bool grow_directory(struct payload *payload, uint64_t at)
     }
     atomic_store_explicit(&payload->directory, grown, memory_order_release);
     if (old != NULL) {
-        retire(payload->pool, &old->retired);
+        retire(pool, &old->retired);
     }
     return true;
 }
 
 /* The page of @number, made where it is missing. */
-static struct page *want_page(struct payload *payload, uint64_t number)
+static struct page *want_page(struct payload_pool *pool, struct payload *payload, uint64_t number)
+    REQUIRES(pool->mutex)
 {
     uint64_t at = number / CHUNK_ROWS / PAGE_CHUNKS;
     struct page *page = find_page(payload, number);
-    if (page == NULL && grow_directory(payload, at)) {
+    if (page == NULL && grow_directory(pool, payload, at)) {
         page = mem_zalloc(MEM_PAYLOAD, sizeof(*page));
         struct directory *d = atomic_load(&payload->directory);
         atomic_store_explicit(&d->pages[at], page, memory_order_release);
@@ -264,7 +266,7 @@ static bool put_in(struct payload_pool *pool, struct chunk *chunk) REQUIRES(pool
         take_out(pool, old);
     }
     make_room(pool, chunk->bytes);
-    struct page *page = want_page(chunk->payload, chunk->first);
+    struct page *page = want_page(pool, chunk->payload, chunk->first);
     if (page == NULL || atomic_load(&pool->bytes) + chunk->bytes > atomic_load(&pool->bytes_max)) {
         return false;
     }

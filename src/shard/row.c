@@ -219,16 +219,16 @@ uint32_t shard_row_stamp(const struct shard_row *row)
 
 /* ---- decoding ---- */
 
-enum errcode row_decode_value(const struct column *column, struct slice s, struct value *out,
+enum errcode row_decode_value(const struct column *column, struct slice encoded, struct value *out,
                               struct arena *arena, struct err *err)
 {
     struct reader r;
     CHECK(column->type != TYPE_NULL && column->type < TYPE_COUNT);
-    reader_init(&r, s.data, s.bytes);
+    reader_init(&r, encoded.data, encoded.bytes);
     *out = (struct value){.type = column->type};
     switch (column->type) {
     case TYPE_BOOL:
-        out->boolean = s.data[0] != 0;
+        out->boolean = encoded.data[0] != 0;
         break;
     case TYPE_INT:
     case TYPE_TIMESTAMP:
@@ -239,14 +239,14 @@ enum errcode row_decode_value(const struct column *column, struct slice s, struc
         break;
     case TYPE_TEXT:
     case TYPE_JSON:
-        out->text.data = (const char *)s.data;
-        out->text.bytes = (uint32_t)s.bytes;
+        out->text.data = (const char *)encoded.data;
+        out->text.bytes = (uint32_t)encoded.bytes;
         break;
     case TYPE_UUID:
-        memcpy(out->uuid, s.data, UUID_BYTES);
+        memcpy(out->uuid, encoded.data, UUID_BYTES);
         break;
     case TYPE_VECTOR:
-        out->vector.data = arena_copy(arena, s.data, s.bytes);
+        out->vector.data = arena_copy(arena, encoded.data, encoded.bytes);
         out->vector.dim = column->dim;
         if (out->vector.data == NULL) {
             return err_no_memory(err);

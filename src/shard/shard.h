@@ -185,7 +185,7 @@ enum errcode shard_search(struct shard *shard, const struct shard_search *search
 /* Each hit has a *label*, which orders rows as their keys do (equal labels: it does not tell).
  * Where labels are keys, it says all of it. */
 bool shard_labels_are_keys(const struct schema *schema);
-uint64_t shard_label_of_key(const struct value *key);
+uint64_t shard_label_of_key(const struct value *value);
 struct value shard_key_of_label(const struct schema *schema, uint64_t label);
 
 /* The key of a row, where memory has it or the label is all of it: it is the same as long as the

@@ -22,6 +22,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -260,6 +261,22 @@ struct vector_file *vector_file_of(const struct index *index)
     return storage == NULL ? NULL : storage->arg;
 }
 
+/* The numbers in "index-COLUMN-NUMBER...". */
+static bool read_name(const char *name, uint32_t *column, uint32_t *number)
+{
+    static const char begin[] = "index-";
+    char *rest = NULL;
+    if (strncmp(name, begin, strlen(begin)) != 0) {
+        return false;
+    }
+    *column = (uint32_t)strtoul(name + strlen(begin), &rest, 10);
+    if (*rest != '-') {
+        return false;
+    }
+    *number = (uint32_t)strtoul(rest + 1, &rest, 10);
+    return true;
+}
+
 void vector_files_remove(const char *directory, uint32_t column, uint32_t first, uint32_t end)
 {
     DIR *dir = opendir(directory);
@@ -268,8 +285,8 @@ void vector_files_remove(const char *directory, uint32_t column, uint32_t first,
         uint32_t of_column, number;
         char path[VECTOR_PATH_BYTES];
         char canonical[VECTOR_PATH_BYTES];
-        if (sscanf(entry->d_name, "index-%" SCNu32 "-%" SCNu32, &of_column, &number) != 2 ||
-            of_column != column || number < first || number >= end) {
+        if (!read_name(entry->d_name, &of_column, &number) || of_column != column ||
+            number < first || number >= end) {
             continue;
         }
         file_path(directory, column, number, canonical);

@@ -75,11 +75,11 @@ static void delete_bravely(struct index *index, uint64_t row)
     fault_disarm_all();
 }
 
-/* As after a restart: the first advance has all in-edges to count. */
+/* As after a restart. */
 static struct index *saved_and_loaded(struct index *index, const struct index_config *config)
 {
     struct stream s = {.data = NULL};
-    struct err err;
+    struct err err = {0};
     struct index *loaded = index_make(config);
     assert_int_equal(index_save(index, stream_write, &s, &(uint32_t){0}, &err), ERR_OK);
     assert_int_equal(load(loaded, &s, &err), ERR_OK);

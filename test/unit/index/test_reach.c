@@ -18,7 +18,7 @@ typedef void shape_fn(float *point, uint64_t i, uint64_t *random);
 
 static void sorted(float *point, uint64_t i, uint64_t *random)
 {
-    (void)random;
+    (void)random_next(random);
     for (size_t d = 0; d < DIM; d++) {
         point[d] = d == 0 ? (float)i : 1;
     }
@@ -49,7 +49,7 @@ static void few_whole_numbers(float *point, uint64_t i, uint64_t *random)
 static void all_equal(float *point, uint64_t i, uint64_t *random)
 {
     (void)i;
-    (void)random;
+    (void)random_next(random);
     for (size_t d = 0; d < DIM; d++) {
         point[d] = 1;
     }
@@ -182,7 +182,7 @@ static void rows_are_reached_in_a_graph_that_was_loaded(void **state)
     remove_some(&life, 0, 1, 4);
     advance_all(life.index, SIZE_MAX, NULL);
     struct stream stream = {.data = NULL};
-    struct err err;
+    struct err err = {0};
     assert_int_equal(index_save(life.index, stream_write, &stream, &(uint32_t){0}, &err), ERR_OK);
     struct index *saved = life.index;
     struct index_config config = config_of(INDEX_HNSW, DISTANCE_DOT, DIM);

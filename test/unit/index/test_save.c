@@ -39,7 +39,7 @@ static struct index *make_graph(enum index_kind kind)
 static struct stream save(struct index *index)
 {
     struct stream s = {.data = NULL};
-    struct err err;
+    struct err err = {0};
     assert_int_equal(index_save(index, stream_write, &s, &(uint32_t){0}, &err), ERR_OK);
     return s;
 }
@@ -286,7 +286,7 @@ static void a_failing_write_is_told_and_leaves_the_index_as_it_was(void **state)
     struct stream whole = save(index);
     for (size_t fail_at = 1; fail_at < whole.bytes; fail_at += 1 + whole.bytes / 50) {
         struct stream s = {.fail_at = fail_at};
-        struct err err;
+        struct err err = {0};
         assert_int_equal(index_save(index, stream_write, &s, &(uint32_t){0}, &err), ERR_IO);
         stream_fini(&s);
     }

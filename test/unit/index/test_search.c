@@ -231,9 +231,9 @@ static void only_rows_with_the_very_vector_of_the_query_are_passed_over(void **s
     };
     /* Row 1 is a copy of row 0, row 2 nearly, row 3 has the same product with it. */
     float *points = points_new(SHAPE_UNIFORM, N, DIM, 4);
-    memcpy(points + DIM, points, DIM * sizeof(float));
-    memcpy(points + (size_t)2 * DIM, points, DIM * sizeof(float));
-    memcpy(points + (size_t)3 * DIM, points, DIM * sizeof(float));
+    for (size_t i = DIM; i < (size_t)4 * DIM; i++) {
+        points[i] = points[i - DIM];
+    }
     points[2 * DIM] = nextafterf(points[0], 2);
     points[0] = points[DIM] = 0;
     for (enum distance distance = DISTANCE_L2; distance <= DISTANCE_DOT; distance++) {
@@ -362,11 +362,12 @@ static void the_place_of_a_key_is_the_same_for_every_kernel(void **state)
     };
     float keys[KEYS_MAX];
     for (size_t i = 0; i < KEYS_MAX; i++) {
-        keys[i] = i < 3 ? -INFINITY : i >= KEYS_MAX - 3 ? INFINITY : (float)(i / 4);
+        keys[i] = i < 3 ? -INFINITY : i >= KEYS_MAX - 3 ? INFINITY : floorf((float)i / 4);
     }
     for (size_t k = 0; k < COUNT_OF(kernels); k++) {
         for (size_t n = 0; n <= KEYS_MAX && index_choose_kernel(kernels[k]); n += 1 + n / 40) {
-            for (float key = -1; key < 152; key += 0.5f) {
+            for (int half = -2; half < 304; half++) {
+                float key = (float)half / 2;
                 size_t expected = 0;
                 while (expected < n && keys[expected] < key) {
                     expected++;

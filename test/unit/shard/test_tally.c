@@ -88,7 +88,7 @@ static void make_norms(uint64_t i, uint32_t dim, uint64_t *state, float *out)
 static void make_copy(uint64_t i, uint32_t dim, uint64_t *state, float *out)
 {
     (void)i;
-    (void)state;
+    (void)uniform(state);
     for (uint32_t j = 0; j < dim; j++) {
         out[j] = (float)(j + 1);
     }
@@ -96,7 +96,7 @@ static void make_copy(uint64_t i, uint32_t dim, uint64_t *state, float *out)
 
 static void make_line(uint64_t i, uint32_t dim, uint64_t *state, float *out)
 {
-    (void)state;
+    (void)uniform(state);
     out[0] = 1;
     out[dim - 1] = (float)i;
 }
