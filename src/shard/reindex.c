@@ -5,8 +5,7 @@
  *   2. level    under apply's lock: the rest of the rows, and what was deleted.  From here on apply
  *               stages each change into both
  *   3. linking  by the caller's thread and the crew, while the old one answers
- *   4. swap     under the locks of who stages and who advances, once next to nothing is to be
- * linked
+ *   4. swap     under the locks of who stages and who advances, once little is to be linked
  *   5. record   the parameters go into the shard's file with the next flush, and a checkpoint is
  *               written: a crash before it finds the old graph, or makes the new one from the rows
  *
