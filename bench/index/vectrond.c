@@ -158,9 +158,15 @@ static void *open(const struct library *library, const struct set *set, const ch
     (void)snprintf(vectors, sizeof(vectors), "%s.vectors", path);
     struct ours *ours = make_at(library, set, vectors);
     FILE *file = fopen(path, "rb");
+    struct index_source source = {.read = read_file, .arg = file};
     uint32_t digest;
-    if (file == NULL || index_load(ours->index, read_file, file, NULL, &digest, &err) != ERR_OK) {
+    if (file == NULL || fseek(file, 0, SEEK_END) != 0) {
         bench_fail("cannot be read", path);
+    }
+    source.bytes = (uint64_t)ftell(file);
+    rewind(file);
+    if (index_load(ours->index, &source, NULL, &digest, &err) != ERR_OK) {
+        bench_fail(err.message, path);
     }
     fclose(file);
     return ours;

@@ -196,11 +196,18 @@ enum errcode index_save(struct index *index,
                                               struct err *err),
                         void *arg, uint32_t *digest, struct err *err) WARN_UNUSED;
 
+/* The stream again.  @bytes is the most that may be left of it: no number in it can ask for more
+ * memory than so many bytes are reason for. */
+struct index_source {
+    enum errcode (*read)(void *arg, void *data, size_t bytes, struct err *err);
+    void *arg;
+    uint64_t bytes;
+};
+
 /* The reverse, into a new index of the same configuration.  @crew may be NULL.  CORRUPT,
- * FORMAT_UNSUPPORTED and whatever @read gives; after any failure only index_free is allowed. */
-enum errcode index_load(struct index *index,
-                        enum errcode (*read)(void *arg, void *data, size_t bytes, struct err *err),
-                        void *arg, const struct index_crew *crew, uint32_t *digest,
+ * FORMAT_UNSUPPORTED and whatever @source gives; after any failure only index_free is allowed. */
+enum errcode index_load(struct index *index, const struct index_source *source,
+                        const struct index_crew *crew, uint32_t *digest,
                         struct err *err) WARN_UNUSED;
 
 /* What the last index_save wrote will be there after a crash, or whatever it wrote is in vain. */

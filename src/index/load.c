@@ -37,8 +37,7 @@ struct loader {
     struct index *index;
     struct save_shape shape;
     const struct index_crew *crew;
-    enum errcode (*read)(void *arg, void *data, size_t bytes, struct err *err);
-    void *arg;
+    struct index_source source; /* Its bytes are those that are left. */
     uint32_t head_crc, all_crc;
     bool is_stored;
     uint32_t n_slots, n_rows, n_blocks, entry;
@@ -53,12 +52,21 @@ static enum errcode corrupt(struct err *err, const char *what)
     return err_set(err, ERR_CORRUPT, "the index checkpoint %s", what);
 }
 
+static enum errcode take(struct loader *l, void *data, size_t bytes, struct err *err)
+{
+    if (bytes > l->source.bytes) {
+        return corrupt(err, "is cut off");
+    }
+    l->source.bytes -= bytes;
+    return l->source.read(l->source.arg, data, bytes, err);
+}
+
 /* ---- prefix, head and end ---- */
 
 static enum errcode read_prefix(struct loader *l, struct err *err)
 {
     uint8_t prefix[SAVE_PREFIX_BYTES];
-    enum errcode code = l->read(l->arg, prefix, sizeof(prefix), err);
+    enum errcode code = take(l, prefix, sizeof(prefix), err);
     if (code != ERR_OK) {
         return code;
     }
@@ -77,7 +85,7 @@ static enum errcode read_head(struct loader *l, struct err *err)
 {
     uint8_t head[SAVE_HEAD_BYTES];
     struct reader r;
-    enum errcode code = l->read(l->arg, head, sizeof(head), err);
+    enum errcode code = take(l, head, sizeof(head), err);
     if (code != ERR_OK) {
         return code;
     }
@@ -103,11 +111,12 @@ static enum errcode read_head(struct loader *l, struct err *err)
     if (is_stored == 1 && config->storage == NULL) {
         return corrupt(err, "has its vectors elsewhere");
     }
-    l->is_stored = is_stored == 1;
     uint64_t sequence = reader_u64(&r);
     index->row_fresh = index->row_next = index->row_linked_end = reader_u64(&r);
     double norm_max = reader_f64(&r);
     l->n_slots = reader_u32(&r);
+    l->is_stored = is_stored == 1;
+    l->shape = save_shape_of(index, l->n_slots, l->is_stored);
     l->entry = reader_u32(&r);
     index->root = reader_u32(&r);
     if (l->n_slots > SLOTS_MAX || !(norm_max >= 0 && isfinite(norm_max)) ||
@@ -123,7 +132,7 @@ static enum errcode read_head(struct loader *l, struct err *err)
 static enum errcode read_end(struct loader *l, struct err *err)
 {
     uint8_t end[SAVE_END_BYTES];
-    enum errcode code = l->read(l->arg, end, sizeof(end), err);
+    enum errcode code = take(l, end, sizeof(end), err);
     if (code != ERR_OK) {
         return code;
     }
@@ -303,14 +312,15 @@ static void decode_block(void *arg, size_t i)
 static enum errcode read_block(struct loader *l, struct block *b, struct err *err)
 {
     uint8_t length[sizeof(uint32_t)];
-    enum errcode code = l->read(l->arg, length, sizeof(length), err);
+    enum errcode code = take(l, length, sizeof(length), err);
     if (code != ERR_OK) {
         return code;
     }
     b->bytes = le_get_u32(length);
     b->complaint = NULL;
     size_t all_bytes = b->bytes + 2 * sizeof(uint32_t);
-    if (b->bytes == 0 || all_bytes > l->shape.block_bytes_max) {
+    if (b->bytes == 0 || all_bytes > l->shape.block_bytes_max ||
+        all_bytes - sizeof(length) > l->source.bytes) {
         return corrupt(err, "has a block of an impossible length");
     }
     if (all_bytes > b->capacity) {
@@ -322,7 +332,7 @@ static enum errcode read_block(struct loader *l, struct block *b, struct err *er
         return err_no_memory(err);
     }
     memcpy(b->data, length, sizeof(length));
-    return l->read(l->arg, b->data + sizeof(length), all_bytes - sizeof(length), err);
+    return take(l, b->data + sizeof(length), all_bytes - sizeof(length), err);
 }
 
 static bool take_uppers_of(struct loader *l, struct block *b, uint32_t slot)
@@ -348,6 +358,16 @@ static uint8_t state_of(bool is_flat, uint8_t kind)
     return SLOT_PRESENT | SLOT_LINKED | torn | dead | left;
 }
 
+/* Whether the lists that its rows' levels ask for can be in what is left of a block. */
+static bool has_room_for_uppers(const struct loader *l, const struct block *b)
+{
+    size_t n_uppers = 0;
+    for (uint32_t i = 0; i < b->rows.n; i++) {
+        n_uppers += node_at(&l->index->slots, b->rows.slots[i])->level;
+    }
+    return 2 * n_uppers <= reader_left(&b->uppers);
+}
+
 /* The rows of a block that was decoded become rows of the index. */
 static enum errcode enter_rows(struct loader *l, struct block *b, struct err *err)
 {
@@ -360,6 +380,9 @@ static enum errcode enter_rows(struct loader *l, struct block *b, struct err *er
     }
     if (b->complaint != NULL) {
         return corrupt(err, b->complaint);
+    }
+    if (!has_room_for_uppers(l, b)) {
+        return corrupt(err, "has a block that is too short");
     }
     enum errcode code =
         row_map_reserve(&index->map, slots, b->rows.n)
@@ -524,6 +547,26 @@ static void hide_dead(struct loader *l)
 
 /* ---- all of it ---- */
 
+/* Whether what is left of the stream can be of so many slots, before they get memory: each takes a
+ * byte at least, and each block has its length and checksum.  Nor does the storage become larger
+ * for them. */
+static enum errcode check_bytes(struct loader *l, struct err *err)
+{
+    uint64_t n_blocks = save_blocks(&l->shape, l->n_slots);
+    uint64_t block_bytes = 2 * sizeof(uint32_t) + l->shape.sum_bytes;
+    if (l->n_slots + n_blocks * block_bytes + SAVE_END_BYTES > l->source.bytes) {
+        return corrupt(err, "is too short for its slots");
+    }
+    if (!l->is_stored || l->n_slots == 0) {
+        return ERR_OK;
+    }
+    const struct index_storage *storage = l->index->config.storage;
+    size_t place_bytes = l->index->slots.place_bytes;
+    float last;
+    return storage->get(storage->arg, l->n_slots * place_bytes - sizeof(last), &last, sizeof(last),
+                        err);
+}
+
 static bool make_vectors(struct loader *l)
 {
     bool fits = sums_fit(l->index, save_blocks(&l->shape, l->n_slots));
@@ -535,23 +578,27 @@ static bool make_vectors(struct loader *l)
     return fits;
 }
 
-static enum errcode load(struct loader *l, struct err *err)
+static enum errcode make_room(struct loader *l, struct err *err)
 {
     struct index *index = l->index;
+    l->heights = mem_zalloc(MEM_GRAPH, l->n_slots);
+    l->leads_away = mem_zalloc(MEM_GRAPH, l->n_slots * sizeof(*l->leads_away));
+    return l->heights == NULL || l->leads_away == NULL || (l->is_stored && !make_vectors(l))
+               ? err_no_memory(err)
+               : slots_restore(&index->slots, &index->epochs, l->n_slots, l->is_stored, err);
+}
+
+static enum errcode load(struct loader *l, struct err *err)
+{
     enum errcode code = read_prefix(l, err);
     if (code == ERR_OK) {
         code = read_head(l, err);
     }
     if (code == ERR_OK) {
-        l->heights = mem_zalloc(MEM_GRAPH, l->n_slots);
-        l->leads_away = mem_zalloc(MEM_GRAPH, l->n_slots * sizeof(*l->leads_away));
-        code = l->heights == NULL || l->leads_away == NULL
-                   ? err_no_memory(err)
-                   : slots_restore(&index->slots, &index->epochs, l->n_slots, l->is_stored, err);
-        l->shape = save_shape_of(index, l->n_slots);
+        code = check_bytes(l, err);
     }
-    if (code == ERR_OK && l->is_stored && !make_vectors(l)) {
-        code = err_no_memory(err);
+    if (code == ERR_OK) {
+        code = make_room(l, err);
     }
     for (uint32_t slot = 0; code == ERR_OK && slot < l->n_slots;) {
         code = take_blocks(l, &slot, err);
@@ -562,9 +609,8 @@ static enum errcode load(struct loader *l, struct err *err)
     return code == ERR_OK ? check_graph(l, err) : code;
 }
 
-enum errcode index_load(struct index *index,
-                        enum errcode (*read)(void *arg, void *data, size_t bytes, struct err *err),
-                        void *arg, const struct index_crew *crew, uint32_t *digest, struct err *err)
+enum errcode index_load(struct index *index, const struct index_source *source,
+                        const struct index_crew *crew, uint32_t *digest, struct err *err)
 {
     CHECK(atomic_load_explicit(&index->slots.n_used, memory_order_relaxed) == 0);
     struct loader *l = mem_zalloc(MEM_GRAPH, sizeof(*l));
@@ -573,8 +619,7 @@ enum errcode index_load(struct index *index,
     }
     l->index = index;
     l->crew = crew;
-    l->read = read;
-    l->arg = arg;
+    l->source = *source;
     enum errcode code = load(l, err);
     if (code == ERR_OK) {
         bool is_flat = index->config.kind == INDEX_FLAT;

@@ -272,8 +272,8 @@ static enum errcode note_state(struct saver *s, struct index *index, struct err 
     s->sequence = queue_sequence(&index->queue);
     s->n_slots = atomic_load_explicit(&index->slots.n_used, memory_order_acquire);
     s->row_end = index->config.kind == INDEX_FLAT ? index->row_next : index->row_linked_end;
-    s->shape = save_shape_of(index, s->n_slots);
     s->is_stored = index->slots.is_stored;
+    s->shape = save_shape_of(index, s->n_slots, s->is_stored);
     mutex_unlock(&index->slots.lock);
     bool fits = !s->is_stored || sums_fit(index, save_blocks(&s->shape, s->n_slots));
     return fits ? ERR_OK : err_no_memory(err);

@@ -73,25 +73,26 @@ struct save_shape {
     size_t block_bytes_max; /* With length and checksum. */
 };
 
-static inline struct save_shape save_shape_of(const struct index *index, uint32_t n_slots)
+static inline struct save_shape save_shape_of(const struct index *index, uint32_t n_slots,
+                                              bool is_stored)
 {
     const struct index_config *config = &index->config;
     const struct slots *slots = &index->slots;
     struct save_shape shape = {
         .link_bytes = n_slots <= SAVE_SLOTS_NARROW ? 3 : 4,
-        .sum_bytes = slots->is_stored ? sizeof(uint32_t) : 0,
+        .sum_bytes = is_stored ? sizeof(uint32_t) : 0,
     };
     bool is_exact = slots->vector_stride == 0;
-    if (!is_exact || !slots->is_stored) {
+    if (!is_exact || !is_stored) {
         shape.code_bytes = index->code->row_bytes(config->dim, config->distance);
     }
-    if (!is_exact && !slots->is_stored) {
+    if (!is_exact && !is_stored) {
         shape.vector_bytes = config->dim * sizeof(float);
     }
     size_t fixed = 1 + 2 * sizeof(uint64_t) + 3 + shape.code_bytes + shape.vector_bytes;
     size_t links0 = slots->links0 * shape.link_bytes;
     size_t uppers_max = LEVEL_MAX * (2 + slots->m * shape.link_bytes);
-    size_t n = SAVE_BLOCK_BYTES / (fixed + links0 + (slots->is_stored ? slots->place_bytes : 0));
+    size_t n = SAVE_BLOCK_BYTES / (fixed + links0 + (is_stored ? slots->place_bytes : 0));
     shape.block_slots = (uint32_t)(n < 1 ? 1 : n < SAVE_BLOCK_SLOTS_MAX ? n : SAVE_BLOCK_SLOTS_MAX);
     shape.block_bytes_max =
         shape.block_slots * (fixed + links0 + uppers_max) + shape.sum_bytes + 2 * sizeof(uint32_t);

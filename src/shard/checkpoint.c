@@ -420,6 +420,17 @@ static enum errcode read_stream(void *arg, void *data, size_t bytes, struct err 
     return file_read(f, data, bytes, err);
 }
 
+static enum errcode load_stream(struct index *index, struct block_file *f,
+                                const struct index_crew *crew, uint32_t *digest, struct err *err)
+{
+    struct stat facts;
+    if (fstat(f->fd, &facts) != 0) {
+        return err_set_errno(err, ERR_IO, errno, "asking for the size of \"%s\"", f->path);
+    }
+    struct index_source source = {.read = read_stream, .arg = f, .bytes = (uint64_t)facts.st_size};
+    return index_load(index, &source, crew, digest, err);
+}
+
 static enum errcode read_head(const struct shard *shard, const struct vector_index *v,
                               struct block_file *f, uint64_t *sequence, uint32_t *file,
                               struct err *err)
@@ -497,7 +508,7 @@ enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct
         code = vector_file_open(vector_file_of(v->index), file, err);
     }
     if (code == ERR_OK) {
-        code = index_load(v->index, read_stream, &f, host_crew(shard->host), &id->digest, err);
+        code = load_stream(v->index, &f, host_crew(shard->host), &id->digest, err);
     }
     if (code == ERR_OK) {
         code = read_tail(&f, id, err);

@@ -118,7 +118,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     struct index *index = index_new(&config, &err);
     CHECK(index != NULL);
     uint32_t digest;
-    enum errcode code = index_load(index, read_stream, &s, NULL, &digest, &err);
+    struct index_source source = {.read = read_stream, .arg = &s, .bytes = s.bytes};
+    enum errcode code = index_load(index, &source, NULL, &digest, &err);
     if (code == ERR_OK) {
         use_index(index);
     }

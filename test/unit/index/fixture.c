@@ -205,5 +205,6 @@ enum errcode load(struct index *index, struct stream *s, struct err *err)
 {
     uint32_t digest;
     s->at = 0;
-    return index_load(index, stream_read, s, NULL, &digest, err);
+    struct index_source source = {.read = stream_read, .arg = s, .bytes = s->bytes};
+    return index_load(index, &source, NULL, &digest, err);
 }

@@ -221,7 +221,7 @@ static void damage_under_a_right_checksum_never_breaks_the_index(void **state)
     uint64_t random = 5;
     size_t n_refused = 0;
     enum {
-        ROUNDS = GOOD_MEASURE(500, 200)
+        ROUNDS = GOOD_MEASURE(3000, 600)
     };
     for (int round = 0; round < ROUNDS; round++) {
         memcpy(s.data, good, s.bytes);
@@ -248,6 +248,32 @@ static void damage_under_a_right_checksum_never_breaks_the_index(void **state)
     free(good);
     stream_fini(&s);
     index_free(index);
+}
+
+static void a_forged_number_of_slots_takes_no_memory(void **state)
+{
+    (void)state;
+    enum {
+        N_SLOTS_AT = 16 + 52
+    };
+    struct index *index = make_graph(INDEX_HNSW);
+    advance_all(index, N, NULL);
+    struct stream s = save(index);
+    index_free(index);
+    struct index_config config = config_of(INDEX_HNSW, DISTANCE_COSINE, DIM);
+    assert_int_equal(le_get_u32(s.data + N_SLOTS_AT), N - 100);
+    for (uint32_t n_slots = (uint32_t)s.bytes; n_slots < INT32_MAX - 1; n_slots += n_slots / 3) {
+        le_put_u32(s.data + N_SLOTS_AT, n_slots);
+        mend_checksums(&s);
+        struct index *loaded = index_make(&config);
+        size_t before = mem_category_bytes(MEM_GRAPH) + mem_category_bytes(MEM_CODES);
+        struct err err;
+        assert_int_equal(load(loaded, &s, &err), ERR_CORRUPT);
+        assert_true(mem_category_bytes(MEM_GRAPH) + mem_category_bytes(MEM_CODES) <=
+                    before + s.bytes);
+        index_free(loaded);
+    }
+    stream_fini(&s);
 }
 
 static void a_checkpoint_of_other_parameters_or_of_a_newer_version_is_refused(void **state)
@@ -304,6 +330,7 @@ int main(void)
         cmocka_unit_test(a_truncated_checkpoint_is_refused_wherever_it_ends),
         cmocka_unit_test(a_checkpoint_with_one_wrong_bit_is_refused_wherever_it_is),
         cmocka_unit_test(damage_under_a_right_checksum_never_breaks_the_index),
+        cmocka_unit_test(a_forged_number_of_slots_takes_no_memory),
         cmocka_unit_test(a_checkpoint_of_other_parameters_or_of_a_newer_version_is_refused),
         cmocka_unit_test(a_failing_write_is_told_and_leaves_the_index_as_it_was),
     };

@@ -350,6 +350,34 @@ static void a_checkpoint_with_vectors_elsewhere_wants_a_storage(void **state)
     disk_fini(&d);
 }
 
+static void a_forged_number_of_slots_does_not_enlarge_the_storage(void **state)
+{
+    (void)state;
+    enum {
+        HEAD_AT = 16,
+        N_SLOTS_AT = HEAD_AT + 52,
+        HEAD_CRC_AT = HEAD_AT + 64
+    };
+    struct disk d;
+    disk_init(&d, false);
+    struct index_config config = stored_config(INDEX_CODE_4, &d);
+    struct index *index = index_make(&config), *loaded = index_make(&config);
+    stage_all(index, 0, N_FIRST);
+    advance(index);
+    struct stream s = save(index);
+    size_t room = d.room;
+    struct err err;
+    assert_int_equal(le_get_u32(s.data + N_SLOTS_AT), N_FIRST);
+    le_put_u32(s.data + N_SLOTS_AT, N);
+    le_put_u32(s.data + HEAD_CRC_AT, crc32c(0, s.data + HEAD_AT, HEAD_CRC_AT - HEAD_AT));
+    assert_int_equal(load(loaded, &s, &err), ERR_CORRUPT);
+    assert_int_equal(d.room, room);
+    stream_fini(&s);
+    index_free(index);
+    index_free(loaded);
+    disk_fini(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_full_or_failing_disk_leaves_the_index_as_it_was),
         cmocka_unit_test(a_vector_that_is_lost_or_another_is_noticed),
         cmocka_unit_test(a_checkpoint_with_vectors_elsewhere_wants_a_storage),
+        cmocka_unit_test(a_forged_number_of_slots_does_not_enlarge_the_storage),
     };
     (void)index_choose_kernel(NULL);
     int failed = cmocka_run_group_tests_name("index storage", tests, make_points, drop_points);
