@@ -332,10 +332,11 @@ struct vector_index {
     atomic_uint files; /* The largest number that a file of vectors has had. */
     atomic_uint side;  /* Of users; each exchange of the index changes it. */
     atomic_uint users[2];
-    struct reindex *reindex;          /* Of shard.apply; NULL: none is under way. */
-    atomic_uint record;               /* Counts what the file should know of the parameters, */
-    unsigned record_put, record_kept; /* and these, of shard.flush, what it does. */
-    _Atomic uint8_t state;            /* enum index_state; moved under advance. */
+    struct reindex *reindex; /* Of shard.apply; NULL: none is under way. */
+    atomic_uint record;      /* Counts what the file should know of the parameters, */
+    atomic_uint record_kept; /* and this what it knows. */
+    unsigned record_put;     /* Of shard.flush: what it will know after the commit. */
+    _Atomic uint8_t state;   /* enum index_state; moved under advance. */
     /* Whether the new rows of one change were staged before memory ran out; of who stages. */
     uint64_t staging_index;
     bool has_new_rows;

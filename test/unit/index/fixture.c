@@ -157,7 +157,7 @@ static void for_each(void *crew, size_t n, void (*run)(void *arg, size_t i), voi
     struct thread threads[CREW_THREADS];
     struct err err;
     for (size_t i = 0; i < CREW_THREADS; i++) {
-        assert_int_equal(thread_start(&threads[i], "crew", run_errands, &errand, &err), ERR_OK);
+        CHECK(thread_start(&threads[i], "crew", run_errands, &errand, &err) == ERR_OK);
     }
     for (size_t i = 0; i < CREW_THREADS; i++) {
         thread_join(&threads[i]);

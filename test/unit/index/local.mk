@@ -1,23 +1,24 @@
 # Unit tests of src/index: test_NAME.c, added to check_PROGRAMS and TESTS.
 INDEX_FIXTURE = test/unit/index/fixture.c test/unit/index/fixture.h
 INDEX_TEST_LIBS = $(INDEX_LIBS) $(CMOCKA_LIBS)
-# Tests of one thread: a build that watches threads learns nothing from them, and takes minutes.
+# Tests of one thread, or of a crew that test_threads has too: a build that watches threads learns
+# nothing from them, and takes minutes.
 INDEX_SERIAL_TESTS = \
     test/unit/index/test_churn \
     test/unit/index/test_code \
     test/unit/index/test_exact \
+    test/unit/index/test_graph \
     test/unit/index/test_reach \
     test/unit/index/test_recall \
     test/unit/index/test_save \
     test/unit/index/test_search \
     test/unit/index/test_shapes \
     test/unit/index/test_storage \
-    test/unit/index/test_kernel
+    test/unit/index/test_kernel \
+    test/unit/index/test_unlink
 INDEX_TESTS = \
-    test/unit/index/test_graph \
-    test/unit/index/test_threads \
-    test/unit/index/test_unlink \
-    test/unit/index/test_faults
+    test/unit/index/test_faults \
+    test/unit/index/test_threads
 check_PROGRAMS += $(INDEX_SERIAL_TESTS) $(INDEX_TESTS)
 if !THREADS_WATCHED
 TESTS += $(INDEX_SERIAL_TESTS)

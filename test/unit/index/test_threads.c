@@ -61,10 +61,11 @@ static void searcher(void *arg)
 static void advancer(void *arg)
 {
     struct scene *scene = arg;
-    while (!atomic_load(&scene->is_over) || index_pending(scene->index) > 0) {
+    for (size_t i = 0; !atomic_load(&scene->is_over) || index_pending(scene->index) > 0; i++) {
         struct err err;
         size_t n_done;
-        CHECK(index_advance(scene->index, 50, NULL, &n_done, &err) == ERR_OK);
+        const struct index_crew *crew = i % 4 == 0 ? &crew_of_threads : NULL;
+        CHECK(index_advance(scene->index, 50, crew, &n_done, &err) == ERR_OK);
         if (random_next(&(uint64_t){n_done}) % 8 == 0) {
             struct stream s = {.data = NULL};
             CHECK(index_save(scene->index, stream_write, &s, &(uint32_t){0}, &err) == ERR_OK);
@@ -91,9 +92,10 @@ static void stage_all(struct scene *scene)
     }
 }
 
-static void act(enum index_kind kind)
+static void act(enum index_kind kind, enum index_code code)
 {
     struct index_config config = config_of(kind, DISTANCE_L2, DIM);
+    config.code = code;
     struct scene scene = {.index = index_make(&config),
                           .points = points_new(SHAPE_CLUSTERED, N, DIM, 1),
                           .stride = DIM};
@@ -123,13 +125,14 @@ static void act(enum index_kind kind)
 static void a_graph_is_searched_while_rows_come_and_go(void **state)
 {
     (void)state;
-    act(INDEX_HNSW);
+    act(INDEX_HNSW, INDEX_CODE_F32);
+    act(INDEX_HNSW, INDEX_CODE_4);
 }
 
 static void a_flat_index_is_searched_while_rows_come_and_go(void **state)
 {
     (void)state;
-    act(INDEX_FLAT);
+    act(INDEX_FLAT, INDEX_CODE_F32);
 }
 
 /* Wide rows, so that regions move while searches run. */

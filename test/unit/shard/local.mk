@@ -1,21 +1,27 @@
 # Unit tests of src/shard: test_NAME.c, added to check_PROGRAMS and TESTS.
 SHARD_TEST_LIBS = $(SHARD_LIBS) $(CMOCKA_LIBS)
 SHARD_FIXTURE = test/unit/shard/fixture.c test/unit/shard/fixture.h
-shard_tests = \
+# Tests of one thread, or of records that outlive a process: a build that watches threads learns
+# nothing from them, and takes minutes.
+shard_serial_tests = \
     test/unit/shard/test_codecs \
     test/unit/shard/test_curve \
+    test/unit/shard/test_remember \
+    test/unit/shard/test_tally
+shard_tests = \
     test/unit/shard/test_faults \
     test/unit/shard/test_payload \
     test/unit/shard/test_recovery \
-    test/unit/shard/test_remember \
     test/unit/shard/test_reindex \
     test/unit/shard/test_search \
     test/unit/shard/test_store \
-    test/unit/shard/test_tally \
     test/unit/shard/test_vector_file \
     test/unit/shard/test_views \
     test/unit/shard/test_writes
-check_PROGRAMS += $(shard_tests)
+check_PROGRAMS += $(shard_serial_tests) $(shard_tests)
+if !THREADS_WATCHED
+TESTS += $(shard_serial_tests)
+endif
 TESTS += $(shard_tests)
 test_unit_shard_test_codecs_SOURCES = test/unit/shard/test_codecs.c
 test_unit_shard_test_codecs_CFLAGS = $(TEST_CFLAGS)

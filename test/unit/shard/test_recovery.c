@@ -66,7 +66,8 @@ static void check_all_are_found(struct fixture *f, uint64_t from, uint64_t to)
 /* ---- a history of writes that any run can be cut into ---- */
 
 enum {
-    HISTORY_STEPS = 60
+    HISTORY_STEPS = 60,
+    STEPS_OF_A_LIFE = GOOD_MEASURE(10, 20),
 };
 
 /* Inserts, deletes, updates that move vectors and updates that do not; a function of @step. */
@@ -138,7 +139,7 @@ static void a_shard_that_was_restarted_often_is_as_one_that_never_was(void **sta
     struct fixture *f = *state;
     struct outcome expected = run_history();
     for (uint64_t step = 0; step < HISTORY_STEPS; step++) {
-        if (step % 9 == 0) {
+        if (step % (STEPS_OF_A_LIFE - 1) == 0) {
             fixture_stop(f);
             fixture_start(f);
         }
@@ -193,8 +194,8 @@ static void kill_9_at_any_stage_loses_and_doubles_nothing(void **state)
     for (int stage = 0; stage < STAGE_COUNT; stage++) {
         struct fixture f;
         fixture_init(&f);
-        for (uint64_t step = 0; step < HISTORY_STEPS; step += 10) {
-            run_and_die(&f, step, step + 10, (enum stage)stage);
+        for (uint64_t step = 0; step < HISTORY_STEPS; step += STEPS_OF_A_LIFE) {
+            run_and_die(&f, step, step + STEPS_OF_A_LIFE, (enum stage)stage);
         }
         fixture_start(&f);
         expect_outcome(&f, expected);
@@ -350,7 +351,7 @@ static void a_damaged_checkpoint_is_never_trusted(void **state)
     struct damage d;
     make_checkpointed(&d, *state);
     uint64_t chance = 7;
-    for (int i = 0; i < 30; i++) {
+    for (int i = 0; i < GOOD_MEASURE(30, 10); i++) {
         size_t at = i < 6 ? (size_t)i * 9 : random_next(&chance) % d.bytes;
         d.data[at] ^= 0x10;
         write_file(d.path, d.data, d.bytes);
