@@ -6,7 +6,7 @@
 #include "shard/shard_int.h"
 
 enum {
-    ROWS = 3000,
+    ROWS = GOOD_MEASURE(3000, 1200),
     WRITES = 1000,
 };
 
