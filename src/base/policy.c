@@ -4,9 +4,10 @@
  * and texts rather than numbers, so that the table's order is free to change. */
 #include "base/policy.h"
 
+#include "base/thread.h"
+
 #include <errno.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -415,7 +416,7 @@ void policy_copy(struct policy_set *into, const struct policy_set *from, enum po
 
 /* The built-in level: the table's texts, parsed once. */
 static struct policy_value built_in[POLICY_COUNT];
-static pthread_once_t built_in_once = PTHREAD_ONCE_INIT;
+static struct once built_in_once = ONCE_INIT;
 
 static void parse_built_in(void)
 {
@@ -440,7 +441,7 @@ struct policy_value policy_get(const struct policy_view *view, enum policy_id id
     if (origin != NULL) {
         *origin = LEVEL_BUILT_IN;
     }
-    pthread_once(&built_in_once, parse_built_in);
+    once_run(&built_in_once, parse_built_in);
     return built_in[id];
 }
 

@@ -79,6 +79,28 @@ void condition_broadcast(struct condition *c)
     CHECK(pthread_cond_broadcast(&c->pthread) == 0);
 }
 
+enum {
+    AT_END_MAX = 4
+};
+
+/* What the calling thread does when it ends. */
+static _Thread_local struct {
+    void (*run[AT_END_MAX])(void);
+    size_t n;
+} at_end;
+
+void thread_at_end(void (*run)(void))
+{
+    size_t i = 0;
+    while (i < at_end.n && at_end.run[i] != run) {
+        i++;
+    }
+    if (i == at_end.n) {
+        CHECK(at_end.n < AT_END_MAX);
+        at_end.run[at_end.n++] = run;
+    }
+}
+
 struct start {
     void (*run)(void *arg);
     void *arg;
@@ -89,6 +111,9 @@ static void *run_thread(void *arg)
     struct start start = *(struct start *)arg;
     mem_free(MEM_GENERAL, arg);
     start.run(start.arg);
+    while (at_end.n > 0) {
+        at_end.run[--at_end.n]();
+    }
     return NULL;
 }
 
@@ -121,6 +146,21 @@ enum errcode thread_start(struct thread *t, const char *name, void (*run)(void *
 void thread_join(struct thread *t)
 {
     CHECK(pthread_join(t->pthread, NULL) == 0);
+}
+
+void thread_yield(void)
+{
+    (void)sched_yield();
+}
+
+const void *thread_mark(void)
+{
+    return &at_end;
+}
+
+void once_run(struct once *once, void (*run)(void))
+{
+    CHECK(pthread_once(&once->pthread, run) == 0);
 }
 
 void thread_be_nice(int nice)

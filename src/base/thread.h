@@ -1,4 +1,5 @@
-/* Threads, locks and a queue between threads; thin over pthreads so that clang can check them.
+/* Threads and locks; thin over pthreads, so that clang can check them.  No other file of the server
+ * uses pthreads or the scheduler: a simulation puts its own threads behind this header.
  *
  * The lock order of the whole server is one list in doc/architecture.md. */
 #ifndef VECTRON_BASE_THREAD_H
@@ -38,9 +39,26 @@ struct thread {
 enum errcode thread_start(struct thread *t, const char *name, void (*run)(void *arg), void *arg,
                           struct err *err) WARN_UNUSED;
 void thread_join(struct thread *t);
+/* @run is called when the calling thread ends, in that thread; once, however often it is asked for.
+ * Only of threads that thread_start made: the process ends with any other. */
+void thread_at_end(void (*run)(void));
+/* Lets others run; for loops that wait for what they do. */
+void thread_yield(void);
+/* Of the calling thread: no two that live at once have the same. */
+const void *thread_mark(void);
 /* Gives way to other threads when cores are scarce: the calling thread's nice value, 0 to 19. */
 void thread_be_nice(int nice);
 unsigned thread_cores(void); /* Cores that this process may use; at least 1. */
+
+/* What is run once in the life of the process, by whoever comes first; others wait for its end. */
+struct once {
+    pthread_once_t pthread;
+};
+#define ONCE_INIT                                                                                  \
+    {                                                                                              \
+        PTHREAD_ONCE_INIT                                                                          \
+    }
+void once_run(struct once *once, void (*run)(void));
 
 /* A role says which thread a function belongs to: REQUIRES(role) in its declaration, and
  * role_assume at the top of that thread's main function.  Costs nothing at run time. */

@@ -13,8 +13,6 @@
  * Closing is Dekker's handshake over the place and `is_closed`: one of both sees the other. */
 #include "index/epoch_int.h"
 
-#include <sched.h>
-
 enum {
     READERS_MORE = 16 /* Of threads that cannot all run. */
 };
@@ -49,7 +47,7 @@ unsigned epoch_enter(struct epochs *e, unsigned place_hint)
             atomic_store(&e->places[place].epoch, 0);
         }
         if (atomic_load(&e->is_closed) || (place + 1) % e->n_places == place_hint % e->n_places) {
-            sched_yield();
+            thread_yield();
         }
     }
 }
@@ -81,7 +79,7 @@ void epochs_close(struct epochs *e)
     CHECK(!atomic_load(&e->is_closed));
     atomic_store(&e->is_closed, true);
     while (!epoch_is_over(e, UINT64_MAX)) {
-        sched_yield();
+        thread_yield();
     }
 }
 

@@ -153,28 +153,12 @@ static size_t lines(size_t bytes)
 static _Thread_local struct scratch *of_this_thread;
 static _Atomic unsigned n_threads;
 
-/* For threads that end without index_thread_exit, as those of other folders do. */
-static pthread_key_t at_thread_end;
-static pthread_once_t at_thread_end_once = PTHREAD_ONCE_INIT;
-
-static void free_at_thread_end(void *scratch)
-{
-    CHECK(scratch == of_this_thread);
-    index_thread_exit();
-}
-
-static void make_key(void)
-{
-    CHECK(pthread_key_create(&at_thread_end, free_at_thread_end) == 0);
-}
-
 static struct scratch *make_scratch(struct err *err)
 {
     if (of_this_thread == NULL) {
         struct scratch *s = mem_zalloc(MEM_SEARCH, sizeof(*s));
         uint32_t *seen = mem_alloc(MEM_SEARCH, (SEEN_MAX + LINKS_MAX + 1) * sizeof(*seen));
-        (void)pthread_once(&at_thread_end_once, make_key);
-        if (s == NULL || seen == NULL || pthread_setspecific(at_thread_end, s) != 0) {
+        if (s == NULL || seen == NULL) {
             mem_free(MEM_SEARCH, s);
             mem_free(MEM_SEARCH, seen);
             err_no_memory(err);
@@ -183,6 +167,7 @@ static struct scratch *make_scratch(struct err *err)
         s->seen = seen;
         s->place_hint = atomic_fetch_add_explicit(&n_threads, 1, memory_order_relaxed);
         of_this_thread = s;
+        thread_at_end(index_thread_exit); /* Threads of other folders end without a word to us. */
     }
     return of_this_thread;
 }
@@ -237,7 +222,6 @@ void index_thread_exit(void)
         pool_fini(&s->frontier);
         mem_free(MEM_SEARCH, s);
         of_this_thread = NULL;
-        (void)pthread_setspecific(at_thread_end, NULL);
     }
 }
 

@@ -11,7 +11,6 @@
 #include "net/net.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -149,8 +148,8 @@ static bool loop_init(struct loop *loop)
 
 struct loop *loop_new(struct err *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    CHECK(pthread_once(&once, set_event_log) == 0);
+    static struct once once = ONCE_INIT;
+    once_run(&once, set_event_log);
     struct loop *loop = mem_zalloc(MEM_NETWORK, sizeof *loop);
     if (loop == NULL) {
         err_no_memory(err);
@@ -197,7 +196,7 @@ void loop_free(struct loop *loop)
 
 void loop_run(struct loop *loop)
 {
-    loop->thread = pthread_self();
+    loop->thread = thread_mark();
     atomic_store(&loop->is_running, true);
     while (event_base_dispatch(loop->base) == 0 && !event_base_got_break(loop->base)) {
         /* Only a break ends the loop. */
@@ -210,7 +209,7 @@ void loop_run(struct loop *loop)
 
 void loop_turn(struct loop *loop)
 {
-    loop->thread = pthread_self();
+    loop->thread = thread_mark();
     atomic_store(&loop->is_running, true);
     loop_timers_fire(loop);
     CHECK(event_base_loop(loop->base, EVLOOP_NONBLOCK) >= 0);
@@ -226,7 +225,7 @@ void loop_stop(struct loop *loop)
 
 bool loop_is_current(const struct loop *loop)
 {
-    return atomic_load(&loop->is_running) && pthread_equal(loop->thread, pthread_self());
+    return atomic_load(&loop->is_running) && loop->thread == thread_mark();
 }
 
 /* ---- signals ---- */

@@ -40,7 +40,7 @@ struct loop {
     struct loop_post stop;
     atomic_bool is_stopping;
     atomic_bool is_running;
-    pthread_t thread; /* Of loop_run; read only while is_running. */
+    const void *thread; /* The mark of loop_run's; read only while is_running. */
     /* Where connections read to; valid within one read of one connection. */
     uint8_t *scratch;
     struct loop_signal signals[LOOP_SIGNALS_MAX];

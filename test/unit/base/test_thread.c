@@ -1,5 +1,7 @@
 /* Threads, locks and declared state machines. */
 #include "test/unit/unit.h"
+
+#include <stdatomic.h>
 #include <sys/resource.h>
 
 struct counter {
@@ -58,6 +60,45 @@ static void a_wait_ends_at_its_deadline(void **state)
     mutex_unlock(&lock);
     condition_fini(&never);
     mutex_fini(&lock);
+}
+
+static atomic_int n_ended, n_first;
+
+static void note_an_end(void)
+{
+    atomic_fetch_add(&n_ended, 1);
+}
+
+static void note_the_first(void)
+{
+    atomic_fetch_add(&n_first, 1);
+}
+
+static void run_and_end(void *arg)
+{
+    static struct once once = ONCE_INIT;
+    *(const void **)arg = thread_mark();
+    thread_at_end(note_an_end);
+    thread_at_end(note_an_end);
+    once_run(&once, note_the_first);
+    assert_int_equal(atomic_load(&n_first), 1);
+}
+
+static void a_thread_does_once_what_it_was_asked_to_do_at_its_end(void **state)
+{
+    (void)state;
+    struct thread threads[2];
+    const void *marks[2];
+    struct err err;
+    for (size_t i = 0; i < COUNT_OF(threads); i++) {
+        assert_int_equal(thread_start(&threads[i], "ender", run_and_end, &marks[i], &err), ERR_OK);
+    }
+    for (size_t i = 0; i < COUNT_OF(threads); i++) {
+        thread_join(&threads[i]);
+        assert_ptr_not_equal(marks[i], thread_mark());
+    }
+    assert_int_equal(atomic_load(&n_ended), 2);
+    assert_int_equal(atomic_load(&n_first), 1);
 }
 
 enum door {
@@ -133,6 +174,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_that_lock_lose_no_count),
         cmocka_unit_test(a_wait_ends_at_its_deadline),
+        cmocka_unit_test(a_thread_does_once_what_it_was_asked_to_do_at_its_end),
         cmocka_unit_test(a_machine_moves_along_its_edges_only),
         cmocka_unit_test(a_replaced_clock_is_asked_for_every_time),
         cmocka_unit_test(chance_is_a_function_of_its_seed),
