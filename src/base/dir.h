@@ -13,7 +13,7 @@ enum {
 enum errcode dir_fail(struct err *err, int errnum, const char *what, const char *path);
 /* The same where @path could not be made, with who has to make it. */
 enum errcode dir_make_fail(struct err *err, int errnum, const char *path);
-/* Makes @path, for its owner alone, where it is missing.  Errors: IO, DISK_FULL. */
+/* Makes @path, for its owner alone, where it is missing; its name is durable then.  Errors: IO. */
 enum errcode dir_make(const char *path, struct err *err) WARN_UNUSED;
 /* Opens a file for its owner alone, which is made where it is missing; -1 and errno. */
 int dir_create(const char *path, int flags) WARN_UNUSED;
