@@ -557,8 +557,13 @@ enum errcode log_store_mend(struct log_store *s, struct err *err)
     if (open_env(s, s->path, err) != ERR_OK || open_tables(s, err) != ERR_OK) {
         return err->code;
     }
-    /* The header that failed is in doubt on the disk.  The next commit takes its place, so after
-     * it the disk holds what this process sees, and nothing else can come back. */
+    /* The header that failed is in doubt on the disk, and the pages that it speaks of are free for
+     * this process.  So the header that is seen here is synced before any page is written; and the
+     * next commit takes the place of the other, so that nothing else can come back. */
+    int synced = mdb_env_sync(s->env, 1);
+    if (synced != 0) {
+        return fail_lmdb(s, synced, "sync", err);
+    }
     uint8_t wall[8];
     le_put_u64(wall, (uint64_t)clock_wall_micros());
     MDB_val key = {6, "mended"};

@@ -7,8 +7,8 @@
  *   publish   the versions go into the tables, then the applied log index moves: views opened from
  *             here on see the whole command
  *
- * Where memory runs out the step is tried again until it is there: an entry of the log must not be
- * lost, and the flusher gives memory back.
+ * Where memory runs out, or a file cannot be read or written, the step is tried again until that is
+ * over: an entry of the log must not be lost, and the flusher gives memory back.
  *
  * What it does depends on the log alone, so replicas agree.  An entry at or before the applied log
  * index is passed over: a replay does no harm.
@@ -442,6 +442,13 @@ static enum errcode try_entry(struct shard *shard, const struct repl_entry *entr
     return code;
 }
 
+/* What a moment says and not the log: the same entry does something else later. */
+static bool is_of_the_moment(enum errcode code)
+{
+    return code == ERR_OUT_OF_MEMORY || code == ERR_OVERLOADED || code == ERR_IO ||
+           code == ERR_DISK_FULL;
+}
+
 static enum errcode apply_entry(struct shard *shard, const struct repl_entry *entry, uint64_t *rows,
                                 struct err *err)
 {
@@ -450,12 +457,12 @@ static enum errcode apply_entry(struct shard *shard, const struct repl_entry *en
         mutex_lock(&shard->apply);
         *rows = 0;
         code = entry->index <= shard->applied ? ERR_OK : try_entry(shard, entry, rows, err);
-        if (code != ERR_OK && code != ERR_OUT_OF_MEMORY && code != ERR_OVERLOADED) {
+        if (code != ERR_OK && !is_of_the_moment(code)) {
             move_applied(shard, entry->index, 0, 0);
         }
         arena_reset(shard->scratch);
         mutex_unlock(&shard->apply);
-        if (code != ERR_OUT_OF_MEMORY && code != ERR_OVERLOADED) {
+        if (!is_of_the_moment(code)) {
             return code;
         }
         wait_for_memory(shard, entry->index, err);

@@ -204,6 +204,23 @@ static enum errcode begin_flush(struct shard *shard, bool *is_needed, struct err
     return *is_needed && fresh == NULL ? ERR_OUT_OF_MEMORY : ERR_OK;
 }
 
+/* A commit that failed may turn out to have been made: then there is nothing left to write. */
+static enum errcode write_content(const struct shard *shard, struct store_write *write,
+                                  struct err *err)
+{
+    struct store_meta there;
+    const struct generation *generation = shard->flushing;
+    enum errcode code = store_write_meta(write, &there, err);
+    if (code != ERR_OK || there.applied >= shard->flush_meta.applied) {
+        return code;
+    }
+    code = write_rows(shard, write, generation, err);
+    if (code == ERR_OK) {
+        code = write_keys(write, generation, err);
+    }
+    return code == ERR_OK ? write_changes(write, generation, err) : code;
+}
+
 static enum errcode write_generation(struct shard *shard, struct store_meta *meta, struct err *err)
 {
     struct store_write *write;
@@ -212,13 +229,7 @@ static enum errcode write_generation(struct shard *shard, struct store_meta *met
     if (code != ERR_OK) {
         return code;
     }
-    code = write_rows(shard, write, generation, err);
-    if (code == ERR_OK) {
-        code = write_keys(write, generation, err);
-    }
-    if (code == ERR_OK) {
-        code = write_changes(write, generation, err);
-    }
+    code = write_content(shard, write, err);
     if (code == ERR_OK) {
         code = remove_covered(write, checkpointed(shard), &meta->covered, err);
     }

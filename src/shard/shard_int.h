@@ -182,6 +182,9 @@ enum errcode store_next(struct store_read *read, enum store_table table, uint64_
  * has to grow; to be tried again. */
 enum errcode store_write_begin(struct store *store, uint64_t bytes, struct store_write **out,
                                struct err *err) WARN_UNUSED;
+/* What the file says, before this write. */
+enum errcode store_write_meta(struct store_write *write, struct store_meta *out,
+                              struct err *err) WARN_UNUSED;
 enum errcode store_put(struct store_write *write, enum store_table table, uint64_t number,
                        struct slice value, struct err *err) WARN_UNUSED;
 /* Faster than store_put where @number is larger than any in the table, and packs pages full. */

@@ -21,7 +21,10 @@
  *
  * What can fail: a full disk shows itself as ENOSPC, or as EIO after a short write; both become
  * DISK_FULL, the transaction is gone and the file is as it was.  A full map is made larger before
- * the next try. */
+ * the next try.  Where the write of the header itself failed, LMDB does nothing more until the
+ * environment is opened anew, which is done as soon as nobody is inside; and whether the disk has
+ * that header nobody knows, so before anything else is written the one that this process sees is
+ * synced: what it says is then what is there. */
 #include "shard/store_int.h"
 
 #include <errno.h>
@@ -52,7 +55,7 @@ uint64_t store_disk_free(const struct store *store)
     return (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
-enum errcode store_error(const struct store *store, int rc, const char *what, struct err *err)
+enum errcode store_error(struct store *store, int rc, const char *what, struct err *err)
 {
     switch (rc) {
     case MDB_MAP_FULL:
@@ -79,9 +82,11 @@ enum errcode store_error(const struct store *store, int rc, const char *what, st
         return err_set(err, ERR_FORMAT_UNSUPPORTED, "\"%s/data.mdb\" is not a shard's file: %s",
                        store->directory, mdb_strerror(rc));
     case MDB_PANIC:
+        atomic_store(&store->is_broken, true);
         (void)err_set(err, ERR_IO, "%s in \"%s\": an earlier write failed half way", what,
                       store->directory);
-        err_hint(err, "Restart the server; nothing that was acknowledged is lost.");
+        err_hint(err, "Try again: the file is opened anew when the statements that read it have "
+                      "ended; nothing that was acknowledged is lost.");
         return ERR_IO;
     default:
         if (rc == EIO && store_disk_free(store) < DISK_FULL_BYTES) {
@@ -276,7 +281,7 @@ static int get(struct store_read *read, enum store_table table, MDB_val *key, MD
                            : MDB_NOTFOUND;
 }
 
-static enum errcode found_slice(const struct store *store, int rc, const MDB_val *value,
+static enum errcode found_slice(struct store *store, int rc, const MDB_val *value,
                                 struct slice *out, struct err *err)
 {
     *out = (struct slice){NULL, 0};
@@ -392,13 +397,25 @@ enum errcode store_write_begin(struct store *store, uint64_t bytes, struct store
         mem_free(MEM_GENERAL, write);
         return code;
     }
-    int rc = mdb_txn_begin(store->env, NULL, 0, &write->txn);
+    int rc = store_end_doubt(store);
+    if (rc == 0) {
+        rc = mdb_txn_begin(store->env, NULL, 0, &write->txn);
+    }
     if (rc != 0) {
         end_write(write);
         return store_error(store, rc, "beginning a write", err);
     }
     *out = write;
     return ERR_OK;
+}
+
+enum errcode store_write_meta(struct store_write *write, struct store_meta *out, struct err *err)
+{
+    MDB_val key = store_meta_key();
+    MDB_val value;
+    int rc = mdb_get(write->txn, write->store->tables[TABLE_META], &key, &value);
+    return rc != 0 ? store_error(write->store, rc, "reading the head", err)
+                   : store_meta_read(write->store, &value, out, err);
 }
 
 static enum errcode put(struct store_write *write, enum store_table table, MDB_val *key,
@@ -518,6 +535,22 @@ enum errcode store_first_change(struct store_write *write, uint64_t *index, stru
     return found_slice(write->store, rc, &value, out, err);
 }
 
+/* Whatever else it was, LMDB may want the environment to be opened anew after a failure. */
+static int commit(struct store_write *write)
+{
+    bool is_lost = fault_hit(FAULT_SHARD_HEADER_LOST);
+    int rc = is_lost ? EIO : mdb_txn_commit(write->txn);
+    if (is_lost) {
+        mdb_txn_abort(write->txn);
+    } else if (rc == 0 && fault_hit(FAULT_SHARD_HEADER_STANDS)) {
+        rc = EIO;
+    }
+    if (rc != 0) {
+        atomic_store(&write->store->is_broken, true);
+    }
+    return rc;
+}
+
 enum errcode store_commit(struct store_write *write, const struct store_meta *meta, struct err *err)
 {
     struct store *store = write->store;
@@ -534,7 +567,7 @@ enum errcode store_commit(struct store_write *write, const struct store_meta *me
         store_abort(write);
         return code;
     }
-    int rc = mdb_txn_commit(write->txn);
+    int rc = commit(write);
     code = rc == 0 ? ERR_OK : write_error(write, rc, "committing", err);
     if (rc == 0 && mdb_txn_begin(store->env, NULL, MDB_RDONLY, &write->txn) == 0) {
         store_measure(store, write->txn);

@@ -282,7 +282,9 @@ static enum errcode open_env(struct store *store, struct err *err) REQUIRES(stor
     enum errcode code =
         rc == 0 ? open_tables(store, &is_new, err) : store_error(store, rc, "opening", err);
     if (code == ERR_OK && is_new) {
+        /* Its name too must be safe before the log is cut behind what is in it. */
         code = create_tables(store, err);
+        code = code == ERR_OK ? dir_sync(store->directory, err) : code;
         code = code == ERR_OK ? open_tables(store, &is_new, err) : code;
     }
     if (code != ERR_OK) {
@@ -365,6 +367,11 @@ static enum errcode get_in(struct store *store, bool is_made, bool *is_inside, s
         condition_wait(&store->changed, &store->lock);
     }
     atomic_store_explicit(&store->entered_us, clock_micros(), memory_order_relaxed);
+    if (atomic_load(&store->is_broken) && store->n_inside == 0) {
+        store_close_env(store);
+        atomic_store(&store->is_broken, false);
+        store->is_in_doubt = true;
+    }
     if (store->env == NULL && (store->has_file || is_made)) {
         code = open_env(store, err);
     }
@@ -379,6 +386,20 @@ enum errcode store_enter(struct store *store, bool *is_inside, struct err *err)
     enum errcode code = get_in(store, false, is_inside, err);
     mutex_unlock(&store->lock);
     return code;
+}
+
+int store_end_doubt(struct store *store)
+{
+    mutex_lock(&store->lock);
+    bool is_in_doubt = store->is_in_doubt;
+    mutex_unlock(&store->lock);
+    int rc = is_in_doubt ? mdb_env_sync(store->env, 1) : 0;
+    if (is_in_doubt && rc == 0) {
+        mutex_lock(&store->lock);
+        store->is_in_doubt = false;
+        mutex_unlock(&store->lock);
+    }
+    return rc;
 }
 
 void store_leave(struct store *store)

@@ -38,11 +38,13 @@ struct store {
     struct condition changed; /* Somebody left, or may get in again. */
     bool has_file;            /* data.mdb is there: a new store has none before its first write. */
     bool is_alone;            /* Nobody gets in. */
+    bool is_in_doubt;         /* A commit's header failed: on the disk it may be there or not. */
     size_t n_inside;          /* Without whom env neither moves nor closes. */
     MDB_env *env;             /* NULL: closed. */
     MDB_dbi tables[TABLE_COUNT];
     size_t map_bytes;         /* Of env, now or when it is opened next. */
     atomic_bool is_map_short; /* The last write did not fit. */
+    atomic_bool is_broken;    /* A commit failed half way: LMDB wants env to be opened anew. */
     struct store_read *reads; /* All that there are: a closing env ends their transactions. */
     _Atomic uint64_t file_bytes, used_bytes; /* As of the last commit or opening. */
 
@@ -66,7 +68,7 @@ struct store_read {
 
 /* ---- store.c ---- */
 
-enum errcode store_error(const struct store *store, int rc, const char *what, struct err *err);
+enum errcode store_error(struct store *store, int rc, const char *what, struct err *err);
 void store_meta_write(const struct store *store, const struct store_meta *meta,
                       uint8_t out[META_BYTES]);
 enum errcode store_meta_read(const struct store *store, const MDB_val *record,
@@ -82,6 +84,8 @@ void store_path(const struct store *store, const char *name, char *out, size_t b
 /* Opens the environment where it is closed.  *is_inside = false where there is no file. */
 enum errcode store_enter(struct store *store, bool *is_inside, struct err *err) WARN_UNUSED;
 void store_leave(struct store *store);
+/* Syncs the header where it is in doubt: before a write.  Returns as LMDB does. */
+int store_end_doubt(struct store *store);
 /* Makes the file where it is missing, and room in the map for @bytes more than there are. */
 enum errcode store_enter_to_write(struct store *store, uint64_t bytes, struct err *err) WARN_UNUSED;
 /* False where somebody stayed inside.  The lock is held when it returns. */

@@ -117,6 +117,33 @@ static void a_failed_flush_is_tried_again_and_loses_nothing(void **state)
     assert_int_equal(content_hash(f), content);
 }
 
+/* Nobody knows whether the disk has the commit: LMDB refuses to go on until the file is opened
+ * anew. */
+static void a_commit_that_fails_half_way_is_made_again_and_nobody_notices(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    static const enum fault_point points[] = {FAULT_SHARD_HEADER_LOST, FAULT_SHARD_HEADER_STANDS};
+    need_faults();
+    fixture_policy(f, "flush_interval", "1h");
+    fixture_start(f);
+    for (uint64_t round = 0; round < 4; round++) {
+        insert_rows(f, 1 + round * 10, 11 + round * 10, 3);
+        fault_arm(points[round % 2], 1, 1);
+        assert_int_equal(shard_flush(f->shard, &err), ERR_IO);
+        assert_int_equal(count_rows(f), 10 + round * 10);
+        insert_rows(f, 1001, 1002, 3);
+        assert_int_equal(delete_row(f, 1001, &err), ERR_OK);
+        assert_int_equal(shard_flush(f->shard, &err), ERR_OK);
+        assert_int_equal(shard_flush(f->shard, &err), ERR_OK);
+        assert_int_equal(count_rows(f), 10 + round * 10);
+    }
+    uint64_t content = content_hash(f);
+    fixture_stop(f);
+    fixture_start(f);
+    assert_int_equal(content_hash(f), content);
+}
+
 static void a_checkpoint_that_fails_leaves_the_old_one_in_force(void **state)
 {
     struct fixture *f = *state;
@@ -290,6 +317,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_failed_flush_is_tried_again_and_loses_nothing, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_commit_that_fails_half_way_is_made_again_and_nobody_notices, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_checkpoint_that_fails_leaves_the_old_one_in_force, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_crash_at_any_point_loses_no_acknowledged_row, set_up,
