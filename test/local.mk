@@ -30,3 +30,4 @@ endif
 include test/abuse/local.mk
 include test/crash/local.mk
 include test/fuzz/local.mk
+include test/sim/local.mk

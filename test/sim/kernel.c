@@ -1,0 +1,364 @@
+/* The C library's calls about time, chance and files, in the place of the C library's: the program
+ * comes first where a shared library looks for a name, so LMDB calls these as the node does.
+ *
+ * They are simulated while a fiber runs, and files where they lie under the world's directory;
+ * all else goes to the kernel as it is.  What is read through a mapping is read from the true file,
+ * which plays the page cache. */
+#define _GNU_SOURCE /* SYS_ */
+#include "test/sim/sim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    PROCESS = 4242,
+    BLOCK_BYTES = 4096,
+    READS_PATIENT = 10000,
+    READ_CLOCK_NS = 10000,
+    BLOCKS_FREE = 1 << 20,
+    BLOCKS_FREE_WHEN_FULL = 2,
+};
+
+/* 2026-01-01 00:00:00 UTC. */
+static const uint64_t wall_first_s = 1767225600;
+
+/* ---- the true calls ---- */
+
+int true_openat(int at, const char *path, int flags, mode_t mode)
+{
+    return (int)syscall(SYS_openat, at, path, flags, mode);
+}
+
+int true_close(int fd)
+{
+    return (int)syscall(SYS_close, fd);
+}
+
+ssize_t true_pread(int fd, void *to, size_t bytes, uint64_t at)
+{
+    return syscall(SYS_pread64, fd, to, bytes, at);
+}
+
+ssize_t true_pwrite(int fd, const void *from, size_t bytes, uint64_t at)
+{
+    return syscall(SYS_pwrite64, fd, from, bytes, at);
+}
+
+int true_rename(const char *from, const char *to)
+{
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int true_unlink(const char *path, bool is_directory)
+{
+    return (int)syscall(SYS_unlinkat, AT_FDCWD, path, is_directory ? AT_REMOVEDIR : 0);
+}
+
+int true_mkdir(const char *path, mode_t mode)
+{
+    return (int)syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+}
+
+int true_link(const char *from, const char *to)
+{
+    return (int)syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int true_truncate(const char *path, uint64_t bytes)
+{
+    return (int)syscall(SYS_truncate, path, bytes);
+}
+
+static int fail(int errnum)
+{
+    errno = errnum;
+    return -1;
+}
+
+/* ---- time and chance ---- */
+
+int clock_gettime(clockid_t id, struct timespec *time)
+{
+    if (!sched_is_on()) {
+        return (int)syscall(SYS_clock_gettime, id, time);
+    }
+    /* The allocator reads it too, as it sees fit: that must not move time, but who reads it again
+     * and again without a switch waits for it to move. */
+    static uint64_t read_at, n_reads;
+    n_reads = read_at == world->switches ? n_reads + 1 : 0;
+    read_at = world->switches;
+    world->now_ns += n_reads > READS_PATIENT ? READ_CLOCK_NS : 0;
+    uint64_t ns = world->now_ns + (id == CLOCK_REALTIME ? wall_first_s * 1000000000u : 0);
+    time->tv_sec = (time_t)(ns / 1000000000u);
+    time->tv_nsec = (long)(ns % 1000000000u);
+    return 0;
+}
+
+int nanosleep(const struct timespec *time, struct timespec *left)
+{
+    if (!sched_is_on()) {
+        return (int)syscall(SYS_nanosleep, time, left);
+    }
+    sched_sleep((uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_nsec);
+    return 0;
+}
+
+ssize_t getrandom(void *to, size_t bytes, unsigned flags)
+{
+    if (!sched_is_on()) {
+        return syscall(SYS_getrandom, to, bytes, flags);
+    }
+    for (size_t i = 0; i < bytes; i++) {
+        ((uint8_t *)to)[i] = (uint8_t)chance(STREAM_KERNEL);
+    }
+    return (ssize_t)bytes;
+}
+
+/* It goes into lock files. */
+pid_t getpid(void)
+{
+    return sched_is_on() ? PROCESS : (pid_t)syscall(SYS_getpid);
+}
+
+/* LMDB's own locks: production code takes its through base/thread.h. */
+int pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    int result;
+    while ((result = pthread_mutex_trylock(mutex)) == EBUSY) {
+        CHECK(sched_is_on());
+        sched_yield_to_others();
+    }
+    return result;
+}
+
+/* ---- files: names ---- */
+
+static int open_at(int at, const char *path, int flags, mode_t mode)
+{
+    struct stat facts;
+    if (!sched_is_on() || !disk_path_is_ours(at, path)) {
+        return true_openat(at, path, flags, mode);
+    }
+    sched_switch();
+    bool is_new = (flags & O_CREAT) != 0 && fstatat(at, path, &facts, AT_SYMLINK_NOFOLLOW) != 0;
+    if (is_new && fault_disk_is_full()) {
+        return fail(ENOSPC);
+    }
+    /* It is emptied by disk_opened, which keeps what was in it, and must be readable for that. */
+    int true_flags = flags & ~(O_TRUNC | O_DSYNC | O_SYNC);
+    if ((flags & O_ACCMODE) == O_WRONLY) {
+        true_flags = (true_flags & ~O_ACCMODE) | O_RDWR;
+    }
+    int fd = true_openat(at, path, true_flags, mode);
+    if (fd >= 0) {
+        disk_opened(fd, at, path, flags, is_new);
+    }
+    return fd;
+}
+
+static mode_t mode_of(int flags, va_list arguments)
+{
+    return (flags & O_CREAT) != 0 ? (mode_t)va_arg(arguments, unsigned) : 0;
+}
+
+int open(const char *path, int flags, ...)
+{
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = mode_of(flags, arguments);
+    va_end(arguments);
+    return open_at(AT_FDCWD, path, flags, mode);
+}
+
+int openat(int at, const char *path, int flags, ...)
+{
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = mode_of(flags, arguments);
+    va_end(arguments);
+    return open_at(at, path, flags, mode);
+}
+
+int close(int fd)
+{
+    if (sched_is_on()) {
+        disk_closed(fd);
+    }
+    return true_close(fd);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    if (!sched_is_on() || !disk_path_is_ours(AT_FDCWD, path)) {
+        return true_mkdir(path, mode);
+    }
+    sched_switch();
+    return fault_disk_is_full() ? fail(ENOSPC) : disk_make_directory(path, mode);
+}
+
+int rename(const char *from, const char *to)
+{
+    return renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
+
+int renameat(int from_at, const char *from, int to_at, const char *to)
+{
+    if (!sched_is_on() || !disk_path_is_ours(from_at, from)) {
+        return (int)syscall(SYS_renameat2, from_at, from, to_at, to, 0);
+    }
+    CHECK(from_at == to_at);
+    sched_switch();
+    return disk_rename(from_at, from, to);
+}
+
+int unlinkat(int at, const char *path, int flags)
+{
+    if (!sched_is_on() || !disk_path_is_ours(at, path)) {
+        return (int)syscall(SYS_unlinkat, at, path, flags);
+    }
+    sched_switch();
+    return disk_unlink(at, path, (flags & AT_REMOVEDIR) != 0);
+}
+
+int unlink(const char *path)
+{
+    return unlinkat(AT_FDCWD, path, 0);
+}
+
+int rmdir(const char *path)
+{
+    return unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
+}
+
+int statvfs(const char *path, struct statvfs *out)
+{
+    (void)path;
+    memset(out, 0, sizeof(*out));
+    out->f_bsize = out->f_frsize = BLOCK_BYTES;
+    out->f_blocks = 2 * BLOCKS_FREE;
+    out->f_bfree = out->f_bavail = fault_disk_is_full() ? BLOCKS_FREE_WHEN_FULL : BLOCKS_FREE;
+    return 0;
+}
+
+/* ---- files: bytes ---- */
+
+/* A write into the page cache, which may end early, at @at. */
+static ssize_t write_at(int fd, const void *from, size_t bytes, uint64_t at)
+{
+    sched_switch();
+    uint64_t size = disk_size(fd);
+    uint64_t grows_by = at + bytes > size ? at + bytes - size : 0;
+    int errnum = fault_write(grows_by, &bytes);
+    if (errnum != 0) {
+        return fail(errnum);
+    }
+    disk_will_write(fd, at, at + bytes);
+    world_note(at << 20 ^ bytes);
+    ssize_t n = true_pwrite(fd, from, bytes, at);
+    CHECK(n == (ssize_t)bytes);
+    if (disk_fd_is_synced(fd)) {
+        sched_sleep(fault_disk_ns(true));
+        errnum = fault_sync();
+        if (errnum != 0) {
+            return fail(errnum);
+        }
+        disk_sync_range(fd, at, at + bytes);
+    }
+    return n;
+}
+
+ssize_t pwrite(int fd, const void *from, size_t bytes, off_t at)
+{
+    if (!sched_is_on() || !disk_has(fd)) {
+        return true_pwrite(fd, from, bytes, (uint64_t)at);
+    }
+    return write_at(fd, from, bytes, (uint64_t)at);
+}
+
+ssize_t write(int fd, const void *from, size_t bytes)
+{
+    if (!sched_is_on() || !disk_has(fd)) {
+        return syscall(SYS_write, fd, from, bytes);
+    }
+    off_t at = lseek(fd, 0, SEEK_CUR);
+    ssize_t n = write_at(fd, from, bytes, (uint64_t)at);
+    if (n > 0) {
+        CHECK(lseek(fd, at + n, SEEK_SET) == at + n);
+    }
+    return n;
+}
+
+ssize_t writev(int fd, const struct iovec *parts, int n)
+{
+    if (!sched_is_on() || !disk_has(fd)) {
+        return syscall(SYS_writev, fd, parts, n);
+    }
+    ssize_t total = 0;
+    for (int i = 0; i < n; i++) {
+        ssize_t written = write(fd, parts[i].iov_base, parts[i].iov_len);
+        if (written < 0) {
+            return total > 0 ? total : -1;
+        }
+        total += written;
+        if ((size_t)written < parts[i].iov_len) {
+            break;
+        }
+    }
+    return total;
+}
+
+int ftruncate(int fd, off_t bytes)
+{
+    if (sched_is_on() && disk_has(fd)) {
+        sched_switch();
+        if ((uint64_t)bytes > disk_size(fd) && fault_disk_is_full()) {
+            return fail(ENOSPC);
+        }
+        disk_will_resize(fd, (uint64_t)bytes);
+    }
+    return (int)syscall(SYS_ftruncate, fd, bytes);
+}
+
+int posix_fallocate(int fd, off_t at, off_t bytes)
+{
+    if (sched_is_on() && disk_has(fd)) {
+        sched_switch();
+        if (fault_disk_is_full()) {
+            return ENOSPC;
+        }
+        uint64_t end = (uint64_t)(at + bytes);
+        if (end > disk_size(fd)) {
+            disk_will_resize(fd, end);
+        }
+    }
+    return syscall(SYS_fallocate, fd, 0, at, bytes) == 0 ? 0 : errno;
+}
+
+static int sync_file(int fd)
+{
+    uint64_t mark = disk_sync_begin(fd);
+    sched_sleep(fault_disk_ns(true));
+    int errnum = fault_sync();
+    disk_sync_end(fd, mark, errnum != 0);
+    return errnum != 0 ? fail(errnum) : 0;
+}
+
+int fsync(int fd)
+{
+    return sched_is_on() && disk_has(fd) ? sync_file(fd) : (int)syscall(SYS_fsync, fd);
+}
+
+int fdatasync(int fd)
+{
+    return sched_is_on() && disk_has(fd) ? sync_file(fd) : (int)syscall(SYS_fdatasync, fd);
+}

@@ -1,0 +1,52 @@
+/* What the rows must be.  Each client has keys of its own, so that what they hold is known but for
+ * the one statement of each that is under way or whose outcome was not told. */
+#include "test/sim/sim.h"
+
+#include <stdio.h>
+
+void model_vector(int64_t n, char out[64])
+{
+    uint64_t hash = hash_u64((uint64_t)n);
+    (void)snprintf(out, 64, "[%d,%d,%d,%d]", (int)(hash % 101) - 50, (int)(hash >> 16) % 101,
+                   (int)(hash >> 32 & 63) + 1, (int)(hash >> 48 & 63) - 31);
+}
+
+void model_row(unsigned client, unsigned key, const struct cell *cell, struct buf *out)
+{
+    char row[128];
+    int n = snprintf(row, sizeof(row), "%u|%lld|%lld|note %lld\n", client * ID_OF_CLIENT + key,
+                     (long long)cell->n, (long long)cell->count, (long long)cell->n);
+    buf_bytes(out, row, (size_t)n);
+}
+
+void model_rows(unsigned client, unsigned from, unsigned to, struct buf *out)
+{
+    for (unsigned key = from; key <= to; key++) {
+        if (world->model.cells[client][key].is_there) {
+            model_row(client, key, &world->model.cells[client][key], out);
+        }
+    }
+}
+
+size_t model_count(unsigned client, unsigned from, unsigned to)
+{
+    size_t n = 0;
+    for (unsigned key = from; key <= to; key++) {
+        n += world->model.cells[client][key].is_there;
+    }
+    return n;
+}
+
+void model_happened(unsigned client)
+{
+    struct doubt *doubt = &world->model.doubts[client];
+    for (size_t i = 0; i < doubt->n; i++) {
+        world->model.cells[client][doubt->keys[i]] = doubt->cells[i];
+    }
+    doubt->n = 0;
+}
+
+void model_forgotten(unsigned client)
+{
+    world->model.doubts[client].n = 0;
+}
