@@ -134,6 +134,7 @@ enum {
 enum index_plan {
     INDEX_WALK,  /* The graph, and the tail exactly. */
     INDEX_EXACT, /* Every row. */
+    INDEX_GIVEN, /* Rows that the caller names; matches and from_row do not count. */
 };
 
 struct index_search {
@@ -147,6 +148,11 @@ struct index_search {
     bool (*matches)(void *arg, uint64_t row);
     void *matches_arg;
     size_t filter_visits_max; /* 0 = no bound. */
+    /* GIVEN: writes up to @max further row numbers, each once, and returns how many; 0 ends it.
+     * is_missing gets those that the index does not have, or that were deleted meanwhile. */
+    size_t (*given)(void *arg, uint64_t *rows, size_t max);
+    void (*is_missing)(void *arg, uint64_t row);
+    void *given_arg;
     /* A row whose vector the query is: where the walk begins, too, and always looked at. */
     bool has_from_row;
     uint64_t from_row;

@@ -12,6 +12,7 @@ src_index_libindex_a_SOURCES = \
     src/index/graph_int.h src/index/kernel_int.h src/index/queue_int.h src/index/save_int.h \
     src/index/slots_int.h src/index/walk_int.h \
     src/index/exact.c src/index/exact_avx2.c src/index/exact_avx512.c src/index/exact_int.h \
+    src/index/given.c \
     src/index/hits.c src/index/hits_int.h \
     src/index/index.c src/index/index.h \
     src/index/kernel.c src/index/kernel_avx2.c src/index/kernel_avx512.c src/index/kernel_scalar.c \

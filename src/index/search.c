@@ -3,7 +3,7 @@
  *   index_search -> search_walk -> scan_tail
  *                \              -> walk_codes -> walk_descend, walk_beam or walk_matching, rerank
  *                 \             -> walk_vectors, where codes cannot rank
- *                  > search_exact -> scan_slots
+ *                  > search_exact -> scan_slots, or search_given (given.c)
  *
  * The tail is read before the graph.  A row that is linked meanwhile is found in both, and counted
  * once; a row that had left the tail before is in the graph.  So no row is missed.
@@ -111,14 +111,15 @@ static size_t merge_hits(struct scratch *s, const struct index_search *search,
     return n;
 }
 
-static enum errcode search_exact(struct walk *w, struct index_hit *hits, size_t *n_hits,
-                                 struct err *err)
+static enum errcode search_exact(struct walk *w, struct index *index, struct index_hit *hits,
+                                 size_t *n_hits, struct err *err)
 {
     struct scratch *s = w->scratch;
     if (!hits_start(&s->found, w->search, w->search->k) || !hits_start(&s->tail, w->search, 0)) {
         return err_no_memory(err);
     }
-    enum errcode code = scan_slots(w, &s->found, err);
+    enum errcode code = w->search->plan == INDEX_GIVEN ? search_given(w, index, err)
+                                                       : scan_slots(w, &s->found, err);
     if (code == ERR_OK) {
         *n_hits = merge_hits(s, w->search, hits);
     }
@@ -372,7 +373,7 @@ static enum errcode search_walk(struct walk *w, struct index *index, struct inde
         return ERR_OK;
     }
     bool is_short = gave_up || *n_hits < index_count(index);
-    return is_short ? search_exact(w, hits, n_hits, err) : ERR_OK;
+    return is_short ? search_exact(w, index, hits, n_hits, err) : ERR_OK;
 }
 
 /* The slot of the row that the query comes from, if it is in the graph. */
@@ -390,7 +391,7 @@ static uint32_t slot_of_origin(struct index *index, const struct index_search *s
 
 static bool is_exact(const struct index *index, const struct index_search *search)
 {
-    if (search->plan == INDEX_EXACT || index->config.kind == INDEX_FLAT) {
+    if (search->plan != INDEX_WALK || index->config.kind == INDEX_FLAT) {
         return true;
     }
     uint32_t n_used = atomic_load_explicit(&index->slots.n_used, memory_order_acquire);
@@ -402,7 +403,7 @@ enum errcode index_search(struct index *index, const struct index_search *search
                           struct index_hit *hits, size_t *n_hits, struct index_work *work,
                           struct err *err)
 {
-    CHECK(search->k > 0 && (search->plan == INDEX_EXACT || search->ef >= search->k));
+    CHECK(search->k > 0 && (search->plan != INDEX_WALK || search->ef >= search->k));
     *n_hits = 0;
     work->is_complete = true;
     struct scratch *scratch = scratch_for(index, err);
@@ -418,7 +419,7 @@ enum errcode index_search(struct index *index, const struct index_search *search
     unsigned place = epoch_enter(&index->epochs, scratch->place_hint);
     struct walk w = walk_start(index, scratch, query, search, work);
     w.from_slot = slot_of_origin(index, search);
-    code = is_exact(index, search) ? search_exact(&w, hits, n_hits, err)
+    code = is_exact(index, search) ? search_exact(&w, index, hits, n_hits, err)
                                    : search_walk(&w, index, hits, n_hits, err);
     epoch_leave(&index->epochs, place);
     return code;

@@ -94,6 +94,9 @@ bool walk_is_canceled(struct walk *w)
 bool walk_may_return(struct walk *w, uint32_t slot)
 {
     const struct slots *slots = &w->index->slots;
+    if (w->search->plan == INDEX_GIVEN) {
+        return true; /* It was there when the caller named it. */
+    }
     if (!slot_is_live(slots, slot)) {
         return false;
     }

@@ -104,4 +104,9 @@ PREFETCH walk_prefetch_node(const struct walk *w, unsigned layer, uint32_t slot)
 /* Offers rows to the hits by their exact distances. With @asks, only those that may be returned. */
 void look_at(struct walk *w, struct hits *hits, const uint32_t *slots, size_t n, bool asks);
 
+/* ---- given.c ---- */
+
+/* The nearest of the rows that the caller names, into scratch->found. */
+enum errcode search_given(struct walk *w, struct index *index, struct err *err) WARN_UNUSED;
+
 #endif

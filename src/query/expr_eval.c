@@ -459,6 +459,45 @@ static enum errcode run_binary(const struct instruction *i, const struct evaluat
     }
 }
 
+size_t program_operands(const struct instruction *i)
+{
+    switch ((enum opcode)i->code) {
+    case CODE_BETWEEN:
+        return 3;
+    case CODE_IN:
+        return (size_t)i->at + 1;
+    case CODE_AND:
+    case CODE_OR:
+    case CODE_COMPARE:
+    case CODE_ARITHMETIC:
+    case CODE_CONCAT:
+    case CODE_LIKE:
+    case CODE_JSON_GET:
+    case CODE_JSON_TEXT:
+        return 2;
+    default:
+        return 1;
+    }
+}
+
+enum errcode program_apply(const struct program *program, const struct instruction *i,
+                           const struct evaluator *evaluator, struct value *a, struct err *err)
+{
+    switch ((enum opcode)i->code) {
+    case CODE_BETWEEN:
+        *a = run_between(a, i->is_negated, evaluator->work);
+        return ERR_OK;
+    case CODE_IN:
+        *a = run_in(a, i->at, i->is_negated, evaluator->work);
+        return ERR_OK;
+    case CODE_LIKE_FIXED:
+        return run_like(i, a, program->patterns[i->at], evaluator->work, err);
+    default:
+        return program_operands(i) == 2 ? run_binary(i, evaluator, a, err)
+                                        : run_unary(i, evaluator, a, err);
+    }
+}
+
 enum errcode program_run_part(const struct program *program, uint32_t from, uint32_t to,
                               struct evaluator *evaluator, struct value *out, struct err *err)
 {
@@ -485,30 +524,9 @@ enum errcode program_run_part(const struct program *program, uint32_t from, uint
         case CODE_JUMP_TRUE:
             at = is_true(&stack[n - 1]) ? i->at : at;
             break;
-        case CODE_BETWEEN:
-            n -= 2;
-            stack[n - 1] = run_between(&stack[n - 1], i->is_negated, evaluator->work);
-            break;
-        case CODE_IN:
-            n -= i->at;
-            stack[n - 1] = run_in(&stack[n - 1], i->at, i->is_negated, evaluator->work);
-            break;
-        case CODE_LIKE_FIXED:
-            code = run_like(i, &stack[n - 1], program->patterns[i->at], evaluator->work, err);
-            break;
-        case CODE_AND:
-        case CODE_OR:
-        case CODE_COMPARE:
-        case CODE_ARITHMETIC:
-        case CODE_CONCAT:
-        case CODE_LIKE:
-        case CODE_JSON_GET:
-        case CODE_JSON_TEXT:
-            n--;
-            code = run_binary(i, evaluator, &stack[n - 1], err);
-            break;
         default:
-            code = run_unary(i, evaluator, &stack[n - 1], err);
+            n -= program_operands(i) - 1;
+            code = program_apply(program, i, evaluator, &stack[n - 1], err);
             break;
         }
     }

@@ -149,6 +149,12 @@ struct evaluator {
 
 enum errcode program_run(const struct program *program, struct evaluator *evaluator,
                          struct value *out, struct err *err) WARN_UNUSED;
+/* One instruction that has operands: the first is at @a, the others behind it, and the result
+ * replaces it. */
+size_t program_operands(const struct instruction *i);
+enum errcode program_apply(const struct program *program, const struct instruction *i,
+                           const struct evaluator *evaluator, struct value *a,
+                           struct err *err) WARN_UNUSED;
 /* Runs code[from..to) of a program that is being built; for constant folding. */
 enum errcode program_run_part(const struct program *program, uint32_t from, uint32_t to,
                               struct evaluator *evaluator, struct value *out,

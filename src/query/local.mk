@@ -18,6 +18,7 @@ src_query_libquery_a_SOURCES = \
     src/query/expr_eval.c \
     src/query/expr_names.c \
     src/query/insert.c \
+    src/query/lanes.c src/query/lanes_int.h \
     src/query/like.c \
     src/query/modify.c \
     src/query/pending.c src/query/pool.c \
@@ -29,6 +30,7 @@ src_query_libquery_a_SOURCES = \
     src/query/search.c \
     src/query/search_find.c \
     src/query/search_int.h \
+    src/query/search_matches.c \
     src/query/search_plan.c \
     src/query/search_rows.c \
     src/query/search_team.c \

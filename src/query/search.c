@@ -272,6 +272,7 @@ static enum errcode start_search(struct portal *p, struct err *err)
         return portal_no_memory(p, err);
     }
     s->is_of_index = is_of_index(p->plan);
+    s->self.lanes = search_lanes(p->plan, p->arena);
     code = search_choose(p, s, err);
     double cost_ns = s->cost_ns * (double)p->plan->search.n_queries;
     double most_ns = p->plan->search.n_queries > 1 ? TEAM_COST_NS : INLINE_COST_NS;

@@ -3,11 +3,13 @@
  *   search.c       analysis, query vectors, steps
  *   search_plan.c  which way
  *   search_find.c  the hits of one query, in order
+ *   search_matches.c  the rows that match, block by block, and the nearest of them
  *   search_rows.c  the rows of the hits
  *   search_team.c  several queries at once */
 #ifndef VECTRON_QUERY_SEARCH_INT_H
 #define VECTRON_QUERY_SEARCH_INT_H
 
+#include "query/lanes_int.h"
 #include "query/query_int.h"
 
 enum search_way {
@@ -31,6 +33,7 @@ struct searcher {
     struct work *work;
     struct work own_work;    /* Of a helper. */
     struct shard_view *view; /* NULL: none is open. */
+    struct lanes *lanes;     /* NULL: the WHERE is run row by row. */
     struct search_hit *hits;
     size_t n_hits;
     struct index_hit *index_hits;
@@ -58,7 +61,9 @@ struct search_state {
     bool is_miss_told;          /* A notice says that recall is below its floor. */
     bool is_of_index;           /* Only the key is asked of a row: a view may not be needed. */
     uint64_t n_rows;            /* That the choice reckoned with. */
-    double selectivity;         /* Share of rows that match. */
+    double selectivity;         /* Share of rows that match, by the sample; */
+    double share_low;           /* at least, most likely. */
+    double block_row_ns;        /* A row of a block in memory, tested. */
     size_t n_sampled;
     double share_in_memory; /* Of the rows that were sampled: the columns that WHERE reads. */
     size_t filter_visits_max;
@@ -71,6 +76,11 @@ struct search_state {
     struct searcher self;        /* The step's thread. */
     unsigned fell_back, again;   /* For EXPLAIN ANALYZE. */
 };
+
+static inline struct search_hit search_hit_of(const struct index_hit *hit)
+{
+    return (struct search_hit){.distance = hit->distance, .number = hit->row, .label = hit->label};
+}
 
 /* ---- search_plan.c ---- */
 
@@ -86,16 +96,44 @@ enum errcode search_tell_miss(const struct portal *portal, const struct search_s
 
 /* ---- search_find.c ---- */
 
-/* The hits of query @q, by the index or by all rows that match, in no order yet. */
+/* The hits of query @q; search_order puts them in order. */
 enum errcode search_find(struct searcher *self, size_t q, enum search_way way,
                          struct err *err) WARN_UNUSED;
+/* Puts a hit among the nearest k, its key filled in where the label leaves a tie. */
+void search_add_hit(struct searcher *self, size_t k, struct search_hit hit);
+/* Calls the index for query @q; *n hits are left in index_hits. */
+enum errcode search_call_index(struct searcher *self, size_t q, struct shard_search *search,
+                               size_t *n, struct err *err) WARN_UNUSED;
+/* The key is borrowed from the view; NULL where there is no such row. */
+enum errcode search_read_key(struct searcher *self, uint64_t number, struct value *key,
+                             struct err *err) WARN_UNUSED;
 /* By distance, then by key. */
 enum errcode search_order(struct searcher *self, struct err *err) WARN_UNUSED;
 /* Whether row @number is there, in the open view, and matches the WHERE. */
 enum errcode search_test_row(struct searcher *self, uint64_t number, bool *matches, bool *found,
                              struct err *err) WARN_UNUSED;
+struct shard_columns search_columns_of(struct searcher *self, const struct column_mask *wanted);
+/* The row at hand, whose columns of the WHERE have been decoded. */
+enum errcode search_test_at_hand(struct searcher *self, const struct shard_columns *columns,
+                                 bool *matches, struct err *err) WARN_UNUSED;
 enum errcode searcher_open_view(struct searcher *self, struct err *err) WARN_UNUSED;
 void searcher_close_view(struct searcher *self);
+
+/* ---- search_matches.c ---- */
+
+/* What a searcher tests blocks with; NULL where the WHERE is to be run row by row. */
+struct lanes *search_lanes(const struct plan *plan, struct arena *arena);
+/* Which rows of a block match. */
+struct search_block {
+    uint64_t first;          /* Its first row. */
+    uint64_t found, matches; /* A bit a row. */
+};
+/* *is_there = false: the block is not in memory. */
+enum errcode search_test_block(struct searcher *self, uint64_t number, enum shard_block_wish wish,
+                               struct search_block *out, bool *is_there,
+                               struct err *err) WARN_UNUSED;
+/* The nearest of all rows that match, within the open view. */
+enum errcode search_matches(struct searcher *self, size_t q, struct err *err) WARN_UNUSED;
 
 /* ---- search_team.c ---- */
 

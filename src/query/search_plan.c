@@ -15,12 +15,17 @@
 #include <math.h>
 
 enum {
-    CELL_ROW_NS = 70,      /* A row whose columns are in memory, tested. */
+    CELL_ROW_NS = 120,     /* A row whose columns are in memory, tested alone. */
     SCANNED_ROW_NS = 350,  /* The next row of a scan of the file, decoded and tested. */
     FETCHED_ROW_NS = 1100, /* A row of the file by its number, decoded and tested. */
+    GIVEN_ROW_NS = 100,    /* A row by its number in the index, beside its distance. */
+    BLOCK_NS = 300,        /* A block drawn by chance, beside its rows. */
+    EXACT_NS = 5000,       /* What an exact search costs in any case. */
     SAMPLE_ROWS = 64,
-    SAMPLE_MATCHES = 24, /* Enough of them: the share is known well enough. */
-    SMALL_ROWS = 500,    /* So few rows are scanned sooner than sampled. */
+    SAMPLE_MATCHES = 24,  /* Enough of them: the share is known well enough. */
+    SAMPLE_SHARE = 16,    /* A part of the cheapest way that the rest of the sample may cost. */
+    SAMPLE_DRAWS = 20000, /* At most. */
+    SMALL_ROWS = 500,     /* So few rows are scanned sooner than sampled. */
     /* Floats of a collection that is compared with the query without asking whether it may be, and
      * of one that is where nothing was measured yet. */
     CHEAP_FLOATS = 1 << 20,
@@ -29,6 +34,10 @@ enum {
 };
 /* A distance in the order of memory, and one in that of a walk: so much, and for each dimension. */
 static const double SCAN_NS = 3, SCAN_FLOAT_NS = 0.16, WALK_NS = 15, WALK_FLOAT_NS = 0.08;
+/* The sample is over when the share's standard error, over the share, is as small. */
+static const double SURE = 0.25;
+/* Of the share that was found at the least, where the error is larger than that. */
+static const double SHARE_LOW_MIN = 0.125;
 
 const char *search_way_name(enum search_way way)
 {
@@ -62,26 +71,113 @@ static enum errcode test_some_row(struct searcher *self, uint64_t number, bool *
     return code;
 }
 
+/* What was drawn: rows one by one, and blocks of rows that may have much in common.  So the error
+ * is reckoned from how much the draws differ. */
+struct sample {
+    struct portal *portal;
+    struct search_state *s;
+    uint64_t random;
+    double rows, matches;
+    double matches_squared, products, rows_squared; /* Sums over the draws. */
+    double ns;
+};
+
+static void note(struct sample *sample, double rows, double matches)
+{
+    sample->rows += rows;
+    sample->matches += matches;
+    sample->matches_squared += matches * matches;
+    sample->products += matches * rows;
+    sample->rows_squared += rows * rows;
+}
+
+/* Half a match more, so that none in the sample does not mean none at all. */
+static double share_of(const struct sample *sample)
+{
+    return (sample->matches + 0.5) / (sample->rows + 1);
+}
+
+/* The standard error of the share, over the share. */
+static double error_of(const struct sample *sample)
+{
+    double share = share_of(sample);
+    double squares = sample->matches_squared - 2 * share * sample->products +
+                     share * share * sample->rows_squared;
+    return sample->matches > 0 ? sqrt(fmax(squares, 0)) / sample->matches : 1;
+}
+
+static enum errcode draw_row(struct sample *sample, size_t *n_in_memory, struct err *err)
+{
+    struct searcher *self = &sample->s->self;
+    bool found, matches;
+    uint64_t read_before = self->rows_read;
+    uint64_t number = random_next(&sample->random) % shard_rows_end(sample->portal->shard);
+    enum errcode code = test_some_row(self, number, &matches, &found, err);
+    if (code == ERR_OK && found) {
+        bool is_in_memory = read_before == self->rows_read;
+        *n_in_memory += is_in_memory ? 1 : 0;
+        sample->ns += is_in_memory ? CELL_ROW_NS : FETCHED_ROW_NS;
+        note(sample, 1, matches ? 1 : 0);
+    }
+    return code;
+}
+
+static enum errcode draw_block(struct sample *sample, struct err *err)
+{
+    struct search_block block;
+    size_t n_in_memory = 0;
+    bool is_there;
+    uint64_t number = random_next(&sample->random) % shard_rows_end(sample->portal->shard);
+    enum errcode code =
+        search_test_block(&sample->s->self, number, SHARD_BLOCK_IF_THERE, &block, &is_there, err);
+    if (code != ERR_OK || !is_there) {
+        return code == ERR_OK ? draw_row(sample, &n_in_memory, err) : code;
+    }
+    double rows = __builtin_popcountll(block.found);
+    sample->ns += BLOCK_NS + rows * sample->s->block_row_ns;
+    note(sample, rows, __builtin_popcountll(block.matches));
+    return code;
+}
+
+static enum errcode draw_rows(struct sample *sample, struct err *err)
+{
+    struct search_state *s = sample->s;
+    size_t n_in_memory = 0;
+    enum errcode code = ERR_OK;
+    for (int i = 0; i < SAMPLE_ROWS && sample->matches < SAMPLE_MATCHES && code == ERR_OK; i++) {
+        code = draw_row(sample, &n_in_memory, err);
+    }
+    s->share_in_memory = (double)n_in_memory / (sample->rows + 1);
+    return code;
+}
+
+static void take_share(struct search_state *s, const struct sample *sample)
+{
+    s->n_sampled = (size_t)sample->rows;
+    s->selectivity = share_of(sample);
+    s->share_low = s->selectivity * fmax(1 - error_of(sample), SHARE_LOW_MIN);
+}
+
+static double cheapest_cost(struct portal *p, struct search_state *s);
+
+/* Rows first; where few of them match, blocks, as long as that costs little beside the search. */
 static enum errcode sample(struct portal *p, struct search_state *s, struct err *err)
 {
-    uint64_t end = shard_rows_end(p->shard), random = p->entered->group;
-    size_t n_matches = 0, n_in_memory = 0;
-    enum errcode code = ERR_OK;
-    while (s->n_sampled < SAMPLE_ROWS && n_matches < SAMPLE_MATCHES) {
-        bool found, matches;
-        uint64_t read_before = s->self.rows_read;
-        code = test_some_row(&s->self, random_next(&random) % end, &matches, &found, err);
-        if (code != ERR_OK || !found) {
-            break;
-        }
-        s->n_sampled++;
-        n_matches += matches ? 1 : 0;
-        n_in_memory += read_before == s->self.rows_read ? 1 : 0;
+    struct sample sample = {.portal = p, .s = s, .random = p->entered->group};
+    enum errcode code = draw_rows(&sample, err);
+    take_share(s, &sample);
+    if (code != ERR_OK || error_of(&sample) <= SURE) {
+        return code;
     }
-    s->share_in_memory = (double)n_in_memory / (double)(s->n_sampled + 1);
-    /* Half a match more, so that none in the sample does not mean none at all. */
-    s->selectivity = ((double)n_matches + 0.5) / ((double)s->n_sampled + 1);
-    return code;
+    double ns_max = sample.ns + cheapest_cost(p, s) / SAMPLE_SHARE;
+    for (int i = 0; i < SAMPLE_DRAWS && sample.ns < ns_max && error_of(&sample) > SURE; i++) {
+        code = draw_block(&sample, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    take_share(s, &sample);
+    return ERR_OK;
 }
 
 /* ---- costs ---- */
@@ -114,15 +210,16 @@ static double scan_cost(const struct portal *p, const struct search_state *s)
     double n = (double)s->n_rows, k = (double)s->k, matching = n * s->selectivity;
     double tested = matching <= k ? n : k / s->selectivity * (1 + log(matching / k));
     bool is_filtered = p->plan->access.where != NULL;
-    return distances_cost(p, n) + (is_filtered ? fmin(tested, n) * test_ns(s, FETCHED_ROW_NS) : 0);
+    return EXACT_NS + distances_cost(p, n) +
+           (is_filtered ? fmin(tested, n) * test_ns(s, FETCHED_ROW_NS) : 0);
 }
 
 static double matches_cost(const struct portal *p, const struct search_state *s)
 {
-    double n = (double)s->n_rows;
-    double vectors_ns = s->share_in_memory * FETCHED_ROW_NS; /* Of the rows that match. */
-    return n * test_ns(s, SCANNED_ROW_NS) + n * s->selectivity * vectors_ns +
-           distances_cost(p, n * s->selectivity);
+    double n = (double)s->n_rows, n_given = n * s->selectivity;
+    double in_memory_ns = s->self.lanes != NULL ? s->block_row_ns : CELL_ROW_NS;
+    double test = s->share_in_memory * in_memory_ns + (1 - s->share_in_memory) * SCANNED_ROW_NS;
+    return EXACT_NS + n * test + n_given * GIVEN_ROW_NS + distances_cost(p, n_given);
 }
 
 enum search_way search_exact_way(const struct portal *p, const struct search_state *s)
@@ -135,6 +232,26 @@ enum search_way search_exact_way(const struct portal *p, const struct search_sta
 static double exact_cost(const struct portal *p, const struct search_state *s)
 {
     return search_exact_way(p, s) == WAY_EXACT_SCAN ? scan_cost(p, s) : matches_cost(p, s);
+}
+
+/* What a walk takes, at the least share of matches that is likely: the dear side of what is not
+ * known. */
+static void take_effort(struct portal *p, struct search_state *s)
+{
+    struct shard_effort *e = &s->effort;
+    shard_effort_for(p->shard, p->plan->search.column, p->force.recall, s->k, s->share_low, e);
+    if (p->force.ef != 0) {
+        e->ef = (size_t)p->force.ef;
+        e->distances = (double)e->ef * DISTANCES_AN_EF / s->share_low;
+        e->filter_calls = p->plan->access.where == NULL ? 0 : (double)e->ef / s->share_low;
+    }
+    s->ef = e->ef < s->k ? s->k : e->ef;
+}
+
+static double cheapest_cost(struct portal *p, struct search_state *s)
+{
+    take_effort(p, s);
+    return fmin(walk_cost(p, s), exact_cost(p, s));
 }
 
 /* ---- the choice ---- */
@@ -152,30 +269,16 @@ enum errcode search_tell_miss(const struct portal *p, const struct search_state 
     return ERR_RECALL_MISSED;
 }
 
-static void take_effort(struct portal *p, struct search_state *s)
-{
-    struct shard_effort *e = &s->effort;
-    shard_effort_for(p->shard, p->plan->search.column, p->force.recall, s->k, s->selectivity, e);
-    if (p->force.ef != 0) {
-        e->ef = (size_t)p->force.ef;
-        e->distances = (double)e->ef * DISTANCES_AN_EF / s->selectivity;
-        e->filter_calls = p->plan->access.where == NULL ? 0 : (double)e->ef / s->selectivity;
-    }
-    s->ef = e->ef < s->k ? s->k : e->ef;
-}
-
-/* Whether to walk, where a scan is possible, too. */
+/* Whether to walk, where that is cheaper than to compare all. */
 static enum errcode decide(struct portal *p, struct search_state *s, bool *is_walk, struct err *err)
 {
     double floats = (double)s->n_rows * dimensions(p);
-    bool is_cheaper = walk_cost(p, s) < exact_cost(p, s);
-    *is_walk = is_cheaper;
-    s->why_exact = is_cheaper ? NULL : "it costs less than a walk";
+    *is_walk = true;
     if (p->force.ef != 0 || s->effort.verdict == SHARD_REACHES) {
         return ERR_OK;
     }
     if (s->effort.verdict == SHARD_IS_NOT_MEASURED) {
-        *is_walk = is_cheaper && floats > UNMEASURED_FLOATS;
+        *is_walk = floats > UNMEASURED_FLOATS;
         s->why_exact = *is_walk ? NULL : "recall was not measured yet, and the collection is small";
         return ERR_OK;
     }
@@ -193,11 +296,19 @@ static enum errcode choose(struct portal *p, struct search_state *s, struct err 
 {
     bool is_filtered = p->plan->access.where != NULL, is_walk = false;
     take_effort(p, s);
-    enum errcode code = decide(p, s, &is_walk, err);
+    double walk = walk_cost(p, s), exact = exact_cost(p, s);
+    enum errcode code = ERR_OK;
+    if (walk < exact) {
+        code = decide(p, s, &is_walk, err);
+    } else {
+        s->why_exact = "it costs less than a walk";
+    }
     s->way = !is_walk ? search_exact_way(p, s) : is_filtered ? WAY_FILTERED_WALK : WAY_WALK;
-    s->cost_ns = is_walk ? walk_cost(p, s) : exact_cost(p, s);
-    /* A walk that meets so many more rows than it should is not worth going on with. */
-    s->filter_visits_max = (size_t)(s->effort.distances * 8) + 1000;
+    s->cost_ns = is_walk ? walk : exact;
+    /* What matches may lie far away, and a walk meets many others on its way there: it is given up
+     * when it has cost as much as an exact way would. */
+    s->filter_visits_max =
+        (size_t)(s->effort.distances * fmax(1 + exact / fmax(walk, 1), 2)) + 1000;
     return code;
 }
 
@@ -240,6 +351,7 @@ static enum errcode choose_filtered(struct portal *p, struct search_state *s, bo
         return code;
     }
     s->n_rows = shard_view_count(s->self.view);
+    s->block_row_ns = s->self.lanes != NULL ? lanes_row_ns(p->plan->access.where) : 0;
     if (p->plan->access.kind == ACCESS_KEYS) {
         s->n_rows = p->evaluator.sets[p->plan->access.key_set].n;
         s->way = WAY_EXACT_MATCHES;
@@ -262,7 +374,7 @@ static enum errcode choose_filtered(struct portal *p, struct search_state *s, bo
 enum errcode search_choose(struct portal *p, struct search_state *s, struct err *err)
 {
     bool is_exact = p->force.is_exact || is_flat(p);
-    s->selectivity = 1;
+    s->selectivity = s->share_low = 1;
     return p->plan->access.where == NULL && p->plan->access.kind != ACCESS_KEYS
                ? choose_unfiltered(p, s, is_exact, err)
                : choose_filtered(p, s, is_exact, err);

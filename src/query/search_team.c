@@ -94,6 +94,7 @@ static void help(struct team *team, struct arena *arena, struct arena *row_arena
     evaluator.arena = row_arena;
     evaluator.stack = arena_array(arena, p->plan->stack_max + 1, sizeof(struct value));
     evaluator.columns = arena_array(arena, p->plan->schema->n_columns, sizeof(struct value));
+    self.lanes = search_lanes(p->plan, arena);
     if (!arena_failed(arena)) {
         claim_and_look(team, &self);
     }

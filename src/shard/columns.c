@@ -12,7 +12,7 @@ void columns_end(struct shard_view *view)
     }
 }
 
-static const struct chunk *find_chunk(struct shard_view *view, uint64_t number)
+const struct chunk *view_find_chunk(struct shard_view *view, uint64_t number)
 {
     if (!view->is_reading) {
         view->place = payload_enter(host_payloads(view->shard->host));
@@ -64,7 +64,7 @@ static enum errcode columns_of_file(struct shard_view *view, uint64_t number,
                                     struct shard_columns *columns, bool *found, struct err *err)
 {
     struct payload *payload = view->shard->payload;
-    const struct chunk *chunk = find_chunk(view, number);
+    const struct chunk *chunk = view_find_chunk(view, number);
     enum look look = look_into(view, chunk, number, columns, found);
     view->hits += look == LOOK_TOLD ? 1 : 0;
     view->misses += look == LOOK_TOLD ? 0 : 1;
@@ -73,7 +73,7 @@ static enum errcode columns_of_file(struct shard_view *view, uint64_t number,
         (chunk == NULL ? payload_wants(payload, PAYLOAD_FOR_A_ROW) : chunk_is_worn(chunk));
     if (is_to_fill) {
         payload_fill(payload, view->read, number, &columns->rows_read);
-        look = look_into(view, find_chunk(view, number), number, columns, found);
+        look = look_into(view, view_find_chunk(view, number), number, columns, found);
     }
     return look == LOOK_TOLD ? ERR_OK : read_file(view, number, columns, found, err);
 }
@@ -133,15 +133,13 @@ static uint64_t skip_absent(const struct chunk *chunk, uint64_t number)
                      : (number / CHUNK_ROWS + 1) * CHUNK_ROWS;
 }
 
-/* The chunk of @number, made where there is room for it. */
-static const struct chunk *want_chunk(struct shard_view *view, uint64_t number,
-                                      struct shard_columns *columns)
+const struct chunk *view_make_chunk(struct shard_view *view, uint64_t number, uint64_t *rows_read)
 {
-    const struct chunk *chunk = find_chunk(view, number);
+    const struct chunk *chunk = view_find_chunk(view, number);
     if (chunk == NULL && number < store_read_meta(view->read)->next_row &&
         payload_wants(view->shard->payload, PAYLOAD_FOR_A_SCAN)) {
-        payload_fill(view->shard->payload, view->read, number, &columns->rows_read);
-        chunk = find_chunk(view, number);
+        payload_fill(view->shard->payload, view->read, number, rows_read);
+        chunk = view_find_chunk(view, number);
     }
     return chunk;
 }
@@ -157,7 +155,7 @@ static enum errcode next_elsewhere(struct shard_view *view, uint64_t *number,
     }
     *number = row.number;
     if (payload_keeps(view->shard->payload, columns->wanted)) {
-        (void)want_chunk(view, row.number, columns); /* For those behind it. */
+        (void)view_make_chunk(view, row.number, &columns->rows_read); /* For those behind it. */
     }
     columns->rows_read++;
     return decode(view, &row, columns, err);
@@ -173,7 +171,7 @@ enum errcode shard_view_next_columns(struct shard_view *view, uint64_t *number,
 {
     bool is_kept = payload_keeps(view->shard->payload, columns->wanted);
     for (;;) {
-        const struct chunk *chunk = is_kept ? find_chunk(view, *number) : NULL;
+        const struct chunk *chunk = is_kept ? view_find_chunk(view, *number) : NULL;
         if (!is_known(chunk, *number)) {
             return next_elsewhere(view, number, columns, found, err);
         }

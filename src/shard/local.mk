@@ -1,6 +1,7 @@
 noinst_LIBRARIES += src/shard/libshard.a
 src_shard_libshard_a_SOURCES = \
     src/shard/apply.c \
+    src/shard/block.c src/shard/block.h \
     src/shard/calibrate.c src/shard/calibration_int.h \
     src/shard/checkpoint.c \
     src/shard/columns.c \

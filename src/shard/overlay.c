@@ -22,7 +22,9 @@
 
 enum {
     SLOTS_MIN = 64,
-    KEY_HASH_SEED = 0x5eed
+    KEY_HASH_SEED = 0x5eed,
+    NEAR_ROWS = 64, /* Rows that are asked for at once. */
+    NEAR_WORDS = 64,
 };
 
 struct slots {
@@ -43,6 +45,9 @@ struct generation {
     struct table by_number, by_key;
     atomic_size_t bytes;
     atomic_size_t n_versions;
+    /* A bit for each so many rows, by their hash, of which versions are here; of rows that are
+     * older than the generation. */
+    _Atomic uint64_t older[NEAR_WORDS];
     struct change *first_change, *last_change;
 };
 
@@ -217,6 +222,11 @@ enum errcode generation_reserve(struct generation *generation, size_t n, struct 
     return code == ERR_OK ? table_reserve(&generation->by_key, n, hash_of_key, err) : code;
 }
 
+static uint64_t hash_of_near(uint64_t number)
+{
+    return hash_u64(number / NEAR_ROWS) % (NEAR_WORDS * 64);
+}
+
 static void *generation_alloc(struct generation *generation, size_t bytes, struct err *err)
 {
     void *memory = arena_alloc(generation->arena, bytes);
@@ -270,6 +280,11 @@ static void table_publish(struct table *table, uint64_t hash, is_same_fn is_same
 void generation_publish(struct generation *generation, struct row_version *version)
 {
     struct slice key = version_key(version);
+    uint64_t near = hash_of_near(version->number);
+    if (version->number < generation->first_row) {
+        atomic_fetch_or_explicit(&generation->older[near / 64], UINT64_C(1) << near % 64,
+                                 memory_order_release);
+    }
     /* Both links are made before the second slot shows the version to a reader of the first: a
      * reader that comes through the number uses only older_of_number, and the other way round. */
     table_publish(&generation->by_number, hash_u64(version->number), is_same_number,
@@ -300,6 +315,14 @@ const struct row_version *generation_by_number(const struct generation *generati
         version = version->older_of_number;
     }
     return version;
+}
+
+bool generation_may_have(const struct generation *generation, uint64_t first)
+{
+    uint64_t near = hash_of_near(first);
+    return first + NEAR_ROWS > generation->first_row ||
+           (atomic_load_explicit(&generation->older[near / 64], memory_order_acquire) >> near % 64 &
+            1) != 0;
 }
 
 const struct row_version *generation_by_key(const struct generation *generation, struct slice key,

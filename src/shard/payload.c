@@ -28,13 +28,11 @@
 enum {
     TEXT_KEPT_MAX = 1024,
     PAGE_CHUNKS = 128,
+    LINE_CELLS = 8, /* Of a line of the cache. */
     FULL_TURNS =
         16, /* One of so many rows that are missed has its chunk made, if others go for it. */
     STALE_MISSES_MAX = 32, /* Then a chunk is made anew. */
 };
-
-/* A text's cell that says: it is in the file alone. */
-#define CELL_ELSEWHERE UINT64_MAX
 
 struct retired {
     struct retired *next;
@@ -383,34 +381,33 @@ static const uint8_t *texts_of(const struct chunk *chunk)
     return (const uint8_t *)cells_of(chunk, chunk->n_cells);
 }
 
-static struct value value_of(const struct chunk *chunk, enum value_type type, uint64_t cell)
+struct shard_cells chunk_cells(const struct payload *payload, const struct chunk *chunk,
+                               uint32_t column)
 {
-    struct value v = {.type = type};
-    switch (type) {
-    case TYPE_BOOL:
-        v.boolean = cell != 0;
-        break;
-    case TYPE_INT:
-    case TYPE_TIMESTAMP:
-        v.integer = (int64_t)cell;
-        break;
-    case TYPE_FLOAT:
-        memcpy(&v.number, &cell, sizeof(cell));
-        break;
-    case TYPE_TEXT:
-    case TYPE_JSON:
-        v.text.data = (const char *)texts_of(chunk) + (cell >> 32);
-        v.text.bytes = (uint32_t)cell;
-        break;
-    case TYPE_UUID:
-        memcpy(v.uuid, texts_of(chunk) + (cell >> 32), UUID_BYTES);
-        break;
-    case TYPE_NULL:
-    case TYPE_VECTOR:
-    case TYPE_COUNT:
-        CHECK(false);
+    uint32_t cell = payload->cells[column];
+    return (struct shard_cells){.type = payload->schema->columns[column].type,
+                                .nulls = chunk->words[cell],
+                                .cells = cells_of(chunk, cell),
+                                .bytes = texts_of(chunk)};
+}
+
+void payload_prefetch(const struct payload *payload, uint64_t number, const uint64_t columns[4])
+{
+    const struct chunk *chunk = find_chunk(payload, number);
+    if (chunk == NULL) {
+        return;
     }
-    return v;
+    __builtin_prefetch(chunk);
+    for (unsigned word = 0; word < 4; word++) {
+        for (uint64_t left = columns[word]; left != 0; left &= left - 1) {
+            uint32_t cell = payload->cells[word * 64 + (uint32_t)__builtin_ctzll(left)];
+            const uint64_t *cells = chunk->words + payload->n_cells + (size_t)cell * CHUNK_ROWS;
+            __builtin_prefetch(&chunk->words[cell]);
+            for (size_t i = 0; i < CHUNK_ROWS; i += LINE_CELLS) {
+                __builtin_prefetch(&cells[i]);
+            }
+        }
+    }
 }
 
 bool chunk_decode(const struct payload *payload, const struct chunk *chunk, uint64_t number,
@@ -420,15 +417,13 @@ bool chunk_decode(const struct payload *payload, const struct chunk *chunk, uint
     for (unsigned word = 0; word < 4; word++) {
         for (uint64_t left = columns[word]; left != 0; left &= left - 1) {
             uint32_t column = word * 64 + (uint32_t)__builtin_ctzll(left);
-            uint32_t cell = payload->cells[column];
-            uint64_t content = cells_of(chunk, cell)[at];
-            enum value_type type = payload->schema->columns[column].type;
-            if ((chunk->words[cell] >> at & 1) != 0) {
+            struct shard_cells cells = chunk_cells(payload, chunk, column);
+            if ((cells.nulls >> at & 1) != 0) {
                 values[column] = value_null();
-            } else if (content == CELL_ELSEWHERE && (type == TYPE_TEXT || type == TYPE_JSON)) {
+            } else if (shard_cell_is_elsewhere(&cells, at)) {
                 return false;
             } else {
-                values[column] = value_of(chunk, type, content);
+                values[column] = shard_cell_value(&cells, at);
             }
         }
     }
@@ -460,7 +455,7 @@ bool payload_wants(struct payload *payload, enum payload_wish wish)
 static uint64_t text_cell(struct buf *texts, struct slice text)
 {
     if (text.bytes > TEXT_KEPT_MAX) {
-        return CELL_ELSEWHERE;
+        return SHARD_CELL_ELSEWHERE;
     }
     uint64_t cell = (uint64_t)texts->bytes << 32 | text.bytes;
     buf_bytes(texts, text.data, text.bytes);

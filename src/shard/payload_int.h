@@ -11,10 +11,11 @@
 #ifndef VECTRON_SHARD_PAYLOAD_INT_H
 #define VECTRON_SHARD_PAYLOAD_INT_H
 
+#include "shard/block.h"
 #include "shard/shard_int.h"
 
 enum {
-    CHUNK_ROWS = 64
+    CHUNK_ROWS = SHARD_BLOCK_ROWS
 };
 
 struct payload_pool *payload_pool_new(struct err *err);
@@ -45,6 +46,10 @@ uint64_t chunk_present(const struct chunk *chunk);
 bool chunk_is_worn(const struct chunk *chunk);
 /* Decodes those columns of a row that is known and present; false where one of them is not kept.
  * Texts are borrowed as the chunk is. */
+struct shard_cells chunk_cells(const struct payload *payload, const struct chunk *chunk,
+                               uint32_t column);
+/* The same, soon, of row @number: those columns, where there is a chunk. */
+void payload_prefetch(const struct payload *payload, uint64_t number, const uint64_t columns[4]);
 bool chunk_decode(const struct payload *payload, const struct chunk *chunk, uint64_t number,
                   const uint64_t columns[4], struct value *values);
 
@@ -62,5 +67,12 @@ void payload_fill(struct payload *payload, struct store_read *read, uint64_t num
 /* A flush up to log index @flushed is about to commit: it changes these rows, of rising numbers. */
 void payload_change(struct payload *payload, uint64_t flushed,
                     const struct row_version *const *versions, size_t n);
+
+/* ---- columns.c ---- */
+
+/* The chunk of row @number that the view may use; NULL: there is none.  Until the view closes. */
+const struct chunk *view_find_chunk(struct shard_view *view, uint64_t number);
+/* The same, read from the file where it is missing and there is room. */
+const struct chunk *view_make_chunk(struct shard_view *view, uint64_t number, uint64_t *rows_read);
 
 #endif

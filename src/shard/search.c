@@ -47,7 +47,7 @@ static enum errcode obey_lag(struct shard *shard, struct vector_index *v,
                              const struct shard_search *search, struct err *err)
 {
     uint64_t lag = vector_index_pending(v);
-    if (lag <= search->index_lag_max || search->index.plan == INDEX_EXACT) {
+    if (lag <= search->index_lag_max || search->index.plan != INDEX_WALK) {
         return ERR_OK;
     }
     switch (search->on_lag) {
@@ -97,7 +97,7 @@ enum errcode shard_search(struct shard *shard, const struct shard_search *search
     metric_observe_us(METRIC_search, clock_micros() - started_us);
     metric_add(METRIC_distances, (int64_t)(work->distances - before.distances));
     metric_add(METRIC_tail_rows_scanned, (int64_t)(work->tail_rows - before.tail_rows));
-    if (search->index.plan == INDEX_EXACT) {
+    if (search->index.plan != INDEX_WALK) {
         metric_add(METRIC_searches_exact, 1);
     } else if (search->index.matches != NULL) {
         metric_add(METRIC_searches_filtered, 1);

@@ -265,6 +265,8 @@ void generation_publish_change(struct generation *generation, struct change *cha
  * about it. */
 const struct row_version *generation_by_number(const struct generation *generation, uint64_t number,
                                                uint64_t limit);
+/* False: no version of the 64 rows from @first on, a multiple of it. */
+bool generation_may_have(const struct generation *generation, uint64_t first);
 const struct row_version *generation_by_key(const struct generation *generation, struct slice key,
                                             uint64_t limit);
 

@@ -287,6 +287,79 @@ static void a_small_index_is_searched_exactly_by_any_plan(void **state)
     free(points);
 }
 
+/* ---- rows that the caller names ---- */
+
+struct named {
+    const uint64_t *rows;
+    size_t n, next, n_missing;
+    uint64_t missing[FEW];
+};
+
+static size_t give_named(void *arg, uint64_t *rows, size_t max)
+{
+    struct named *named = arg;
+    size_t n = 0;
+    for (; n < max && named->next < named->n; n++) {
+        rows[n] = named->rows[named->next++];
+    }
+    return n;
+}
+
+static void take_missing(void *arg, uint64_t row)
+{
+    struct named *named = arg;
+    assert_true(named->n_missing < FEW);
+    named->missing[named->n_missing++] = row;
+}
+
+static bool is_third(void *arg, uint64_t row)
+{
+    (void)arg;
+    return row % 3 == 0;
+}
+
+/* Linked, staged, deleted: what is there of them is ranked as an exact search would. */
+static void rows_that_are_named_are_ranked_exactly_and_missing_ones_are_told(void **state)
+{
+    (void)state;
+    enum {
+        DIM = 20,
+        N_LINKED = 600,
+        N_NAMED = (N_LINKED + FEW) / 3
+    };
+    float *points = points_new(SHAPE_UNIFORM, N_LINKED + FEW, DIM, 8);
+    uint64_t rows[N_NAMED];
+    for (size_t i = 0; i < N_NAMED; i++) {
+        rows[i] = 3 * i;
+    }
+    for (enum distance distance = DISTANCE_L2; distance <= DISTANCE_DOT; distance++) {
+        for (size_t c = 0; c < COUNT_OF(codes); c++) {
+            struct index *index = index_of(distance, DIM, codes[c], points, N_LINKED);
+            stage_rows(index, points, DIM, N_LINKED, FEW, FEW);
+            stage_delete(index, 10 * N_LINKED, 300);
+            stage_delete(index, 10 * N_LINKED + 1, 3);
+            struct named named = {.rows = rows, .n = N_NAMED};
+            struct index_hit hits[K], exact[K];
+            struct index_work work;
+            struct index_search search = {.query = points + DIM, .k = K, .plan = INDEX_EXACT};
+            search.matches = is_third;
+            assert_int_equal(run(index, &search, exact, &work), K);
+            search.plan = INDEX_GIVEN;
+            search.matches = NULL;
+            search.given = give_named;
+            search.is_missing = take_missing;
+            search.given_arg = &named;
+            assert_int_equal(run(index, &search, hits, &work), K);
+            assert_memory_equal(hits, exact, sizeof(hits));
+            assert_int_equal(work.distances, N_NAMED - 2);
+            assert_int_equal(named.n_missing, 2);
+            assert_true(named.missing[0] == 3 && named.missing[1] == 300);
+            index_free(index);
+        }
+    }
+    free(points);
+}
+
 /* A row that no list names can be found from its own key. */
 static void a_query_from_a_row_finds_that_row_and_begins_there(void **state)
 {
@@ -458,6 +531,7 @@ int main(void)
         cmocka_unit_test(hidden_rows_around_the_query_do_not_hide_those_behind),
         cmocka_unit_test(only_rows_with_the_very_vector_of_the_query_are_passed_over),
         cmocka_unit_test(a_small_index_is_searched_exactly_by_any_plan),
+        cmocka_unit_test(rows_that_are_named_are_ranked_exactly_and_missing_ones_are_told),
         cmocka_unit_test(a_query_from_a_row_finds_that_row_and_begins_there),
         cmocka_unit_test(more_effort_finds_no_less),
         cmocka_unit_test(the_place_of_a_key_is_the_same_for_every_kernel),

@@ -22,6 +22,28 @@ struct scene {
     _Atomic size_t n_searches;
 };
 
+/* Rows that a search is given: all from the first that is not deleted. */
+struct given {
+    struct scene *scene;
+    uint64_t next, end;
+};
+
+static size_t give(void *arg, uint64_t *rows, size_t max)
+{
+    struct given *given = arg;
+    size_t n = 0;
+    for (; n < max && given->next < given->end; n++) {
+        rows[n] = given->next++;
+    }
+    return n;
+}
+
+static void miss(void *arg, uint64_t row)
+{
+    const struct given *given = arg;
+    CHECK(atomic_load(&given->scene->n_deleting) > row);
+}
+
 /* In threads CHECK takes the place of cmocka's asserts, which jump.  A row that was there before
  * the search and was not deleted after it must be found. */
 static void search_once(struct scene *scene, uint64_t *random, enum index_plan plan)
@@ -33,8 +55,14 @@ static void search_once(struct scene *scene, uint64_t *random, enum index_plan p
     }
     uint64_t row = deleted + random_next(random) % (staged - deleted);
     struct index_hit hits[5];
-    struct index_search search = {
-        .query = scene->points + row * scene->stride, .k = 5, .ef = 50, .plan = plan};
+    struct given given = {.scene = scene, .next = deleted, .end = staged};
+    struct index_search search = {.query = scene->points + row * scene->stride,
+                                  .k = 5,
+                                  .ef = 50,
+                                  .plan = plan,
+                                  .given = give,
+                                  .is_missing = miss,
+                                  .given_arg = &given};
     struct index_work work = {0};
     struct err err;
     size_t n = 0;
@@ -53,7 +81,10 @@ static void searcher(void *arg)
     struct scene *scene = arg;
     uint64_t random = (uint64_t)(uintptr_t)&random;
     for (size_t i = 0; !atomic_load(&scene->is_over); i++) {
-        search_once(scene, &random, i % 8 == 0 ? INDEX_EXACT : INDEX_WALK);
+        search_once(scene, &random,
+                    i % 8 == 0   ? INDEX_EXACT
+                    : i % 8 == 1 ? INDEX_GIVEN
+                                 : INDEX_WALK);
     }
     index_thread_exit();
 }
