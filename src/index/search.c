@@ -10,7 +10,10 @@
  *
  * What a walk found by its codes is looked at exactly as far as the codes may be wrong (look.c).
  * Where they are too coarse for that - a quarter of a cluster lies within their error - a second
- * walk goes on over the exact vectors, from the nearest that the first one found. */
+ * walk goes on over the exact vectors, from the nearest that the first one found.
+ *
+ * Where what was found lies together and far from the query, the walk may have ended in the wrong
+ * one of several far clusters: then the upper layers are asked for more places to begin at. */
 #include "index/walk_int.h"
 
 #include <float.h>
@@ -24,13 +27,21 @@ enum {
     HIDDEN_SHARE = 4,      /* So many of the nearest may be hidden. */
     RERANK_BATCH = 16,     /* Vectors that are on their way at once. */
     CROWD = 64,            /* So many rows within the codes' error are too many to look at. */
-    UPPER_EF = 24,         /* Starts of an exact walk that the upper layers give. */
+    DENSE_SHARE = 4,       /* Among many such rows so many times more are looked at, at most. */
+    UPPER_EF = 24,         /* Starts that the upper layers give to a second walk. */
+    EF_LOST = 160,         /* Of a walk that looks for the query's cluster. */
     EXACT_SLOTS_A_ROW = 4, /* A scan of few rows may pass so many empty slots for each. */
 };
 
 /* How much of the codes' error is too much: for the rank-th, and for the crowd beside it.  Fitted
- * on word vectors, where both are rare, and on shapes where nearly all rows are one cluster. */
-static const double FAR_SIGMAS = 2.2, CROWD_SIGMAS = 1.5;
+ * on word vectors, where both are rare, and on shapes where nearly all rows are one cluster: keys
+ * of equal rows lie 0.4 (of a million) to 1 (of 300) apart there, those of uniform rows in 128
+ * dimensions 1.3 to 2.  From there to DENSE_SIGMAS more is looked at exactly, and not walked. */
+static const double FAR_SIGMAS = 2.2, CROWD_SIGMAS = 1, DENSE_SIGMAS = 1.5;
+/* As far as this from a dense crowd's rank-th. */
+static const float DEEP_SIGMAS = 2;
+/* So many times as far from the query as from each other are rows of another cluster. */
+static const double ASTRAY_RATIO = 4, LOST_RATIO = 64;
 
 /* What a product of unit vectors in 32 bits may be wrong by. */
 static const float COSINE_ERROR_MIN = 4 * FLT_EPSILON;
@@ -147,7 +158,7 @@ static float sigma_of(const struct walk *w, float norm)
 /* ef is the one knob: how far beyond the rank-th is looked, and how much at least and at most. */
 static struct stop_rule rule_of(const struct walk *w)
 {
-    size_t ef = w->search->ef, rank = rank_of(w->search);
+    size_t ef = w->ef, rank = rank_of(w->search);
     bool is_dot = w->space.distance == DISTANCE_DOT;
     float gamma = 0.07F * logf((float)ef / 7);
     float norm = (float)w->norm, norm_usual = is_dot ? w->space.reduction : norm;
@@ -165,14 +176,32 @@ static struct stop_rule rule_of(const struct walk *w)
     return rule;
 }
 
-/* How many of the beam's n are looked at exactly. */
-static size_t depth_of(const struct walk *w, size_t n)
+/* A crowd of rows lies within so many standard errors beside the rank-th. */
+static bool is_crowded(const struct walk *w, size_t rank, double sigmas, double sigma)
 {
-    size_t rank = rank_of(w->search);
+    const struct beam *beam = &w->scratch->beam;
+    size_t crowd = rank * CROWD / RANK_MIN;
+    return beam->n >= crowd &&
+           (double)(beam->keys[crowd - 1] - beam->keys[rank - 1]) < sigmas * sigma;
+}
+
+/* How many of the beam are looked at exactly. */
+static size_t depth_of(const struct walk *w)
+{
+    const struct beam *beam = &w->scratch->beam;
+    size_t rank = rank_of(w->search), n = beam->n;
     if (w->search->rerank_depth > 0) {
         return w->search->rerank_depth > rank ? w->search->rerank_depth : rank;
     }
-    return w->space.code->bits == 2 ? 2 * rank + n / 4 : rank + rank * 2 / 5 + n / 8;
+    size_t depth = w->space.code->bits == 2 ? 2 * rank + n / 4 : rank + rank * 2 / 5 + n / 8;
+    if (is_crowded(w, rank, DENSE_SIGMAS, (double)beam->rule.spread)) {
+        size_t most = depth * DENSE_SHARE < n ? depth * DENSE_SHARE : n;
+        float far = beam->keys[rank - 1] + DEEP_SIGMAS * beam->rule.spread;
+        while (depth < most && beam->keys[depth] < far) {
+            depth++;
+        }
+    }
+    return depth;
 }
 
 /* Whether a row of the beam is to be looked at. */
@@ -187,7 +216,7 @@ static void rerank(struct walk *w, bool is_asked)
     struct scratch *s = w->scratch;
     const struct beam *beam = &s->beam;
     const struct slots *slots = &w->index->slots;
-    size_t depth = depth_of(w, beam->n), n_looked = 0, n = 0;
+    size_t depth = depth_of(w), n_looked = 0, n = 0;
     uint32_t batch[BATCH];
     for (size_t i = 0; i < beam->n && n_looked < depth; i++) {
         uint32_t slot = beam->slots[i] & ~EXPANDED;
@@ -227,12 +256,26 @@ static enum errcode walk_and_rerank(struct walk *w, const struct candidate *star
     return code;
 }
 
+/* A distance on the scale of the walk's rule. */
+static double key_of(const struct walk *w, double distance)
+{
+    switch (w->space.distance) {
+    case DISTANCE_L2:
+        return distance * distance;
+    case DISTANCE_DOT:
+        return distance + (double)w->space.reduction * w->norm;
+    case DISTANCE_COSINE:
+    default:
+        return distance;
+    }
+}
+
 /* The codes' error is too large for what is near the query: the rank-th lies within it, or a crowd
  * does beside the rank-th. */
 static bool is_blind(const struct walk *w)
 {
     const struct scratch *s = w->scratch;
-    size_t rank = s->found.max, crowd = rank * CROWD / RANK_MIN;
+    size_t rank = s->found.max;
     if (s->found.n < rank) {
         return false;
     }
@@ -243,29 +286,54 @@ static bool is_blind(const struct walk *w)
     if (sigma <= 0) {
         return false;
     }
-    if (w->space.distance == DISTANCE_L2) {
-        distance *= distance;
-    } else if (w->space.distance == DISTANCE_DOT) {
-        distance += (double)w->space.reduction * w->norm;
-    }
-    const float *keys = s->beam.keys;
-    return distance < FAR_SIGMAS * sigma ||
-           (s->beam.n >= crowd &&
-            (double)(keys[crowd - 1] - keys[rank - 1]) < CROWD_SIGMAS * sigma);
+    return key_of(w, distance) < FAR_SIGMAS * sigma || is_crowded(w, rank, CROWD_SIGMAS, sigma);
 }
 
-/* Where an exact walk begins: what the first one found, and what the upper layers lead to, in
- * scratch->matching. */
-static enum errcode exact_starts(struct walk *exact, struct err *err)
+/* The square of how far from the query a row at @distance is, where rows are compared as such. */
+static double square_of(const struct walk *w, double distance)
 {
-    struct scratch *s = exact->scratch;
-    const struct slots *slots = &exact->index->slots;
+    switch (w->space.distance) {
+    case DISTANCE_L2:
+        return distance * distance;
+    case DISTANCE_DOT: /* Of the query made as long as all rows of the reduction are. */
+        return 2 * (double)w->space.reduction / w->norm * key_of(w, distance);
+    case DISTANCE_COSINE:
+    default:
+        return 2 * distance;
+    }
+}
+
+/* What was found lies together, and far from the query: others may lie nearer elsewhere. */
+static bool is_astray(const struct walk *w, double ratio)
+{
+    const struct hits *found = &w->scratch->found;
+    const struct hit *farthest = &found->items[0], *nearest = farthest;
+    if (found->n < found->max || w->norm <= 0) {
+        return false;
+    }
+    for (size_t i = 1; i < found->n; i++) {
+        nearest = found->items[i].row.distance < nearest->row.distance ? &found->items[i] : nearest;
+    }
+    struct code_space pairs = space_of_pairs(w->index);
+    struct code_query query;
+    float between;
+    pairs.code->query_of_row(&pairs, nearest->slot, NULL, &query);
+    pairs.code->keys(&pairs, &query, &farthest->slot, 1, &between);
+    return (double)between * ratio * ratio < square_of(w, nearest->row.distance);
+}
+
+/* Where a second walk begins: what the first one found, and what the upper layers lead to, in
+ * scratch->matching. */
+static enum errcode more_starts(struct walk *w, struct err *err)
+{
+    struct scratch *s = w->scratch;
+    const struct slots *slots = &w->index->slots;
     struct candidate entry =
-        walk_candidate(exact, atomic_load_explicit(&exact->index->entry, memory_order_acquire));
+        walk_candidate(w, atomic_load_explicit(&w->index->entry, memory_order_acquire));
     const struct candidate *starts = &entry;
     size_t n_starts = 1;
     for (unsigned layer = node_at(slots, entry.slot)->level; layer > 0; layer--) {
-        enum errcode code = walk_layer(exact, layer, starts, n_starts, UPPER_EF, err);
+        enum errcode code = walk_layer(w, layer, starts, n_starts, UPPER_EF, err);
         if (code != ERR_OK) {
             return code;
         }
@@ -277,19 +345,56 @@ static enum errcode exact_starts(struct walk *exact, struct err *err)
     }
     memcpy(s->matching.items, starts, n_starts * sizeof(*starts));
     for (size_t i = 0; i < s->found.n; i++) {
-        s->matching.items[n_starts + i] = walk_candidate(exact, s->found.items[i].slot);
+        s->matching.items[n_starts + i] = walk_candidate(w, s->found.items[i].slot);
     }
     s->matching.n = n_starts + s->found.n;
     return ERR_OK;
 }
 
-static enum errcode walk_vectors(struct walk *w, bool is_sifting, bool *gave_up, struct err *err)
+/* Rows of the upper layers that the first walk should have found. */
+static bool is_any_nearer(const struct walk *w)
+{
+    const struct scratch *s = w->scratch;
+    const struct pool *starts = &s->matching;
+    size_t n_upper = starts->n - s->found.n;
+    float limit = -INFINITY;
+    for (size_t i = n_upper; i < starts->n; i++) {
+        limit = fmaxf(limit, starts->items[i].key);
+    }
+    for (size_t i = 0; i < n_upper; i++) {
+        bool is_new = starts->items[i].key < limit;
+        for (size_t j = n_upper; j < starts->n && is_new; j++) {
+            is_new = starts->items[j].slot != starts->items[i].slot;
+        }
+        if (is_new) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Looks for a nearer cluster: from the upper layers, and where they know of none, all around. */
+static enum errcode walk_astray(struct walk *w, bool is_sifting, bool *gave_up, struct err *err)
 {
     const struct pool *starts = &w->scratch->matching;
+    enum errcode code = more_starts(w, err);
+    if (code == ERR_OK && is_any_nearer(w)) {
+        code = walk_and_rerank(w, starts->items, starts->n, is_sifting, gave_up, err);
+    }
+    if (code == ERR_OK && is_astray(w, LOST_RATIO)) {
+        w->ef = w->ef < EF_LOST ? EF_LOST : w->ef;
+        code = walk_and_rerank(w, starts->items, starts->n, is_sifting, gave_up, err);
+    }
+    return code;
+}
+
+static enum errcode walk_vectors(struct walk *w, bool is_sifting, bool *gave_up, struct err *err)
+{
     struct walk exact = walk_exactly(w);
-    enum errcode code = exact_starts(&exact, err);
+    w->work->exact_walks++;
+    const struct pool *starts = &w->scratch->matching;
+    enum errcode code = more_starts(&exact, err);
     if (code == ERR_OK) {
-        w->work->exact_walks++;
         code = walk_and_rerank(&exact, starts->items, starts->n, is_sifting, gave_up, err);
     }
     w->n_visited = exact.n_visited;
@@ -334,6 +439,8 @@ static enum errcode walk_graph(struct walk *w, uint32_t entry, bool *gave_up, st
     enum errcode code = walk_and_rerank(w, starts, n_starts, is_sifting, gave_up, err);
     if (code == ERR_OK && is_blind(w)) {
         code = walk_vectors(w, is_sifting, gave_up, err);
+    } else if (code == ERR_OK && is_astray(w, ASTRAY_RATIO)) {
+        code = walk_astray(w, is_sifting, gave_up, err);
     }
     if (code == ERR_OK && !is_sifting && is_among_hidden(w)) {
         code = walk_and_rerank(w, starts, n_starts, true, gave_up, err);

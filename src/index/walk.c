@@ -23,6 +23,7 @@ struct walk walk_start(const struct index *index, struct scratch *scratch, const
         .vector = query,
         .norm = sqrt(exact_chosen()->product(query, query, index->config.dim)),
         .search = search,
+        .ef = search->ef,
         .work = work,
         .polled_at = work->distances,
         .from_slot = SLOT_NONE,

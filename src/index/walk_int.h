@@ -32,6 +32,7 @@ struct walk {
     struct index_work *work;
     uint64_t polled_at; /* work->distances at the last question whether to cancel. */
     size_t n_visited;
+    size_t ef;          /* The search's, or more. */
     uint32_t from_slot; /* Where the query comes from, or SLOT_NONE. */
     bool counts_hidden; /* Some rows are in the graph and must not be returned. */
     bool passes_over;   /* Rows at the query's very place are not seen; they have these keys. */

@@ -125,10 +125,48 @@ static void walks_find_what_is_near_whatever_the_shape_of_the_data(void **state)
     check_shape("uniform", uniform, 96, all);
     check_shape("two dimensions", uniform, 2, all);
     check_shape("far clusters", far_clusters, 16, all);
-    check_shape("nearly equal", nearly_equal, 24, 1);
+    check_shape("nearly equal", nearly_equal, 24, all);
     check_shape("copies", copies, 24, all);
     check_shape("not negative", not_negative, 64, all);
     check_shape("all lengths", all_lengths, 64, all);
+}
+
+enum {
+    FEW = 10, /* Rows of a cluster: of half of such clusters none stands on an upper layer. */
+    SMALL_CLUSTERS = 200,
+    EF_SMALL = 20
+};
+
+static void no_row_of_many_small_far_clusters_is_lost_to_its_own_vector(void **state)
+{
+    (void)state;
+    enum {
+        DIM = 16,
+        ROWS = FEW * SMALL_CLUSTERS
+    };
+    float *points = malloc((size_t)ROWS * DIM * sizeof(float));
+    assert_non_null(points);
+    uint64_t seed = 1;
+    for (size_t i = 0; i < ROWS; i++) {
+        for (uint32_t j = 0; j < DIM; j++) {
+            points[i * DIM + j] = 100 * fixed(i / FEW, j) + random_float(&seed) / 4;
+        }
+    }
+    for (enum distance distance = DISTANCE_L2; distance <= DISTANCE_COSINE; distance++) {
+        struct index_config config = config_of(INDEX_HNSW, distance, DIM);
+        struct index *index = index_make(&config);
+        size_t n_lost = 0;
+        stage_rows(index, points, DIM, 0, ROWS, INDEX_CHUNK);
+        advance_all(index, ROWS, NULL);
+        for (size_t i = 0; i < ROWS; i++) {
+            struct index_hit hit;
+            assert_int_equal(find(index, INDEX_WALK, points + i * DIM, 1, EF_SMALL, &hit), 1);
+            n_lost += hit.row != i;
+        }
+        assert_int_equal(n_lost, 0);
+        index_free(index);
+    }
+    free(points);
 }
 
 int main(void)
@@ -136,6 +174,7 @@ int main(void)
     assert_true(index_choose_kernel(NULL));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(walks_find_what_is_near_whatever_the_shape_of_the_data),
+        cmocka_unit_test(no_row_of_many_small_far_clusters_is_lost_to_its_own_vector),
     };
     int failed = cmocka_run_group_tests_name("index shapes", tests, NULL, NULL);
     index_thread_exit();
