@@ -55,6 +55,12 @@ bench_shard_SOURCES = bench/shard.c
 bench_shard_LDADD = $(SHARD_LIBS)
 CLEANFILES += bench/shard$(EXEEXT)
 
+# make bench/open: an index from its checkpoint.
+EXTRA_PROGRAMS += bench/open
+bench_open_SOURCES = bench/open.c
+bench_open_LDADD = $(SHARD_LIBS)
+CLEANFILES += bench/open$(EXEEXT)
+
 # make bench/mem: an allocation and its release.
 EXTRA_PROGRAMS += bench/mem
 bench_mem_SOURCES = bench/mem.c

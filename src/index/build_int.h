@@ -36,6 +36,8 @@ void reduction_fini(struct index *index);
 /* A row of the graph, while its exact vector can be read; then reduction_settle, at a place of the
  * log that all replicas share. */
 void reduction_join(struct index *index, uint32_t slot);
+/* The same of a vector, on any thread of a load. */
+void reduction_join_vector(struct index *index, const float *vector);
 void reduction_leave(struct index *index, uint32_t slot);
 void reduction_settle(struct index *index);
 

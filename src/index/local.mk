@@ -18,7 +18,7 @@ src_index_libindex_a_SOURCES = \
     src/index/kernel.c src/index/kernel_avx2.c src/index/kernel_avx512.c src/index/kernel_scalar.c \
     src/index/kernel_neon.c \
     src/index/link.c src/index/list_int.h src/index/lists.c \
-    src/index/load.c \
+    src/index/load.c src/index/load_check.c src/index/load_int.h \
     src/index/look.c \
     src/index/parents.c \
     src/index/queue.c \

@@ -22,8 +22,8 @@ enum {
 };
 
 struct reduction {
-    uint32_t counts[CLASSES]; /* Of squared lengths. */
-    size_t n;
+    _Atomic uint32_t counts[CLASSES]; /* Of squared lengths. */
+    _Atomic size_t n;
 };
 
 bool reduction_init(struct index *index)
@@ -41,9 +41,8 @@ void reduction_fini(struct index *index)
     mem_free(MEM_GRAPH, index->lengths);
 }
 
-static size_t class_of(const struct index *index, uint32_t slot)
+static size_t class_of(const struct index *index, const float *vector)
 {
-    const float *vector = vector_at(&index->slots, slot);
     double squares = exact_chosen()->product(vector, vector, index->config.dim);
     float rounded = squares < (double)FLT_MAX ? (float)squares : FLT_MAX;
     uint32_t bits;
@@ -66,27 +65,37 @@ void reduction_settle(struct index *index)
         return;
     }
     size_t class = CLASSES, n_above = 0;
-    while (class > 0 && n_above <= lengths->n / PART_ABOVE) {
-        n_above += lengths->counts[--class];
+    size_t n = atomic_load_explicit(&lengths->n, memory_order_relaxed);
+    while (class > 0 && n_above <= n / PART_ABOVE) {
+        n_above += atomic_load_explicit(&lengths->counts[--class], memory_order_relaxed);
     }
-    float radius = lengths->n > 0 ? sqrtf(end_of_class(class)) : 0;
+    float radius = n > 0 ? sqrtf(end_of_class(class)) : 0;
     atomic_store_explicit(&index->reduction, radius, memory_order_relaxed);
+}
+
+void reduction_join_vector(struct index *index, const float *vector)
+{
+    struct reduction *lengths = index->lengths;
+    if (lengths != NULL) {
+        atomic_fetch_add_explicit(&lengths->counts[class_of(index, vector)], 1,
+                                  memory_order_relaxed);
+        atomic_fetch_add_explicit(&lengths->n, 1, memory_order_relaxed);
+    }
 }
 
 void reduction_join(struct index *index, uint32_t slot)
 {
     if (index->lengths != NULL) {
-        index->lengths->counts[class_of(index, slot)]++;
-        index->lengths->n++;
+        reduction_join_vector(index, vector_at(&index->slots, slot));
     }
 }
 
 void reduction_leave(struct index *index, uint32_t slot)
 {
     if (index->lengths != NULL) {
-        size_t class = class_of(index, slot);
-        CHECK(index->lengths->counts[class] > 0);
-        index->lengths->counts[class]--;
-        index->lengths->n--;
+        size_t class = class_of(index, vector_at(&index->slots, slot));
+        CHECK(atomic_fetch_sub_explicit(&index->lengths->counts[class], 1, memory_order_relaxed) >
+              0);
+        atomic_fetch_sub_explicit(&index->lengths->n, 1, memory_order_relaxed);
     }
 }

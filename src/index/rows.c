@@ -70,6 +70,31 @@ void row_map_add(struct row_map *map, const struct slots *slots, uint32_t slot)
     map->n++;
 }
 
+/* A row that is larger than all before it is a new one: mostly nothing is to be compared. */
+bool row_map_fill(struct row_map *map, const uint64_t *rows, uint32_t n_slots)
+{
+    uint64_t row_end = 0;
+    size_t mask = map->capacity - 1;
+    for (uint32_t slot = 0; slot < n_slots; slot++) {
+        uint64_t row = rows[slot];
+        if (row == ROW_NONE) {
+            continue;
+        }
+        bool is_new = row >= row_end;
+        size_t at = home_of(map, row);
+        while (map->slots[at] != SLOT_NONE) {
+            if (!is_new && rows[map->slots[at]] == row) {
+                return false;
+            }
+            at = (at + 1) & mask;
+        }
+        map->slots[at] = slot;
+        map->n++;
+        row_end = is_new ? row + 1 : row_end;
+    }
+    return true;
+}
+
 static size_t position_of(const struct row_map *map, const struct slots *slots, uint64_t row)
 {
     size_t at = home_of(map, row);

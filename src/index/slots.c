@@ -449,33 +449,25 @@ enum errcode slots_restore(struct slots *slots, struct epochs *epochs, size_t n,
     return code;
 }
 
-enum errcode slots_restore_uppers(struct slots *slots, struct epochs *epochs, const uint32_t *taken,
-                                  size_t n, struct err *err)
+enum errcode slots_restore_uppers(struct slots *slots, struct epochs *epochs, size_t n,
+                                  uint32_t *first, struct err *err)
 {
-    size_t n_uppers = slots->n_uppers;
-    for (size_t i = 0; i < n; i++) {
-        n_uppers += node_at(slots, taken[i])->level;
-    }
-    struct growth g =
-        growth_of(slots, atomic_load_explicit(&slots->n_used, memory_order_relaxed), n_uppers);
+    *first = slots->n_uppers;
+    struct growth g = growth_of(slots, atomic_load_explicit(&slots->n_used, memory_order_relaxed),
+                                slots->n_uppers + n);
     g.is_stored = slots->is_stored;
     enum errcode code = fit(slots, epochs, &g, err);
-    if (code != ERR_OK) {
-        return code;
+    if (code == ERR_OK) {
+        slots->n_uppers += (uint32_t)n;
     }
-    mutex_lock(&slots->lock);
-    for (size_t i = 0; i < n; i++) {
-        take_uppers(slots, taken[i]);
-    }
-    mutex_unlock(&slots->lock);
-    return ERR_OK;
+    return code;
 }
 
-void slots_restore_free(struct slots *slots)
+void slots_restore_free(struct slots *slots, const uint64_t *rows)
 {
     mutex_lock(&slots->lock);
     for (uint32_t slot = atomic_load_explicit(&slots->n_used, memory_order_relaxed); slot-- > 0;) {
-        if (slot_state(slots, slot) == 0) {
+        if (rows[slot] == ROW_NONE) {
             node_at(slots, slot)->upper = SLOT_NONE;
             links_clear(links_at(slots, slot, 0), slots->links0);
             chain(slots, slot, &slots->free_slot);

@@ -105,12 +105,12 @@ void slots_note_save(struct slots *slots);
 void slots_note_durable(struct slots *slots, struct epochs *epochs);
 
 /* A load takes slots 0 .. n - 1 of an empty index as they were saved: first all, then upper lists
- * for some whose level is known, and at the end those without a row are free. */
+ * as blocks want them, from *first on, and at the end those without a row are free. */
 enum errcode slots_restore(struct slots *slots, struct epochs *epochs, size_t n, bool is_stored,
                            struct err *err) WARN_UNUSED;
-enum errcode slots_restore_uppers(struct slots *slots, struct epochs *epochs, const uint32_t *taken,
-                                  size_t n, struct err *err) WARN_UNUSED;
-void slots_restore_free(struct slots *slots);
+enum errcode slots_restore_uppers(struct slots *slots, struct epochs *epochs, size_t n,
+                                  uint32_t *first, struct err *err) WARN_UNUSED;
+void slots_restore_free(struct slots *slots, const uint64_t *rows);
 
 /* ---- the row map: row number to slot ---- */
 
@@ -122,6 +122,10 @@ struct row_map {
 void row_map_fini(struct row_map *map);
 bool row_map_reserve(struct row_map *map, const struct slots *slots, size_t n_more) WARN_UNUSED;
 void row_map_add(struct row_map *map, const struct slots *slots, uint32_t slot);
+/* Slots 0 .. n_slots - 1, of which rows says what they hold or ROW_NONE, into an empty map that has
+ * room for them.  False where a row is there twice. */
+#define ROW_NONE UINT64_MAX
+bool row_map_fill(struct row_map *map, const uint64_t *rows, uint32_t n_slots) WARN_UNUSED;
 uint32_t row_map_find(const struct row_map *map, const struct slots *slots, uint64_t row);
 void row_map_remove(struct row_map *map, const struct slots *slots, uint32_t slot);
 
