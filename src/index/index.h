@@ -202,8 +202,8 @@ enum errcode index_save(struct index *index,
                                               struct err *err),
                         void *arg, uint32_t *digest, struct err *err) WARN_UNUSED;
 
-/* The stream again.  @bytes is the most that may be left of it: no number in it can ask for more
- * memory than so many bytes are reason for. */
+/* The stream again.  Any thread of the crew reads, one at a time.  @bytes is the most that may be
+ * left of it: no number in it can ask for more memory than so many bytes are reason for. */
 struct index_source {
     enum errcode (*read)(void *arg, void *data, size_t bytes, struct err *err);
     void *arg;

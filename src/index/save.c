@@ -152,8 +152,13 @@ uint32_t save_vectors_crc(const struct save_rows *rows, const float *vectors, si
                           uint32_t first, uint32_t dim)
 {
     uint32_t crc = 0;
-    for (uint32_t i = 0; i < rows->n; i++) {
-        crc = crc32c(crc, vectors + (size_t)(rows->slots[i] - first) * stride, dim * sizeof(float));
+    for (uint32_t i = 0, end; i < rows->n; i = end) {
+        for (end = i + 1;
+             stride == dim && end < rows->n && rows->slots[end] == rows->slots[end - 1] + 1;) {
+            end++; /* They follow each other without a gap. */
+        }
+        crc = crc32c(crc, vectors + (size_t)(rows->slots[i] - first) * stride,
+                     (end - i) * dim * sizeof(float));
     }
     return crc;
 }

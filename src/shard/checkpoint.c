@@ -32,6 +32,7 @@ enum {
     HEAD_BYTES = 56,
     TAIL_BYTES = 16,
     BLOCK_BYTES = 1 << 18,
+    STRAIGHT_BYTES_MIN = 1 << 14, /* So many are read to their place. */
 };
 static const char magic[8] = "VTGRAPH\n";
 
@@ -401,7 +402,7 @@ static enum errcode file_read(struct block_file *f, void *data, size_t bytes, st
         if (part > 0) {
             memcpy(to, f->block + f->at, part);
             f->at += part;
-        } else if (bytes >= BLOCK_BYTES) {
+        } else if (bytes >= STRAIGHT_BYTES_MIN) {
             code = read_in(f, to, bytes, &part, err);
         } else {
             code = read_in(f, f->block, BLOCK_BYTES, &f->bytes, err);

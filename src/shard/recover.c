@@ -12,8 +12,10 @@
 #include "shard/shard_int.h"
 
 enum {
-    REBUILD_ROWS = 1024
-}; /* Staged by one call. */
+    REBUILD_ROWS = 1024, /* Staged by one call. */
+    /* Each takes more than four bytes of its entry of the log. */
+    CHANGE_ROWS_MAX = REPL_ENTRY_BYTES_MAX / 4
+};
 
 /* The body of a stored row; refuses what does not pass its checksum. */
 static enum errcode find_body(struct store_read *read, uint64_t number, struct slice *body,
@@ -70,10 +72,11 @@ static enum errcode stage_changes(struct shard *shard, struct vector_index *v,
             break;
         }
         code = change_read(encoded, index, arena, &change, err);
-        if (code == ERR_OK && (change.n_rows > shard->next_row ||
+        if (code == ERR_OK && (change.n_rows > CHANGE_ROWS_MAX || change.n_rows > shard->next_row ||
                                change.first_row > shard->next_row - change.n_rows)) {
-            code = err_set(err, ERR_CORRUPT, "the change of log index %llu names rows to come",
-                           (unsigned long long)index);
+            code =
+                err_set(err, ERR_CORRUPT, "the change of log index %llu names rows that cannot be",
+                        (unsigned long long)index);
         }
         if (code == ERR_OK) {
             code = stage_change(shard, v, read, &change, arena, err);

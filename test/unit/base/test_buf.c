@@ -149,6 +149,21 @@ static void crc32c_gives_the_values_of_rfc_3720(void **state)
     assert_int_equal(crc32c(crc32c(0, bytes, 13), bytes + 13, 19), 0x46dd794e);
 }
 
+/* Long ones are summed in strands, pieces of a few bytes are not. */
+static void crc32c_of_any_length_is_that_of_its_pieces(void **state)
+{
+    (void)state;
+    static uint8_t bytes[6000];
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (uint8_t)(hash_u64(i) >> 13);
+    }
+    uint32_t in_pieces = 7;
+    for (size_t n = 0; n < sizeof(bytes); n++) {
+        assert_int_equal(crc32c(7, bytes, n), in_pieces);
+        in_pieces = crc32c(in_pieces, bytes + n, 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +175,7 @@ int main(void)
         cmocka_unit_test(a_buffer_without_memory_is_not_called_full),
         cmocka_unit_test(discard_keeps_what_follows),
         cmocka_unit_test(crc32c_gives_the_values_of_rfc_3720),
+        cmocka_unit_test(crc32c_of_any_length_is_that_of_its_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -250,6 +250,92 @@ static void damage_under_a_right_checksum_never_breaks_the_index(void **state)
     index_free(index);
 }
 
+enum {
+    MANY_DIM = 4,
+    N_MANY = 80000 /* More blocks than one batch of a load has. */
+};
+
+/* Some places are used a second time, so that row numbers do not only rise. */
+static struct index *make_many(const struct index_config *config)
+{
+    struct index *index = index_make(config);
+    float *many = points_new(SHAPE_UNIFORM, N_MANY, MANY_DIM, 4);
+    stage_rows(index, many, MANY_DIM, 0, N_MANY - 1000, 1000);
+    for (uint64_t row = 0; row < N_MANY / 2; row += 50) {
+        stage_delete(index, N_MANY - 1000, row);
+    }
+    stage_rows(index, many + (size_t)(N_MANY - 1000) * MANY_DIM, MANY_DIM, N_MANY - 1000, 1000,
+               500);
+    free(many);
+    return index;
+}
+
+static void many_blocks_are_decoded_by_a_crew_while_others_are_read(void **state)
+{
+    (void)state;
+    struct index_config config = config_of(INDEX_FLAT, DISTANCE_L2, MANY_DIM);
+    struct index *index = make_many(&config), *loaded = index_make(&config);
+    struct stream s = save(index);
+    struct index_source source = {.read = stream_read, .arg = &s, .bytes = s.bytes};
+    struct err err;
+    uint32_t digest;
+    assert_int_equal(index_load(loaded, &source, &crew_of_threads, &digest, &err), ERR_OK);
+    assert_int_equal(index_count(loaded), index_count(index));
+    assert_true(index_digest(loaded) == index_digest(index));
+    struct stream again = save(loaded);
+    assert_int_equal(again.bytes, s.bytes);
+    assert_memory_equal(again.data, s.data, s.bytes);
+    for (uint64_t row = 1; row < N_MANY; row += 10000) { /* The row map knows them. */
+        size_t n = index_count(loaded);
+        stage_delete(loaded, N_MANY, row);
+        assert_int_equal(index_count(loaded), n - 1);
+    }
+    stream_fini(&s);
+    stream_fini(&again);
+    index_free(index);
+    index_free(loaded);
+}
+
+/* The number of the row at one of the first slots, in a stream of a flat index. */
+static uint8_t *number_at(const struct stream *s, size_t slot)
+{
+    enum {
+        KINDS_AT = 16 + 68 + 4,
+        BLOCK_SLOTS = 1024
+    };
+    return s->data + KINDS_AT + BLOCK_SLOTS + slot * sizeof(uint64_t);
+}
+
+static void a_row_that_is_there_twice_is_refused_wherever_its_slots_are(void **state)
+{
+    (void)state;
+    struct index_config config = config_of(INDEX_FLAT, DISTANCE_L2, MANY_DIM);
+    struct index *index = index_make(&config);
+    float *many = points_new(SHAPE_UNIFORM, N_MANY, MANY_DIM, 4);
+    stage_rows(index, many, MANY_DIM, 0, 2000, 1000);
+    struct stream s = save(index);
+    for (size_t slot = 1; slot < 1000; slot += 37) {
+        uint8_t *number = number_at(&s, slot);
+        uint64_t others[] = {slot - 1, 0, slot + 1, 1500};
+        assert_int_equal(le_get_u64(number), slot);
+        for (size_t i = 0; i < COUNT_OF(others); i++) {
+            struct index *loaded = index_make(&config);
+            struct err err;
+            le_put_u64(number, others[i]);
+            mend_checksums(&s);
+            assert_int_equal(load(loaded, &s, &err), ERR_CORRUPT);
+            assert_string_equal(err.message, "the index checkpoint has a row twice");
+            index_free(loaded);
+        }
+        le_put_u64(number, slot);
+    }
+    mend_checksums(&s);
+    assert_int_equal(try_load(&config, s.data, s.bytes), ERR_OK);
+    free(many);
+    stream_fini(&s);
+    index_free(index);
+}
+
 static void a_forged_number_of_slots_takes_no_memory(void **state)
 {
     (void)state;
@@ -330,6 +416,8 @@ int main(void)
         cmocka_unit_test(a_truncated_checkpoint_is_refused_wherever_it_ends),
         cmocka_unit_test(a_checkpoint_with_one_wrong_bit_is_refused_wherever_it_is),
         cmocka_unit_test(damage_under_a_right_checksum_never_breaks_the_index),
+        cmocka_unit_test(many_blocks_are_decoded_by_a_crew_while_others_are_read),
+        cmocka_unit_test(a_row_that_is_there_twice_is_refused_wherever_its_slots_are),
         cmocka_unit_test(a_forged_number_of_slots_takes_no_memory),
         cmocka_unit_test(a_checkpoint_of_other_parameters_or_of_a_newer_version_is_refused),
         cmocka_unit_test(a_failing_write_is_told_and_leaves_the_index_as_it_was),
