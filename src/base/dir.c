@@ -94,6 +94,33 @@ int dir_create(const char *path, int flags)
     return open(path, flags | O_CREAT | O_CLOEXEC, DIR_FILE_MODE);
 }
 
+int dir_open(const char *path, int flags, struct err *err)
+{
+    struct stat facts;
+    int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &facts) != 0) {
+        int errnum = errno;
+        if (errnum == ENOENT) {
+            (void)err_set(err, ERR_IO, "there is no \"%s\"", path);
+        } else {
+            (void)dir_fail(err, errnum, "open", path);
+        }
+        errno = errnum;
+    } else if (S_ISREG(facts.st_mode)) {
+        return fd;
+    } else {
+        (void)err_set(err, ERR_IO, "\"%s\" is no regular file", path);
+        err_hint(err, "Move it out of the data directory, whose files are the server's.");
+        errno = EINVAL;
+    }
+    if (fd >= 0) {
+        int errnum = errno;
+        (void)close(fd);
+        errno = errnum;
+    }
+    return -1;
+}
+
 static enum errcode refuse(int fd, const char *directory, const char *what, struct err *err)
 {
     char text[PID_BYTES] = "";

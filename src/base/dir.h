@@ -17,6 +17,9 @@ enum errcode dir_make_fail(struct err *err, int errnum, const char *path);
 enum errcode dir_make(const char *path, struct err *err) WARN_UNUSED;
 /* Opens a file for its owner alone, which is made where it is missing; -1 and errno. */
 int dir_create(const char *path, int flags) WARN_UNUSED;
+/* Opens a regular file that is there, and waits for nobody (a pipe's opening would).  -1: errno is
+ * ENOENT where there is none, and @err says so or what else is the matter.  Errors: IO. */
+int dir_open(const char *path, int flags, struct err *err) WARN_UNUSED;
 
 /* Locks @directory through its file @name, which is made where it is missing and then holds the
  * process id, for people.  The kernel drops the lock with the process, so the file of a dead one

@@ -315,7 +315,10 @@ static enum errcode refuse_scope(struct err *err, const struct policy_row *row,
     err_set(err, ERR_POLICY_SCOPE, "policy \"%s\" cannot be set at level %s", row->name,
             policy_level_name(level));
     if (!b.failed) {
-        err_hint(err, "Set it %.*s.", (int)b.bytes, (const char *)b.data);
+        bool is_collections = row->scopes == SCOPE_COLLECTION;
+        err_hint(err, "Set it %.*s.%s%s%s", (int)b.bytes, (const char *)b.data,
+                 is_collections ? "  To change it: " : "", is_collections ? row->undo : "",
+                 is_collections ? "." : "");
     }
     buf_fini(&b);
     err_policy(err, row->name);

@@ -61,6 +61,13 @@ int schema_first_vector(const struct schema *schema)
     return -1;
 }
 
+bool schema_is_flat(const struct schema *schema)
+{
+    const struct policy_set *set = &schema->policies;
+    return (set->is_set >> POLICY_index & 1) != 0 &&
+           set->values[POLICY_index].integer == INDEX_FLAT;
+}
+
 enum quantization column_quantization(const struct column *column,
                                       const struct policy_value *policy)
 {

@@ -51,6 +51,8 @@ void schema_release(const struct schema *schema); /* NULL is allowed. */
 int schema_column(const struct schema *schema, const char *name);
 /* The first VECTOR column's number, or -1. */
 int schema_first_vector(const struct schema *schema);
+/* Its vectors have no graph. */
+bool schema_is_flat(const struct schema *schema);
 /* What is in force for a VECTOR column where the policy is @policy. */
 enum quantization column_quantization(const struct column *column,
                                       const struct policy_value *policy);

@@ -149,9 +149,18 @@ struct column_def *column_new(struct parse *p, struct token name, struct token t
     return dim == NULL || read_dim(p, column, dim) ? column : NULL;
 }
 
+static bool is_said_twice(struct parse *p, bool was_said, struct token at, const char *what)
+{
+    if (was_said) {
+        parse_fail(p, ERR_SYNTAX, at.position, "the column has a %s already", what);
+        err_hint(p->err, "Write it once.");
+    }
+    return was_said;
+}
+
 struct column_def *column_metric(struct parse *p, struct column_def *column, struct token metric)
 {
-    if (column == NULL) {
+    if (column == NULL || is_said_twice(p, column->distance != 0, metric, "METRIC")) {
         return NULL;
     }
     for (int d = DISTANCE_L2; d <= DISTANCE_DOT; d++) {
@@ -171,7 +180,7 @@ struct column_def *column_quantize(struct parse *p, struct column_def *column, s
     struct policy_set set = {.is_set = 0};
     struct value value = value_text(bits.data, (uint32_t)bits.bytes);
     struct err err = {0};
-    if (column == NULL) {
+    if (column == NULL || is_said_twice(p, column->has_quantization, bits, "QUANTIZATION")) {
         return NULL;
     }
     if (policy_assign(&set, POLICY_quantization, LEVEL_COLLECTION, &value, &err) != ERR_OK) {

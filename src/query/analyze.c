@@ -352,6 +352,30 @@ static enum errcode add_with_parameter(struct analysis *a, enum policy_id id,
     return analyze_constant(a, option->value, type_of_policy(id), &w->program, err);
 }
 
+bool builds_graph(enum policy_id id)
+{
+    return id == POLICY_m || id == POLICY_ef_construction || id == POLICY_quantization;
+}
+
+enum errcode analyze_building(const struct schema *schema, const struct option *option,
+                              struct err *err)
+{
+    bool has_vectors = false;
+    for (uint32_t i = 0; i < schema->n_columns; i++) {
+        has_vectors = has_vectors || schema->columns[i].type == TYPE_VECTOR;
+    }
+    if (!builds_graph(policy_find(option->name.text, NULL)) ||
+        (has_vectors && !schema_is_flat(schema))) {
+        return ERR_OK;
+    }
+    err_at(err, option->name.position, ERR_POLICY_SCOPE,
+           "the policy %s changes nothing: collection \"%s\" has %s", option->name.text,
+           schema->name, has_vectors ? "index = flat" : "no vector column");
+    err_hint(err, "Remove it from WITH.");
+    err_policy(err, option->name.text);
+    return ERR_POLICY_SCOPE;
+}
+
 static enum errcode add_with(struct analysis *a, const struct option *option, struct err *err)
 {
     const char *nearest = NULL;

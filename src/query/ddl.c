@@ -104,6 +104,27 @@ static enum errcode build_columns(const struct stmt_create *s, struct schema *sc
     return ERR_OK;
 }
 
+/* When all of them are known, since index = flat may stand behind them. */
+static enum errcode check_building(const struct stmt_create *s, const struct schema *schema,
+                                   struct err *err)
+{
+    for (size_t i = 0; i < s->with.n; i++) {
+        enum errcode code = analyze_building(schema, &s->with.items[i], err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    for (size_t i = 0; i < s->n_columns; i++) {
+        const struct column_def *def = &s->columns[i];
+        bool has_codes = def->has_quantization &&
+                         (def->is_quantization_auto || def->quantization != QUANTIZATION_NONE);
+        if (has_codes && schema_is_flat(schema)) {
+            return bad_column(def, err, "has a QUANTIZATION, and index = flat has no codes");
+        }
+    }
+    return ERR_OK;
+}
+
 static enum errcode build_policies(const struct stmt_create *s, struct schema *schema,
                                    struct err *err)
 {
@@ -121,7 +142,7 @@ static enum errcode build_policies(const struct stmt_create *s, struct schema *s
             return code;
         }
     }
-    return ERR_OK;
+    return check_building(s, schema, err);
 }
 
 static enum errcode analyze_create(struct analysis *a, const struct stmt *stmt, struct err *err)

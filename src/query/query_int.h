@@ -350,6 +350,11 @@ enum errcode analyze(struct query_session *session, const struct statement_text 
 /* Helpers of the verbs' analyses; each error has its position. */
 enum errcode analyze_collection(struct analysis *a, const struct name *name,
                                 struct err *err) WARN_UNUSED;
+/* Whether a graph is built with it. */
+bool builds_graph(enum policy_id id);
+/* Refuses what a graph is built with where @schema has none. */
+enum errcode analyze_building(const struct schema *schema, const struct option *option,
+                              struct err *err);
 enum errcode analyze_column(struct analysis *a, const struct name *name, uint32_t *column,
                             struct err *err) WARN_UNUSED;
 /* A list of columns without doubles; n = 0: all. */

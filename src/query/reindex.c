@@ -5,28 +5,26 @@
  */
 #include "query/query_int.h"
 
-/* What an index is built with. */
-static bool is_of_building(enum policy_id id)
-{
-    return id == POLICY_m || id == POLICY_ef_construction || id == POLICY_quantization;
-}
-
 static enum errcode analyze_option(struct analysis *a, const struct option *option, struct err *err)
 {
     enum policy_id id = policy_find(option->name.text, NULL);
-    if (id != POLICY_COUNT && !is_of_building(id)) {
+    if (id != POLICY_COUNT && !builds_graph(id)) {
         err_at(err, option->name.position, ERR_POLICY_SCOPE, "REINDEX does not take \"%s\"",
                option->name.text);
         err_hint(err, "It takes what an index is built with: m, ef_construction and quantization.");
         err_policy(err, option->name.text);
         return ERR_POLICY_SCOPE;
     }
+    enum errcode code = analyze_building(a->plan->schema, option, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     if (option->value == NULL || option->value->kind != EXPR_LITERAL) {
         return err_at(err, option->name.position, ERR_FEATURE_UNSUPPORTED,
                       "REINDEX takes a value for \"%s\", and no parameter", option->name.text);
     }
-    enum errcode code = policy_assign_name(&a->plan->reindex.with, option->name.text,
-                                           LEVEL_COLLECTION, &option->value->value, err);
+    code = policy_assign_name(&a->plan->reindex.with, option->name.text, LEVEL_COLLECTION,
+                              &option->value->value, err);
     if (code != ERR_OK) {
         bool is_value = code == ERR_POLICY_BOUNDS;
         err->position = is_value ? option->value->position : option->name.position;

@@ -61,12 +61,10 @@ void checkpoint_path(const struct shard *shard, const struct vector_index *v, bo
 
 static enum errcode file_open(struct block_file *f, const char *path, bool is_new, struct err *err)
 {
-    int fd = is_new ? dir_create(path, O_WRONLY | O_TRUNC) : open(path, O_RDONLY | O_CLOEXEC);
+    int fd = is_new ? dir_create(path, O_WRONLY | O_TRUNC) : dir_open(path, O_RDONLY, err);
     *f = (struct block_file){.path = path, .fd = fd};
     if (f->fd < 0) {
-        int errnum = errno;
-        return errnum == ENOENT ? err_set(err, ERR_IO, "there is no \"%s\"", path)
-                                : err_set_errno(err, ERR_IO, errnum, "cannot open \"%s\"", path);
+        return is_new ? dir_fail(err, errno, "make", path) : err->code;
     }
     f->block = mem_alloc(MEM_GENERAL, BLOCK_BYTES);
     if (f->block == NULL) {

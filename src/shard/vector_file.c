@@ -328,12 +328,11 @@ enum errcode vector_file_open(struct vector_file *f, uint32_t number, struct err
     CHECK(f->fd < 0);
     f->config.number = number;
     file_path(f->config.directory, f->config.column, number, f->path);
-    f->fd = open(f->path, O_RDWR | O_CLOEXEC);
-    int errnum = errno;
+    f->fd = dir_open(f->path, O_RDWR, err);
     if (f->fd >= 0) {
         code = check_head(f, err);
-    } else if (errnum != ENOENT) {
-        code = err_set_errno(err, ERR_IO, errnum, "cannot open \"%s\"", f->path);
+    } else if (errno != ENOENT) {
+        code = err->code;
     }
     mutex_unlock(&f->growing);
     return code;

@@ -1,6 +1,7 @@
 /* The lock of a directory: one process at a time, and none that is dead. */
 #include "test/unit/unit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -113,11 +114,35 @@ static void what_cannot_be_locked_or_synced_is_named(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_path, remove_path)
 
+/* The opening of a pipe waits for somebody at its other end: a start hung on one. */
+static void only_a_regular_file_is_opened(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    char file[128];
+    snprintf(file, sizeof(file), "%s/pipe", path);
+    assert_int_equal(dir_open(file, O_RDONLY, &err), -1);
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(mkfifo(file, 0600), 0);
+    assert_int_equal(dir_open(file, O_RDONLY, &err), -1);
+    assert_int_not_equal(errno, ENOENT);
+    assert_non_null(strstr(err.message, "is no regular file"));
+    assert_int_equal(unlink(file), 0);
+    int fd = dir_create(file, O_WRONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    fd = dir_open(file, O_RDONLY, &err);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(unlink(file), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_locked_directory_is_refused_until_it_is_unlocked),
         TEST(a_dead_process_holds_no_lock),
+        TEST(only_a_regular_file_is_opened),
         TEST(what_cannot_be_locked_or_synced_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
