@@ -1,13 +1,13 @@
-/* How long an index takes to open from its checkpoint: make bench/open &&
+/* How long an index takes to open from its checkpoint, and to write one: make bench/open &&
  *
- *     bench/open DIR [--base=F.fbin] [--metric=cosine|l2|dot] [--rows=N] [--repeats=N]
- * [--threads=N]
+ *     bench/open DIR --base=F.fbin [--metric=cosine|l2|dot] [--rows=N]
+ *     bench/open DIR [--metric=cosine|l2|dot] [--repeats=N] [--threads=N] [--resident]
  *
- * The first run builds the index of the rows of --base, with quantization = auto and exact vectors
- * in a mapped file, and leaves its checkpoint in DIR; then that is opened --repeats times, by a
- * crew of 1 .. --threads.  The figures are the least and the median of the clock, and the CPU of
- * all threads, with a warm page cache. */
-#include <fcntl.h>
+ * The first builds the index of the rows, with quantization = auto and exact vectors in a mapped
+ * file, and leaves its checkpoint in DIR.  The second opens that --repeats times, by a crew of
+ * 1 .. --threads, with vectors mapped or --resident, and saves it to nowhere: that is how long
+ * linking waits, but for the disk.  The figures are the least and the median of the clock, and the
+ * CPU of all threads, with a warm page cache. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +30,7 @@ struct options {
     const char *directory, *base;
     enum distance distance;
     unsigned rows, repeats, threads;
+    bool is_resident;
 };
 
 struct graph_file {
@@ -50,7 +51,8 @@ static void die_on(bool failed, const char *what)
 static struct index *make(const struct options *o, uint32_t dim)
 {
     struct err err;
-    struct vector_file_config file = {.directory = o->directory, .dim = dim, .is_mapped = true};
+    struct vector_file_config file = {
+        .directory = o->directory, .dim = dim, .is_mapped = !o->is_resident};
     struct vector_file *f = vector_file_new(&file, &err);
     die_on(f == NULL, "memory ran out");
     die_on(vector_file_open(f, 0, &err) != ERR_OK, err.message);
@@ -137,8 +139,28 @@ static double cpu_seconds(void)
            (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
-static void open_once(const struct graph_file *g, const struct index_crew *crew, size_t *n_rows,
-                      double *clock, double *cpu)
+static enum errcode write_nowhere(void *arg, const void *data, size_t bytes, struct err *err)
+{
+    (void)data;
+    (void)err;
+    *(uint64_t *)arg += bytes;
+    return ERR_OK;
+}
+
+static void save_once(struct index *index, struct times *times, unsigned i)
+{
+    struct err err;
+    uint32_t digest;
+    uint64_t bytes = 0;
+    uint64_t begun_us = clock_micros();
+    double cpu_before = cpu_seconds();
+    die_on(index_save(index, write_nowhere, &bytes, &digest, &err) != ERR_OK, err.message);
+    times->clock[i] = (double)(clock_micros() - begun_us) / 1e6;
+    times->cpu[i] = cpu_seconds() - cpu_before;
+}
+
+static struct index *open_once(const struct graph_file *g, const struct index_crew *crew,
+                               struct times *times, unsigned i)
 {
     struct err err;
     struct stat facts;
@@ -153,11 +175,10 @@ static void open_once(const struct graph_file *g, const struct index_crew *crew,
     struct index_source source = {
         .read = read_file, .arg = file, .bytes = (uint64_t)facts.st_size - sizeof(dim)};
     die_on(index_load(index, &source, crew, &digest, &err) != ERR_OK, err.message);
-    *clock = (double)(clock_micros() - begun_us) / 1e6;
-    *cpu = cpu_seconds() - cpu_before;
-    *n_rows = index_count(index);
+    times->clock[i] = (double)(clock_micros() - begun_us) / 1e6;
+    times->cpu[i] = cpu_seconds() - cpu_before;
     (void)fclose(file);
-    index_free(index);
+    return index;
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -166,28 +187,43 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static void report(const char *what, struct times *times, unsigned n)
+{
+    qsort(times->clock, n, sizeof(double), compare_doubles);
+    qsort(times->cpu, n, sizeof(double), compare_doubles);
+    printf("%s: clock %.3f s (median %.3f), CPU %.3f s (median %.3f)\n", what, times->clock[0],
+           times->clock[n / 2], times->cpu[0], times->cpu[n / 2]);
+    (void)fflush(stdout);
+}
+
 static void measure(const struct graph_file *g, const struct index_crew *crew, unsigned threads)
 {
-    static struct times times;
+    static struct times opens, saves;
     unsigned n = g->options.repeats;
-    size_t n_rows = 0;
+    char what[64];
     for (unsigned i = 0; i < n; i++) {
-        open_once(g, crew, &n_rows, &times.clock[i], &times.cpu[i]);
+        struct index *index = open_once(g, crew, &opens, i);
+        save_once(index, &saves, i);
+        (void)snprintf(what, sizeof(what), "%zu rows opened, %u threads", index_count(index),
+                       threads);
+        index_free(index);
     }
-    qsort(times.clock, n, sizeof(double), compare_doubles);
-    qsort(times.cpu, n, sizeof(double), compare_doubles);
-    printf("%zu rows, %u threads: clock %.3f s (median %.3f), CPU %.3f s (median %.3f)\n", n_rows,
-           threads, times.clock[0], times.clock[n / 2], times.cpu[0], times.cpu[n / 2]);
-    (void)fflush(stdout);
+    report(what, &opens, n);
+    report("  saved, 1 thread", &saves, n);
 }
 
 static struct options read_options(int argc, char **argv)
 {
-    struct options o = {.directory = argc > 1 ? argv[1] : "", .repeats = 11, .threads = 2};
+    struct options o = {.directory = argc > 1 ? argv[1] : "",
+                        .distance = DISTANCE_COSINE,
+                        .repeats = 11,
+                        .threads = 2};
     die_on(argc < 2, "see the head of bench/open.c");
     for (int i = 2; i < argc; i++) {
         char metric[8] = "";
-        if (strncmp(argv[i], "--base=", 7) == 0) {
+        if (strcmp(argv[i], "--resident") == 0) {
+            o.is_resident = true;
+        } else if (strncmp(argv[i], "--base=", 7) == 0) {
             o.base = argv[i] + 7;
         } else if (sscanf(argv[i], "--metric=%7s", metric) == 1) {
             o.distance = strcmp(metric, "l2") == 0    ? DISTANCE_L2
@@ -211,12 +247,16 @@ int main(int argc, char **argv)
     (void)mkdir(g.options.directory, 0700);
     (void)snprintf(g.path, sizeof(g.path), "%s/graph", g.options.directory);
     (void)index_choose_kernel(NULL);
+    if (g.options.base != NULL) {
+        struct crew *crew = crew_new(thread_cores() - 1, &err);
+        die_on(crew == NULL, "memory ran out");
+        build(&g, crew_interface(crew));
+        crew_free(crew);
+        g.options.threads = 0;
+    }
     for (unsigned threads = 1; threads <= g.options.threads; threads++) {
         struct crew *crew = crew_new(threads - 1, &err);
         die_on(crew == NULL, "memory ran out");
-        if (access(g.path, F_OK) != 0) {
-            build(&g, crew_interface(crew));
-        }
         measure(&g, crew_interface(crew), threads);
         crew_free(crew);
     }
