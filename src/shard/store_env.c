@@ -12,6 +12,7 @@
  * One process has a data directory (its lock says so), hence no lock of the store's own. */
 #include "shard/store_int.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -176,18 +177,6 @@ static int find_tables(struct store *store, MDB_txn *txn, MDB_val *head)
     return rc == 0 ? mdb_get(txn, store->tables[TABLE_META], &key, head) : rc;
 }
 
-static int has_tables(MDB_txn *txn, bool *result)
-{
-    MDB_dbi names;
-    MDB_stat stat = {0};
-    int rc = mdb_dbi_open(txn, NULL, 0, &names);
-    if (rc == 0) {
-        rc = mdb_stat(txn, names, &stat);
-    }
-    *result = stat.ms_entries > 0;
-    return rc;
-}
-
 void store_measure(struct store *store, MDB_txn *txn)
 {
     MDB_envinfo info;
@@ -204,67 +193,38 @@ void store_measure(struct store *store, MDB_txn *txn)
     }
 }
 
-/* The tables of a file that has some; *is_new where it has none, as after a crash in its making. */
-static enum errcode open_tables(struct store *store, bool *is_new, struct err *err)
-    REQUIRES(store->lock)
+static enum errcode open_tables(struct store *store, struct err *err) REQUIRES(store->lock)
 {
     MDB_txn *txn;
-    bool has_some;
+    MDB_val head;
+    struct store_meta meta;
     int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
     if (rc != 0) {
         return store_error(store, rc, "opening", err);
     }
     enum errcode code = ERR_OK;
-    MDB_val head;
-    rc = has_tables(txn, &has_some);
-    *is_new = rc == 0 && !has_some;
-    if (rc == 0 && has_some) {
-        rc = find_tables(store, txn, &head);
-    }
+    rc = find_tables(store, txn, &head);
     if (rc == MDB_NOTFOUND) {
         code =
             err_set(err, ERR_FORMAT_UNSUPPORTED,
                     "\"%s/data.mdb\" is not a shard's file: a table is missing", store->directory);
     } else if (rc != 0) {
         code = store_error(store, rc, "opening", err);
-    } else if (has_some) {
-        struct store_meta meta;
+    } else {
         code = store_meta_read(store, &head, &meta, err);
     }
-    if (code == ERR_OK && has_some) {
-        store_measure(store, txn);
-    }
-    if (code == ERR_OK) {
-        rc = mdb_txn_commit(txn); /* Keeps the handles. */
-    } else {
+    if (code != ERR_OK) {
         mdb_txn_abort(txn);
+        return code;
     }
-    return code != ERR_OK || rc == 0 ? code : store_error(store, rc, "opening", err);
+    store_measure(store, txn);
+    rc = mdb_txn_commit(txn); /* Keeps the handles. */
+    return rc == 0 ? ERR_OK : store_error(store, rc, "opening", err);
 }
 
-static enum errcode create_tables(struct store *store, struct err *err) REQUIRES(store->lock)
+/* Makes store->env at @path, which is there or is made, with LMDB's @flags. */
+static int open_file(struct store *store, const char *path, unsigned flags) REQUIRES(store->lock)
 {
-    MDB_txn *txn;
-    int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
-    if (rc == 0) {
-        rc = make_tables(store, txn);
-        if (rc == 0) {
-            rc = mdb_txn_commit(txn);
-        } else {
-            mdb_txn_abort(txn);
-        }
-    }
-    return rc == 0 ? ERR_OK : store_error(store, rc, "making", err);
-}
-
-static enum errcode open_env(struct store *store, struct err *err) REQUIRES(store->lock)
-{
-    struct stat facts;
-    char path[SHARD_PATH_BYTES];
-    store_path(store, "data.mdb", path, sizeof(path));
-    uint64_t bytes = stat(path, &facts) == 0 ? (uint64_t)facts.st_size : 0;
-    size_t map_bytes = round_map(bytes);
-    store->map_bytes = map_bytes > store->map_bytes ? map_bytes : store->map_bytes;
     int rc = mdb_env_create(&store->env);
     if (rc == 0) {
         rc = mdb_env_set_mapsize(store->env, store->map_bytes);
@@ -275,23 +235,62 @@ static enum errcode open_env(struct store *store, struct err *err) REQUIRES(stor
     if (rc == 0) {
         rc = mdb_env_set_maxreaders(store->env, READERS_MAX);
     }
+    return rc == 0 ? mdb_env_open(store->env, path, MDB_NOTLS | flags, DIR_FILE_MODE) : rc;
+}
+
+/* Under a name that nobody opens until all of it is safe: LMDB takes a file whose first pages were
+ * not written yet, as after a loss of power, for somebody else's. */
+static enum errcode make_file(struct store *store, struct err *err) REQUIRES(store->lock)
+{
+    MDB_txn *txn = NULL;
+    char path[SHARD_PATH_BYTES], made[SHARD_PATH_BYTES];
+    store_path(store, "data.mdb", path, sizeof(path));
+    store_path(store, "data.mdb.new", made, sizeof(made));
+    (void)unlink(made);
+    int rc = open_file(store, made, MDB_NOSUBDIR | MDB_NOLOCK);
     if (rc == 0) {
-        rc = mdb_env_open(store->env, store->directory, MDB_NOTLS, DIR_FILE_MODE);
+        rc = mdb_txn_begin(store->env, NULL, 0, &txn);
     }
-    bool is_new = false;
-    enum errcode code =
-        rc == 0 ? open_tables(store, &is_new, err) : store_error(store, rc, "opening", err);
-    if (code == ERR_OK && is_new) {
-        /* Its name too must be safe before the log is cut behind what is in it. */
-        code = create_tables(store, err);
-        code = code == ERR_OK ? dir_sync(store->directory, err) : code;
-        code = code == ERR_OK ? open_tables(store, &is_new, err) : code;
+    if (rc == 0) {
+        rc = make_tables(store, txn);
+        if (rc == 0) {
+            rc = mdb_txn_commit(txn);
+        } else {
+            mdb_txn_abort(txn);
+        }
     }
+    mdb_env_close(store->env);
+    store->env = NULL;
+    if (rc != 0) {
+        return store_error(store, rc, "making", err);
+    }
+    if (rename(made, path) != 0) {
+        return err_set_errno(err, ERR_IO, errno, "cannot rename \"%s\"", made);
+    }
+    return dir_sync(store->directory, err);
+}
+
+static enum errcode open_env(struct store *store, struct err *err) REQUIRES(store->lock)
+{
+    struct stat facts;
+    char path[SHARD_PATH_BYTES];
+    store_path(store, "data.mdb", path, sizeof(path));
+    uint64_t bytes = stat(path, &facts) == 0 ? (uint64_t)facts.st_size : 0;
+    size_t map_bytes = round_map(bytes);
+    store->map_bytes = map_bytes > store->map_bytes ? map_bytes : store->map_bytes;
+    if (!store->has_file) {
+        enum errcode made = make_file(store, err);
+        if (made != ERR_OK) {
+            return made;
+        }
+        store->has_file = true;
+    }
+    int rc = open_file(store, store->directory, 0);
+    enum errcode code = rc == 0 ? open_tables(store, err) : store_error(store, rc, "opening", err);
     if (code != ERR_OK) {
         store_close_env(store);
         return code;
     }
-    store->has_file = true;
     pool_add(store->pool, store);
     return ERR_OK;
 }

@@ -144,6 +144,38 @@ static void a_store_has_no_file_before_its_first_write(void **state)
     store_pool_free(pool);
 }
 
+static void write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
+    assert_int_equal(fclose(file), 0);
+}
+
+/* A loss of power while it was made leaves pages that were not written. */
+static void a_file_has_its_name_when_all_of_it_is_written(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    struct store_pool *pool = store_pool_new(&err);
+    struct store *store = open_store(f, pool, "made");
+    char made[4096], path[4096];
+    struct stat facts;
+    fixture_path(f, "made/data.mdb", path, sizeof(path));
+    fixture_path(f, "made/data.mdb.new", made, sizeof(made));
+    write_text(made, "a page of the last try");
+    put_rows(store, 1, 10);
+    assert_int_equal(stat(path, &facts), 0);
+    assert_int_not_equal(stat(made, &facts), 0);
+    store_close(store);
+    store = open_store(f, pool, "made");
+    struct store_read *read = store_read_new(store, &err);
+    assert_int_equal(check_rows(read, 1), 10);
+    store_read_free(read);
+    store_close(store);
+    store_pool_free(pool);
+}
+
 struct reader_thread {
     struct store *store;
     atomic_bool *is_ending;
@@ -323,10 +355,7 @@ static void what_a_crash_left_of_a_compaction_is_removed(void **state)
     put_rows(store, 1, 10);
     store_close(store);
     fixture_path(f, "left/data.mdb.new", path, sizeof(path));
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite("half a copy", 1, 11, file), 11);
-    assert_int_equal(fclose(file), 0);
+    write_text(path, "half a copy");
     store = open_store(f, pool, "left");
     assert_int_not_equal(stat(path, &facts), 0);
     struct store_read *read = store_read_new(store, &err);
@@ -437,6 +466,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(space_is_given_back_by_itself_while_readers_look, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_store_has_no_file_before_its_first_write, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_file_has_its_name_when_all_of_it_is_written, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_map_grows_under_readers_and_every_row_is_seen, set_up,
                                         tear_down),
