@@ -118,7 +118,7 @@ static ino_t folder_of(const char *path)
 
 static void kept_path(unsigned kept, char out[PATH_BYTES])
 {
-    (void)snprintf(out, PATH_BYTES, "%s.lost/%u", world->directory, kept);
+    (void)snprintf(out, PATH_BYTES, "%s.lost/%u-%u", world->directory, world->life, kept);
 }
 
 /* ---- files ---- */

@@ -6,6 +6,7 @@
 #include "test/sim/sim.h"
 
 enum {
+    PAGE_BYTES = 4096,
     SYNC_NS_MAX = 3000000,
     SLOW_NS_MAX = 1000000000,
     WINDOW_NS_MAX = 2000000000,
@@ -14,11 +15,11 @@ enum {
 void faults_begin_world(void)
 {
     static const unsigned one_in[FAULT_KINDS] = {
-        [GONE_KILLED] = 3,       [GONE_POWER_ALL] = 3,    [GONE_POWER_SOME] = 2,
-        [FAULT_EIO_WRITE] = 400, [FAULT_EIO_SYNC] = 200,  [FAULT_SHORT_WRITE] = 400,
-        [FAULT_NO_SPACE] = 600,  [FAULT_SLOW_DISK] = 200, [FAULT_NO_MEMORY] = 20,
-        [FAULT_CANCEL] = 10,     [FAULT_TIMEOUT] = 10,
-    };
+        [GONE_KILLED] = 3,        [GONE_POWER_ALL] = 3,    [GONE_POWER_SOME] = 2,
+        [FAULT_EIO_READ] = 400,   [FAULT_EIO_WRITE] = 400, [FAULT_EIO_SYNC] = 200,
+        [FAULT_SHORT_WRITE] = 50, [FAULT_NO_SPACE] = 600,  [FAULT_SLOW_DISK] = 200,
+        [FAULT_NO_MEMORY] = 20,   [FAULT_NO_THREAD] = 30,  [FAULT_NO_DESCRIPTOR] = 200,
+        [FAULT_CANCEL] = 10,      [FAULT_TIMEOUT] = 10,    [FAULT_ABANDONED] = 30};
     for (int kind = 0; kind < FAULT_KINDS; kind++) {
         world->one_in[kind] = chance_is(STREAM_FAULT, 3) ? one_in[kind] : 0;
     }
@@ -58,7 +59,7 @@ bool fault_disk_is_full(void)
     return world->now_ns < world->full_until_ns;
 }
 
-int fault_write(uint64_t grows_by, size_t *bytes)
+int fault_write(uint64_t at, uint64_t grows_by, size_t *bytes)
 {
     if (fault_happens(FAULT_NO_SPACE)) {
         world->full_until_ns = some_time_ns(WINDOW_NS_MAX);
@@ -70,8 +71,10 @@ int fault_write(uint64_t grows_by, size_t *bytes)
         trace("a write fails");
         return EIO;
     }
-    if (*bytes > 1 && fault_happens(FAULT_SHORT_WRITE)) {
-        *bytes = 1 + chance_below(STREAM_FAULT, *bytes - 1);
+    /* The kernel goes on page by page: it stops between two, never within one. */
+    uint64_t pages = (at + *bytes - 1) / PAGE_BYTES - at / PAGE_BYTES;
+    if (pages > 0 && fault_happens(FAULT_SHORT_WRITE)) {
+        *bytes = (at / PAGE_BYTES + 1 + chance_below(STREAM_FAULT, pages)) * PAGE_BYTES - at;
         trace("a write ends early");
     }
     return 0;

@@ -154,6 +154,9 @@ static int open_at(int at, const char *path, int flags, mode_t mode)
     if (is_new && fault_disk_is_full()) {
         return fail(ENOSPC);
     }
+    if (fault_happens(FAULT_NO_DESCRIPTOR)) {
+        return fail(EMFILE);
+    }
     /* It is emptied by disk_opened, which keeps what was in it, and must be readable for that. */
     int true_flags = flags & ~(O_TRUNC | O_DSYNC | O_SYNC);
     if ((flags & O_ACCMODE) == O_WRONLY) {
@@ -258,7 +261,7 @@ static ssize_t write_at(int fd, const void *from, size_t bytes, uint64_t at)
     sched_switch();
     uint64_t size = disk_size(fd);
     uint64_t grows_by = at + bytes > size ? at + bytes - size : 0;
-    int errnum = fault_write(grows_by, &bytes);
+    int errnum = fault_write(at, grows_by, &bytes);
     if (errnum != 0) {
         return fail(errnum);
     }
@@ -283,6 +286,25 @@ ssize_t pwrite(int fd, const void *from, size_t bytes, off_t at)
         return true_pwrite(fd, from, bytes, (uint64_t)at);
     }
     return write_at(fd, from, bytes, (uint64_t)at);
+}
+
+static bool fails_to_read(int fd)
+{
+    if (!sched_is_on() || !disk_has(fd)) {
+        return false;
+    }
+    sched_switch();
+    return fault_happens(FAULT_EIO_READ);
+}
+
+ssize_t pread(int fd, void *to, size_t bytes, off_t at)
+{
+    return fails_to_read(fd) ? fail(EIO) : true_pread(fd, to, bytes, (uint64_t)at);
+}
+
+ssize_t read(int fd, void *to, size_t bytes)
+{
+    return fails_to_read(fd) ? fail(EIO) : syscall(SYS_read, fd, to, bytes);
 }
 
 ssize_t write(int fd, const void *from, size_t bytes)

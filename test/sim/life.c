@@ -1,6 +1,6 @@
 /* One life of the node: it opens what the last one left, serves, and is closed or crashes.
  *
- *   opened --> clients, the canceller --> all joined --> checked --> closed
+ *   opened --> clients, the meddler --> all joined --> checked --> closed
  *      \____________________\___________________\___________\______> crash, at any switch
  *
  * A life is a process of its own, so that a crash drops everything but the files and the world. */
@@ -16,6 +16,7 @@ enum {
     WORK_THREADS = 2,
     MAP_BYTES = 64 << 20,
     PEACE_SWITCHES = 3000,
+    RELOAD_ONE_IN = 20,
     DOWN_NS = 100000000, /* Between two lives. */
     CANCEL_NS_MAX = 20000000,
     OPENINGS_MAX = 4, /* That may fail one after the other; then nothing fails any more. */
@@ -26,7 +27,7 @@ struct node {
     struct database *db;
     struct policy_set policies;
     struct sim_client clients[CLIENTS];
-    struct thread threads[CLIENTS], canceller;
+    struct thread threads[CLIENTS], meddler;
     bool is_ending;
 };
 
@@ -64,6 +65,8 @@ static void choose_policies(struct node *node)
     set_policy(node, "flush_bytes", chance_is(STREAM_KERNEL, 2) ? "64KiB" : "8MiB");
     set_policy(node, "flush_interval", intervals[chance_below(STREAM_KERNEL, 3)]);
     set_policy(node, "checkpoint_interval", checkpoints[chance_below(STREAM_KERNEL, 3)]);
+    set_policy(node, "payload_memory", chance_is(STREAM_KERNEL, 2) ? "0" : "256MiB");
+    set_policy(node, "vector_memory", chance_is(STREAM_KERNEL, 2) ? "mapped" : "resident");
     set_policy(node, "index_mode", chance_is(STREAM_KERNEL, 2) ? "sync" : "async");
 }
 
@@ -102,15 +105,22 @@ static _Noreturn void give_up(const struct err *err)
 
 /* ---- serving ---- */
 
-static void cancel_by_chance(void *arg)
+/* What people do while others work: they cancel, and change policies. */
+static void meddle(void *arg)
 {
     struct node *node = arg;
     while (!node->is_ending) {
-        sched_sleep(1 + chance_below(STREAM_FAULT, CANCEL_NS_MAX));
+        /* Mostly soon, and now and then late, so that nights are not spent in looking. */
+        sched_sleep(1 +
+                    (chance_below(STREAM_FAULT, CANCEL_NS_MAX) << chance_below(STREAM_FAULT, 10)));
         struct query_session *session = node->clients[chance_below(STREAM_FAULT, CLIENTS)].session;
         /* A client takes its session away and frees it without a switch between. */
         if (session != NULL && fault_happens(FAULT_CANCEL)) {
             session_cancel(session);
+        }
+        if (chance_is(STREAM_FAULT, RELOAD_ONE_IN)) {
+            choose_policies(node);
+            database_reload(node->db, &node->policies);
         }
     }
 }
@@ -129,12 +139,12 @@ static void serve(struct node *node)
         node->clients[i] = (struct sim_client){.db = node->db, .number = i};
         start(&node->threads[i], "client", client_main, &node->clients[i]);
     }
-    start(&node->canceller, "canceller", cancel_by_chance, node);
+    start(&node->meddler, "meddler", meddle, node);
     for (unsigned i = 0; i < CLIENTS; i++) {
         thread_join(&node->threads[i]);
     }
     node->is_ending = true;
-    thread_join(&node->canceller);
+    thread_join(&node->meddler);
 }
 
 static bool is_in_doubt(void)
@@ -161,6 +171,9 @@ static void live(void *arg)
         if (!is_in_doubt()) {
             client_check_all(node->db);
         }
+    }
+    if (metric_value(METRIC_index_unreachable) > 0) {
+        sim_fail("a checkpoint has found rows to which no path leads");
     }
     database_close(node->db);
     repl_close(node->repl);

@@ -3,6 +3,7 @@
 #include "test/sim/sim.h"
 
 #include <stdio.h>
+#include <string.h>
 
 void model_vector(int64_t n, char out[64])
 {
@@ -11,12 +12,21 @@ void model_vector(int64_t n, char out[64])
                    (int)(hash >> 32 & 63) + 1, (int)(hash >> 48 & 63) - 31);
 }
 
+/* Some are so long that they take pages of their own. */
+void model_note(int64_t n, char out[NOTE_BYTES])
+{
+    size_t bytes = n % 9 == 0 ? (uint64_t)n * 131 % (NOTE_BYTES - 64) : 0;
+    int used = snprintf(out, NOTE_BYTES, "note %lld", (long long)n);
+    memset(out + used, 'x', bytes);
+    out[(size_t)used + bytes] = '\0';
+}
+
 void model_row(unsigned client, unsigned key, const struct cell *cell, struct buf *out)
 {
-    char row[128];
-    int n = snprintf(row, sizeof(row), "%u|%lld|%lld|note %lld\n", client * ID_OF_CLIENT + key,
-                     (long long)cell->n, (long long)cell->count, (long long)cell->n);
-    buf_bytes(out, row, (size_t)n);
+    char note[NOTE_BYTES];
+    model_note(cell->n, note);
+    buf_printf(out, "%u|%lld|%lld|%s\n", client * ID_OF_CLIENT + key, (long long)cell->n,
+               (long long)cell->count, note);
 }
 
 void model_rows(unsigned client, unsigned from, unsigned to, struct buf *out)

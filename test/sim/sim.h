@@ -7,7 +7,8 @@
  *   disk.c    what the page cache holds, and what a loss of power leaves of it
  *   fault.c   what goes wrong, and when
  *   model.c   what the rows must be
- *   client.c  a session that runs statements against the model
+ *   client.c  a session: running a statement, settling what is in doubt (run.h)
+ *   statement.c  which statements, and what each must do to the rows
  *   life.c    the node from its opening to its end or crash
  *   main.c    options, seeds, lives in child processes, the report */
 #ifndef VECTRON_SIM_H
@@ -37,14 +38,18 @@ enum fault_kind {
     GONE_KILLED,     /* The process dies; what it wrote to files stays. */
     GONE_POWER_ALL,  /* The power is lost, and with it all that was not synced. */
     GONE_POWER_SOME, /* As before, but any of what was not synced may have been written. */
+    FAULT_EIO_READ,
     FAULT_EIO_WRITE,
     FAULT_EIO_SYNC,
     FAULT_SHORT_WRITE,
     FAULT_NO_SPACE,
     FAULT_SLOW_DISK,
     FAULT_NO_MEMORY,
+    FAULT_NO_THREAD,
+    FAULT_NO_DESCRIPTOR,
     FAULT_CANCEL,
     FAULT_TIMEOUT,
+    FAULT_ABANDONED, /* The client goes away while its statement runs. */
     FAULT_KINDS
 };
 extern const char *const fault_kind_names[FAULT_KINDS];
@@ -61,7 +66,8 @@ enum {
     KEYS = 32,       /* Of a client, whose they are alone. */
     CHANGES_MAX = 8, /* Of one statement. */
     ID_OF_CLIENT = 1000,
-    ID_SETTLING = 999 /* Of each client: a row that it writes to settle what is in doubt. */
+    ID_SETTLING = 999, /* Of each client: a row that it writes to settle what is in doubt. */
+    ID_SHARED = 100000
 };
 
 struct cell {
@@ -77,9 +83,27 @@ struct doubt {
     struct cell cells[CHANGES_MAX]; /* What they become if it happens. */
 };
 
+/* A collection of a client's own, which it makes and drops. */
+struct own {
+    bool is_there, is_in_doubt;
+    unsigned rows;
+};
+
+/* A row that all clients add one to. */
+struct shared {
+    bool is_there;
+    int64_t told, begun; /* Its count is told at least, begun at most. */
+};
+
+enum {
+    NOTE_BYTES = 2048
+};
+
 struct model {
     struct cell cells[CLIENTS][KEYS];
     struct doubt doubts[CLIENTS];
+    struct own owns[CLIENTS];
+    struct shared shared;
     int64_t last_n;
 };
 
@@ -198,7 +222,7 @@ void faults_begin_world(void);
 void faults_end(void); /* None from now on. */
 uint64_t fault_disk_ns(bool is_sync);
 /* 0, or the errno with which this write or sync fails. */
-int fault_write(uint64_t grows_by, size_t *bytes);
+int fault_write(uint64_t at, uint64_t grows_by, size_t *bytes);
 int fault_sync(void);
 bool fault_disk_is_full(void);
 bool fault_happens(enum fault_kind kind); /* By chance; counted. */
@@ -226,6 +250,7 @@ void client_check_all(struct database *db);
 /* ---- model.c ---- */
 
 struct buf;
+void model_note(int64_t n, char out[NOTE_BYTES]);
 void model_vector(int64_t n, char out[64]); /* As a literal. */
 void model_row(unsigned client, unsigned key, const struct cell *cell, struct buf *out);
 /* The rows of the keys [from, to] as SELECT id, n, count, note gives them. */

@@ -155,7 +155,8 @@ static void run_thread(void *arg)
 enum errcode thread_start(struct thread *t, const char *name, void (*run)(void *arg), void *arg,
                           struct err *err)
 {
-    struct start *start = mem_alloc(MEM_GENERAL, sizeof(*start));
+    struct start *start =
+        fault_happens(FAULT_NO_THREAD) ? NULL : mem_alloc(MEM_GENERAL, sizeof(*start));
     if (start == NULL) {
         return err_no_memory(err);
     }
