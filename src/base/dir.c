@@ -60,33 +60,10 @@ enum errcode dir_make_fail(struct err *err, int errnum, const char *path)
     return err->code;
 }
 
-/* The directory that holds @path's name.  One that may be gone through and not read, as others'
- * may be, cannot be synced: what was made in it is left to the kernel. */
-static enum errcode sync_above(const char *path, struct err *err)
-{
-    char above[PATH_BYTES];
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/') {
-        n--;
-    }
-    while (n > 0 && path[n - 1] != '/') {
-        n--;
-    }
-    CHECK(n < sizeof(above)); /* mkdir takes no longer one. */
-    (void)snprintf(above, sizeof(above), "%.*s", n == 0 ? 1 : (int)n, n == 0 ? "." : path);
-    return access(above, R_OK) == 0 ? dir_sync(above, err) : ERR_OK;
-}
-
 enum errcode dir_make(const char *path, struct err *err)
 {
-    if (mkdir(path, DIR_MODE) != 0) {
-        return errno == EEXIST ? ERR_OK : dir_make_fail(err, errno, path);
-    }
-    enum errcode code = sync_above(path, err);
-    if (code != ERR_OK) {
-        (void)rmdir(path); /* Whoever tries again must not take it for durable. */
-    }
-    return code;
+    bool is_there = mkdir(path, DIR_MODE) == 0 || errno == EEXIST;
+    return is_there ? dir_sync_above(path, err) : dir_make_fail(err, errno, path);
 }
 
 int dir_create(const char *path, int flags)
@@ -220,4 +197,21 @@ enum errcode dir_sync(const char *directory, struct err *err)
         close(fd);
     }
     return code;
+}
+
+enum errcode dir_sync_above(const char *path, struct err *err)
+{
+    char above[PATH_BYTES];
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/') {
+        n--;
+    }
+    while (n > 0 && path[n - 1] != '/') {
+        n--;
+    }
+    if (n >= sizeof(above)) {
+        return dir_fail(err, ENAMETOOLONG, "sync", path);
+    }
+    (void)snprintf(above, sizeof(above), "%.*s", n == 0 ? 1 : (int)n, n == 0 ? "." : path);
+    return access(above, R_OK) == 0 ? dir_sync(above, err) : ERR_OK;
 }

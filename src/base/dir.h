@@ -13,7 +13,8 @@ enum {
 enum errcode dir_fail(struct err *err, int errnum, const char *what, const char *path);
 /* The same where @path could not be made, with who has to make it. */
 enum errcode dir_make_fail(struct err *err, int errnum, const char *path);
-/* Makes @path, for its owner alone, where it is missing; its name is durable then.  Errors: IO. */
+/* Makes @path, for its owner alone, where it is missing; its name is durable then, whoever made it.
+ * Errors: IO. */
 enum errcode dir_make(const char *path, struct err *err) WARN_UNUSED;
 /* Opens a file for its owner alone, which is made where it is missing; -1 and errno. */
 int dir_create(const char *path, int flags) WARN_UNUSED;
@@ -35,5 +36,8 @@ void dir_unlock(int fd); /* -1 is allowed. */
 
 /* Makes durable which names are in it: after a rename, or where a file was made.  Errors: IO. */
 enum errcode dir_sync(const char *directory, struct err *err) WARN_UNUSED;
+/* The same for the directory that holds @path's name.  One that may be gone through and not read,
+ * as others' may be, cannot be synced: what was made in it is left to the kernel. */
+enum errcode dir_sync_above(const char *path, struct err *err) WARN_UNUSED;
 
 #endif

@@ -303,6 +303,14 @@ static enum errcode open_tables(struct log_store *s, struct err *err)
     return rc == 0 ? ERR_OK : fail_lmdb(s, rc, "read", err);
 }
 
+/* A process that was killed may have left what the disk has not got yet: what is read from here on
+ * counts as committed. */
+static enum errcode sync_what_is_there(const struct log_store *s, struct err *err)
+{
+    int rc = mdb_env_sync(s->env, 1);
+    return rc == 0 ? dir_sync(s->directory, err) : fail_lmdb(s, rc, "sync", err);
+}
+
 enum errcode log_store_open(const struct repl_config *config, struct log_store **out,
                             struct err *err)
 {
@@ -329,7 +337,8 @@ enum errcode log_store_open(const struct repl_config *config, struct log_store *
         (log_dir_check_new(s->directory, err) != ERR_OK || create_env(s, err) != ERR_OK)) {
         goto fail;
     }
-    if (open_env(s, s->path, err) != ERR_OK || open_tables(s, err) != ERR_OK) {
+    if (open_env(s, s->path, err) != ERR_OK || open_tables(s, err) != ERR_OK ||
+        sync_what_is_there(s, err) != ERR_OK) {
         goto fail;
     }
     *out = s;
@@ -560,9 +569,8 @@ enum errcode log_store_mend(struct log_store *s, struct err *err)
     /* The header that failed is in doubt on the disk, and the pages that it speaks of are free for
      * this process.  So the header that is seen here is synced before any page is written; and the
      * next commit takes the place of the other, so that nothing else can come back. */
-    int synced = mdb_env_sync(s->env, 1);
-    if (synced != 0) {
-        return fail_lmdb(s, synced, "sync", err);
+    if (sync_what_is_there(s, err) != ERR_OK) {
+        return err->code;
     }
     uint8_t wall[8];
     le_put_u64(wall, (uint64_t)clock_wall_micros());

@@ -392,7 +392,6 @@ enum errcode repl_group_open(struct repl *r, const struct repl_group_config *con
     g->repl = r;
     g->config = *config;
     g->state = GROUP_OPENING;
-    g->cut_wanted = g->cut_target = config->applied;
     g->figures.role = "opening";
     g->figures.applied = config->applied;
 

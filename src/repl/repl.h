@@ -53,7 +53,7 @@ struct repl_entry {
 
 struct repl_group_config {
     uint64_t id;      /* Never used again after repl_group_destroy. */
-    uint64_t applied; /* What the owner has synced: entries after it are handed to apply again. */
+    uint64_t applied; /* What the owner has: entries after it are handed to apply again. */
     /* On the apply thread: all entries in order, in batches as large as what waits (bounded by
      * bytes).  Cannot fail: what an entry asks may be refused, but the owner keeps that as the
      * entry's result.  The owner completes entry.write through repl_write_applied. */
@@ -71,7 +71,9 @@ void repl_group_close(struct repl_group *group);
 enum errcode repl_group_destroy(struct repl *repl, uint64_t id, struct err *err) WARN_UNUSED;
 /* Ids of the groups in the log; *ids is the caller's (mem_free MEM_LOG). */
 enum errcode repl_groups(struct repl *repl, uint64_t **ids, size_t *n, struct err *err) WARN_UNUSED;
-/* The owner has synced all up to @index: the log may forget it.  Any thread; returns at once. */
+/* The owner has synced all up to @index: the log may forget it.  What an owner found when it was
+ * opened it has not synced: a process that was killed leaves what the disk has not got yet.  Any
+ * thread; returns at once. */
 void repl_group_cut(struct repl_group *group, uint64_t index);
 
 /* ---- writes ---- */

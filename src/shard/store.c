@@ -397,13 +397,14 @@ enum errcode store_write_begin(struct store *store, uint64_t bytes, struct store
         mem_free(MEM_GENERAL, write);
         return code;
     }
-    int rc = store_end_doubt(store);
-    if (rc == 0) {
-        rc = mdb_txn_begin(store->env, NULL, 0, &write->txn);
+    code = store_end_doubt(store, err);
+    if (code == ERR_OK) {
+        int rc = mdb_txn_begin(store->env, NULL, 0, &write->txn);
+        code = rc == 0 ? ERR_OK : store_error(store, rc, "beginning a write", err);
     }
-    if (rc != 0) {
+    if (code != ERR_OK) {
         end_write(write);
-        return store_error(store, rc, "beginning a write", err);
+        return code;
     }
     *out = write;
     return ERR_OK;

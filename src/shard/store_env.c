@@ -307,9 +307,11 @@ enum errcode store_open(const struct store_config *config, struct store **out, s
     store->schema_id = config->schema_id;
     store->group = config->group;
     store->pool = config->pool;
+    store->is_in_doubt = true;
     store->directory = mem_strndup(MEM_GENERAL, config->directory, strlen(config->directory));
     enum errcode code = store->directory == NULL ? err_no_memory(err) : ERR_OK;
-    if (code == ERR_OK) {
+    /* There are many: a directory that is there already is synced when it is first written to. */
+    if (code == ERR_OK && access(store->directory, F_OK) != 0) {
         code = dir_make(store->directory, err);
     }
     if (code == ERR_OK) {
@@ -387,18 +389,26 @@ enum errcode store_enter(struct store *store, bool *is_inside, struct err *err)
     return code;
 }
 
-int store_end_doubt(struct store *store)
+enum errcode store_end_doubt(struct store *store, struct err *err)
 {
     mutex_lock(&store->lock);
     bool is_in_doubt = store->is_in_doubt;
     mutex_unlock(&store->lock);
-    int rc = is_in_doubt ? mdb_env_sync(store->env, 1) : 0;
-    if (is_in_doubt && rc == 0) {
+    if (!is_in_doubt) {
+        return ERR_OK;
+    }
+    int rc = mdb_env_sync(store->env, 1);
+    enum errcode code = rc == 0 ? dir_sync(store->directory, err)
+                                : store_error(store, rc, "syncing what is there", err);
+    if (code == ERR_OK) {
+        code = dir_sync_above(store->directory, err);
+    }
+    if (code == ERR_OK) {
         mutex_lock(&store->lock);
         store->is_in_doubt = false;
         mutex_unlock(&store->lock);
     }
-    return rc;
+    return code;
 }
 
 void store_leave(struct store *store)

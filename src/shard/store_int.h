@@ -38,7 +38,7 @@ struct store {
     struct condition changed; /* Somebody left, or may get in again. */
     bool has_file;            /* data.mdb is there: a new store has none before its first write. */
     bool is_alone;            /* Nobody gets in. */
-    bool is_in_doubt;         /* A commit's header failed: on the disk it may be there or not. */
+    bool is_in_doubt;         /* What is seen was perhaps not synced: see store_end_doubt. */
     size_t n_inside;          /* Without whom env neither moves nor closes. */
     MDB_env *env;             /* NULL: closed. */
     MDB_dbi tables[TABLE_COUNT];
@@ -84,8 +84,9 @@ void store_path(const struct store *store, const char *name, char *out, size_t b
 /* Opens the environment where it is closed.  *is_inside = false where there is no file. */
 enum errcode store_enter(struct store *store, bool *is_inside, struct err *err) WARN_UNUSED;
 void store_leave(struct store *store);
-/* Syncs the header where it is in doubt: before a write.  Returns as LMDB does. */
-int store_end_doubt(struct store *store);
+/* Before a write: syncs what is seen of the file and its names, where an earlier process may have
+ * left it unsynced when it was killed, or the header of a commit failed. */
+enum errcode store_end_doubt(struct store *store, struct err *err) WARN_UNUSED;
 /* Makes the file where it is missing, and room in the map for @bytes more than there are. */
 enum errcode store_enter_to_write(struct store *store, uint64_t bytes, struct err *err) WARN_UNUSED;
 /* False where somebody stayed inside.  The lock is held when it returns. */
