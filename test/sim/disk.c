@@ -11,8 +11,9 @@
  * have happened, in their order, and the others have not.  To undo, what a rename or a removal
  * takes away gets another name first, in the folder DIRECTORY.lost.
  *
- * A process that is only killed loses nothing of this.  All of it is memory of the life's process:
- * the next life finds what is on the disk. */
+ * A process that is only killed, or ends, loses nothing of this, and the kernel may take its time:
+ * what was not synced goes to the next life in a file, and a later loss of power may still take it.
+ */
 #define _GNU_SOURCE
 #include "test/sim/sim.h"
 
@@ -77,7 +78,6 @@ static struct {
     struct name_change *changes[NAME_CHANGES_MAX];
     size_t n_changes;
     uint64_t n_writes;
-    unsigned n_kept;
 } disk;
 
 /* ---- paths ---- */
@@ -118,7 +118,7 @@ static ino_t folder_of(const char *path)
 
 static void kept_path(unsigned kept, char out[PATH_BYTES])
 {
-    (void)snprintf(out, PATH_BYTES, "%s.lost/%u-%u", world->directory, world->life, kept);
+    (void)snprintf(out, PATH_BYTES, "%s.lost/%u", world->directory, kept);
 }
 
 /* ---- files ---- */
@@ -165,10 +165,101 @@ static bool is_known(ino_t inode)
     return false;
 }
 
+/* ---- from life to life ---- */
+
+static void cache_path(char out[PATH_BYTES])
+{
+    (void)snprintf(out, PATH_BYTES, "%s.lost/cache", world->directory);
+}
+
+static void put(FILE *to, const void *from, size_t bytes)
+{
+    CHECK(fwrite(from, 1, bytes, to) == bytes);
+}
+
+static void get(FILE *from, void *to, size_t bytes)
+{
+    CHECK(fread(to, 1, bytes, from) == bytes);
+}
+
+static void save_file(FILE *to, const struct disk_file *file)
+{
+    put(to, &file->inode, sizeof(file->inode));
+    put(to, &file->synced_size, sizeof(file->synced_size));
+    for (int i = 0; i < BUCKETS; i++) {
+        for (const struct kept_page *page = file->pages[i]; page != NULL; page = page->next) {
+            put(to, page, sizeof(*page));
+        }
+    }
+    static const struct kept_page end = {.number = UINT64_MAX};
+    put(to, &end, sizeof(end));
+}
+
+static void load_file(FILE *from)
+{
+    ino_t inode;
+    struct kept_page *page = NULL;
+    get(from, &inode, sizeof(inode));
+    struct disk_file *file = file_of(inode);
+    get(from, &file->synced_size, sizeof(file->synced_size));
+    for (;;) {
+        page = calloc(1, sizeof(*page));
+        CHECK(page != NULL);
+        get(from, page, sizeof(*page));
+        if (page->number == UINT64_MAX) {
+            break;
+        }
+        page->next = file->pages[page->number % BUCKETS];
+        file->pages[page->number % BUCKETS] = page;
+    }
+    free(page);
+}
+
+void disk_save(void)
+{
+    char path[PATH_BYTES];
+    cache_path(path);
+    FILE *to = fopen(path, "wb");
+    CHECK(to != NULL);
+    put(to, &disk.n_writes, sizeof(disk.n_writes));
+    put(to, &disk.n_files, sizeof(disk.n_files));
+    for (size_t i = 0; i < disk.n_files; i++) {
+        save_file(to, disk.files[i]);
+    }
+    for (size_t i = 0; i < disk.n_changes; i++) {
+        if (!disk.changes[i]->is_safe) {
+            put(to, disk.changes[i], sizeof(*disk.changes[i]));
+        }
+    }
+    CHECK(fclose(to) == 0);
+}
+
 void disk_begin(void)
 {
+    size_t n_files;
+    char path[PATH_BYTES];
+    struct name_change change;
     memset(&disk, 0, sizeof(disk));
+    cache_path(path);
+    FILE *from = fopen(path, "rb");
+    if (from == NULL) {
+        return; /* The first life, or one after a loss of power. */
+    }
+    get(from, &disk.n_writes, sizeof(disk.n_writes));
+    get(from, &n_files, sizeof(n_files));
+    for (size_t i = 0; i < n_files; i++) {
+        load_file(from);
+    }
+    while (fread(&change, sizeof(change), 1, from) == 1) {
+        disk.changes[disk.n_changes] = malloc(sizeof(change));
+        CHECK(disk.changes[disk.n_changes] != NULL && disk.n_changes < NAME_CHANGES_MAX - 1);
+        *disk.changes[disk.n_changes++] = change;
+    }
+    (void)fclose(from);
+    (void)true_unlink(path, false);
 }
+
+/* ---- files that are open ---- */
 
 void disk_opened(int fd, int at, const char *path, int flags, bool is_new)
 {
@@ -310,7 +401,7 @@ uint64_t disk_sync_begin(int fd)
 
 void disk_sync_end(int fd, uint64_t mark, bool has_failed)
 {
-    if (!disk_has(fd)) {
+    if (!disk_has(fd) || world->is_lying) {
         return; /* It was closed meanwhile. */
     }
     struct disk_file *file = disk.fds[fd].file;
@@ -330,7 +421,7 @@ void disk_sync_end(int fd, uint64_t mark, bool has_failed)
 
 void disk_sync_range(int fd, uint64_t from, uint64_t to)
 {
-    if (disk_has(fd)) {
+    if (disk_has(fd) && !world->is_lying) {
         struct disk_file *file = disk.fds[fd].file;
         forget_safe(file, UINT64_MAX, from / PAGE_BYTES, (to + PAGE_BYTES - 1) / PAGE_BYTES);
         file->synced_size = to > file->synced_size ? to : file->synced_size;
@@ -358,10 +449,10 @@ static unsigned keep_name(const char *path)
     if (lstat(path, &facts) != 0 || !S_ISREG(facts.st_mode)) {
         return 0;
     }
-    kept_path(++disk.n_kept, kept);
+    kept_path(++world->n_kept, kept);
     (void)true_unlink(kept, false);
     CHECK(true_link(path, kept) == 0);
-    return disk.n_kept;
+    return world->n_kept;
 }
 
 void disk_created(int at, const char *path)
@@ -451,7 +542,7 @@ static void undo(const struct name_change *change)
         (void)true_unlink(change->name, false);
         break;
     case NAME_MADE_DIRECTORY: /* With all that is in it. */
-        kept_path(++disk.n_kept, kept);
+        kept_path(++world->n_kept, kept);
         (void)true_rename(change->name, kept);
         break;
     case NAME_RENAMED:
@@ -514,6 +605,7 @@ static void restore_files_of(const char *folder, bool is_all)
 void disk_crash(enum fault_kind how)
 {
     if (how == GONE_KILLED) {
+        disk_save();
         return;
     }
     bool is_all = how == GONE_POWER_ALL;

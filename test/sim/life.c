@@ -52,8 +52,10 @@ static void set_policy(struct node *node, const char *name, const char *text)
 {
     struct value value = value_cstr(text);
     struct err err;
-    if (policy_assign_name(&node->policies, name, LEVEL_FILE, &value, &err) != ERR_OK) {
-        sim_fail("%s = %s: %s", name, text, err.message);
+    while (policy_assign_name(&node->policies, name, LEVEL_FILE, &value, &err) != ERR_OK) {
+        if (err.code != ERR_OUT_OF_MEMORY) {
+            sim_fail("%s = %s: %s", name, text, err.message);
+        }
     }
 }
 
@@ -100,6 +102,7 @@ static _Noreturn void give_up(const struct err *err)
         sim_fail("not opened: %s %s", err_name(err->code), err->message);
     }
     world->n_failed_openings++;
+    disk_save();
     _exit(LIFE_CRASHED);
 }
 
@@ -211,6 +214,7 @@ void life_run(void)
           (unsigned long long)world->stop_at, (unsigned long long)world->crash_at);
     log_set_level(world->is_traced ? LOG_INFO : LOG_ERROR);
     sched_run(live, &node);
+    disk_save();
     trace("life ends");
     _exit(LIFE_ENDED);
 }

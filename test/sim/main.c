@@ -2,6 +2,8 @@
  *
  *   vsim --seed N [--steps N] [--trace]     one seed
  *   vsim --seed N --seeds COUNT [--twice]   many; the last line is "N passed, N failed"
+ *   --lying                                 the disk keeps nothing that it was asked to sync: then
+ *                                           seeds must fail, or else nothing is checked
  */
 #define _GNU_SOURCE /* nftw, personality */
 #include "test/sim/sim.h"
@@ -25,7 +27,7 @@ enum {
 
 struct options {
     uint64_t seed, n_seeds, steps;
-    bool is_traced, is_twice;
+    bool is_traced, is_twice, is_lying;
 };
 
 struct totals {
@@ -100,6 +102,7 @@ static bool run_life(void)
 static bool run_seed(struct world *w, const struct options *options, uint64_t seed)
 {
     w->is_traced = options->is_traced;
+    w->is_lying = options->is_lying;
     w->switches_max = options->steps;
     world_begin(w, seed);
     make_directories(w, getpid());
@@ -181,7 +184,8 @@ static void report(const struct totals *totals)
 
 static _Noreturn void usage(void)
 {
-    fprintf(stderr, "usage: vsim [--seed N] [--seeds COUNT] [--steps N] [--twice] [--trace]\n");
+    fprintf(stderr,
+            "usage: vsim [--seed N] [--seeds COUNT] [--steps N] [--twice] [--lying] [--trace]\n");
     exit(2);
 }
 
@@ -197,10 +201,13 @@ static uint64_t number(const char *text)
 
 static struct options parse_options(int argc, char **argv)
 {
-    static const struct option names[] = {
-        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
-        {"steps", required_argument, NULL, 'e'}, {"twice", no_argument, NULL, '2'},
-        {"trace", no_argument, NULL, 't'},       {NULL, 0, NULL, 0}};
+    static const struct option names[] = {{"seed", required_argument, NULL, 's'},
+                                          {"seeds", required_argument, NULL, 'n'},
+                                          {"steps", required_argument, NULL, 'e'},
+                                          {"twice", no_argument, NULL, '2'},
+                                          {"lying", no_argument, NULL, 'l'},
+                                          {"trace", no_argument, NULL, 't'},
+                                          {NULL, 0, NULL, 0}};
     struct options options = {.seed = 1, .n_seeds = 1, .steps = STEPS};
     int option;
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
@@ -216,6 +223,9 @@ static struct options parse_options(int argc, char **argv)
             break;
         case '2':
             options.is_twice = true;
+            break;
+        case 'l':
+            options.is_lying = true;
             break;
         case 't':
             options.is_traced = true;

@@ -127,6 +127,7 @@ struct world {
     unsigned life;
     enum phase phase;
     bool is_traced;
+    bool is_lying; /* The disk says that it has synced, and has not. */
     uint64_t n_statements, n_acknowledged, n_failed, n_unknown;
     uint64_t faults[FAULT_KINDS];
     /* What fault.c keeps: 0 where a kind does not happen in this seed. */
@@ -134,6 +135,7 @@ struct world {
     bool has_faults;
     uint64_t full_until_ns, slow_until_ns;
     unsigned n_failed_openings;
+    unsigned n_kept; /* Names of disk.c's in DIRECTORY.lost. */
     struct model model;
     char directory[64]; /* The node's; directory.lost takes what a crash undoes. */
     char failure[FAILURE_BYTES];
@@ -181,6 +183,7 @@ void sched_sleep(uint64_t ns);
 
 /* What was opened under the world's directory; others are not simulated. */
 void disk_begin(void);
+void disk_save(void); /* For the next life, where this one just ends. */
 bool disk_path_is_ours(int at, const char *path);
 void disk_opened(int fd, int at, const char *path, int flags, bool is_new);
 void disk_closed(int fd);
