@@ -20,6 +20,7 @@
 
 enum {
     REPEATS_MAX = 101,
+    THREADS_MAX = 64,
     STAGE_ROWS = 1024,
     PATH_BYTES = 4096,
     M = 16,
@@ -212,6 +213,26 @@ static void measure(const struct graph_file *g, const struct index_crew *crew, u
     report("  saved, 1 thread", &saves, n);
 }
 
+static bool read_number(const char *argument, const char *name, unsigned max, unsigned *out)
+{
+    size_t n = strlen(name);
+    char *end;
+    if (strncmp(argument, name, n) != 0) {
+        return false;
+    }
+    unsigned long x = strtoul(argument + n, &end, 10);
+    die_on(*end != '\0' || x < 1 || x > max, argument);
+    *out = (unsigned)x;
+    return true;
+}
+
+static enum distance read_metric(const char *name)
+{
+    return strcmp(name, "l2") == 0    ? DISTANCE_L2
+           : strcmp(name, "dot") == 0 ? DISTANCE_DOT
+                                      : DISTANCE_COSINE;
+}
+
 static struct options read_options(int argc, char **argv)
 {
     struct options o = {.directory = argc > 1 ? argv[1] : "",
@@ -220,23 +241,19 @@ static struct options read_options(int argc, char **argv)
                         .threads = 2};
     die_on(argc < 2, "see the head of bench/open.c");
     for (int i = 2; i < argc; i++) {
-        char metric[8] = "";
         if (strcmp(argv[i], "--resident") == 0) {
             o.is_resident = true;
         } else if (strncmp(argv[i], "--base=", 7) == 0) {
             o.base = argv[i] + 7;
-        } else if (sscanf(argv[i], "--metric=%7s", metric) == 1) {
-            o.distance = strcmp(metric, "l2") == 0    ? DISTANCE_L2
-                         : strcmp(metric, "dot") == 0 ? DISTANCE_DOT
-                                                      : DISTANCE_COSINE;
+        } else if (strncmp(argv[i], "--metric=", 9) == 0) {
+            o.distance = read_metric(argv[i] + 9);
         } else {
-            die_on(sscanf(argv[i], "--rows=%u", &o.rows) != 1 &&
-                       sscanf(argv[i], "--repeats=%u", &o.repeats) != 1 &&
-                       sscanf(argv[i], "--threads=%u", &o.threads) != 1,
+            die_on(!read_number(argv[i], "--rows=", INT32_MAX, &o.rows) &&
+                       !read_number(argv[i], "--repeats=", REPEATS_MAX, &o.repeats) &&
+                       !read_number(argv[i], "--threads=", THREADS_MAX, &o.threads),
                    argv[i]);
         }
     }
-    die_on(o.repeats < 1 || o.repeats > REPEATS_MAX || o.threads < 1, "so many cannot be");
     return o;
 }
 

@@ -101,6 +101,7 @@ static inline struct save_shape save_shape_of(const struct index *index, uint32_
 
 static inline uint32_t save_blocks(const struct save_shape *shape, uint32_t n_slots)
 {
+    CHECK(shape->block_slots > 0);
     return (uint32_t)(((uint64_t)n_slots + shape->block_slots - 1) / shape->block_slots);
 }
 

@@ -32,7 +32,7 @@ enum {
     HEAD_BYTES = 56,
     TAIL_BYTES = 16,
     BLOCK_BYTES = 1 << 18,
-    STRAIGHT_BYTES_MIN = 1 << 14, /* So many are read to their place. */
+    STRAIGHT_BYTES_MIN = 1 << 14, /* So many are read to their place, and written from it. */
 };
 static const char magic[8] = "VTGRAPH\n";
 
@@ -113,7 +113,7 @@ static enum errcode file_write(struct block_file *f, const void *data, size_t by
                                struct err *err)
 {
     const uint8_t *from = data;
-    if (bytes >= BLOCK_BYTES) {
+    if (bytes >= STRAIGHT_BYTES_MIN) {
         enum errcode code = flush_block(f, err);
         return code == ERR_OK ? write_out(f, from, bytes, err) : code;
     }
