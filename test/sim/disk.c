@@ -401,7 +401,7 @@ uint64_t disk_sync_begin(int fd)
 
 void disk_sync_end(int fd, uint64_t mark, bool has_failed)
 {
-    if (!disk_has(fd) || world->is_lying) {
+    if (!disk_has(fd) || world->flaw == FLAW_DISK) {
         return; /* It was closed meanwhile. */
     }
     struct disk_file *file = disk.fds[fd].file;
@@ -421,7 +421,7 @@ void disk_sync_end(int fd, uint64_t mark, bool has_failed)
 
 void disk_sync_range(int fd, uint64_t from, uint64_t to)
 {
-    if (disk_has(fd) && !world->is_lying) {
+    if (disk_has(fd) && world->flaw != FLAW_DISK) {
         struct disk_file *file = disk.fds[fd].file;
         forget_safe(file, UINT64_MAX, from / PAGE_BYTES, (to + PAGE_BYTES - 1) / PAGE_BYTES);
         file->synced_size = to > file->synced_size ? to : file->synced_size;

@@ -32,6 +32,34 @@ enum {
 /* 2026-01-01 00:00:00 UTC. */
 static const uint64_t wall_first_s = 1767225600;
 
+/* The name by which everybody else, LMDB too, calls the function that is declared with it. */
+#define REPLACES(name) __asm__(#name)
+
+int sim_clock_gettime(clockid_t id, struct timespec *time) REPLACES(clock_gettime);
+int sim_nanosleep(const struct timespec *time, struct timespec *left) REPLACES(nanosleep);
+ssize_t sim_getrandom(void *to, size_t bytes, unsigned flags) REPLACES(getrandom);
+pid_t sim_getpid(void) REPLACES(getpid);
+int sim_pthread_mutex_lock(pthread_mutex_t *mutex) REPLACES(pthread_mutex_lock);
+int sim_open(const char *path, int flags, ...) REPLACES(open);
+int sim_openat(int at, const char *path, int flags, ...) REPLACES(openat);
+int sim_close(int fd) REPLACES(close);
+int sim_mkdir(const char *path, mode_t mode) REPLACES(mkdir);
+int sim_rename(const char *from, const char *to) REPLACES(rename);
+int sim_renameat(int from_at, const char *from, int to_at, const char *to) REPLACES(renameat);
+int sim_unlinkat(int at, const char *path, int flags) REPLACES(unlinkat);
+int sim_unlink(const char *path) REPLACES(unlink);
+int sim_rmdir(const char *path) REPLACES(rmdir);
+int sim_statvfs(const char *path, struct statvfs *out) REPLACES(statvfs);
+ssize_t sim_pwrite(int fd, const void *from, size_t bytes, off_t at) REPLACES(pwrite);
+ssize_t sim_pread(int fd, void *to, size_t bytes, off_t at) REPLACES(pread);
+ssize_t sim_read(int fd, void *to, size_t bytes) REPLACES(read);
+ssize_t sim_write(int fd, const void *from, size_t bytes) REPLACES(write);
+ssize_t sim_writev(int fd, const struct iovec *parts, int n) REPLACES(writev);
+int sim_ftruncate(int fd, off_t bytes) REPLACES(ftruncate);
+int sim_posix_fallocate(int fd, off_t at, off_t bytes) REPLACES(posix_fallocate);
+int sim_fsync(int fd) REPLACES(fsync);
+int sim_fdatasync(int fd) REPLACES(fdatasync);
+
 /* ---- the true calls ---- */
 
 int true_openat(int at, const char *path, int flags, mode_t mode)
@@ -87,7 +115,7 @@ static int fail(int errnum)
 
 /* ---- time and chance ---- */
 
-int clock_gettime(clockid_t id, struct timespec *time)
+int sim_clock_gettime(clockid_t id, struct timespec *time)
 {
     if (!sched_is_on()) {
         return (int)syscall(SYS_clock_gettime, id, time);
@@ -104,7 +132,7 @@ int clock_gettime(clockid_t id, struct timespec *time)
     return 0;
 }
 
-int nanosleep(const struct timespec *time, struct timespec *left)
+int sim_nanosleep(const struct timespec *time, struct timespec *left)
 {
     if (!sched_is_on()) {
         return (int)syscall(SYS_nanosleep, time, left);
@@ -113,7 +141,7 @@ int nanosleep(const struct timespec *time, struct timespec *left)
     return 0;
 }
 
-ssize_t getrandom(void *to, size_t bytes, unsigned flags)
+ssize_t sim_getrandom(void *to, size_t bytes, unsigned flags)
 {
     if (!sched_is_on()) {
         return syscall(SYS_getrandom, to, bytes, flags);
@@ -125,13 +153,13 @@ ssize_t getrandom(void *to, size_t bytes, unsigned flags)
 }
 
 /* It goes into lock files. */
-pid_t getpid(void)
+pid_t sim_getpid(void)
 {
     return sched_is_on() ? PROCESS : (pid_t)syscall(SYS_getpid);
 }
 
 /* LMDB's own locks: production code takes its through base/thread.h. */
-int pthread_mutex_lock(pthread_mutex_t *mutex)
+int sim_pthread_mutex_lock(pthread_mutex_t *mutex)
 {
     int result;
     while ((result = pthread_mutex_trylock(mutex)) == EBUSY) {
@@ -174,7 +202,7 @@ static mode_t mode_of(int flags, va_list arguments)
     return (flags & O_CREAT) != 0 ? (mode_t)va_arg(arguments, unsigned) : 0;
 }
 
-int open(const char *path, int flags, ...)
+int sim_open(const char *path, int flags, ...)
 {
     va_list arguments;
     va_start(arguments, flags);
@@ -183,7 +211,7 @@ int open(const char *path, int flags, ...)
     return open_at(AT_FDCWD, path, flags, mode);
 }
 
-int openat(int at, const char *path, int flags, ...)
+int sim_openat(int at, const char *path, int flags, ...)
 {
     va_list arguments;
     va_start(arguments, flags);
@@ -192,7 +220,7 @@ int openat(int at, const char *path, int flags, ...)
     return open_at(at, path, flags, mode);
 }
 
-int close(int fd)
+int sim_close(int fd)
 {
     if (sched_is_on()) {
         disk_closed(fd);
@@ -200,7 +228,7 @@ int close(int fd)
     return true_close(fd);
 }
 
-int mkdir(const char *path, mode_t mode)
+int sim_mkdir(const char *path, mode_t mode)
 {
     if (!sched_is_on() || !disk_path_is_ours(AT_FDCWD, path)) {
         return true_mkdir(path, mode);
@@ -209,12 +237,12 @@ int mkdir(const char *path, mode_t mode)
     return fault_disk_is_full() ? fail(ENOSPC) : disk_make_directory(path, mode);
 }
 
-int rename(const char *from, const char *to)
+int sim_rename(const char *from, const char *to)
 {
-    return renameat(AT_FDCWD, from, AT_FDCWD, to);
+    return sim_renameat(AT_FDCWD, from, AT_FDCWD, to);
 }
 
-int renameat(int from_at, const char *from, int to_at, const char *to)
+int sim_renameat(int from_at, const char *from, int to_at, const char *to)
 {
     if (!sched_is_on() || !disk_path_is_ours(from_at, from)) {
         return (int)syscall(SYS_renameat2, from_at, from, to_at, to, 0);
@@ -224,7 +252,7 @@ int renameat(int from_at, const char *from, int to_at, const char *to)
     return disk_rename(from_at, from, to);
 }
 
-int unlinkat(int at, const char *path, int flags)
+int sim_unlinkat(int at, const char *path, int flags)
 {
     if (!sched_is_on() || !disk_path_is_ours(at, path)) {
         return (int)syscall(SYS_unlinkat, at, path, flags);
@@ -233,17 +261,17 @@ int unlinkat(int at, const char *path, int flags)
     return disk_unlink(at, path, (flags & AT_REMOVEDIR) != 0);
 }
 
-int unlink(const char *path)
+int sim_unlink(const char *path)
 {
-    return unlinkat(AT_FDCWD, path, 0);
+    return sim_unlinkat(AT_FDCWD, path, 0);
 }
 
-int rmdir(const char *path)
+int sim_rmdir(const char *path)
 {
-    return unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
+    return sim_unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
 }
 
-int statvfs(const char *path, struct statvfs *out)
+int sim_statvfs(const char *path, struct statvfs *out)
 {
     (void)path;
     memset(out, 0, sizeof(*out));
@@ -280,7 +308,7 @@ static ssize_t write_at(int fd, const void *from, size_t bytes, uint64_t at)
     return n;
 }
 
-ssize_t pwrite(int fd, const void *from, size_t bytes, off_t at)
+ssize_t sim_pwrite(int fd, const void *from, size_t bytes, off_t at)
 {
     if (!sched_is_on() || !disk_has(fd)) {
         return true_pwrite(fd, from, bytes, (uint64_t)at);
@@ -297,17 +325,17 @@ static bool fails_to_read(int fd)
     return fault_happens(FAULT_EIO_READ);
 }
 
-ssize_t pread(int fd, void *to, size_t bytes, off_t at)
+ssize_t sim_pread(int fd, void *to, size_t bytes, off_t at)
 {
     return fails_to_read(fd) ? fail(EIO) : true_pread(fd, to, bytes, (uint64_t)at);
 }
 
-ssize_t read(int fd, void *to, size_t bytes)
+ssize_t sim_read(int fd, void *to, size_t bytes)
 {
     return fails_to_read(fd) ? fail(EIO) : syscall(SYS_read, fd, to, bytes);
 }
 
-ssize_t write(int fd, const void *from, size_t bytes)
+ssize_t sim_write(int fd, const void *from, size_t bytes)
 {
     if (!sched_is_on() || !disk_has(fd)) {
         return syscall(SYS_write, fd, from, bytes);
@@ -320,14 +348,14 @@ ssize_t write(int fd, const void *from, size_t bytes)
     return n;
 }
 
-ssize_t writev(int fd, const struct iovec *parts, int n)
+ssize_t sim_writev(int fd, const struct iovec *parts, int n)
 {
     if (!sched_is_on() || !disk_has(fd)) {
         return syscall(SYS_writev, fd, parts, n);
     }
     ssize_t total = 0;
     for (int i = 0; i < n; i++) {
-        ssize_t written = write(fd, parts[i].iov_base, parts[i].iov_len);
+        ssize_t written = sim_write(fd, parts[i].iov_base, parts[i].iov_len);
         if (written < 0) {
             return total > 0 ? total : -1;
         }
@@ -339,7 +367,7 @@ ssize_t writev(int fd, const struct iovec *parts, int n)
     return total;
 }
 
-int ftruncate(int fd, off_t bytes)
+int sim_ftruncate(int fd, off_t bytes)
 {
     if (sched_is_on() && disk_has(fd)) {
         sched_switch();
@@ -351,7 +379,7 @@ int ftruncate(int fd, off_t bytes)
     return (int)syscall(SYS_ftruncate, fd, bytes);
 }
 
-int posix_fallocate(int fd, off_t at, off_t bytes)
+int sim_posix_fallocate(int fd, off_t at, off_t bytes)
 {
     if (sched_is_on() && disk_has(fd)) {
         sched_switch();
@@ -375,12 +403,12 @@ static int sync_file(int fd)
     return errnum != 0 ? fail(errnum) : 0;
 }
 
-int fsync(int fd)
+int sim_fsync(int fd)
 {
     return sched_is_on() && disk_has(fd) ? sync_file(fd) : (int)syscall(SYS_fsync, fd);
 }
 
-int fdatasync(int fd)
+int sim_fdatasync(int fd)
 {
     return sched_is_on() && disk_has(fd) ? sync_file(fd) : (int)syscall(SYS_fdatasync, fd);
 }

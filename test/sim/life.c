@@ -160,6 +160,34 @@ static bool is_in_doubt(void)
     return false;
 }
 
+/* FLAW_LOCKS. */
+static struct mutex crossed[2];
+
+static void lock_crosswise(void *arg)
+{
+    size_t first = *(size_t *)arg;
+    for (int i = 0; i < 100; i++) {
+        mutex_lock(&crossed[first]);
+        mutex_lock(&crossed[1 - first]);
+        mutex_unlock(&crossed[1 - first]);
+        mutex_unlock(&crossed[first]);
+    }
+}
+
+static void live_crosswise(void *arg)
+{
+    static size_t firsts[2] = {0, 1};
+    struct thread threads[2];
+    (void)arg;
+    for (size_t i = 0; i < 2; i++) {
+        mutex_init(&crossed[i]);
+        start(&threads[i], "crosswise", lock_crosswise, &firsts[i]);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        thread_join(&threads[i]);
+    }
+}
+
 static void live(void *arg)
 {
     struct node *node = arg;
@@ -213,7 +241,7 @@ void life_run(void)
     trace("life begins: phase %d, stops at %llu, crashes at %llu", (int)world->phase,
           (unsigned long long)world->stop_at, (unsigned long long)world->crash_at);
     log_set_level(world->is_traced ? LOG_INFO : LOG_ERROR);
-    sched_run(live, &node);
+    sched_run(world->flaw == FLAW_LOCKS ? live_crosswise : live, &node);
     disk_save();
     trace("life ends");
     _exit(LIFE_ENDED);

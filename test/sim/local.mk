@@ -14,6 +14,8 @@ test_sim_vsim_LDADD = $(QUERY_LIBS)
 .PHONY: sim
 SEEDS = 200
 sim: test/sim/vsim
-	@! test/sim/vsim --seeds 20 --lying >/dev/null 2>&1 || \
-	    { echo 'a disk that keeps nothing goes unnoticed: nothing is checked'; exit 1; }
+	@for flaw in disk locks; do \
+	    ! test/sim/vsim --seeds 20 --flaw $$flaw >/dev/null 2>&1 || \
+	        { echo "a flaw goes unnoticed: $$flaw"; exit 1; }; \
+	done
 	test/sim/vsim --seeds $(SEEDS) --twice

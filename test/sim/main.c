@@ -2,8 +2,8 @@
  *
  *   vsim --seed N [--steps N] [--trace]     one seed
  *   vsim --seed N --seeds COUNT [--twice]   many; the last line is "N passed, N failed"
- *   --lying                                 the disk keeps nothing that it was asked to sync: then
- *                                           seeds must fail, or else nothing is checked
+ *   --flaw disk | locks                     the disk keeps nothing that it was asked to sync, or
+ * two threads take locks crosswise: seeds must fail
  */
 #define _GNU_SOURCE /* nftw, personality */
 #include "test/sim/sim.h"
@@ -27,7 +27,8 @@ enum {
 
 struct options {
     uint64_t seed, n_seeds, steps;
-    bool is_traced, is_twice, is_lying;
+    bool is_traced, is_twice;
+    enum flaw flaw;
 };
 
 struct totals {
@@ -102,7 +103,7 @@ static bool run_life(void)
 static bool run_seed(struct world *w, const struct options *options, uint64_t seed)
 {
     w->is_traced = options->is_traced;
-    w->is_lying = options->is_lying;
+    w->flaw = options->flaw;
     w->switches_max = options->steps;
     world_begin(w, seed);
     make_directories(w, getpid());
@@ -111,8 +112,8 @@ static bool run_seed(struct world *w, const struct options *options, uint64_t se
     while (is_well && w->phase != PHASE_DONE) {
         is_well = run_life();
     }
-    if (is_well) {
-        remove_directories(w);
+    if (is_well || options->n_seeds > 1) {
+        remove_directories(w); /* It can be had again. */
     }
     return is_well;
 }
@@ -132,8 +133,9 @@ static void add(struct totals *totals, const struct world *w)
 
 static void report_failure(const struct world *w, const struct options *options, uint64_t seed)
 {
-    printf("seed %llu failed: %s\n  its files: %s\n  again: test/sim/vsim --seed %llu --steps %llu "
-           "--trace\n",
+    printf("seed %llu failed: %s\n  again, and its files stay in %s: test/sim/vsim --seed %llu "
+           "--steps "
+           "%llu --trace\n",
            (unsigned long long)seed, w->failure, w->directory, (unsigned long long)seed,
            (unsigned long long)options->steps);
     fflush(stdout);
@@ -167,9 +169,10 @@ static void try_seed(struct world *w, const struct options *options, uint64_t se
 
 static void report(const struct totals *totals)
 {
+    uint64_t seeds = totals->passed + totals->failed;
     printf("%llu seeds, %llu lives, %.2f virtual hours, %llu switches, %llu statements "
            "(%llu acknowledged, %llu of unknown outcome)\n",
-           (unsigned long long)(totals->passed + totals->failed), (unsigned long long)totals->lives,
+           (unsigned long long)seeds, (unsigned long long)totals->lives,
            (double)totals->ns / 3.6e12, (unsigned long long)totals->switches,
            (unsigned long long)totals->statements, (unsigned long long)totals->acknowledged,
            (unsigned long long)totals->unknown);
@@ -184,8 +187,8 @@ static void report(const struct totals *totals)
 
 static _Noreturn void usage(void)
 {
-    fprintf(stderr,
-            "usage: vsim [--seed N] [--seeds COUNT] [--steps N] [--twice] [--lying] [--trace]\n");
+    fprintf(stderr, "usage: vsim [--seed N] [--seeds COUNT] [--steps N] [--twice] [--flaw "
+                    "disk|locks] [--trace]\n");
     exit(2);
 }
 
@@ -199,13 +202,21 @@ static uint64_t number(const char *text)
     return n;
 }
 
+static enum flaw flaw(const char *name)
+{
+    if (strcmp(name, "disk") != 0 && strcmp(name, "locks") != 0) {
+        usage();
+    }
+    return name[0] == 'd' ? FLAW_DISK : FLAW_LOCKS;
+}
+
 static struct options parse_options(int argc, char **argv)
 {
     static const struct option names[] = {{"seed", required_argument, NULL, 's'},
                                           {"seeds", required_argument, NULL, 'n'},
                                           {"steps", required_argument, NULL, 'e'},
                                           {"twice", no_argument, NULL, '2'},
-                                          {"lying", no_argument, NULL, 'l'},
+                                          {"flaw", required_argument, NULL, 'f'},
                                           {"trace", no_argument, NULL, 't'},
                                           {NULL, 0, NULL, 0}};
     struct options options = {.seed = 1, .n_seeds = 1, .steps = STEPS};
@@ -224,8 +235,8 @@ static struct options parse_options(int argc, char **argv)
         case '2':
             options.is_twice = true;
             break;
-        case 'l':
-            options.is_lying = true;
+        case 'f':
+            options.flaw = flaw(optarg);
             break;
         case 't':
             options.is_traced = true;

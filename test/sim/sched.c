@@ -108,24 +108,26 @@ static uint64_t wake_due(void)
     return next_ns;
 }
 
-static size_t list_ready(struct fiber *ready[FIBERS_MAX], const struct fiber *but)
+static size_t list_ready(struct fiber *ready[FIBERS_MAX], bool is_without_current)
 {
     size_t n = 0;
     for (size_t i = 0; i < sched.n; i++) {
-        if (sched.fibers[i]->is_ready && sched.fibers[i] != but) {
-            ready[n++] = sched.fibers[i];
+        struct fiber *f = sched.fibers[i];
+        if (f->is_ready && !(is_without_current && f == sched.current)) {
+            ready[n++] = f;
         }
     }
     return n;
 }
 
-static struct fiber *choose(const struct fiber *but)
+/* Another than the one that runs, if there is one that can and @is_other. */
+static struct fiber *choose(bool is_other)
 {
     struct fiber *ready[FIBERS_MAX];
     uint64_t next_ns = wake_due();
-    size_t n = list_ready(ready, but);
+    size_t n = list_ready(ready, is_other);
     while (n == 0) {
-        if (but != NULL && but->is_ready) {
+        if (is_other && sched.current->is_ready) {
             world->now_ns += ALONE_NS;
             (void)wake_due();
             return sched.current;
@@ -135,7 +137,7 @@ static struct fiber *choose(const struct fiber *but)
         }
         world->now_ns = next_ns;
         next_ns = wake_due();
-        n = list_ready(ready, but);
+        n = list_ready(ready, is_other);
     }
     return ready[n == 1 ? 0 : chance_below(STREAM_SCHEDULE, n)];
 }
@@ -186,14 +188,14 @@ void sched_switch(void)
     }
     count_switch();
     if (chance_below(STREAM_SCHEDULE, 16) >= sched.stay_of_16) {
-        change_to(choose(NULL));
+        change_to(choose(false));
     }
 }
 
 void sched_yield_to_others(void)
 {
     count_switch();
-    change_to(choose(sched.current));
+    change_to(choose(true));
 }
 
 bool sched_block(const void *on, uint64_t deadline_ns, const char *why)
@@ -204,7 +206,7 @@ bool sched_block(const void *on, uint64_t deadline_ns, const char *why)
     f->deadline_ns = deadline_ns;
     f->why = why;
     count_switch();
-    change_to(choose(NULL));
+    change_to(choose(false));
     f->why = NULL;
     return !f->has_timed_out;
 }
@@ -264,7 +266,7 @@ static void begin_fiber(void)
     f->why = "ended";
     sched_wake_all(f);
     sched.dead = f;
-    struct fiber *next = choose(NULL);
+    struct fiber *next = choose(false);
     memcpy(sched.own, next->own, sched.own_bytes);
     sched.current = next;
     world_note(next->number << 1 ^ world->now_ns);

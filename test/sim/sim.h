@@ -107,6 +107,13 @@ struct model {
     int64_t last_n;
 };
 
+/* What a simulator that is of any use must notice. */
+enum flaw {
+    FLAW_NONE,
+    FLAW_DISK, /* It says that it has synced, and has not. */
+    FLAW_LOCKS /* Two threads take two locks in two orders. */
+};
+
 /* How far a seed is: it lives and dies, then ends in peace, then is opened once more. */
 enum phase {
     PHASE_STORM,
@@ -127,7 +134,7 @@ struct world {
     unsigned life;
     enum phase phase;
     bool is_traced;
-    bool is_lying; /* The disk says that it has synced, and has not. */
+    enum flaw flaw;
     uint64_t n_statements, n_acknowledged, n_failed, n_unknown;
     uint64_t faults[FAULT_KINDS];
     /* What fault.c keeps: 0 where a kind does not happen in this seed. */

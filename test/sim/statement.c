@@ -8,6 +8,8 @@
 enum {
     PAUSE_SECONDS_MAX = 20,
     OWN_ROWS = 5,
+    BULK_ROWS = 64,
+    BULK_BYTES = 80000,
 };
 
 /* ---- statements ---- */
@@ -343,7 +345,7 @@ static void make_own(struct run *r)
     struct own *own = &world->model.owns[r->who->number];
     (void)snprintf(r->text, sizeof(r->text),
                    "CREATE COLLECTION own%u (id TEXT PRIMARY KEY, e VECTOR(3) METRIC COSINE, "
-                   "f VECTOR(2)) WITH (m = 4, index = %s)",
+                   "f VECTOR(2), note TEXT) WITH (m = 4, index = %s)",
                    r->who->number, chance_is(STREAM_CLIENT, 3) ? "flat" : "hnsw");
     own->is_in_doubt = true;
     if (run(r, ERR_OK) == ERR_OK) {
@@ -367,6 +369,41 @@ static void fill_own(struct run *r)
     }
 }
 
+/* So many bytes that the file's map must grow, and that it is worth to be compacted once they are
+ * deleted. */
+static void copy_into_own(struct run *r)
+{
+    static char data[BULK_ROWS * (BULK_BYTES + 64)];
+    struct own *own = &world->model.owns[r->who->number];
+    size_t at = 0;
+    for (unsigned i = 0; i < BULK_ROWS; i++) {
+        at += (size_t)snprintf(data + at, sizeof(data) - at, "row %u,\"[%u,1,2]\",", own->rows + i,
+                               i + 1);
+        memset(data + at, 'b', BULK_BYTES);
+        at += BULK_BYTES;
+        data[at++] = '\n';
+    }
+    data[at] = '\0';
+    r->copied = data;
+    (void)snprintf(r->text, sizeof(r->text), "COPY own%u (id, e, note) FROM STDIN", r->who->number);
+    own->is_in_doubt = true;
+    if (run(r, ERR_OK) == ERR_OK) {
+        own->is_in_doubt = false;
+        own->rows += BULK_ROWS;
+    }
+}
+
+static void empty_own(struct run *r)
+{
+    struct own *own = &world->model.owns[r->who->number];
+    (void)snprintf(r->text, sizeof(r->text), "DELETE FROM own%u", r->who->number);
+    own->is_in_doubt = true;
+    if (run(r, ERR_OK) == ERR_OK) {
+        own->is_in_doubt = false;
+        own->rows = 0;
+    }
+}
+
 static void count_own(struct run *r)
 {
     const struct own *own = &world->model.owns[r->who->number];
@@ -386,6 +423,10 @@ static void use_own(struct run *r)
         drop_own(r);
     } else if (!own->is_there) {
         make_own(r);
+    } else if (chance_is(STREAM_CLIENT, 12)) {
+        copy_into_own(r);
+    } else if (chance_is(STREAM_CLIENT, 8)) {
+        empty_own(r);
     } else if (chance_is(STREAM_CLIENT, 2)) {
         fill_own(r);
     } else {

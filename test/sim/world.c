@@ -17,12 +17,13 @@ const char *const fault_kind_names[FAULT_KINDS] = {
 
 void world_begin(struct world *w, uint64_t seed)
 {
-    bool is_traced = w->is_traced, is_lying = w->is_lying;
+    bool is_traced = w->is_traced;
+    enum flaw flaw = w->flaw;
     uint64_t switches_max = w->switches_max;
     memset(w, 0, sizeof(*w));
     w->seed = seed;
     w->is_traced = is_traced;
-    w->is_lying = is_lying;
+    w->flaw = flaw;
     w->switches_max = switches_max;
     uint64_t state = hash_u64(seed + 1);
     for (int i = 0; i < STREAM_COUNT; i++) {
