@@ -22,6 +22,7 @@
 
 enum {
     RETRY_US = 10000,
+    TRIES_A_LINE = 1000, /* Of the log. */
     ROOM_WAIT_US = 100000,
     LINK_ROWS_MAX = 256, /* Of one turn; searches that wait hear of each. */
     IDLE_TURNS_MAX = 4,
@@ -373,10 +374,14 @@ static enum errcode build(struct plan *plan, uint64_t index, struct built *out, 
 
 /* ---- stage, publish ---- */
 
-static void wait_for_memory(const struct shard *shard, uint64_t index, struct err *err)
+/* Said the first time, and every ten seconds. */
+static void wait_for_memory(const struct shard *shard, uint64_t index, unsigned n_tries,
+                            struct err *err)
 {
-    log_err(LOG_ERROR, err, "apply waits for memory or the disk group=%llu log_index=%llu",
-            (unsigned long long)shard->group_id, (unsigned long long)index);
+    if (n_tries % TRIES_A_LINE == 0) {
+        log_err(LOG_ERROR, err, "apply waits for memory or the disk group=%llu log_index=%llu",
+                (unsigned long long)shard->group_id, (unsigned long long)index);
+    }
     err_clear(err);
     clock_sleep_micros(RETRY_US);
 }
@@ -385,12 +390,13 @@ static void stage(struct shard *shard, const struct built *built)
 {
     struct err err = {0};
     for (size_t i = 0; i < shard->n_vectors && built->change != NULL; i++) {
+        unsigned n_tries = 0;
         while (vector_index_stage(shard, &shard->vectors[i], built->change, &built->rows, &err) !=
                ERR_OK) {
             CHECK(err.code == ERR_OUT_OF_MEMORY || err.code == ERR_DISK_FULL ||
                   err.code == ERR_IO); /* The plan has decoded every row. */
             atomic_store(&shard->stage_error, (int)err.code);
-            wait_for_memory(shard, built->change->index, &err);
+            wait_for_memory(shard, built->change->index, n_tries++, &err);
         }
     }
     atomic_store(&shard->stage_error, ERR_OK);
@@ -453,7 +459,7 @@ static enum errcode apply_entry(struct shard *shard, const struct repl_entry *en
                                 struct err *err)
 {
     enum errcode code;
-    for (;;) {
+    for (unsigned n_tries = 0;; n_tries++) {
         mutex_lock(&shard->apply);
         *rows = 0;
         code = entry->index <= shard->applied ? ERR_OK : try_entry(shard, entry, rows, err);
@@ -465,7 +471,7 @@ static enum errcode apply_entry(struct shard *shard, const struct repl_entry *en
         if (!is_of_the_moment(code)) {
             return code;
         }
-        wait_for_memory(shard, entry->index, err);
+        wait_for_memory(shard, entry->index, n_tries, err);
     }
 }
 
