@@ -193,6 +193,7 @@ static void live(void *arg)
     struct node *node = arg;
     struct err err;
     choose_policies(node);
+    fault_memory();
     if (open_node(node, &err) != ERR_OK) {
         give_up(&err);
     }
@@ -206,6 +207,7 @@ static void live(void *arg)
     if (metric_value(METRIC_index_unreachable) > 0) {
         sim_fail("a checkpoint has found rows to which no path leads");
     }
+    fault_memory();
     database_close(node->db);
     repl_close(node->repl);
 }

@@ -345,8 +345,8 @@ static void make_own(struct run *r)
     struct own *own = &world->model.owns[r->who->number];
     (void)snprintf(r->text, sizeof(r->text),
                    "CREATE COLLECTION own%u (id TEXT PRIMARY KEY, e VECTOR(3) METRIC COSINE, "
-                   "f VECTOR(2), note TEXT) WITH (m = 4, index = %s)",
-                   r->who->number, chance_is(STREAM_CLIENT, 3) ? "flat" : "hnsw");
+                   "f VECTOR(2), note TEXT) WITH (%s)",
+                   r->who->number, chance_is(STREAM_CLIENT, 3) ? "index = flat" : "m = 4");
     own->is_in_doubt = true;
     if (run(r, ERR_OK) == ERR_OK) {
         *own = (struct own){.is_there = true};
