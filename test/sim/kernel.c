@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -39,7 +40,13 @@ int sim_clock_gettime(clockid_t id, struct timespec *time) REPLACES(clock_gettim
 int sim_nanosleep(const struct timespec *time, struct timespec *left) REPLACES(nanosleep);
 ssize_t sim_getrandom(void *to, size_t bytes, unsigned flags) REPLACES(getrandom);
 pid_t sim_getpid(void) REPLACES(getpid);
+int sim_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *arg),
+                       void *arg) REPLACES(pthread_create);
+int sim_pthread_join(pthread_t thread, void **result) REPLACES(pthread_join);
 int sim_pthread_mutex_lock(pthread_mutex_t *mutex) REPLACES(pthread_mutex_lock);
+int sim_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+    REPLACES(pthread_cond_wait);
+int sim_pthread_cond_signal(pthread_cond_t *condition) REPLACES(pthread_cond_signal);
 int sim_open(const char *path, int flags, ...) REPLACES(open);
 int sim_openat(int at, const char *path, int flags, ...) REPLACES(openat);
 int sim_close(int fd) REPLACES(close);
@@ -158,7 +165,48 @@ pid_t sim_getpid(void)
     return sched_is_on() ? PROCESS : (pid_t)syscall(SYS_getpid);
 }
 
-/* LMDB's own locks: production code takes its through base/thread.h. */
+/* ---- LMDB's own threads and locks ---- */
+
+/* Production code has its own through base/thread.h; LMDB copies a file with a thread that writes.
+ */
+struct foreign {
+    void *(*run)(void *arg);
+    void *arg;
+};
+
+static void run_foreign(void *arg)
+{
+    struct foreign foreign = *(struct foreign *)arg;
+    free(arg);
+    (void)foreign.run(foreign.arg);
+}
+
+int sim_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *arg),
+                       void *arg)
+{
+    (void)attributes;
+    CHECK(sched_is_on());
+    if (fault_happens(FAULT_NO_THREAD)) {
+        return EAGAIN;
+    }
+    struct foreign *foreign = malloc(sizeof(*foreign));
+    CHECK(foreign != NULL);
+    *foreign = (struct foreign){.run = run, .arg = arg};
+    struct fiber *fiber = sched_start("foreign", run_foreign, foreign);
+    _Static_assert(sizeof(*thread) >= sizeof(fiber), "it lies in the true one");
+    memcpy(thread, &fiber, sizeof(fiber));
+    return 0;
+}
+
+int sim_pthread_join(pthread_t thread, void **result)
+{
+    struct fiber *fiber;
+    CHECK(result == NULL);
+    memcpy(&fiber, &thread, sizeof(fiber));
+    sched_join(fiber);
+    return 0;
+}
+
 int sim_pthread_mutex_lock(pthread_mutex_t *mutex)
 {
     int result;
@@ -167,6 +215,19 @@ int sim_pthread_mutex_lock(pthread_mutex_t *mutex)
         sched_yield_to_others();
     }
     return result;
+}
+
+int sim_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+{
+    CHECK(pthread_mutex_unlock(mutex) == 0);
+    (void)sched_block(condition, UINT64_MAX, "foreign wait");
+    return sim_pthread_mutex_lock(mutex);
+}
+
+int sim_pthread_cond_signal(pthread_cond_t *condition)
+{
+    sched_wake_one(condition);
+    return 0;
 }
 
 /* ---- files: names ---- */

@@ -26,7 +26,9 @@ enum {
     GUARD_BYTES = 4096,
     SWITCH_NS = 700,
     ALONE_NS = 20000, /* Of one that waits for others by yielding while all of them sleep. */
-    OWN_BYTES_MAX = 4096
+    OWN_BYTES_MAX = 4096,
+    LAGGARD_ONE_IN = 300,
+    LAGGARD_SWITCHES_MAX = 2000
 };
 
 struct fiber {
@@ -50,6 +52,9 @@ static struct {
     struct fiber *current;
     unsigned next_number;
     unsigned stay_of_16; /* How often the one that runs goes on. */
+    /* One that does not get a core for a while, though it could run. */
+    const struct fiber *laggard;
+    uint64_t laggard_until; /* This switch. */
     uint8_t *own;
     size_t own_bytes;
     uint8_t own_first[OWN_BYTES_MAX];
@@ -113,17 +118,30 @@ static size_t list_ready(struct fiber *ready[FIBERS_MAX], bool is_without_curren
     size_t n = 0;
     for (size_t i = 0; i < sched.n; i++) {
         struct fiber *f = sched.fibers[i];
-        if (f->is_ready && !(is_without_current && f == sched.current)) {
+        if (f->is_ready && f != sched.laggard && !(is_without_current && f == sched.current)) {
             ready[n++] = f;
         }
     }
     return n;
 }
 
+/* What else the machine does, or a virtual one's host. */
+static void hold_back_by_chance(void)
+{
+    if (world->switches >= sched.laggard_until) {
+        sched.laggard = NULL;
+    }
+    if (sched.laggard == NULL && chance_is(STREAM_SCHEDULE, LAGGARD_ONE_IN)) {
+        sched.laggard = sched.fibers[chance_below(STREAM_SCHEDULE, sched.n)];
+        sched.laggard_until = world->switches + chance_below(STREAM_SCHEDULE, LAGGARD_SWITCHES_MAX);
+    }
+}
+
 /* Another than the one that runs, if there is one that can and @is_other. */
 static struct fiber *choose(bool is_other)
 {
     struct fiber *ready[FIBERS_MAX];
+    hold_back_by_chance();
     uint64_t next_ns = wake_due();
     size_t n = list_ready(ready, is_other);
     while (n == 0) {
@@ -131,6 +149,11 @@ static struct fiber *choose(bool is_other)
             world->now_ns += ALONE_NS;
             (void)wake_due();
             return sched.current;
+        }
+        if (sched.laggard != NULL) {
+            sched.laggard = NULL; /* There is a core for it now. */
+            n = list_ready(ready, is_other);
+            continue;
         }
         if (next_ns == UINT64_MAX) {
             report_deadlock();
@@ -303,6 +326,7 @@ struct fiber *sched_start(const char *name, void (*run)(void *arg), void *arg)
 static void forget(struct fiber *f)
 {
     size_t i = 0;
+    sched.laggard = sched.laggard == f ? NULL : sched.laggard;
     while (sched.fibers[i] != f) {
         i++;
     }
