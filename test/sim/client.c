@@ -174,7 +174,8 @@ static bool is_excused(enum errcode code)
         return (world->one_in[FAULT_EIO_WRITE] | world->one_in[FAULT_EIO_SYNC] |
                 world->one_in[FAULT_SHORT_WRITE] | world->one_in[FAULT_NO_SPACE] |
                 world->one_in[FAULT_NO_MEMORY] | world->one_in[FAULT_EIO_READ] |
-                world->one_in[FAULT_NO_THREAD] | world->one_in[FAULT_NO_DESCRIPTOR]) != 0;
+                world->one_in[FAULT_DEAD_DISK] | world->one_in[FAULT_NO_THREAD] |
+                world->one_in[FAULT_NO_DESCRIPTOR]) != 0;
     default:
         return false;
     }

@@ -15,11 +15,12 @@ enum {
 void faults_begin_world(void)
 {
     static const unsigned one_in[FAULT_KINDS] = {
-        [GONE_KILLED] = 3,        [GONE_POWER_ALL] = 3,    [GONE_POWER_SOME] = 2,
-        [FAULT_EIO_READ] = 400,   [FAULT_EIO_WRITE] = 400, [FAULT_EIO_SYNC] = 200,
-        [FAULT_SHORT_WRITE] = 50, [FAULT_NO_SPACE] = 600,  [FAULT_SLOW_DISK] = 200,
-        [FAULT_NO_MEMORY] = 20,   [FAULT_NO_THREAD] = 30,  [FAULT_NO_DESCRIPTOR] = 200,
-        [FAULT_CANCEL] = 10,      [FAULT_TIMEOUT] = 10,    [FAULT_ABANDONED] = 30};
+        [GONE_KILLED] = 3,           [GONE_POWER_ALL] = 3,    [GONE_POWER_SOME] = 2,
+        [FAULT_EIO_READ] = 400,      [FAULT_EIO_WRITE] = 400, [FAULT_EIO_SYNC] = 200,
+        [FAULT_SHORT_WRITE] = 50,    [FAULT_NO_SPACE] = 600,  [FAULT_SLOW_DISK] = 200,
+        [FAULT_DEAD_DISK] = 500,     [FAULT_NO_MEMORY] = 20,  [FAULT_NO_THREAD] = 30,
+        [FAULT_NO_DESCRIPTOR] = 200, [FAULT_CANCEL] = 10,     [FAULT_TIMEOUT] = 10,
+        [FAULT_ABANDONED] = 30};
     for (int kind = 0; kind < FAULT_KINDS; kind++) {
         world->one_in[kind] = chance_is(STREAM_FAULT, 3) ? one_in[kind] : 0;
     }
@@ -59,10 +60,22 @@ bool fault_disk_is_full(void)
     return world->now_ns < world->full_until_ns;
 }
 
+static bool is_disk_dead(void)
+{
+    if (!world->is_disk_dead && fault_happens(FAULT_DEAD_DISK)) {
+        world->is_disk_dead = true;
+        trace("the disk is dead");
+    }
+    return world->is_disk_dead;
+}
+
 int fault_write(uint64_t at, uint64_t grows_by, size_t *bytes)
 {
     if (fault_happens(FAULT_NO_SPACE)) {
         world->full_until_ns = some_time_ns(WINDOW_NS_MAX);
+    }
+    if (is_disk_dead()) {
+        return EIO;
     }
     if (grows_by > 0 && fault_disk_is_full()) {
         return ENOSPC;
@@ -82,7 +95,7 @@ int fault_write(uint64_t at, uint64_t grows_by, size_t *bytes)
 
 int fault_sync(void)
 {
-    bool fails = fault_happens(FAULT_EIO_SYNC);
+    bool fails = is_disk_dead() || fault_happens(FAULT_EIO_SYNC);
     if (fails) {
         trace("a sync fails");
     }

@@ -216,6 +216,7 @@ static void live(void *arg)
 static void begin_life(void)
 {
     world->crash_at = 0;
+    world->is_disk_dead = false; /* It was replaced, or the cable was. */
     world->now_ns += DOWN_NS;
     if (world->phase != PHASE_STORM || world->switches >= world->switches_max) {
         world->phase = world->phase == PHASE_STORM ? PHASE_PEACE : world->phase;

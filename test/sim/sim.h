@@ -44,6 +44,7 @@ enum fault_kind {
     FAULT_SHORT_WRITE,
     FAULT_NO_SPACE,
     FAULT_SLOW_DISK,
+    FAULT_DEAD_DISK, /* Nothing is written any more, for the rest of the life. */
     FAULT_NO_MEMORY,
     FAULT_NO_THREAD,
     FAULT_NO_DESCRIPTOR,
@@ -139,7 +140,7 @@ struct world {
     uint64_t faults[FAULT_KINDS];
     /* What fault.c keeps: 0 where a kind does not happen in this seed. */
     unsigned one_in[FAULT_KINDS];
-    bool has_faults;
+    bool has_faults, is_disk_dead;
     uint64_t full_until_ns, slow_until_ns;
     unsigned n_failed_openings;
     unsigned n_kept; /* Names of disk.c's in DIRECTORY.lost. */

@@ -12,8 +12,9 @@ const char *const fault_kind_names[FAULT_KINDS] = {
     "kill",          "power lost",     "power lost, some written",
     "EIO at a read", "EIO at a write", "EIO at a sync",
     "short write",   "no space",       "slow disk",
-    "no memory",     "no thread",      "no descriptor",
-    "cancel",        "timeout",        "abandoned"};
+    "dead disk",     "no memory",      "no thread",
+    "no descriptor", "cancel",         "timeout",
+    "abandoned"};
 
 void world_begin(struct world *w, uint64_t seed)
 {
