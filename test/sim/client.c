@@ -15,6 +15,7 @@ enum {
     PATIENCE_US = 600 * 1000000, /* Of time that is simulated. */
     RETRY_NS = 20000000,
     FULL_ONE_IN = 50,
+    POOL_ONE_IN = 4,
 };
 
 /* ---- running a statement ---- */
@@ -148,10 +149,45 @@ static enum errcode run_prepared(struct run *r, struct prepared *prepared)
     struct portal *portal;
     enum errcode code = portal_new(r->session, prepared, &none, &sink, &portal, &r->err);
     if (code == ERR_OK) {
+        if (strncmp(r->text, "SEARCH", 6) == 0 && chance_is(STREAM_CLIENT, POOL_ONE_IN)) {
+            portal_prefer_pool(portal);
+        }
         code = drive(r, portal);
         portal_free(portal);
     }
     return code;
+}
+
+/* As the server does with a long text. */
+static enum errcode prepare_on_pool(struct run *r, struct prepared **out)
+{
+    struct buf held;
+    size_t rest;
+    buf_init(&held, MEM_SESSION, SIZE_MAX);
+    buf_bytes(&held, r->text, strlen(r->text));
+    struct statement_text source = {.data = (const char *)held.data, .bytes = held.bytes};
+    struct preparing *preparing =
+        held.failed ? NULL : preparing_begin(r->session, &source, false, &held, &r->err);
+    if (preparing == NULL) {
+        buf_fini(&held);
+        return err_no_memory(&r->err);
+    }
+    preparing_start(preparing, take_wake, r);
+    while (!preparing_has_ended(preparing)) {
+        wait_for_wake(r);
+    }
+    enum errcode code = preparing_end(preparing, out, &rest, &held, &r->err);
+    buf_fini(&held);
+    return code;
+}
+
+static enum errcode prepare(struct run *r, struct prepared **out)
+{
+    struct statement_text source = {.data = r->text, .bytes = strlen(r->text)};
+    size_t rest;
+    return chance_is(STREAM_CLIENT, POOL_ONE_IN)
+               ? prepare_on_pool(r, out)
+               : prepared_new(r->session, &source, out, &rest, &r->err);
 }
 
 static bool is_excused(enum errcode code)
@@ -184,15 +220,13 @@ static bool is_excused(enum errcode code)
 /* Runs what stands in r->text; @expected is an error that it may well give. */
 enum errcode run(struct run *r, enum errcode expected)
 {
-    struct statement_text source = {.data = r->text, .bytes = strlen(r->text)};
     struct prepared *prepared = NULL;
-    size_t rest;
     buf_reset(&r->rows);
     r->n_rows = 0;
     r->changed = 0;
     err_clear(&r->err);
     fault_memory();
-    enum errcode code = prepared_new(r->session, &source, &prepared, &rest, &r->err);
+    enum errcode code = prepare(r, &prepared);
     if (code == ERR_OK) {
         code = run_prepared(r, prepared);
     }
