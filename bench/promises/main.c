@@ -15,8 +15,10 @@
  *
  * In each the recall of queries that the server never saw, counted by distance, is compared with
  * the floors that are asked for, and with conditions that leave 50, 10, 1 and 0.1 % of the rows.
- * The number behind x is the effort: distances a query over those at the least ef that reaches the
- * floor.  Then each row is looked for by its key and by its vector.
+ * The number behind x is the effort: what a query costs over the least that reaches the floor, be
+ * it a walk of some ef or a scan.  A cost is distances, each weighed as the planner does: those of
+ * a walk, whose rows lie anywhere, cost more than those of a scan, and the more so the shorter the
+ * vectors are.  Then each row is looked for by its key and by its vector.
  *
  * A cell below its floor is marked "!", or "?" where chance may explain it: within two standard
  * errors.  --forgive does not count the latter, for short runs.  Ends with 1 where a cell is below,
@@ -37,6 +39,9 @@ enum {
     N_EFS = sizeof(efs) / sizeof(*efs)
 };
 static const double filter_floor = 0.95;
+enum {
+    MEASURED_ROWS_MIN = 1000 /* As calibration has it: of fewer nothing is measured. */
+};
 
 struct options {
     const char *server, *shapes, *metrics, *states, *with, *out;
@@ -86,7 +91,12 @@ static void enter_fresh(struct table *t)
 
 static void settle(struct table *t)
 {
-    if (!server_wait_for_measurement(&t->server, t->options->wait_seconds)) {
+    uint32_t n_rows = 0;
+    for (uint32_t row = 0; row < t->data.n_rows; row++) {
+        n_rows += t->data.is_present[row];
+    }
+    if (n_rows >= MEASURED_ROWS_MIN &&
+        !server_wait_for_measurement(&t->server, t->options->wait_seconds)) {
         printf("  (recall was not measured in %u s)\n", t->options->wait_seconds);
     }
 }
@@ -124,22 +134,23 @@ struct place { /* What a cell is of. */
     double floor;
 };
 
-/* Distances a query at the least ef that reaches the floor, between two efs on a line; 0 where none
- * does. */
-static double least_effort(const struct cell *ladder, size_t n, double floor)
+/* The cost of a query at the least ef that reaches the floor, between two efs on a line, or of a
+ * scan where that is less. */
+static double least_cost(const struct table *t, const struct cell *ladder, size_t n, double floor)
 {
+    double scan = server_scan_cost(&t->data);
     for (size_t i = 0; i < n; i++) {
         if (ladder[i].recall >= floor) {
-            if (i == 0) {
-                return ladder[0].distances;
+            double cost = ladder[i].cost;
+            if (i > 0) {
+                double share =
+                    (floor - ladder[i - 1].recall) / (ladder[i].recall - ladder[i - 1].recall);
+                cost = ladder[i - 1].cost + share * (cost - ladder[i - 1].cost);
             }
-            double share =
-                (floor - ladder[i - 1].recall) / (ladder[i].recall - ladder[i - 1].recall);
-            return ladder[i - 1].distances +
-                   share * (ladder[i].distances - ladder[i - 1].distances);
+            return cost < scan ? cost : scan;
         }
     }
-    return 0;
+    return n > 0 ? scan : 0;
 }
 
 static void write_cell(const struct table *t, const struct place *place, const struct cell *cell,
@@ -148,8 +159,7 @@ static void write_cell(const struct table *t, const struct place *place, const s
     if (t->out != NULL) {
         fprintf(t->out, "%s\t%s\t%s\t%.1f\t%.2f\t%.5f\t%.5f\t%.1f\t%.1f\t%u\n", t->data.shape->name,
                 metric_names[t->data.metric], place->state, place->parts * 100.0 / PARTS,
-                place->floor, cell->recall, cell->recall_error, cell->distances, least,
-                cell->n_wrong);
+                place->floor, cell->recall, cell->recall_error, cell->cost, least, cell->n_wrong);
     }
 }
 
@@ -159,7 +169,7 @@ static void judge(struct table *t, const struct place *place, const struct cell 
     bool is_sure = cell->recall + 2 * cell->recall_error < place->floor;
     printf(" %.4f%s", cell->recall, !is_below ? " " : is_sure ? "!" : "?");
     if (least > 0) {
-        printf("x%-4.2f", cell->distances / least);
+        printf("x%-4.2f", cell->cost / least);
     }
     if (cell->n_wrong > 0) {
         printf("(%u wrong)", cell->n_wrong);
@@ -195,7 +205,7 @@ static void measure_floors(struct table *t, const struct state *state)
     size_t n = has_ladder ? climb(t, ladder) : 0;
     for (size_t i = 0; i < N_FLOORS; i++) {
         judge(t, &(struct place){state->name, PARTS, floors[i]}, &cells[i],
-              least_effort(ladder, n, floors[i]));
+              least_cost(t, ladder, n, floors[i]));
     }
 }
 
@@ -315,8 +325,7 @@ int main(int argc, char **argv)
         fail(o.out, "cannot be written");
     }
     if (t.out != NULL) {
-        fprintf(t.out,
-                "shape\tmetric\tstate\tpercent\tfloor\trecall\terror\tdistances\tleast\twrong\n");
+        fprintf(t.out, "shape\tmetric\tstate\tpercent\tfloor\trecall\terror\tcost\tleast\twrong\n");
     }
     server_connect(&t.server, o.server);
     printf(

@@ -66,7 +66,7 @@ double distance_of(enum metric metric, const float *a, const float *b, uint32_t 
 
 struct cell {
     double recall, recall_error; /* The mean over the queries, and its standard error. */
-    double distances;            /* A query, as the server counts them. */
+    double cost; /* Of a query, in nanoseconds of the planner: its distances, as weighed there. */
     uint32_t n_wrong; /* Answers with a row that is absent, unasked for or there twice. */
 };
 /* The k-th distance of each query among the rows that are present and in a part below @parts, and
@@ -108,6 +108,7 @@ bool server_wait_for_measurement(struct server *server, double seconds);
 /* The first @n_queries queries with "WHERE part < parts" (PARTS: no condition) and @with. */
 struct cell server_search(struct server *server, const struct data *data, uint32_t n_queries,
                           uint32_t parts, const char *with);
+double server_scan_cost(const struct data *data);
 /* How many present rows are not answered first to their own key, or to their own vector: nothing
  * as near as they are comes. */
 uint32_t server_count_lost(struct server *server, const struct data *data, bool is_by_key);

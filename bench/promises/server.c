@@ -9,7 +9,8 @@
 #include <time.h>
 
 enum {
-    AT_ONCE = 64, /* Statements of a pipeline. */
+    AT_ONCE = 64,        /* Statements of a pipeline. */
+    SAMPLES_WHOLE = 250, /* What is measured is told from 32 queries on, and is more modest then. */
     TEXT_BYTES = 512,
     INDEX_SECONDS_MAX = 1800
 };
@@ -129,14 +130,17 @@ void server_wait_for_index(struct server *server)
     fail("the graph", "has not caught up in half an hour");
 }
 
-/* When recall was measured last; false where it never was. */
-static bool read_measured_at(struct server *server, char at[64])
+/* When recall was measured last, and of how many queries; false where it never was. */
+static bool read_measured_at(struct server *server, char at[64], long *n_samples)
 {
     vc_result *view = execute(server, "SHOW CALIBRATION");
     const char *text = view_text(view, "collection", "promises", "at");
     at[0] = '\0';
+    *n_samples = 0;
     if (text != NULL) {
+        const char *samples = view_text(view, "collection", "promises", "samples");
         (void)snprintf(at, 64, "%s", text);
+        *n_samples = samples == NULL ? 0 : strtol(samples, NULL, 10);
     }
     vc_result_free(view);
     return at[0] != '\0';
@@ -144,14 +148,16 @@ static bool read_measured_at(struct server *server, char at[64])
 
 void server_forget_measurement(struct server *server)
 {
-    server->is_measured = read_measured_at(server, server->measured_at);
+    long n_samples;
+    server->is_measured = read_measured_at(server, server->measured_at, &n_samples);
 }
 
 bool server_wait_for_measurement(struct server *server, double seconds)
 {
     for (double start = now(); now() - start < seconds; pause_ms(50)) {
         char at[64];
-        if (read_measured_at(server, at) &&
+        long n_samples;
+        if (read_measured_at(server, at, &n_samples) && n_samples >= SAMPLES_WHOLE &&
             (!server->is_measured || strcmp(at, server->measured_at) != 0)) {
             return true;
         }
@@ -159,13 +165,39 @@ bool server_wait_for_measurement(struct server *server, double seconds)
     return false;
 }
 
-static double read_distances(struct server *server)
+static double read_metric(struct server *server, const char *name)
 {
     vc_result *view = execute(server, "SHOW METRICS");
-    const char *text = view_text(view, "name", "distances", "value");
-    double distances = text == NULL ? NAN : strtod(text, NULL);
+    const char *text = view_text(view, "name", name, "value");
+    double value = text == NULL ? NAN : strtod(text, NULL);
     vc_result_free(view);
-    return distances;
+    return value;
+}
+
+/* As src/index/search.c has it. */
+static double walk_ns(uint32_t dim)
+{
+    return 15 + 0.08 * dim;
+}
+
+double server_scan_cost(const struct data *data)
+{
+    uint32_t n = 0;
+    for (uint32_t row = 0; row < data->n_rows; row++) {
+        n += data->is_present[row];
+    }
+    return n * (3 + 0.16 * data->dim);
+}
+
+/* Of @n_queries that took @distances, @n_scans of them by looking at every row. */
+static double cost_of(const struct data *data, uint32_t n_queries, double distances, double n_scans)
+{
+    uint32_t n = 0;
+    for (uint32_t row = 0; row < data->n_rows; row++) {
+        n += data->is_present[row];
+    }
+    double walked = fmax(distances - n_scans * n, 0);
+    return (n_scans * server_scan_cost(data) + walked * walk_ns(data->dim)) / n_queries;
 }
 
 static size_t take_ids(struct server *server, int64_t ids[K + 1])
@@ -232,7 +264,8 @@ struct cell server_search(struct server *server, const struct data *data, uint32
     }
     (void)snprintf(vql, sizeof(vql), "SEARCH id FROM promises NEAR $1 %sLIMIT %d WITH (%s)", where,
                    K, with);
-    double before = read_distances(server);
+    double distances = read_metric(server, "distances");
+    double n_scans = read_metric(server, "searches_exact");
     prepare(server, vql, VC_VECTOR);
     for (uint32_t first = 0; first < n_queries; first += AT_ONCE) {
         uint32_t n = n_queries - first < AT_ONCE ? n_queries - first : AT_ONCE;
@@ -254,7 +287,8 @@ struct cell server_search(struct server *server, const struct data *data, uint32
     return (struct cell){
         .recall = mean,
         .recall_error = sqrt(fmax(0, score.squares / score.n - mean * mean) / score.n),
-        .distances = (read_distances(server) - before) / score.n,
+        .cost = cost_of(data, n_queries, read_metric(server, "distances") - distances,
+                        read_metric(server, "searches_exact") - n_scans),
         .n_wrong = score.n_wrong,
     };
 }

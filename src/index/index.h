@@ -179,6 +179,11 @@ struct index_work {       /* What a search cost; counters are added to. */
     bool is_complete;
 };
 
+/* What a distance costs in a walk, whose rows lie anywhere, and in a scan, in the order of memory:
+ * nanoseconds on the machine of doc/architecture.md, of which only the ratio matters. */
+double index_walk_ns(uint32_t dim);
+double index_scan_ns(uint32_t dim);
+
 /* Writes up to k hits, nearest first, ties by label, compare and row; fewer where there are no
  * more, or where rows were deleted meanwhile.  Distances and their order are exact whatever the
  * plan: sums are in double and the same on every machine.  Scratch space is kept per calling thread

@@ -43,8 +43,22 @@ static const float DEEP_SIGMAS = 2;
 /* So many times as far from the query as from each other are rows of another cluster. */
 static const double ASTRAY_RATIO = 4, LOST_RATIO = 64;
 
+/* Of a distance, and of each dimension of it.  Measured on 2,000 to 60,000 rows of 3 to 768
+ * dimensions: right within a third but for ef above some hundreds, where the beam costs more. */
+static const double WALK_NS = 15, WALK_FLOAT_NS = 0.08, SCAN_NS = 3, SCAN_FLOAT_NS = 0.16;
+
 /* What a product of unit vectors in 32 bits may be wrong by. */
 static const float COSINE_ERROR_MIN = 4 * FLT_EPSILON;
+
+double index_walk_ns(uint32_t dim)
+{
+    return WALK_NS + WALK_FLOAT_NS * dim;
+}
+
+double index_scan_ns(uint32_t dim)
+{
+    return SCAN_NS + SCAN_FLOAT_NS * dim;
+}
 
 /* ---- scans ---- */
 
@@ -193,7 +207,8 @@ static size_t depth_of(const struct walk *w)
     if (w->search->rerank_depth > 0) {
         return w->search->rerank_depth > rank ? w->search->rerank_depth : rank;
     }
-    size_t depth = w->space.code->bits == 2 ? 2 * rank + n / 4 : rank + rank * 2 / 5 + n / 8;
+    unsigned bits = w->space.code->bits;
+    size_t depth = bits == 2 ? 2 * rank + n / 4 : rank + rank * 2 / 5 + n / (bits == 4 ? 8 : 32);
     if (is_crowded(w, rank, DENSE_SIGMAS, (double)beam->rule.spread)) {
         size_t most = depth * DENSE_SHARE < n ? depth * DENSE_SHARE : n;
         float far = beam->keys[rank - 1] + DEEP_SIGMAS * beam->rule.spread;

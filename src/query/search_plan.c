@@ -32,8 +32,6 @@ enum {
     UNMEASURED_FLOATS = 1 << 24,
     DISTANCES_AN_EF = 16, /* Of an ef that a policy gives: about. */
 };
-/* A distance in the order of memory, and one in that of a walk: so much, and for each dimension. */
-static const double SCAN_NS = 3, SCAN_FLOAT_NS = 0.16, WALK_NS = 15, WALK_FLOAT_NS = 0.08;
 /* The sample is over when the share's standard error, over the share, is as small. */
 static const double SURE = 0.25;
 /* Of the share that was found at the least, where the error is larger than that. */
@@ -182,7 +180,7 @@ static enum errcode sample(struct portal *p, struct search_state *s, struct err 
 
 /* ---- costs ---- */
 
-static double dimensions(const struct portal *p)
+static uint32_t dimensions(const struct portal *p)
 {
     return p->plan->schema->columns[p->plan->search.column].dim;
 }
@@ -195,13 +193,13 @@ static double test_ns(const struct search_state *s, double file_ns)
 
 static double walk_cost(const struct portal *p, const struct search_state *s)
 {
-    return s->effort.distances * (WALK_NS + WALK_FLOAT_NS * dimensions(p)) +
+    return s->effort.distances * index_walk_ns(dimensions(p)) +
            s->effort.filter_calls * test_ns(s, FETCHED_ROW_NS);
 }
 
 static double distances_cost(const struct portal *p, double n)
 {
-    return n * (SCAN_NS + SCAN_FLOAT_NS * dimensions(p));
+    return n * index_scan_ns(dimensions(p));
 }
 
 /* Of n rows in no order, about k (1 + ln(n / k)) come among the nearest k seen so far. */

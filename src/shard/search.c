@@ -97,12 +97,15 @@ enum errcode shard_search(struct shard *shard, const struct shard_search *search
     metric_observe_us(METRIC_search, clock_micros() - started_us);
     metric_add(METRIC_distances, (int64_t)(work->distances - before.distances));
     metric_add(METRIC_tail_rows_scanned, (int64_t)(work->tail_rows - before.tail_rows));
+    if (code != ERR_OK) {
+        return code; /* Given up, to be begun again elsewhere: no answer, but work. */
+    }
     if (search->index.plan != INDEX_WALK) {
         metric_add(METRIC_searches_exact, 1);
     } else if (search->index.matches != NULL) {
         metric_add(METRIC_searches_filtered, 1);
     }
-    if (code == ERR_OK && !search->is_of_row) {
+    if (!search->is_of_row) {
         queries_note(v, n_rows, shard->schema->columns[v->column].dim, search->index.query);
     }
     return code;

@@ -29,8 +29,10 @@ enum {
 };
 /* A distance that is larger by no more than this is equal: what floats lose. */
 static const double EPSILON = 1e-6;
-/* A walk's distances, over those of a scan that costs as much: its rows lie anywhere. */
-static const double WORTH_A_SCAN = 0.5;
+/* A walk is measured up to what costs so many scans: the planner compares again, and knows what
+ * testing rows costs beside. */
+static const double WORTH_A_SCAN = 1.2;
+static const double EXHAUSTED_SCANS = 2;  /* One sample's walk goes no farther. */
 static const double RECALL_USELESS = 0.4; /* The policy's least floor is 0.5. */
 
 /* Every how manieth sample measures a class: the dear ones seldom. */
@@ -210,10 +212,17 @@ static enum errcode walk_rung(struct sample *s, size_t class, size_t r, struct e
     return code;
 }
 
-/* More than this is neither possible nor worth it. */
+/* So many distances of a walk cost as much as a scan. */
+static double worth_a_scan(const struct sample *s)
+{
+    uint32_t dim = s->q->dim;
+    return (double)s->n_rows * index_scan_ns(dim) / index_walk_ns(dim);
+}
+
+/* More than this is not worth it. */
 static bool is_exhausted(const struct sample *s, size_t class, size_t r)
 {
-    return s->rungs[class][r].distances >= (double)s->n_rows ||
+    return s->rungs[class][r].distances >= EXHAUSTED_SCANS * worth_a_scan(s) ||
            rung_ef(&recall_classes[class], r) == EF_MAX;
 }
 
@@ -254,7 +263,7 @@ static void add_rung(struct rung *to, const struct rung *from)
 }
 
 /* Leaves out the rungs that are of no use. */
-static void judge_rungs(struct tally_class *tc, uint64_t n_rows)
+static void judge_rungs(struct tally_class *tc, double distances_max)
 {
     const struct rung *first = &tc->rungs[tc->first];
     if (first->n >= SAMPLES_TO_LEAVE_OUT && first->recall < RECALL_USELESS * first->n &&
@@ -263,8 +272,7 @@ static void judge_rungs(struct tally_class *tc, uint64_t n_rows)
     }
     for (uint32_t r = tc->first; r + 1 < tc->end; r++) {
         const struct rung *rung = &tc->rungs[r];
-        if (rung->n >= SAMPLES_TO_END &&
-            rung->distances >= WORTH_A_SCAN * (double)n_rows * rung->n) {
+        if (rung->n >= SAMPLES_TO_END && rung->distances >= distances_max * rung->n) {
             tc->end = r + 1;
         }
     }
@@ -289,7 +297,7 @@ enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err 
         for (uint32_t r = tc->first; r < tc->end; r++) {
             add_rung(&tc->rungs[r], &s.rungs[i][r]);
         }
-        judge_rungs(tc, s.n_rows);
+        judge_rungs(tc, WORTH_A_SCAN * worth_a_scan(&s));
     }
     t->n_samples++;
     return ERR_OK;
