@@ -4,7 +4,9 @@
 #include <math.h>
 
 enum {
-    CLUSTER_ROWS = 75
+    CLUSTER_ROWS = 75,
+    GROUP_ROWS = 15,
+    DRIFT_ROWS = 500 /* In which the middle moves by as much as the rows are wide. */
 };
 
 static uint64_t next(struct random *random)
@@ -36,15 +38,39 @@ static void draw_uniform(struct random *random, const struct shape *shape, float
     }
 }
 
+static void draw_cluster(struct random *random, const struct shape *shape, float *vector,
+                         uint32_t cluster)
+{
+    struct random centre = {cluster * 7919 + 1};
+    for (uint32_t i = 0; i < shape->dim; i++) {
+        vector[i] = (float)(10 * normal(&centre) + 0.05 * normal(random));
+    }
+}
+
 /* Far clusters, one behind the other, as files that are sorted by topic have them. */
 static void draw_clusters(struct random *random, const struct shape *shape, float *vector,
                           uint32_t number, bool is_query)
 {
-    uint32_t cluster = number / CLUSTER_ROWS;
-    struct random centre = {cluster * 7919 + 1};
+    (void)is_query;
+    draw_cluster(random, shape, vector, number / CLUSTER_ROWS);
+}
+
+/* Clusters so small that many have no row on an upper layer. */
+static void draw_groups(struct random *random, const struct shape *shape, float *vector,
+                        uint32_t number, bool is_query)
+{
+    (void)is_query;
+    draw_cluster(random, shape, vector, number / GROUP_ROWS);
+}
+
+/* Later rows lie elsewhere, and their directions ever closer together. */
+static void draw_drift(struct random *random, const struct shape *shape, float *vector,
+                       uint32_t number, bool is_query)
+{
+    struct random way = {11};
     (void)is_query;
     for (uint32_t i = 0; i < shape->dim; i++) {
-        vector[i] = (float)(10 * normal(&centre) + 0.05 * normal(random));
+        vector[i] = (float)(normal(&way) * number / DRIFT_ROWS + normal(random));
     }
 }
 
@@ -109,5 +135,6 @@ const struct shape shapes[] = {
     {"near-equal", 24, draw_near_equal}, {"plane", 2, draw_uniform},
     {"duplicates", 3, draw_integers},    {"non-negative", 160, draw_gamma},
     {"norms", 64, draw_norms},           {"far-queries", 32, draw_far_queries},
+    {"groups", 16, draw_groups},         {"drift", 40, draw_drift},
 };
 const size_t n_shapes = sizeof(shapes) / sizeof(*shapes);

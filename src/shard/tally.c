@@ -212,11 +212,11 @@ static enum errcode walk_rung(struct sample *s, size_t class, size_t r, struct e
     return code;
 }
 
-/* So many distances of a walk cost as much as a scan. */
+/* So many distances of a walk cost as much as a scan, or are as many as there are rows. */
 static double worth_a_scan(const struct sample *s)
 {
     uint32_t dim = s->q->dim;
-    return (double)s->n_rows * index_scan_ns(dim) / index_walk_ns(dim);
+    return (double)s->n_rows * fmin(index_scan_ns(dim) / index_walk_ns(dim), 1);
 }
 
 /* More than this is not worth it. */
