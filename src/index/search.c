@@ -29,6 +29,7 @@ enum {
     CROWD = 64,            /* So many rows within the codes' error are too many to look at. */
     DENSE_SHARE = 4,       /* Among many such rows so many times more are looked at, at most. */
     UPPER_EF = 24,         /* Starts that the upper layers give to a second walk. */
+    TOGETHER = 5,          /* Of RANK_MIN or more: a filter may leave less than all of a cluster. */
     EF_LOST = 160,         /* Of a walk that looks for the query's cluster. */
     EXACT_SLOTS_A_ROW = 4, /* A scan of few rows may pass so many empty slots for each. */
 };
@@ -318,23 +319,41 @@ static double square_of(const struct walk *w, double distance)
     }
 }
 
-/* What was found lies together, and far from the query: others may lie nearer elsewhere. */
+/* The nearest few of the hits that were found, in order. */
+static void nearest_of(const struct hits *found, const struct hit *near[TOGETHER])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < found->n; i++) {
+        const struct hit *hit = &found->items[i];
+        size_t at = n;
+        for (; at > 0 && hit->row.distance < near[at - 1]->row.distance; at--) {
+            if (at < TOGETHER) {
+                near[at] = near[at - 1];
+            }
+        }
+        if (at < TOGETHER) {
+            near[at] = hit;
+            n += n < TOGETHER;
+        }
+    }
+}
+
+/* The nearest that were found lie together, and far from the query: others may lie nearer
+ * elsewhere.  Copies of one row are no cluster. */
 static bool is_astray(const struct walk *w, double ratio)
 {
     const struct hits *found = &w->scratch->found;
-    const struct hit *farthest = &found->items[0], *nearest = farthest;
+    const struct hit *near[TOGETHER];
     if (found->n < found->max || w->norm <= 0) {
         return false;
     }
-    for (size_t i = 1; i < found->n; i++) {
-        nearest = found->items[i].row.distance < nearest->row.distance ? &found->items[i] : nearest;
-    }
+    nearest_of(found, near);
     struct code_space pairs = space_of_pairs(w->index);
     struct code_query query;
     float between;
-    pairs.code->query_of_row(&pairs, nearest->slot, NULL, &query);
-    pairs.code->keys(&pairs, &query, &farthest->slot, 1, &between);
-    return (double)between * ratio * ratio < square_of(w, nearest->row.distance);
+    pairs.code->query_of_row(&pairs, near[0]->slot, NULL, &query);
+    pairs.code->keys(&pairs, &query, &near[TOGETHER - 1]->slot, 1, &between);
+    return between > 0 && (double)between * ratio * ratio < square_of(w, near[0]->row.distance);
 }
 
 /* Where a second walk begins: what the first one found, and what the upper layers lead to, in
