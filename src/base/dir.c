@@ -66,6 +66,12 @@ enum errcode dir_make(const char *path, struct err *err)
     return is_there ? dir_sync_above(path, err) : dir_make_fail(err, errno, path);
 }
 
+enum errcode dir_has(const char *path, bool *is_there, struct err *err)
+{
+    *is_there = access(path, F_OK) == 0;
+    return *is_there || errno == ENOENT ? ERR_OK : dir_fail(err, errno, "open", path);
+}
+
 int dir_create(const char *path, int flags)
 {
     return open(path, flags | O_CREAT | O_CLOEXEC, DIR_FILE_MODE);

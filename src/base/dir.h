@@ -16,6 +16,8 @@ enum errcode dir_make_fail(struct err *err, int errnum, const char *path);
 /* Makes @path, for its owner alone, where it is missing; its name is durable then, whoever made it.
  * Errors: IO. */
 enum errcode dir_make(const char *path, struct err *err) WARN_UNUSED;
+/* Whether there is a @path; what cannot be asked is no "there is none".  Errors: IO. */
+enum errcode dir_has(const char *path, bool *is_there, struct err *err) WARN_UNUSED;
 /* Opens a file for its owner alone, which is made where it is missing; -1 and errno. */
 int dir_create(const char *path, int flags) WARN_UNUSED;
 /* Opens a regular file that is there, and waits for nobody (a pipe's opening would).  -1: errno is

@@ -195,6 +195,10 @@ static void remove_remains(struct database *db, uint64_t group)
     }
     DIR *dir = opendir(shard_directory(db, group, path, sizeof(path)));
     if (dir == NULL) {
+        if (errno != ENOENT) {
+            log_line(LOG_WARNING, "directory of a dropped shard not removed path=%s errno=%d", path,
+                     errno);
+        }
         return;
     }
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {

@@ -333,7 +333,11 @@ enum errcode log_store_open(const struct repl_config *config, struct log_store *
         dir_lock(s->directory, "lock", "the log", &s->lock_fd, err) != ERR_OK) {
         goto fail;
     }
-    if (access(s->path, F_OK) != 0 &&
+    bool is_there;
+    if (dir_has(s->path, &is_there, err) != ERR_OK) {
+        goto fail;
+    }
+    if (!is_there &&
         (log_dir_check_new(s->directory, err) != ERR_OK || create_env(s, err) != ERR_OK)) {
         goto fail;
     }

@@ -483,7 +483,7 @@ bool checkpoint_exists(const struct shard *shard, const struct vector_index *v)
 {
     char path[SHARD_PATH_BYTES];
     checkpoint_path(shard, v, false, path, sizeof(path));
-    return access(path, F_OK) == 0;
+    return access(path, F_OK) == 0 || errno != ENOENT; /* Whoever opens it tells what else. */
 }
 
 enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct checkpoint_id *id,

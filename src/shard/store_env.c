@@ -316,7 +316,9 @@ enum errcode store_open(const struct store_config *config, struct store **out, s
     }
     if (code == ERR_OK) {
         store_path(store, "data.mdb", path, sizeof(path));
-        store->has_file = access(path, F_OK) == 0;
+        code = dir_has(path, &store->has_file, err);
+    }
+    if (code == ERR_OK) {
         store_path(store, "data.mdb.new", path, sizeof(path));
         (void)unlink(path); /* Of a compaction that a crash has ended. */
         bool is_inside;

@@ -137,12 +137,34 @@ static void only_a_regular_file_is_opened(void **state)
     assert_int_equal(unlink(file), 0);
 }
 
+/* A shard's file that could not be looked for was taken for one that was lost. */
+static void what_cannot_be_looked_for_is_not_missing(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    char file[128], below[160];
+    bool is_there = true;
+    snprintf(file, sizeof(file), "%s/file", path);
+    snprintf(below, sizeof(below), "%s/below", file);
+    assert_int_equal(dir_has(file, &is_there, &err), ERR_OK);
+    assert_false(is_there);
+    int fd = dir_create(file, O_WRONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(dir_has(file, &is_there, &err), ERR_OK);
+    assert_true(is_there);
+    assert_int_equal(dir_has(below, &is_there, &err), ERR_IO);
+    assert_non_null(strstr(err.message, below));
+    assert_int_equal(unlink(file), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_locked_directory_is_refused_until_it_is_unlocked),
         TEST(a_dead_process_holds_no_lock),
         TEST(only_a_regular_file_is_opened),
+        TEST(what_cannot_be_looked_for_is_not_missing),
         TEST(what_cannot_be_locked_or_synced_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
