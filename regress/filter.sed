@@ -1,9 +1,9 @@
 # Replaces what depends on time and on the machine by "..." before results are compared.
 s/^\( *Milliseconds: \)[0-9.e+-]*$/\1.../
-s/^\( *Estimated microseconds: \)[0-9.e+-]*$/\1.../
+s/^\( *Estimated milliseconds: \)[0-9.e+-]*$/\1.../
 s/^\( *Estimated selectivity: \)[0-9.e+-]*$/\1.../
 s/^\( *Rows sampled: \)[0-9]*$/\1.../
-s/"Estimated microseconds": [0-9.e+-]*/"Estimated microseconds": .../
+s/"Estimated milliseconds": [0-9.e+-]*/"Estimated milliseconds": .../
 # SHOW SHARDS, SESSIONS and CALIBRATION, unaligned and expanded: name|value
 s/^\(shard\|applied\|flushed\|unflushed_rows\|unflushed_bytes\|checkpoint_lag\)|[^|]*$/\1|.../
 s/^\(code_bytes\|vector_bytes\|graph_bytes\|mapped_bytes\|file_bytes\|index_file_bytes\|term\|log_first\|log_last\|log_commit\)|[^|]*$/\1|.../

@@ -301,12 +301,14 @@ static enum step step_search(struct portal *p, struct err *err)
     }
     while (s->next_query < n_queries && !portal_batch_is_full(p)) {
         struct batch mark = p->batch;
+        struct index_work done = s->self.done;
         if (s->k > 0 && s->next_query >= s->first_found + s->n_found) {
             search_team_find(p);
         }
         if (s->k > 0 && search_query_rows(p, s->next_query, err) != ERR_OK) {
             p->batch.n_rows = mark.n_rows; /* The query may be begun again. */
             p->batch.bytes = mark.bytes;
+            s->self.done = done;
             return STEP_FAILED;
         }
         s->next_query++;
@@ -366,8 +368,8 @@ static void explain_search(struct portal *p, struct explain *out)
         explain_number(out, "Rows sampled", (double)s->n_sampled);
     }
     explain_effort(p, s, out);
-    explain_number(out, "Estimated microseconds",
-                   s->cost_ns / 1000 * (double)plan->search.n_queries);
+    explain_number(out, "Estimated milliseconds",
+                   s->cost_ns / 1e6 * (double)plan->search.n_queries);
     if (plan->is_analyze) {
         explain_number(out, "Distances", (double)s->self.done.distances);
         explain_number(out, "Hops", (double)s->self.done.hops);

@@ -1,6 +1,7 @@
 /* Views: tables that the server makes of itself when SHOW asks for them.  Declared in views.def. */
 #include "query/query_int.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,6 +51,13 @@ const struct view *view_find(const char *name)
         }
     }
     return NULL;
+}
+
+/* Kept in 32 bits, which in 64 have more digits than were ever meant. */
+static struct value value_of_share(double share)
+{
+    static const double STEPS = 1e6;
+    return value_float(round(share * STEPS) / STEPS);
 }
 
 static struct value value_of_count(uint64_t x)
@@ -183,7 +191,7 @@ static enum errcode emit_recall(struct portal *p, const struct schema *schema, u
         value_cstr(schema->name),
         value_cstr(schema->columns[column].name),
         is_measured ? value_int(r->k) : none,
-        is_measured ? value_float(r->share) : none,
+        is_measured ? value_of_share(r->share) : none,
         value_float(floor),
         is_measured ? value_bool(r->effort.verdict == SHARD_REACHES) : none,
         is_measured ? value_of_count(r->effort.ef) : none,
