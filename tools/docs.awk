@@ -139,7 +139,7 @@ function allowed(i,    type, choices) {
         sub(/^CHOICES\(/, "", choices)
         sub(/\)$/, "", choices)
         gsub(/"/, "", choices)
-        return choices
+        return (row["POLICY", i, 4] == "auto" ? "auto, " : "") choices
     }
     return (row["POLICY", i, 4] == "auto" ? "auto, or " : "") \
         (type == "POLICY_IS_DURATION" && row["POLICY", i, 5] == 0 ? "none, or up to " \

@@ -88,18 +88,25 @@ static const struct unit byte_units[] = {
     {"", 1},
 };
 
+/* As people write numbers: strtod would take hexadecimals, names and blanks before them, too. */
+static bool begins_a_number(const char *text)
+{
+    const char *digits = text + (*text == '-' || *text == '+');
+    return strchr("0123456789.", *digits) != NULL && *digits != '\0' &&
+           !(digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X'));
+}
+
 static bool parse_number_with_unit(const char *text, const struct unit *units, size_t n_units,
                                    double *out)
 {
     char *end;
     errno = 0;
     double x = strtod(text, &end);
-    if (end == text || errno != 0 || !isfinite(x)) {
+    if (!begins_a_number(text) || end == text || errno != 0 || !isfinite(x)) {
         return false;
     }
-    while (*end == ' ') {
-        end++;
-    }
+    size_t n_blanks = strspn(end, " ");
+    end += end[n_blanks] != '\0' ? n_blanks : 0; /* Those of '64 MiB'. */
     for (size_t i = 0; i < n_units; i++) {
         if (strcasecmp(end, units[i].name) == 0) {
             *out = x * units[i].factor;
@@ -178,6 +185,11 @@ static void put_bound(struct buf *b, enum policy_id id, double bound)
     }
 }
 
+static bool has_auto(const struct policy_row *row)
+{
+    return strcmp(row->default_text, "auto") == 0;
+}
+
 /* A duration that may be 0, which is written none. */
 static bool has_none(const struct policy_row *row)
 {
@@ -201,8 +213,14 @@ static void put_range(struct buf *b, enum policy_id id, const char *from)
 
 static void put_choices(struct buf *b, const struct policy_row *row)
 {
+    const char *joint = "";
+    if (has_auto(row)) {
+        buf_printf(b, "auto");
+        joint = ", ";
+    }
     for (int i = 0; i < POLICY_CHOICES_MAX && row->choices[i] != NULL; i++) {
-        buf_printf(b, "%s%s", i == 0 ? "" : ", ", row->choices[i]);
+        buf_printf(b, "%s%s", joint, row->choices[i]);
+        joint = ", ";
     }
 }
 
@@ -218,7 +236,7 @@ void policy_allowed(struct buf *b, enum policy_id id)
     case POLICY_IS_DURATION:
     case POLICY_IS_BYTES:
         buf_printf(b, "%s", has_none(row) ? "none, or " : "");
-        buf_printf(b, "%s", strcmp(row->default_text, "auto") == 0 ? "auto, or " : "");
+        buf_printf(b, "%s", has_auto(row) ? "auto, or " : "");
         put_range(b, id, "");
         break;
     case POLICY_IS_CHOICE:
@@ -250,7 +268,7 @@ static void hint_form(struct err *err, enum policy_id id)
     buf_printf(&b, "%s", row->type == POLICY_IS_DURATION ? ", with us, ms, s, min, h or d" : "");
     buf_printf(&b, "%s", row->type == POLICY_IS_BYTES ? ", with KiB, MiB, GiB or TiB" : "");
     buf_printf(&b, "%s", has_none(row) ? ", or none" : "");
-    buf_printf(&b, "%s.", strcmp(row->default_text, "auto") == 0 ? ", or auto" : "");
+    buf_printf(&b, "%s.", is_range && has_auto(row) ? ", or auto" : "");
     if (!b.failed) {
         err_hint(err, "%.*s", (int)b.bytes, (const char *)b.data);
     }
@@ -264,7 +282,7 @@ static bool parse_policy(const struct policy_row *row, const char *text, struct 
 {
     double x;
     memset(out, 0, sizeof(*out));
-    if (strcmp(row->default_text, "auto") == 0 && strcasecmp(text, "auto") == 0) {
+    if (has_auto(row) && strcasecmp(text, "auto") == 0) {
         out->is_auto = true;
         return true;
     }
@@ -325,11 +343,16 @@ static enum errcode refuse_scope(struct err *err, const struct policy_row *row,
     return err->code;
 }
 
-static enum errcode refuse_value(struct err *err, enum policy_id id, const struct buf *shown)
+static enum errcode refuse_value(struct err *err, enum policy_id id, const struct value *value,
+                                 const struct buf *shown)
 {
     const char *name = policy_row(id)->name;
-    err_set(err, ERR_POLICY_BOUNDS, "policy \"%s\" cannot be \"%s\"", name,
-            shown->failed ? "(too long)" : (const char *)shown->data);
+    if (value->type == TYPE_NULL) {
+        err_set(err, ERR_POLICY_BOUNDS, "policy \"%s\" cannot be NULL", name);
+    } else {
+        err_set(err, ERR_POLICY_BOUNDS, "policy \"%s\" cannot be \"%s\"", name,
+                shown->failed ? "(too long)" : (const char *)shown->data);
+    }
     hint_form(err, id);
     err_policy(err, name);
     return ERR_POLICY_BOUNDS;
@@ -368,7 +391,7 @@ enum errcode policy_assign(struct policy_set *set, enum policy_id id, enum polic
         code = err_no_memory(err);
     } else if (b.failed || value->type == TYPE_NULL || value->type == TYPE_VECTOR ||
                !parse_policy(row, (const char *)b.data, &parsed)) {
-        code = refuse_value(err, id, &b);
+        code = refuse_value(err, id, value, &b);
     } else {
         set_value(set, id, &parsed, level == LEVEL_COMMAND_LINE);
     }
@@ -382,7 +405,7 @@ enum errcode policy_assign_name(struct policy_set *set, const char *name, enum p
     const char *nearest = NULL;
     enum policy_id id = policy_find(name, &nearest);
     if (id == POLICY_COUNT) {
-        err_set(err, ERR_UNKNOWN_POLICY, "policy \"%s\" does not exist", name);
+        err_set(err, ERR_UNKNOWN_POLICY, "there is no policy \"%s\"", name);
         if (nearest != NULL) {
             err_hint(err, "Perhaps you meant \"%s\".", nearest);
         } else {

@@ -14,6 +14,7 @@ enum place {
     PLACE_AT,
     PLACE_AFTER,
     PLACE_BEYOND,
+    PLACE_UNIT,
     PLACE_NAME,
 };
 
@@ -105,6 +106,11 @@ const char *habit_at(const char *text, size_t bytes, size_t at)
         return find_operator(text, at, bytes);
     }
     return find(last_bytes == 0 ? PLACE_FIRST : PLACE_AT, text + at, word_bytes);
+}
+
+const char *habit_unit(const char *text, size_t bytes)
+{
+    return find(PLACE_UNIT, text, bytes);
 }
 
 const char *habit_after(const char *text, size_t at)

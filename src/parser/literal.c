@@ -243,6 +243,21 @@ static int read_float(struct parse *p, const struct number *n, struct token *out
     return is_lost ? parse_fail_range(p, "FLOAT") : TK_FLOAT;
 }
 
+/* 12abc, 1.2.3, 64MiB */
+static int fail_stuck(struct parse *p)
+{
+    size_t begin = p->at;
+    while (p->at < p->bytes && (is_name_part(p->text[p->at]) || p->text[p->at] == '.')) {
+        p->at++;
+    }
+    int token = parse_fail_syntax(p);
+    const char *habit = habit_unit(p->text + begin, p->at - begin);
+    if (habit != NULL) {
+        err_hint(p->err, "%s", habit);
+    }
+    return token;
+}
+
 int lexer_number(struct parse *p, struct token *out)
 {
     const char *at = p->text + p->at;
@@ -251,11 +266,8 @@ int lexer_number(struct parse *p, struct token *out)
     CHECK(n.bytes > 0);
     p->at += n.bytes;
     char next = p->at < p->bytes ? p->text[p->at] : ' ';
-    if (is_name_part(next) || next == '.') { /* 12abc, 1.2.3 */
-        while (p->at < p->bytes && (is_name_part(p->text[p->at]) || p->text[p->at] == '.')) {
-            p->at++;
-        }
-        return parse_fail_syntax(p);
+    if (is_name_part(next) || next == '.') {
+        return fail_stuck(p);
     }
     if (!n.is_integer) {
         return read_float(p, &n, out);

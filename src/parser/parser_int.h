@@ -105,6 +105,7 @@ void *parse_alloc(struct parse *p, size_t bytes);
 /* What VQL has instead of the word or operator at @at, behind the word before it, and behind the
  * one before that; NULL where nothing is known of them. */
 const char *habit_at(const char *text, size_t bytes, size_t at);
+const char *habit_unit(const char *text, size_t bytes); /* Of what is stuck to a number. */
 const char *habit_after(const char *text, size_t at);
 const char *habit_beyond(const char *text, size_t at);
 bool habit_is_nested(const char *text, size_t at); /* Right behind an open parenthesis. */

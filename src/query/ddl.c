@@ -131,8 +131,11 @@ static enum errcode build_policies(const struct stmt_create *s, struct schema *s
     for (size_t i = 0; i < s->with.n; i++) {
         const struct option *option = &s->with.items[i];
         if (option->value->kind != EXPR_LITERAL) {
-            return err_at(err, option->value->position, ERR_FEATURE_UNSUPPORTED,
-                          "CREATE COLLECTION takes no parameters");
+            err_at(err, option->value->position, ERR_FEATURE_UNSUPPORTED,
+                   "CREATE COLLECTION takes no parameters");
+            err_hint(err, "Write the value into the statement: WITH (%s = value).",
+                     option->name.text);
+            return ERR_FEATURE_UNSUPPORTED;
         }
         enum errcode code = policy_assign_name(&schema->policies, option->name.text,
                                                LEVEL_COLLECTION, &option->value->value, err);

@@ -20,8 +20,10 @@ static enum errcode analyze_option(struct analysis *a, const struct option *opti
         return code;
     }
     if (option->value == NULL || option->value->kind != EXPR_LITERAL) {
-        return err_at(err, option->name.position, ERR_FEATURE_UNSUPPORTED,
-                      "REINDEX takes a value for \"%s\", and no parameter", option->name.text);
+        err_at(err, option->name.position, ERR_FEATURE_UNSUPPORTED,
+               "REINDEX takes a value for \"%s\", and no parameter", option->name.text);
+        err_hint(err, "Write the value into the statement: WITH (%s = value).", option->name.text);
+        return ERR_FEATURE_UNSUPPORTED;
     }
     code = policy_assign_name(&a->plan->reindex.with, option->name.text, LEVEL_COLLECTION,
                               &option->value->value, err);

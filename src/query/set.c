@@ -143,7 +143,8 @@ static enum errcode analyze_show(struct analysis *a, const struct stmt *stmt, st
 /* What a value looks like. */
 static const char *unit_of(const struct policy_row *row, char *text, size_t bytes)
 {
-    size_t n = 0;
+    bool has_auto = strcmp(row->default_text, "auto") == 0;
+    size_t n = (size_t)snprintf(text, bytes, "%s", has_auto ? "auto or " : "");
     switch (row->type) {
     case POLICY_IS_BOOL:
         return "on or off";
@@ -152,7 +153,6 @@ static const char *unit_of(const struct policy_row *row, char *text, size_t byte
     case POLICY_IS_BYTES:
         return "size";
     case POLICY_IS_CHOICE:
-        text[0] = 0;
         for (size_t i = 0; row->choices[i] != NULL && n < bytes; i++) {
             n +=
                 (size_t)snprintf(text + n, bytes - n, "%s%s", i > 0 ? " or " : "", row->choices[i]);
@@ -161,7 +161,8 @@ static const char *unit_of(const struct policy_row *row, char *text, size_t byte
     case POLICY_IS_TEXT:
         return "text";
     default:
-        return row->unit != NULL ? row->unit : "number";
+        (void)snprintf(text + n, bytes - n, "%s", row->unit != NULL ? row->unit : "number");
+        return text;
     }
 }
 

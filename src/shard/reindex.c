@@ -294,7 +294,7 @@ static enum errcode begin(struct shard *shard, struct vector_index *v,
     if (code == ERR_OK) {
         mutex_lock(&shard->apply);
         if (v->reindex != NULL) {
-            code = err_set(err, ERR_OVERLOADED, "\"%s\" is being reindexed already",
+            code = err_set(err, ERR_OVERLOADED, "a REINDEX of \"%s\" is under way already",
                            shard->schema->name);
             err_hint(err, "SHOW SESSIONS tells by whom; try again when it has ended.");
         } else {
