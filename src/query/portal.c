@@ -540,7 +540,10 @@ static void start_job(struct portal *p)
 {
     move(p, PORTAL_IS_WORKING, "long step");
     portal_ref(p);
+    mutex_lock(&p->lock);
     p->job_ended = false;
+    p->job_events = p->events;
+    mutex_unlock(&p->lock);
     p->job = (struct job){.run = run_job, .arg = p};
     pool_submit(p->db->pool, &p->job);
 }
@@ -662,6 +665,7 @@ static enum portal_status advance(struct portal *p, struct err *err)
         move(p, PORTAL_IS_READY, "step ended");
         portal_unref(p); /* The job's. */
         *err = p->job_err;
+        p->events_seen = p->job_events; /* The step may have looked before what came meanwhile. */
         return after_step(p, p->job_step);
     default:
         break;

@@ -508,6 +508,7 @@ struct portal {
     bool job_ended;
     uint64_t events;
     uint64_t events_seen; /* Owner's thread. */
+    uint64_t job_events;  /* What events was when the job began; owner's thread. */
     const char *phase;    /* Progress; NULL: none that is new. */
     uint64_t phase_done, phase_total;
     uint64_t phase_at_us; /* When it was last told; the step's thread. */
