@@ -44,7 +44,7 @@ enum {
     PENDING_SHARE = 10, /* One row in so many may wait to be linked. */
 };
 /* Of linked rows, over those that were there when it was measured. */
-static const double GROWN_WHEN_QUIET = 1.15, GROWN_WHEN_BUSY = 1.3;
+static const double GROWN_WHEN_QUIET = 1.05, GROWN_WHEN_BUSY = 1.3;
 static const double STRETCH_POWER = 1.1; /* On the hardest data ef grows with the rows. */
 /* Standard errors that a promise stays below the mean. */
 static const double CERTAINTY = 2;
@@ -137,9 +137,14 @@ bool calibration_is_known(const struct calibration *c)
     return read_measured(c, 0, &m);
 }
 
+static double guess_ef(const struct recall_wish *wish)
+{
+    return fmax(GUESS / (1 - wish->floor), 4 * (double)wish->k);
+}
+
 static void guess(const struct recall_wish *wish, struct shard_effort *out)
 {
-    double ef = fmax(GUESS / (1 - wish->floor), 4 * (double)wish->k);
+    double ef = guess_ef(wish);
     out->verdict = SHARD_IS_NOT_MEASURED;
     out->stretch = 1;
     out->ef = (size_t)ceil(ef);
@@ -157,10 +162,14 @@ static bool ask_with_care(const struct measured *m, const struct recall_wish *wi
            measured_ask(m, wish, out);
 }
 
-static void tell(const struct extent *e, const struct measured *m,
+static void tell(const struct extent *e, const struct measured *m, const struct recall_wish *wish,
                  const struct curve_answer *answer, struct shard_effort *out)
 {
-    double stretch = stretch_since(e, m), more = pow(stretch, STRETCH_POWER);
+    double stretch = stretch_since(e, m), ef = answer->ef * pow(stretch, STRETCH_POWER);
+    /* Rows that came since may be of another kind, and harder: where they are many, they are taken
+     * for what nobody has measured. */
+    double ef_of_strangers = fmin(stretch - 1, 1) * guess_ef(wish);
+    double more = fmax(ef, ef_of_strangers) / answer->ef;
     out->verdict = answer->verdict;
     out->stretch = stretch;
     out->ef = (size_t)ceil(answer->ef * more);
@@ -183,7 +192,7 @@ void shard_effort_for(struct shard *shard, uint32_t column, double recall, size_
     *out = (struct shard_effort){.rows = e.rows};
     if (read_measured(&v->calibration, measured_classes(&wish), &m) &&
         ask_with_care(&m, &wish, &answer)) {
-        tell(&e, &m, &answer, out);
+        tell(&e, &m, &wish, &answer, out);
     } else {
         guess(&wish, out);
     }
@@ -207,7 +216,7 @@ bool shard_recall(struct shard *shard, uint32_t column, unsigned i, double recal
     CHECK(ask_with_care(&m, &wish, &answer));
     struct extent e = extent_of(v);
     out->effort.rows = e.rows;
-    tell(&e, &m, &answer, &out->effort);
+    tell(&e, &m, &wish, &answer, &out->effort);
     out->below = curve_below(&m.curves[i], answer.ef, recall);
     out->samples = m.curves[i].n_samples;
     out->is_real = m.is_real != 0;
