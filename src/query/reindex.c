@@ -106,28 +106,71 @@ static struct index_parameters parameters_of(const struct portal *p, uint32_t co
     return out;
 }
 
+static bool is_to_end(void *arg)
+{
+    struct portal *p = arg;
+    return portal_is_canceled(p) || atomic_load(&p->plan->collection->is_dropped);
+}
+
+/* Says whether it was the client, the timeout, the end of the server or that of the collection. */
+static enum errcode why_ended(struct portal *p, struct err *err)
+{
+    enum errcode code = portal_poll(p, err);
+    if (code == ERR_OK) {
+        const char *name = p->plan->schema->name;
+        code = err_set(err, ERR_UNKNOWN_COLLECTION, "collection \"%s\" was dropped", name);
+        err_collection(err, name);
+    }
+    return code;
+}
+
+static enum errcode reindex_column(struct portal *p, uint32_t column, struct err *err)
+{
+    struct shard_reindex request = {.column = column,
+                                    .parameters = parameters_of(p, column),
+                                    .progress = tell_progress,
+                                    .is_canceled = is_to_end,
+                                    .arg = p};
+    enum errcode code = shard_reindex(p->shard, &request, err);
+    if (code == ERR_CANCELED) {
+        code = why_ended(p, err);
+    }
+    if (code != ERR_OK) {
+        err_prefix(err, "column \"%s\"", p->plan->schema->columns[column].name);
+    }
+    return code;
+}
+
+/* The indexes serve, whatever becomes of their files: a start would build them once more. */
+static void write_down(struct portal *p)
+{
+    struct err why = {0};
+    if (shard_checkpoint(p->shard, tell_progress, p, &why) != ERR_OK) {
+        err_set(&p->notice, why.code, "the new index is in use, and not in its file yet: %s",
+                why.message);
+        err_hint(&p->notice, "It is tried again with the next CHECKPOINT, or by itself.");
+        err_collection(&p->notice, p->plan->schema->name);
+        p->has_notice = true;
+    }
+}
+
 static enum step step_reindex(struct portal *p, struct err *err)
 {
     const struct reindex_plan *plan = &p->plan->reindex;
     const struct schema *schema = p->plan->schema;
     enum errcode code = ERR_OK;
+    const char *last_done = NULL;
     for (uint32_t i = 0; i < schema->n_columns && code == ERR_OK; i++) {
         if (schema->columns[i].type != TYPE_VECTOR || (plan->is_one && i != plan->column)) {
             continue;
         }
-        struct shard_reindex request = {.column = i,
-                                        .parameters = parameters_of(p, i),
-                                        .progress = tell_progress,
-                                        .is_canceled = portal_is_canceled,
-                                        .arg = p};
-        code = shard_reindex(p->shard, &request, err);
-        if (code == ERR_CANCELED) {
-            code =
-                portal_poll(p, err); /* Says whether it was the client, the timeout or the end. */
-        }
-        if (code != ERR_OK) {
-            err_prefix(err, "column \"%s\"", schema->columns[i].name);
-        }
+        code = reindex_column(p, i, err);
+        last_done = code == ERR_OK ? schema->columns[i].name : last_done;
+    }
+    if (code == ERR_OK) {
+        write_down(p);
+    } else if (last_done != NULL) {
+        err_detail(err, "The indexes up to that of column \"%s\" are new already.", last_done);
     }
     return code == ERR_OK ? STEP_DONE : STEP_FAILED;
 }

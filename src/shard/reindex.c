@@ -358,7 +358,7 @@ enum errcode shard_reindex(struct shard *shard, const struct shard_reindex *requ
         calibration_forget(v);
     }
     end(shard, v);
-    return code == ERR_OK ? shard_checkpoint(shard, request->progress, request->arg, err) : code;
+    return code;
 }
 
 /* ---- the record ---- */

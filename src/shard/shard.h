@@ -242,8 +242,9 @@ struct shard_reindex {
     bool (*is_canceled)(void *arg);                                                /* Or NULL. */
     void *arg;
 };
-/* Builds the index anew beside the one that serves, under reads and writes, puts it in its place
- * and writes a checkpoint.  Any failure before that leaves the old one.  Takes the memory of both.
+/* Builds the index anew beside the one that serves, under reads and writes, and puts it in its place.
+ * Any failure leaves the old one.  Takes the memory of both.  It is durable as parameters with the
+ * next flush, and as a graph with the next checkpoint: until then a start builds it once more.
  * Errors: CANCELED, OUT_OF_MEMORY, OVERLOADED (another is under way), IO. */
 enum errcode shard_reindex(struct shard *shard, const struct shard_reindex *request,
                            struct err *err) WARN_UNUSED;

@@ -2,6 +2,8 @@
 #include "query_fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static const char create_docs[] = "CREATE COLLECTION docs (id TEXT PRIMARY KEY, "
                                   "embedding VECTOR(2) METRIC L2, title TEXT, year INT, "
@@ -366,9 +368,36 @@ static void settings_of_the_file_wait_for_a_start_where_they_must(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
+/* Of the shards' directories, where a checkpoint's new file would be. */
+static void block_checkpoints(const char *directory, const char *command)
+{
+    char line[256];
+    snprintf(line, sizeof(line),
+             "for d in $(find %s -name data.mdb -printf '%%h '); do %s $d/index-1.graph.tmp; done",
+             directory, command);
+    assert_int_equal(system(line), 0);
+}
+
+static void a_new_index_that_cannot_be_written_serves_and_that_is_told(void **state)
+{
+    struct fixture *f = *state;
+    struct client *c = &f->client;
+    expect_ok(c, "CREATE COLLECTION r (id INT PRIMARY KEY, v VECTOR(2))");
+    expect_ok(c, "INSERT INTO r VALUES (1, [1, 0]), (2, [0, 1])");
+    expect_ok(c, "CHECKPOINT");
+    block_checkpoints(f->directory, "mkdir");
+    expect_ok(c, "REINDEX r WITH (m = 32)");
+    assert_non_null(strstr(c->notice, "the new index is in use, and not in its file yet"));
+    block_checkpoints(f->directory, "rmdir");
+    expect_ok(c, "REINDEX r WITH (m = 8)");
+    assert_string_equal(c->notice, "");
+    expect_rows(c, "SEARCH id FROM r NEAR [1, 0] LIMIT 1", "1\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_new_index_that_cannot_be_written_serves_and_that_is_told),
         TEST(rows_come_back_by_key_and_by_where),
         TEST(searches_return_the_nearest_rows_in_order),
         TEST(parameters_take_their_types_from_the_context),
