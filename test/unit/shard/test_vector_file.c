@@ -292,6 +292,7 @@ static void a_new_index_takes_a_new_file_and_the_old_one_goes(void **state)
                                         shard_index_parameters(f->shard, EMBEDDING, &is_reindexed)};
     request.parameters.m = 8;
     assert_int_equal(shard_reindex(f->shard, &request, &err), ERR_OK);
+    assert_int_equal(shard_checkpoint(f->shard, NULL, NULL, &err), ERR_OK);
     vectors_path(f, after);
     assert_string_not_equal(before, after);
     assert_found(f, 0, ROWS);
