@@ -158,11 +158,23 @@ static void what_is_out_of_bounds_or_no_value_is_refused_and_changes_nothing(voi
 {
     (void)state;
     static const char *const bad[][2] = {
-        {"recall", "1.5"},      {"recall", "high"},   {"recall", "nan"},
-        {"recall", "0x1p-1"},   {"recall", " 0.9"},   {"recall", "0.9 "},
-        {"timeout", "0x10 ms"}, {"timeout", "\t5ms"}, {"statement_memory", "+ 1MiB"},
-        {"ef", "10x"},          {"timeout", "-1"},    {"timeout", "5 weeks"},
-        {"exact", "perhaps"},   {"ack", "maybe"},     {"statement_memory", "1B"},
+        {"recall", "1.5"},
+        {"recall", "high"},
+        {"recall", "nan"},
+        {"recall", "0x1p-1"},
+        {"recall", " 0.9"},
+        {"recall", "0.9 "},
+        {"timeout", "0x10 ms"},
+        {"timeout", "\t5ms"},
+        {"statement_memory", "+ 1MiB"},
+        {"ef", "10x"},
+        {"ef", "0"},
+        {"ef", "1.5"},
+        {"timeout", "-1"},
+        {"timeout", "5 weeks"},
+        {"exact", "perhaps"},
+        {"ack", "maybe"},
+        {"statement_memory", "1B"},
         {"recall", "auto"},
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
