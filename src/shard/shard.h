@@ -242,10 +242,10 @@ struct shard_reindex {
     bool (*is_canceled)(void *arg);                                                /* Or NULL. */
     void *arg;
 };
-/* Builds the index anew beside the one that serves, under reads and writes, and puts it in its place.
- * Any failure leaves the old one.  Takes the memory of both.  It is durable as parameters with the
- * next flush, and as a graph with the next checkpoint: until then a start builds it once more.
- * Errors: CANCELED, OUT_OF_MEMORY, OVERLOADED (another is under way), IO. */
+/* Builds the index anew beside the one that serves, under reads and writes, and puts it in its
+ * place. Any failure leaves the old one.  Takes the memory of both.  It is durable as parameters
+ * with the next flush, and as a graph with the next checkpoint: until then a start builds it once
+ * more. Errors: CANCELED, OUT_OF_MEMORY, OVERLOADED (another is under way), IO. */
 enum errcode shard_reindex(struct shard *shard, const struct shard_reindex *request,
                            struct err *err) WARN_UNUSED;
 
