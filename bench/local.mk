@@ -67,6 +67,12 @@ bench_mem_SOURCES = bench/mem.c
 bench_mem_LDADD = $(BASE_LIBS)
 CLEANFILES += bench/mem$(EXEEXT)
 
+# make bench/filter: the ways of answering SEARCH ... WHERE, beside the planner's.
+EXTRA_PROGRAMS += bench/filter
+bench_filter_SOURCES = bench/filter.c
+bench_filter_LDADD = $(QUERY_LIBS)
+CLEANFILES += bench/filter$(EXEEXT)
+
 # The server as a whole: make bench-server.
 EXTRA_DIST += bench/figures bench/collections
 .PHONY: bench-server

@@ -12,6 +12,7 @@ static size_t find_slots(struct walk *w, struct index *index, const uint64_t *ro
     uint32_t found[BATCH];
     size_t n_found = 0;
     mutex_lock(&index->map_lock);
+    row_map_prefetch(&index->map, &index->slots, rows, n);
     for (size_t i = 0; i < n; i++) {
         found[i] = row_map_find(&index->map, &index->slots, rows[i]);
     }

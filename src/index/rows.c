@@ -109,6 +109,20 @@ uint32_t row_map_find(const struct row_map *map, const struct slots *slots, uint
     return map->n > 0 ? map->slots[position_of(map, slots, row)] : SLOT_NONE;
 }
 
+void row_map_prefetch(const struct row_map *map, const struct slots *slots, const uint64_t *rows,
+                      size_t n)
+{
+    for (size_t i = 0; i < n && map->n > 0; i++) {
+        __builtin_prefetch(&map->slots[home_of(map, rows[i])]);
+    }
+    for (size_t i = 0; i < n && map->n > 0; i++) {
+        uint32_t slot = map->slots[home_of(map, rows[i])];
+        if (slot != SLOT_NONE) {
+            __builtin_prefetch(node_at(slots, slot));
+        }
+    }
+}
+
 void row_map_remove(struct row_map *map, const struct slots *slots, uint32_t slot)
 {
     size_t hole = position_of(map, slots, node_at(slots, slot)->row);

@@ -31,6 +31,7 @@ enum {
     UPPER_EF = 24,         /* Starts that the upper layers give to a second walk. */
     TOGETHER = 5,          /* Of RANK_MIN or more: a filter may leave less than all of a cluster. */
     EF_LOST = 160,         /* Of a walk that looks for the query's cluster. */
+    ALIKE_RANKS = 25,      /* So many times the rank are looked at in any case of doubt. */
     EXACT_SLOTS_A_ROW = 4, /* A scan of few rows may pass so many empty slots for each. */
 };
 
@@ -43,6 +44,8 @@ static const double FAR_SIGMAS = 2.2, CROWD_SIGMAS = 1, DENSE_SIGMAS = 1.5;
 static const float DEEP_SIGMAS = 2;
 /* So many times as far from the query as from each other are rows of another cluster. */
 static const double ASTRAY_RATIO = 4, LOST_RATIO = 64;
+/* As far as this from the rank-th of rows that match. */
+static const float ALIKE_SIGMAS = 3;
 
 /* Of a distance, and of each dimension of it.  Measured on 2,000 to 60,000 rows of 3 to 768
  * dimensions: right within a third but for ef above some hundreds, where the beam costs more. */
@@ -220,6 +223,22 @@ static size_t depth_of(const struct walk *w)
     return depth;
 }
 
+/* Where few rows match they may lie far away, all within the codes' error of each other: as many as
+ * cannot be told from the rank-th are looked at, too. */
+static size_t depth_among_matches(const struct walk *w)
+{
+    const struct beam *beam = &w->scratch->beam;
+    size_t rank = rank_of(w->search), depth = depth_of(w), n = beam->n, max = ALIKE_RANKS * rank;
+    if (w->search->rerank_depth > 0 || n <= rank) {
+        return depth;
+    }
+    float limit = beam->keys[rank - 1] + ALIKE_SIGMAS * beam->rule.spread;
+    while (depth < n && depth < max && beam->keys[depth] <= limit) {
+        depth++;
+    }
+    return depth;
+}
+
 /* Whether a row of the beam is to be looked at. */
 static bool is_wanted(const struct walk *w, uint32_t slot)
 {
@@ -232,7 +251,8 @@ static void rerank(struct walk *w, bool is_asked)
     struct scratch *s = w->scratch;
     const struct beam *beam = &s->beam;
     const struct slots *slots = &w->index->slots;
-    size_t depth = depth_of(w), n_looked = 0, n = 0;
+    size_t depth = is_asked ? depth_among_matches(w) : depth_of(w);
+    size_t n_looked = 0, n = 0;
     uint32_t batch[BATCH];
     for (size_t i = 0; i < beam->n && n_looked < depth; i++) {
         uint32_t slot = beam->slots[i] & ~EXPANDED;

@@ -127,6 +127,9 @@ void row_map_add(struct row_map *map, const struct slots *slots, uint32_t slot);
 #define ROW_NONE UINT64_MAX
 bool row_map_fill(struct row_map *map, const uint64_t *rows, uint32_t n_slots) WARN_UNUSED;
 uint32_t row_map_find(const struct row_map *map, const struct slots *slots, uint64_t row);
+/* Soon these are to be found. */
+void row_map_prefetch(const struct row_map *map, const struct slots *slots, const uint64_t *rows,
+                      size_t n);
 void row_map_remove(struct row_map *map, const struct slots *slots, uint32_t slot);
 
 #endif

@@ -18,19 +18,22 @@ enum {
     CELL_ROW_NS = 120,     /* A row whose columns are in memory, tested alone. */
     SCANNED_ROW_NS = 350,  /* The next row of a scan of the file, decoded and tested. */
     FETCHED_ROW_NS = 1100, /* A row of the file by its number, decoded and tested. */
-    GIVEN_ROW_NS = 100,    /* A row by its number in the index, beside its distance. */
+    GIVEN_ROW_NS = 140,    /* A row by its number in the index, beside its distance. */
     BLOCK_NS = 300,        /* A block drawn by chance, beside its rows. */
+    VISIT_NS = 250,        /* A row that a filtered walk meets far from where it was to end. */
     EXACT_NS = 5000,       /* What an exact search costs in any case. */
-    SAMPLE_ROWS = 64,
-    SAMPLE_MATCHES = 24,  /* Enough of them: the share is known well enough. */
-    SAMPLE_SHARE = 16,    /* A part of the cheapest way that the rest of the sample may cost. */
+    SAMPLE_ROWS = 32,
+    SAMPLE_PART = 16,     /* What the rest of the sample may cost: this part of the cheapest way. */
+    WALK_SURE = 4,        /* A walk that costs so many times less needs no larger sample. */
     SAMPLE_DRAWS = 20000, /* At most. */
     SMALL_ROWS = 500,     /* So few rows are scanned sooner than sampled. */
     /* Floats of a collection that is compared with the query without asking whether it may be, and
      * of one that is where nothing was measured yet. */
     CHEAP_FLOATS = 1 << 20,
     UNMEASURED_FLOATS = 1 << 24,
-    DISTANCES_AN_EF = 16, /* Of an ef that a policy gives: about. */
+    DISTANCES_AN_EF = 16,  /* Of an ef that a policy gives: about. */
+    GIVE_UP_PART = 3,      /* What a walk may cost in vain: this part of the cheapest exact way. */
+    GIVE_UP_VISITS = 1000, /* At the least. */
 };
 /* The sample is over when the share's standard error, over the share, is as small. */
 static const double SURE = 0.25;
@@ -49,6 +52,20 @@ const char *search_way_name(enum search_way way)
 }
 
 /* ---- the sample ---- */
+
+/* What a walk takes, at the least share of matches that is likely: the dear side of what is not
+ * known. */
+static void take_effort(struct portal *p, struct search_state *s)
+{
+    struct shard_effort *e = &s->effort;
+    shard_effort_for(p->shard, p->plan->search.column, p->force.recall, s->k, s->share_low, e);
+    if (p->force.ef != 0) {
+        e->ef = (size_t)p->force.ef;
+        e->distances = (double)e->ef * DISTANCES_AN_EF / s->share_low;
+        e->filter_calls = p->plan->access.where == NULL ? 0 : (double)e->ef / s->share_low;
+    }
+    s->ef = e->ef < s->k ? s->k : e->ef;
+}
 
 /* A row by chance: the number that is drawn, or where no row has it the next one that is there. */
 static enum errcode test_some_row(struct searcher *self, uint64_t number, bool *matches,
@@ -77,6 +94,7 @@ struct sample {
     uint64_t random;
     double rows, matches;
     double matches_squared, products, rows_squared; /* Sums over the draws. */
+    double n_in_memory;                             /* Of the rows that were drawn one by one. */
     double ns;
 };
 
@@ -104,16 +122,20 @@ static double error_of(const struct sample *sample)
     return sample->matches > 0 ? sqrt(fmax(squares, 0)) / sample->matches : 1;
 }
 
-static enum errcode draw_row(struct sample *sample, size_t *n_in_memory, struct err *err)
+static uint64_t draw_number(struct sample *sample)
+{
+    return random_next(&sample->random) % shard_rows_end(sample->portal->shard);
+}
+
+static enum errcode draw_row(struct sample *sample, uint64_t number, struct err *err)
 {
     struct searcher *self = &sample->s->self;
     bool found, matches;
     uint64_t read_before = self->rows_read;
-    uint64_t number = random_next(&sample->random) % shard_rows_end(sample->portal->shard);
     enum errcode code = test_some_row(self, number, &matches, &found, err);
     if (code == ERR_OK && found) {
         bool is_in_memory = read_before == self->rows_read;
-        *n_in_memory += is_in_memory ? 1 : 0;
+        sample->n_in_memory += is_in_memory ? 1 : 0;
         sample->ns += is_in_memory ? CELL_ROW_NS : FETCHED_ROW_NS;
         note(sample, 1, matches ? 1 : 0);
     }
@@ -123,13 +145,12 @@ static enum errcode draw_row(struct sample *sample, size_t *n_in_memory, struct 
 static enum errcode draw_block(struct sample *sample, struct err *err)
 {
     struct search_block block;
-    size_t n_in_memory = 0;
     bool is_there;
-    uint64_t number = random_next(&sample->random) % shard_rows_end(sample->portal->shard);
+    uint64_t number = draw_number(sample);
     enum errcode code =
         search_test_block(&sample->s->self, number, SHARD_BLOCK_IF_THERE, &block, &is_there, err);
     if (code != ERR_OK || !is_there) {
-        return code == ERR_OK ? draw_row(sample, &n_in_memory, err) : code;
+        return code == ERR_OK ? draw_row(sample, number, err) : code;
     }
     double rows = __builtin_popcountll(block.found);
     sample->ns += BLOCK_NS + rows * sample->s->block_row_ns;
@@ -137,15 +158,20 @@ static enum errcode draw_block(struct sample *sample, struct err *err)
     return code;
 }
 
+/* Side by side, so that what each waits for from memory comes at once. */
 static enum errcode draw_rows(struct sample *sample, struct err *err)
 {
-    struct search_state *s = sample->s;
-    size_t n_in_memory = 0;
+    uint64_t numbers[SAMPLE_ROWS];
     enum errcode code = ERR_OK;
-    for (int i = 0; i < SAMPLE_ROWS && sample->matches < SAMPLE_MATCHES && code == ERR_OK; i++) {
-        code = draw_row(sample, &n_in_memory, err);
+    for (size_t i = 0; i < SAMPLE_ROWS; i++) {
+        numbers[i] = draw_number(sample);
     }
-    s->share_in_memory = (double)n_in_memory / (sample->rows + 1);
+    shard_view_prefetch(sample->s->self.view, numbers, SAMPLE_ROWS,
+                        sample->portal->plan->access.columns.bits);
+    for (size_t i = 0; i < SAMPLE_ROWS && code == ERR_OK; i++) {
+        code = draw_row(sample, numbers[i], err);
+    }
+    sample->s->share_in_memory = sample->n_in_memory / fmax(sample->rows, 1);
     return code;
 }
 
@@ -156,18 +182,22 @@ static void take_share(struct search_state *s, const struct sample *sample)
     s->share_low = s->selectivity * fmax(1 - error_of(sample), SHARE_LOW_MIN);
 }
 
-static double cheapest_cost(struct portal *p, struct search_state *s);
+/* Whether a walk is the better way whatever the share is within the sample's error. */
+static bool is_walk_sure(const struct portal *p, const struct search_state *s);
+static double cheapest_cost(const struct portal *p, const struct search_state *s);
 
-/* Rows first; where few of them match, blocks, as long as that costs little beside the search. */
+/* A few rows first; where few of them match, more, and then blocks, as long as that costs little
+ * beside the search. */
 static enum errcode sample(struct portal *p, struct search_state *s, struct err *err)
 {
     struct sample sample = {.portal = p, .s = s, .random = p->entered->group};
     enum errcode code = draw_rows(&sample, err);
     take_share(s, &sample);
-    if (code != ERR_OK || error_of(&sample) <= SURE) {
+    take_effort(p, s);
+    if (code != ERR_OK || is_walk_sure(p, s)) {
         return code;
     }
-    double ns_max = sample.ns + cheapest_cost(p, s) / SAMPLE_SHARE;
+    double ns_max = sample.ns + cheapest_cost(p, s) / SAMPLE_PART;
     for (int i = 0; i < SAMPLE_DRAWS && sample.ns < ns_max && error_of(&sample) > SURE; i++) {
         code = draw_block(&sample, err);
         if (code != ERR_OK) {
@@ -175,6 +205,7 @@ static enum errcode sample(struct portal *p, struct search_state *s, struct err 
         }
     }
     take_share(s, &sample);
+    take_effort(p, s);
     return ERR_OK;
 }
 
@@ -232,24 +263,31 @@ static double exact_cost(const struct portal *p, const struct search_state *s)
     return search_exact_way(p, s) == WAY_EXACT_SCAN ? scan_cost(p, s) : matches_cost(p, s);
 }
 
-/* What a walk takes, at the least share of matches that is likely: the dear side of what is not
- * known. */
-static void take_effort(struct portal *p, struct search_state *s)
+static double floats_of(const struct portal *p, const struct search_state *s)
 {
-    struct shard_effort *e = &s->effort;
-    shard_effort_for(p->shard, p->plan->search.column, p->force.recall, s->k, s->share_low, e);
-    if (p->force.ef != 0) {
-        e->ef = (size_t)p->force.ef;
-        e->distances = (double)e->ef * DISTANCES_AN_EF / s->share_low;
-        e->filter_calls = p->plan->access.where == NULL ? 0 : (double)e->ef / s->share_low;
-    }
-    s->ef = e->ef < s->k ? s->k : e->ef;
+    return (double)s->n_rows * dimensions(p);
 }
 
-static double cheapest_cost(struct portal *p, struct search_state *s)
+/* Whether a walk is possible, whatever it costs: by what is known of its recall. */
+static bool may_walk(const struct portal *p, const struct search_state *s)
 {
-    take_effort(p, s);
-    return fmin(walk_cost(p, s), exact_cost(p, s));
+    if (p->force.ef != 0 || s->effort.verdict == SHARD_REACHES) {
+        return true;
+    }
+    return s->effort.verdict == SHARD_IS_NOT_MEASURED
+               ? floats_of(p, s) > UNMEASURED_FLOATS
+               : p->force.on_miss != ON_MISS_EXACT && floats_of(p, s) > CHEAP_FLOATS;
+}
+
+static bool is_walk_sure(const struct portal *p, const struct search_state *s)
+{
+    return may_walk(p, s) && walk_cost(p, s) * WALK_SURE < exact_cost(p, s);
+}
+
+static double cheapest_cost(const struct portal *p, const struct search_state *s)
+{
+    double exact = exact_cost(p, s);
+    return may_walk(p, s) ? fmin(walk_cost(p, s), exact) : exact;
 }
 
 /* ---- the choice ---- */
@@ -267,22 +305,19 @@ enum errcode search_tell_miss(const struct portal *p, const struct search_state 
     return ERR_RECALL_MISSED;
 }
 
-/* Whether to walk, where that is cheaper than to compare all. */
-static enum errcode decide(struct portal *p, struct search_state *s, bool *is_walk, struct err *err)
+/* Why the way is exact though a walk would be cheaper; or that no walk reaches recall is told. */
+static enum errcode tell_verdict(struct portal *p, struct search_state *s, bool is_walk,
+                                 struct err *err)
 {
-    double floats = (double)s->n_rows * dimensions(p);
-    *is_walk = true;
-    if (p->force.ef != 0 || s->effort.verdict == SHARD_REACHES) {
+    enum shard_verdict verdict = s->effort.verdict;
+    if (p->force.ef != 0 || verdict == SHARD_REACHES) {
         return ERR_OK;
     }
-    if (s->effort.verdict == SHARD_IS_NOT_MEASURED) {
-        *is_walk = floats > UNMEASURED_FLOATS;
-        s->why_exact = *is_walk ? NULL : "recall was not measured yet, and the collection is small";
-        return ERR_OK;
-    }
-    *is_walk = p->force.on_miss != ON_MISS_EXACT && floats > CHEAP_FLOATS;
-    s->why_exact = *is_walk ? NULL : "no walk is known to reach recall";
-    if (s->effort.verdict == SHARD_MISSES && floats > CHEAP_FLOATS) {
+    s->why_exact = is_walk                            ? NULL
+                   : verdict == SHARD_IS_NOT_MEASURED ? "recall was not measured yet, and the "
+                                                        "collection is small"
+                                                      : "no walk is known to reach recall";
+    if (verdict == SHARD_MISSES && floats_of(p, s) > CHEAP_FLOATS) {
         metric_add(METRIC_recall_misses, 1);
         s->is_miss_told = p->force.on_miss == ON_MISS_NOTICE;
         return p->force.on_miss == ON_MISS_FAIL ? search_tell_miss(p, s, err) : ERR_OK;
@@ -292,21 +327,20 @@ static enum errcode decide(struct portal *p, struct search_state *s, bool *is_wa
 
 static enum errcode choose(struct portal *p, struct search_state *s, struct err *err)
 {
-    bool is_filtered = p->plan->access.where != NULL, is_walk = false;
-    take_effort(p, s);
+    bool is_filtered = p->plan->access.where != NULL;
     double walk = walk_cost(p, s), exact = exact_cost(p, s);
+    bool is_cheaper = walk < exact, is_walk = is_cheaper && may_walk(p, s);
     enum errcode code = ERR_OK;
-    if (walk < exact) {
-        code = decide(p, s, &is_walk, err);
-    } else {
-        s->why_exact = "it costs less than a walk";
+    s->why_exact = "it costs less than a walk";
+    if (is_cheaper) {
+        s->why_exact = NULL;
+        code = tell_verdict(p, s, is_walk, err);
     }
     s->way = !is_walk ? search_exact_way(p, s) : is_filtered ? WAY_FILTERED_WALK : WAY_WALK;
     s->cost_ns = is_walk ? walk : exact;
-    /* What matches may lie far away, and a walk meets many others on its way there: it is given up
-     * when it has cost as much as an exact way would. */
-    s->filter_visits_max =
-        (size_t)(s->effort.distances * fmax(1 + exact / fmax(walk, 1), 2)) + 1000;
+    /* Rows that match may lie far away, and a walk meets many others on its way there. */
+    double visits = fmax(s->effort.distances * 3 / 2, exact / GIVE_UP_PART / VISIT_NS);
+    s->filter_visits_max = (size_t)visits + GIVE_UP_VISITS;
     return code;
 }
 

@@ -5,6 +5,15 @@
 
 #include <string.h>
 
+void shard_view_prefetch(struct shard_view *view, const uint64_t *numbers, size_t n,
+                         const uint64_t wanted[4])
+{
+    for (size_t i = 0; i < n && payload_keeps(view->shard->payload, wanted); i++) {
+        (void)view_find_chunk(view, numbers[i]); /* So that it stays. */
+        payload_prefetch(view->shard->payload, numbers[i], wanted);
+    }
+}
+
 /* Rows of the block that the overlay has versions of: a bit each. */
 static uint64_t in_overlay(const struct shard_view *view, uint64_t first)
 {

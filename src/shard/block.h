@@ -29,6 +29,10 @@ enum shard_block_wish {
 bool shard_view_block(struct shard_view *view, uint64_t number, const uint64_t wanted[4],
                       enum shard_block_wish wish, struct shard_block *out, uint64_t *rows_read);
 
+/* Soon the columns of these rows are wanted: what is in memory comes nearer. */
+void shard_view_prefetch(struct shard_view *view, const uint64_t *numbers, size_t n,
+                         const uint64_t wanted[4]);
+
 /* One column of a block. */
 struct shard_cells {
     enum value_type type;

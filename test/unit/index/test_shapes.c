@@ -10,7 +10,8 @@ enum {
     QUERIES = 60,
     K = 10,
     EF = 200,
-    CLUSTERS = 40
+    CLUSTERS = 40,
+    FILTERED_EF = 200
 };
 
 /* Fills one of the N + QUERIES vectors; @i < N where it is a row. */
@@ -169,12 +170,103 @@ static void no_row_of_many_small_far_clusters_is_lost_to_its_own_vector(void **s
     free(points);
 }
 
+/* ---- filters that go together with the vectors ---- */
+
+struct chosen {
+    bool is_one[N];
+};
+
+static bool is_chosen(void *arg, uint64_t row)
+{
+    return ((const struct chosen *)arg)->is_one[row];
+}
+
+/* One row in @part: those nearest to row 5, or those farthest from it. */
+static void choose(struct index *index, const float *points, uint32_t dim, size_t part,
+                   bool is_near, struct chosen *out)
+{
+    static struct index_hit all[N];
+    assert_int_equal(find(index, INDEX_EXACT, points + (size_t)5 * dim, N, N, all), N);
+    memset(out, 0, sizeof(*out));
+    for (size_t i = 0; i < N / part; i++) {
+        out->is_one[all[is_near ? i : N - 1 - i].row] = true;
+    }
+}
+
+/* A walk that gives up is as good as a scan: the caller begins one. */
+static double filtered_recall(struct index *index, const float *queries, uint32_t dim,
+                              struct chosen *chosen)
+{
+    size_t n_near = 0, n_wanted = 0;
+    for (size_t q = 0; q < QUERIES; q++) {
+        struct index_hit exact[K], walked[K];
+        struct index_work work = {0};
+        struct err err;
+        size_t n_exact, n_walked;
+        struct index_search search = {.query = queries + q * dim,
+                                      .k = K,
+                                      .ef = FILTERED_EF,
+                                      .plan = INDEX_EXACT,
+                                      .matches = is_chosen,
+                                      .matches_arg = chosen};
+        assert_int_equal(index_search(index, &search, exact, &n_exact, &work, &err), ERR_OK);
+        search.plan = INDEX_WALK;
+        assert_int_equal(index_search(index, &search, walked, &n_walked, &work, &err), ERR_OK);
+        n_wanted += n_exact;
+        for (size_t i = 0; i < n_walked && work.is_complete; i++) {
+            n_near += walked[i].distance <= exact[n_exact - 1].distance;
+        }
+        n_near += work.is_complete ? 0 : n_exact;
+    }
+    return (double)n_near / (double)n_wanted;
+}
+
+static void check_filters(const char *name, shape_fn *shape, uint32_t dim)
+{
+    static const size_t parts[] = {2, 10, 50};
+    float *points = malloc((N + QUERIES) * dim * sizeof(float));
+    assert_non_null(points);
+    uint64_t state = 1;
+    for (size_t i = 0; i < N + QUERIES; i++) {
+        shape(&state, i, dim, points + i * dim);
+    }
+    for (enum distance distance = DISTANCE_L2; distance <= DISTANCE_DOT; distance++) {
+        struct index_config config = config_of(INDEX_HNSW, distance, dim);
+        config.code = INDEX_CODE_4;
+        struct index *index = index_make(&config);
+        stage_rows(index, points, dim, 0, N, INDEX_CHUNK);
+        advance_all(index, N, NULL);
+        for (size_t i = 0; i < 2 * COUNT_OF(parts); i++) {
+            struct chosen chosen;
+            choose(index, points, dim, parts[i / 2], i % 2 == 0, &chosen);
+            double recall = filtered_recall(index, points + (size_t)N * dim, dim, &chosen);
+            /* Under DOT what is farthest takes more effort than this. */
+            if (recall < (distance == DISTANCE_DOT ? 0.9 : 0.95)) {
+                fail_msg("%s: recall %.4f (distance %d, one in %zu, %s)", name, recall,
+                         (int)distance, parts[i / 2], i % 2 == 0 ? "near" : "far");
+            }
+        }
+        index_free(index);
+    }
+    free(points);
+}
+
+static void a_filter_that_goes_with_the_vectors_costs_no_recall(void **state)
+{
+    (void)state;
+    check_filters("uniform", uniform, 16);
+    check_filters("far clusters", far_clusters, 16);
+    check_filters("not negative", not_negative, 64);
+    check_filters("all lengths", all_lengths, 32);
+}
+
 int main(void)
 {
     assert_true(index_choose_kernel(NULL));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(walks_find_what_is_near_whatever_the_shape_of_the_data),
         cmocka_unit_test(no_row_of_many_small_far_clusters_is_lost_to_its_own_vector),
+        cmocka_unit_test(a_filter_that_goes_with_the_vectors_costs_no_recall),
     };
     int failed = cmocka_run_group_tests_name("index shapes", tests, NULL, NULL);
     index_thread_exit();
