@@ -2,7 +2,7 @@
  *
  *     bench/filter DATA QUERY.fbin [--queries N] [--share PERCENT] [--payload-memory BYTES]
  *
- * DATA is the data directory of a server that has stopped, with a collection "words" (id INT,
+ * DATA is the data directory of a server that has stopped, with a collection "filtered" (id INT,
  * embedding VECTOR, n INT, tag TEXT, likeness FLOAT) as bench/figures makes it: n is spread evenly
  * over 0 .. 99,999 whatever the vectors, so are the tags "t50" to "t.01", and likeness is the
  * cosine with one of the rows.  Times are of the thread's CPU, medians over the queries, in
@@ -19,6 +19,8 @@
 enum {
     K = 10,
     QUERIES_MAX = 200,
+    QUERIES_ASKED = 1000, /* Before anything is measured: calibration learns from them. */
+    PATIENCE_US = 300000000,
     CELL_US_MAX = 1500000, /* Enough for one way and predicate. */
 };
 
@@ -28,7 +30,7 @@ struct bench {
     struct database *db;
     struct query_session *session;
     float *queries;
-    uint32_t n_queries, dim;
+    uint32_t n_queries, n_asked, dim;
     uint64_t n_rows;
     char value[64]; /* Of the last row that a statement gave: its first column. */
 };
@@ -202,7 +204,8 @@ static void measure_predicate(struct bench *b, const char *name, const char *sha
     static const enum search_way ways[] = {WAY_FILTERED_WALK, WAY_EXACT_MATCHES, WAY_EXACT_SCAN};
     static struct outcome truth[QUERIES_MAX];
     char text[512];
-    (void)snprintf(text, sizeof(text), "SEARCH id FROM words NEAR $1 WHERE %s LIMIT %d", where, K);
+    (void)snprintf(text, sizeof(text), "SEARCH id FROM filtered NEAR $1 WHERE %s LIMIT %d", where,
+                   K);
     for (size_t i = 0; i < b->n_queries; i++) {
         truth[i] = search(b, text, b->queries + i * b->dim, &ways[1]);
     }
@@ -227,7 +230,7 @@ static double bound_of_likeness(struct bench *b, double share, const char *direc
 {
     char text[256];
     (void)snprintf(text, sizeof(text),
-                   "SELECT likeness FROM words ORDER BY likeness %s LIMIT 1 OFFSET %" PRIu64,
+                   "SELECT likeness FROM filtered ORDER BY likeness %s LIMIT 1 OFFSET %" PRIu64,
                    direction, (uint64_t)(share * (double)b->n_rows));
     return ask(b, text);
 }
@@ -278,14 +281,40 @@ static void read_queries(struct bench *b, const char *path)
         exit(1);
     }
     b->n_queries = head[0] < b->n_queries ? head[0] : b->n_queries;
+    b->n_asked = head[0] < QUERIES_ASKED ? head[0] : QUERIES_ASKED;
     b->dim = head[1];
-    size_t n = (size_t)b->n_queries * b->dim;
+    size_t n = (size_t)b->n_asked * b->dim;
     b->queries = mem_alloc(MEM_GENERAL, n * sizeof(float));
     if (b->queries == NULL || fread(b->queries, sizeof(float), n, f) != n) {
         (void)fprintf(stderr, "bench/filter: \"%s\" is cut off\n", path);
         exit(1);
     }
     (void)fclose(f);
+}
+
+/* Until each class of searches is known to reach the floor. */
+static void wait_for_calibration(struct bench *b)
+{
+    static const char text[] = "SEARCH id FROM filtered NEAR $1 LIMIT 10";
+    uint64_t deadline_us = clock_micros() + PATIENCE_US;
+    unsigned n_reached = 0;
+    for (uint32_t i = 0; i < b->n_asked; i++) {
+        (void)search(b, text, b->queries + (size_t)i * b->dim, NULL);
+    }
+    while (n_reached < SHARD_RECALL_CLASSES && clock_micros() < deadline_us) {
+        struct portal *p = open_portal(b, text, b->queries);
+        struct err err;
+        clock_sleep_micros(500000);
+        p->file = policy_file_acquire(b->db);
+        die_on(portal_start(p, &err), &err);
+        n_reached = 0;
+        for (unsigned i = 0; i < SHARD_RECALL_CLASSES; i++) {
+            struct shard_recall r;
+            bool is_known = shard_recall(p->shard, p->plan->search.column, i, 0.95, &r);
+            n_reached += is_known && r.is_real && r.effort.verdict == SHARD_REACHES ? 1 : 0;
+        }
+        portal_free(p);
+    }
 }
 
 static void set_payload_memory(struct bench *b, const char *bytes)
@@ -320,7 +349,8 @@ int main(int argc, char **argv)
     }
     read_queries(&b, argv[2]);
     open_database(&b, argv[1]);
-    b.n_rows = (uint64_t)ask(&b, "SELECT count(*) FROM words");
+    b.n_rows = (uint64_t)ask(&b, "SELECT count(*) FROM filtered");
+    wait_for_calibration(&b);
     printf("| predicate | %% that match | estimated | filtered walk | its recall | over the "
            "matches | exact "
            "scan | chosen | reckoned | takes | over the best | recall "

@@ -74,9 +74,9 @@ bench_filter_LDADD = $(QUERY_LIBS)
 CLEANFILES += bench/filter$(EXEEXT)
 
 # The server as a whole: make bench-server.
-EXTRA_DIST += bench/figures bench/collections
+EXTRA_DIST += bench/figures bench/collections bench/widen.awk
 .PHONY: bench-server
-bench-server: all
+bench-server: all bench/filter
 	$(top_srcdir)/bench/figures --build . --data $(BENCH_WORDS)
 
 # make bench/kernels: codes a second, by width and instruction set.

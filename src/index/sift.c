@@ -24,6 +24,10 @@ static bool take_batch(struct walk *w, struct walk_batch batch)
     uint8_t near[LINKS_MAX];
     size_t n = walk_take_near(w, batch, beam_limit(&w->scratch->beam), keys, near);
     for (size_t i = 0; i < n; i++) {
+        __builtin_prefetch(
+            node_at(&w->index->slots, batch.slots[near[i]])); /* Whose row is asked. */
+    }
+    for (size_t i = 0; i < n; i++) {
         struct candidate c = {.key = keys[near[i]], .slot = batch.slots[near[i]]};
         if (!take_note(w, c)) {
             return false;

@@ -319,6 +319,32 @@ static uint64_t cell_of(const struct value *v)
     return cell;
 }
 
+static bool are_one(const struct lanes *a, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!a[i].is_one) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Of operands that are the same in all rows: once. */
+static bool run_once(const struct program *program, const struct instruction *i,
+                     const struct lanes_run *run, struct lanes *a, size_t n)
+{
+    struct evaluator *e = run->evaluator;
+    struct err err;
+    for (size_t at = 0; at < n; at++) {
+        e->stack[at] = a[at].one;
+    }
+    bool is_told = program_apply(program, i, e, &e->stack[0], &err) == ERR_OK;
+    if (is_told) {
+        set_one(a, e->stack[0]);
+    }
+    return is_told;
+}
+
 /* The instruction's result in place of its @n operands; false where it is not told. */
 static bool run_rows(const struct program *program, const struct instruction *i,
                      const struct lanes_run *run, struct lanes *a, size_t n, uint64_t active)
@@ -395,7 +421,9 @@ static bool run_instruction(const struct program *program, const struct instruct
             modulo(a);
             return true;
         }
-        return run_rows(program, i, run, a, program_operands(i), active);
+        return are_one(a, program_operands(i))
+                   ? run_once(program, i, run, a, program_operands(i))
+                   : run_rows(program, i, run, a, program_operands(i), active);
     }
 }
 

@@ -171,13 +171,10 @@ static enum errcode try_view(struct portal *p, size_t q, enum search_way way, st
     return code == ERR_OK && tried->is_whole ? fetch_rows(p, s, q, &tried->is_whole, err) : code;
 }
 
-/* What to try after a way that did not give all rows. */
-static enum search_way next_way(const struct portal *p, const struct search_state *s,
-                                enum search_way way, unsigned tries)
+/* What to try after a way that did not give all rows.  Where a walk met too few that match, they
+ * lie far from the query: a scan that tests what is near would test nearly all. */
+static enum search_way next_way(const struct search_state *s, enum search_way way, unsigned tries)
 {
-    if (way == WAY_FILTERED_WALK) {
-        return search_exact_way(p, s);
-    }
     bool is_vanished = way == WAY_WALK && s->self.n_hits == s->k;
     return is_vanished && tries < SEARCH_TRIES_MAX ? WAY_WALK : WAY_EXACT_MATCHES;
 }
@@ -201,7 +198,7 @@ enum errcode search_query_rows(struct portal *p, size_t q, struct err *err)
             return code;
         }
         CHECK(way != WAY_EXACT_MATCHES); /* Within one view nothing vanishes. */
-        enum search_way next = next_way(p, s, way, tries);
+        enum search_way next = next_way(s, way, tries);
         s->again += next == way ? 1 : 0;
         s->fell_back += next != way ? 1 : 0;
         way = next;
