@@ -125,7 +125,7 @@ static struct outcome search(struct bench *b, const char *text, const float *que
         .planned = s->way, .selectivity = s->selectivity, .cost_us = s->cost_ns / 1000};
     if (way != NULL) {
         s->way = *way;
-        s->filter_visits_max = SIZE_MAX;
+        s->filter_calls_max = SIZE_MAX;
         began_us = clock_cpu_micros();
     }
     out.way = s->way;

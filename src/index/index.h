@@ -143,11 +143,11 @@ struct index_search {
     size_t ef; /* At least k; WALK only. */
     enum index_plan plan;
     /* Which rows may be returned; NULL: all.  Called on the searching thread.  A walk
-     * goes on until it has k rows that match and no nearer one can be hidden, or it has looked at
-     * filter_visits_max rows: then *is_complete is false and the caller scans instead. */
+     * goes on until it has k rows that match and no nearer one can be hidden, or it has asked of
+     * filter_calls_max rows: then *is_complete is false and the caller scans instead. */
     bool (*matches)(void *arg, uint64_t row);
     void *matches_arg;
-    size_t filter_visits_max; /* 0 = no bound. */
+    size_t filter_calls_max; /* 0 = no bound. */
     /* GIVEN: writes up to @max further row numbers, each once, and returns how many; 0 ends it.
      * is_missing gets those that the index does not have, or that were deleted meanwhile. */
     size_t (*given)(void *arg, uint64_t *rows, size_t max);

@@ -63,7 +63,8 @@ enum errcode walk_matching(struct walk *w, const struct stop_rule *rule,
 {
     struct scratch *s = w->scratch;
     struct pool *frontier = &s->frontier;
-    size_t visits_max = w->search->filter_visits_max;
+    size_t calls_max = w->search->filter_calls_max;
+    uint64_t calls_before = w->work->filter_calls;
     *gave_up = false;
     if (!begin(w, rule, starts, n_starts)) {
         return err_no_memory(err);
@@ -71,7 +72,8 @@ enum errcode walk_matching(struct walk *w, const struct stop_rule *rule,
     for (struct walk_batch last = {.n = 0};;) {
         struct walk_batch next = {.n = 0};
         bool is_more = frontier->n > 0 && frontier->items[0].key <= beam_limit(&s->beam);
-        if (is_more && (visits_max == 0 || w->n_visited < visits_max)) {
+        bool is_enough = calls_max > 0 && w->work->filter_calls - calls_before >= calls_max;
+        if (is_more && !is_enough) {
             next = walk_gather(w, 0, heap_pop(frontier, &w->index->slots).slot);
         } else if (last.n == 0) {
             *gave_up = is_more;

@@ -59,7 +59,7 @@ enum errcode walk_beam(struct walk *w, unsigned layer, const struct stop_rule *r
                        const struct candidate *starts, size_t n_starts,
                        struct err *err) WARN_UNUSED;
 /* On layer 0, where the rule belongs to the rows that may be returned, and scratch->beam holds none
- * but them.  *gave_up is true where filter_visits_max was reached first. */
+ * but them.  *gave_up is true where filter_calls_max was reached first. */
 enum errcode walk_matching(struct walk *w, const struct stop_rule *rule,
                            const struct candidate *starts, size_t n_starts, bool *gave_up,
                            struct err *err) WARN_UNUSED;

@@ -130,7 +130,7 @@ static enum errcode find_in_index(struct searcher *self, size_t q, enum search_w
                   .plan = way == WAY_EXACT_SCAN ? INDEX_EXACT : INDEX_WALK,
                   .matches = p->plan->access.where != NULL ? filter : NULL,
                   .matches_arg = self,
-                  .filter_visits_max = way == WAY_FILTERED_WALK ? s->filter_visits_max : 0,
+                  .filter_calls_max = way == WAY_FILTERED_WALK ? s->filter_calls_max : 0,
                   .has_from_row = p->plan->search.queries[q].is_key,
                   .from_row = s->from_rows[q]},
     };

@@ -66,7 +66,7 @@ struct search_state {
     double block_row_ns;        /* A row of a block in memory, tested. */
     size_t n_sampled;
     double share_in_memory; /* Of the rows that were sampled: the columns that WHERE reads. */
-    size_t filter_visits_max;
+    size_t filter_calls_max;
     double cost_ns; /* Of one query. */
     const float **queries;
     uint64_t *from_rows; /* Of KEY queries: the row whose vector it is. */

@@ -20,9 +20,9 @@ enum {
     FETCHED_ROW_NS = 1100, /* A row of the file by its number, decoded and tested. */
     GIVEN_ROW_NS = 140,    /* A row by its number in the index, beside its distance. */
     BLOCK_NS = 300,        /* A block drawn by chance, beside its rows. */
-    VISIT_NS = 250,        /* A row that a filtered walk meets far from where it was to end. */
+    ASKED_NS = 250,        /* A row that a filtered walk meets far from where it will end. */
     EXACT_NS = 5000,       /* What an exact search costs in any case. */
-    SAMPLE_ROWS = 32,
+    SAMPLE_ROWS = 16,
     SAMPLE_PART = 16,     /* What the rest of the sample may cost: this part of the cheapest way. */
     WALK_SURE = 4,        /* A walk that costs so many times less needs no larger sample. */
     SAMPLE_DRAWS = 20000, /* At most. */
@@ -31,9 +31,9 @@ enum {
      * of one that is where nothing was measured yet. */
     CHEAP_FLOATS = 1 << 20,
     UNMEASURED_FLOATS = 1 << 24,
-    DISTANCES_AN_EF = 16,  /* Of an ef that a policy gives: about. */
-    GIVE_UP_PART = 3,      /* What a walk may cost in vain: this part of the cheapest exact way. */
-    GIVE_UP_VISITS = 1000, /* At the least. */
+    DISTANCES_AN_EF = 16, /* Of an ef that a policy gives: about. */
+    GIVE_UP_PART = 3,     /* What a walk may cost in vain: this part of the cheapest exact way. */
+    GIVE_UP_CALLS = 500,  /* At the least. */
 };
 /* The sample is over when the share's standard error, over the share, is as small. */
 static const double SURE = 0.25;
@@ -339,8 +339,8 @@ static enum errcode choose(struct portal *p, struct search_state *s, struct err 
     s->way = !is_walk ? search_exact_way(p, s) : is_filtered ? WAY_FILTERED_WALK : WAY_WALK;
     s->cost_ns = is_walk ? walk : exact;
     /* Rows that match may lie far away, and a walk meets many others on its way there. */
-    double visits = fmax(s->effort.distances * 3 / 2, exact / GIVE_UP_PART / VISIT_NS);
-    s->filter_visits_max = (size_t)visits + GIVE_UP_VISITS;
+    double calls = fmax(s->effort.filter_calls * 3 / 2, exact / GIVE_UP_PART / ASKED_NS);
+    s->filter_calls_max = (size_t)calls + GIVE_UP_CALLS;
     return code;
 }
 

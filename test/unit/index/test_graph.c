@@ -273,7 +273,7 @@ static void a_filtered_walk_says_when_it_gave_up(void **state)
                                   .plan = INDEX_WALK,
                                   .matches = is_multiple,
                                   .matches_arg = &every,
-                                  .filter_visits_max = 300};
+                                  .filter_calls_max = 300};
     struct index_hit hits[2];
     size_t n_hits;
     struct index_work work = {0};
@@ -282,7 +282,7 @@ static void a_filtered_walk_says_when_it_gave_up(void **state)
     assert_false(work.is_complete);
     assert_true(work.filter_calls >= 300 && work.filter_calls < 400);
     /* Only one row matches: a walk through all of the graph is complete with less than k. */
-    search.filter_visits_max = 0;
+    search.filter_calls_max = 0;
     work = (struct index_work){0};
     assert_int_equal(index_search(index, &search, hits, &n_hits, &work, &err), ERR_OK);
     assert_int_equal(n_hits, 1);
