@@ -217,14 +217,14 @@ enum errcode snapshot_read(const char *directory, struct version **version, uint
 {
     char path[PATH_BYTES];
     snprintf(path, sizeof(path), "%s/map", directory);
-    int fd = dir_open(path, O_RDONLY, err);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) {
         *applied = 0;
         *version = version_empty();
         return *version != NULL ? ERR_OK : err_no_memory(err);
     }
     if (fd < 0) {
-        return err->code;
+        return dir_fail(err, errno, "open", path);
     }
     struct buf b;
     buf_init(&b, MEM_CATALOG, SNAPSHOT_BYTES_MAX);

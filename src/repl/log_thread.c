@@ -213,6 +213,7 @@ static enum errcode reload(struct repl *r, struct repl_group *g, struct err *err
         enum errcode code = group_read(g, SIZE_MAX, &read, err);
         mutex_lock(&r->lock);
         g->n_in_flight += read.n;
+        atomic_fetch_add(&g->bytes_in_flight, read.bytes);
         r->in_memory_bytes += read.bytes;
         mutex_unlock(&r->lock);
         entry_list_join(&committed, &read);
@@ -402,6 +403,7 @@ static void replay_groups(struct repl *r) REQUIRES(log_thread)
         }
         mutex_lock(&r->lock);
         g->n_in_flight += slice.n;
+        atomic_fetch_add(&g->bytes_in_flight, slice.bytes);
         r->in_memory_bytes += slice.bytes;
         apply_push(r, g, &slice);
         if (is_last || code != ERR_OK) {

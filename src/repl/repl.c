@@ -155,6 +155,7 @@ void group_done(struct repl *r, struct repl_group *g, size_t n, size_t bytes)
 {
     CHECK(g->n_in_flight >= n);
     g->n_in_flight -= n;
+    atomic_fetch_sub(&g->bytes_in_flight, bytes);
     room_give_back(r, bytes);
     if (g->n_in_flight == 0) {
         condition_broadcast(&r->changed);
@@ -490,6 +491,11 @@ void repl_group_figures(const struct repl_group *g, struct repl_figures *out)
     out->log_file_bytes = log_store_file_bytes(r->store);
 }
 
+size_t repl_group_in_flight(const struct repl_group *g)
+{
+    return atomic_load(&g->bytes_in_flight);
+}
+
 /* ---- writes ---- */
 
 /* Refuses what cannot be taken now, or makes room for it. */
@@ -541,6 +547,7 @@ enum errcode repl_submit(struct repl_group *g, struct repl_write *write, void *d
     if (code == ERR_OK) {
         entry_list_push(&g->queue, entry);
         g->n_in_flight += 1;
+        atomic_fetch_add(&g->bytes_in_flight, bytes);
         group_wait(r, g);
     }
     mutex_unlock(&r->lock);

@@ -133,5 +133,7 @@ struct repl_figures {
     size_t log_file_bytes; /* Of the node's log. */
 };
 void repl_group_figures(const struct repl_group *group, struct repl_figures *out);
+/* Bytes of what was submitted or is replayed and was neither applied nor refused. */
+size_t repl_group_in_flight(const struct repl_group *group);
 
 #endif

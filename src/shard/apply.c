@@ -650,8 +650,10 @@ static enum errcode check_vectors(struct shard *shard, const struct shard_comman
         (void)err_set(err, code, "\"%s\" cannot be written, and a write waits for it",
                       shard->directory);
     }
+    size_t in_flight = repl_group_in_flight(atomic_load(&shard->group));
     for (size_t i = 0; i < shard->n_vectors && code == ERR_OK && command_grows(command); i++) {
-        code = vector_index_make_room(&shard->vectors[i], shard_command_rows(command), err);
+        code =
+            vector_index_make_room(&shard->vectors[i], shard_command_rows(command), in_flight, err);
     }
     if (code == ERR_DISK_FULL) {
         err_hint(err, "Free disk space; reads go on, and writes resume by themselves.");

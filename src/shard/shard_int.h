@@ -380,7 +380,7 @@ enum errcode vector_index_stage_rows(struct shard *shard, struct vector_index *v
                                      struct index *index, const struct change *change,
                                      const struct staged_rows *rows, struct err *err) WARN_UNUSED;
 /* So that staging @n_rows more is not going to meet a full disk.  Errors: DISK_FULL, IO. */
-enum errcode vector_index_make_room(struct vector_index *v, size_t n_rows,
+enum errcode vector_index_make_room(struct vector_index *v, size_t n_rows, size_t bytes_in_flight,
                                     struct err *err) WARN_UNUSED;
 uint64_t vectors_lag(struct shard *shard);
 /* The largest log index all of whose changes are in every graph. */

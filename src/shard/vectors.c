@@ -266,14 +266,17 @@ enum errcode vector_index_stage(struct shard *shard, struct vector_index *v,
     return code;
 }
 
-enum errcode vector_index_make_room(struct vector_index *v, size_t n_rows, struct err *err)
+enum errcode vector_index_make_room(struct vector_index *v, size_t n_rows, size_t bytes_in_flight,
+                                    struct err *err)
 {
     unsigned side;
     const struct index *index = vector_index_enter(v, &side);
     struct vector_file *file = vector_file_of(index);
     size_t bytes = index_place_bytes(index, n_rows);
-    /* For what is on its way from others. */
+    /* For others that ask at this moment, and for what is on its way: an entry of the log is longer
+     * than the vectors in it. */
     size_t spare = bytes / SPARE_SHARE < SPARE_BYTES_MAX ? bytes / SPARE_SHARE : SPARE_BYTES_MAX;
+    spare += bytes_in_flight;
     enum errcode code = file == NULL ? ERR_OK : vector_file_reserve(file, bytes + spare, err);
     vector_index_leave(v, side);
     return code;
