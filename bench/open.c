@@ -165,7 +165,7 @@ static struct index *open_once(const struct graph_file *g, const struct index_cr
 {
     struct err err;
     struct stat facts;
-    uint32_t dim, digest;
+    uint32_t dim = 0, digest;
     uint64_t begun_us = clock_micros();
     double cpu_before = cpu_seconds();
     FILE *file = fopen(g->path, "rb");

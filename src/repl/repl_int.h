@@ -179,7 +179,7 @@ struct repl_group {
     bool is_ready;             /* In repl.ready: backlog is not empty. */
     struct repl_group *next_ready;
     uint64_t cut_wanted;
-    size_t n_in_flight;            /* Submitted or replayed, and neither applied nor failed. */
+    size_t n_in_flight;             /* Submitted or replayed, and neither applied nor failed. */
     _Atomic size_t bytes_in_flight; /* Of them; written under repl.lock. */
     struct repl_figures figures;
 };

@@ -20,9 +20,28 @@
 #define GOOD_MEASURE(full, reduced) (full)
 #endif
 
+/* Left out where threads are watched, its setup too: what goes on at once there goes on in another
+ * test of the program, and this one would take minutes. */
+#ifdef __SANITIZE_THREAD__
+#define UNWATCHED_TEST(test, setup, teardown)                                                      \
+    {                                                                                              \
+#test " (left out)", ((void)(test), leave_out), NULL, NULL, NULL                           \
+    }
+#define WATCHED_EVERY(n) (n)
+#else
+#define UNWATCHED_TEST(test, setup, teardown) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define WATCHED_EVERY(n)                      1 /* Of many cases that are alike. */
+#endif
+
 /* How long a test waits for what must come: a machine is slow, and a sanitizer slower. */
 enum {
     PATIENCE_US = 300000000
 };
+
+static inline void leave_out(void **state)
+{
+    (void)state;
+    skip();
+}
 
 #endif

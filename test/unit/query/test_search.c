@@ -423,22 +423,23 @@ static void many_queries_in_one_search_give_what_each_gives_alone_in_order(void 
     compare_many(c, "WHERE part = 7");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define TEST(name)        cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define SERIAL_TEST(name) UNWATCHED_TEST(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_filtered_search_returns_limit_rows_whenever_that_many_match),
-        TEST(fewer_matches_than_limit_all_come_and_exactly),
-        TEST(exact_search_equals_the_truth_with_and_without_where),
-        TEST(explain_names_the_way_that_was_chosen),
-        TEST(explain_as_json_is_json),
-        TEST(an_ef_that_is_set_is_used_and_shown),
-        TEST(equal_distances_come_in_the_order_of_their_keys),
-        TEST(pages_over_equal_distances_are_disjoint_and_whole),
-        TEST(a_key_finds_its_own_row_first),
-        TEST(rows_without_a_vector_are_not_found_and_do_not_count),
-        TEST(flat_collections_scan_exactly),
+        SERIAL_TEST(fewer_matches_than_limit_all_come_and_exactly),
+        SERIAL_TEST(exact_search_equals_the_truth_with_and_without_where),
+        SERIAL_TEST(explain_names_the_way_that_was_chosen),
+        SERIAL_TEST(explain_as_json_is_json),
+        SERIAL_TEST(an_ef_that_is_set_is_used_and_shown),
+        SERIAL_TEST(equal_distances_come_in_the_order_of_their_keys),
+        SERIAL_TEST(pages_over_equal_distances_are_disjoint_and_whole),
+        SERIAL_TEST(a_key_finds_its_own_row_first),
+        SERIAL_TEST(rows_without_a_vector_are_not_found_and_do_not_count),
+        SERIAL_TEST(flat_collections_scan_exactly),
         TEST(searches_keep_their_row_count_while_every_row_is_rewritten),
         TEST(a_row_that_is_being_moved_is_given_once),
         TEST(many_queries_in_one_search_give_what_each_gives_alone_in_order),
