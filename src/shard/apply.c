@@ -8,7 +8,9 @@
  *             here on see the whole command
  *
  * Where memory runs out, or a file cannot be read or written, the step is tried again until that is
- * over: an entry of the log must not be lost, and the flusher gives memory back.
+ * over: an entry of the log must not be lost, and the flusher gives memory back.  A full disk stops
+ * nothing here: room is made before the log takes a write, and where it is gone again when the log
+ * is replayed, vectors wait for it in memory, so that a server on a full disk starts and is read.
  *
  * What it does depends on the log alone, so replicas agree.  An entry at or before the applied log
  * index is passed over: a replay does no harm.
@@ -395,6 +397,10 @@ static void stage(struct shard *shard, const struct built *built)
                ERR_OK) {
             CHECK(err.code == ERR_OUT_OF_MEMORY || err.code == ERR_DISK_FULL ||
                   err.code == ERR_IO); /* The plan has decoded every row. */
+            if (err.code == ERR_DISK_FULL && vector_index_use_memory(&shard->vectors[i])) {
+                err_clear(&err);
+                continue;
+            }
             atomic_store(&shard->stage_error, (int)err.code);
             wait_for_memory(shard, built->change->index, n_tries++, &err);
         }

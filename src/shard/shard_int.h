@@ -382,6 +382,9 @@ enum errcode vector_index_stage_rows(struct shard *shard, struct vector_index *v
 /* So that staging @n_rows more is not going to meet a full disk.  Errors: DISK_FULL, IO. */
 enum errcode vector_index_make_room(struct vector_index *v, size_t n_rows, size_t bytes_in_flight,
                                     struct err *err) WARN_UNUSED;
+/* Where the disk is full, staging keeps vectors in memory until it has room.  False: it does
+ * already, or has no file. */
+bool vector_index_use_memory(struct vector_index *v);
 uint64_t vectors_lag(struct shard *shard);
 /* The largest log index all of whose changes are in every graph. */
 uint64_t vectors_linked(struct shard *shard);

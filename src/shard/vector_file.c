@@ -12,8 +12,14 @@
  * blocks carry checksums of the vectors that it names; those are not overwritten before a later
  * checkpoint is durable.  So what a checkpoint finds here is what it left, or that is noticed.
  *
+ * An entry of the log must be applied, and when a server starts again the room that its vectors had
+ * may be gone.  Then (vector_file_use_memory) the pages of the map behind the file's room are
+ * memory, until the file can grow: they are written to it, and it is mapped over them.  No
+ * checkpoint is written before that.
+ *
  * Where a sync fails the kernel may have dropped what it could not write: from then on no
  * checkpoint is written, and the next start makes the index anew or goes on from the last one. */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "shard/vector_file_int.h"
 
 #include <dirent.h>
@@ -94,11 +100,32 @@ static enum errcode read_at(const struct vector_file *f, uint64_t at, void *data
     return ERR_OK;
 }
 
+/* The file has room for a part of it at most. */
+static enum errcode put_in_memory(struct vector_file *f, size_t at, const uint8_t *data,
+                                  size_t bytes, struct err *err)
+{
+    enum errcode code = ERR_OK;
+    mutex_lock(&f->growing);
+    uint64_t room = atomic_load(&f->room_bytes);
+    size_t in_file = room <= at ? 0 : room - at < bytes ? (size_t)(room - at) : bytes;
+    if (in_file > 0) {
+        code = write_at(f, HEAD_BYTES + at, data, in_file, err);
+    }
+    if (code == ERR_OK && in_file < bytes) {
+        uint64_t end = HEAD_BYTES + at + bytes;
+        CHECK(end <= f->memory_end && end <= f->map_bytes);
+        memcpy(f->map + HEAD_BYTES + at + in_file, data + in_file, bytes - in_file);
+    }
+    mutex_unlock(&f->growing);
+    return code;
+}
+
 static enum errcode put(void *arg, size_t at, const void *data, size_t bytes, struct err *err)
 {
     struct vector_file *f = arg;
-    CHECK(at + bytes <= atomic_load(&f->room_bytes));
-    return write_at(f, HEAD_BYTES + at, data, bytes, err);
+    return at + bytes <= atomic_load(&f->room_bytes)
+               ? write_at(f, HEAD_BYTES + at, data, bytes, err)
+               : put_in_memory(f, at, data, bytes, err);
 }
 
 static enum errcode get(void *arg, size_t at, void *data, size_t bytes, struct err *err)
@@ -106,6 +133,74 @@ static enum errcode get(void *arg, size_t at, void *data, size_t bytes, struct e
     const struct vector_file *f = arg;
     return f->fd < 0 ? err_set(err, ERR_CORRUPT, "there is no \"%s\"", f->path)
                      : read_at(f, HEAD_BYTES + at, data, bytes, err);
+}
+
+/* ---- the map ---- */
+
+/* Rows are looked at in no order. */
+static bool map_file(const struct vector_file *f, uint8_t *map, size_t from, size_t end)
+{
+    if (from >= end) {
+        return true;
+    }
+    void *at = mmap(map + from, end - from, PROT_READ, MAP_SHARED | MAP_FIXED, f->fd, (off_t)from);
+    if (at != MAP_FAILED) {
+        (void)posix_madvise(at, end - from, POSIX_MADV_RANDOM);
+    }
+    return at != MAP_FAILED;
+}
+
+static bool map_memory(uint8_t *map, size_t from, size_t end)
+{
+    if (from >= end) {
+        return true;
+    }
+    void *at = mmap(map + from, end - from, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    return at != MAP_FAILED;
+}
+
+/* Address space, of which the file backs as much as there is room, and memory what is behind. */
+static bool make_map(struct vector_file *f, size_t bytes) REQUIRES(f->growing)
+{
+    uint8_t *map = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t in_file = f->memory_end == 0 || f->memory_from > bytes ? bytes : f->memory_from;
+    if (map == MAP_FAILED) {
+        return false;
+    }
+    if (!map_file(f, map, 0, in_file) || !map_memory(map, in_file, bytes)) {
+        (void)munmap(map, bytes);
+        return false;
+    }
+    if (f->map != NULL) {
+        size_t end = f->memory_end < f->map_bytes ? f->memory_end : f->map_bytes;
+        if (end > in_file) {
+            memcpy(map + in_file, f->map + in_file, end - in_file);
+        }
+        (void)munmap(f->map, f->map_bytes);
+    }
+    f->map = map;
+    f->map_bytes = bytes;
+    return true;
+}
+
+static void drop_map(struct vector_file *f)
+{
+    if (f->map != NULL) {
+        (void)munmap(f->map, f->map_bytes);
+    }
+    f->map = NULL;
+    f->map_bytes = 0;
+}
+
+static const void *map(void *arg, size_t bytes)
+{
+    struct vector_file *f = arg;
+    mutex_lock(&f->growing);
+    bool is_there = HEAD_BYTES + bytes <= f->map_bytes || make_map(f, HEAD_BYTES + bytes);
+    const uint8_t *base = f->map;
+    mutex_unlock(&f->growing);
+    return is_there ? base + HEAD_BYTES : NULL;
 }
 
 /* ---- growing ---- */
@@ -121,9 +216,10 @@ static void set_room(struct vector_file *f, uint64_t bytes)
 static enum errcode make_file(struct vector_file *f, struct err *err) REQUIRES(f->growing)
 {
     uint8_t head[HEAD_BYTES] = {0};
-    f->fd = dir_create(f->path, O_RDWR | O_TRUNC);
+    bool is_full = fault_hit(FAULT_VECTORS_MAKE);
+    f->fd = is_full ? -1 : dir_create(f->path, O_RDWR | O_TRUNC);
     if (f->fd < 0) {
-        return err_set_errno(err, ERR_IO, errno, "cannot make \"%s\"", f->path);
+        return err_set_errno(err, ERR_IO, is_full ? ENOSPC : errno, "cannot make \"%s\"", f->path);
     }
     head_write(f, head);
     enum errcode code = write_at(f, 0, head, sizeof(head), err);
@@ -143,13 +239,46 @@ static int allocate(const struct vector_file *f, uint64_t from, uint64_t to)
     return posix_fallocate(f->fd, (off_t)(HEAD_BYTES + from), (off_t)(to - from));
 }
 
+static void set_memory(struct vector_file *f, uint64_t from, uint64_t end) REQUIRES(f->growing)
+{
+    uint64_t before = f->memory_end - f->memory_from;
+    f->memory_from = from;
+    f->memory_end = end;
+    metric_add(METRIC_vectors_unplaced, (int64_t)(end - from - before));
+}
+
+/* What is in memory goes to the file, which has room for it now. */
+static enum errcode settle(struct vector_file *f, struct err *err) REQUIRES(f->growing)
+{
+    uint64_t from = f->memory_from < HEAD_BYTES ? HEAD_BYTES : f->memory_from;
+    uint64_t end = f->memory_end < f->map_bytes ? f->memory_end : f->map_bytes;
+    enum errcode code =
+        end > from ? write_at(f, from, f->map + from, (size_t)(end - from), err) : ERR_OK;
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (!f->config.is_mapped) {
+        drop_map(f);
+    } else if (!map_file(f, f->map, f->memory_from, f->map_bytes)) {
+        return err_no_memory(err);
+    }
+    log_line(LOG_INFO, "vectors that waited in memory are in their file path=%s", f->path);
+    set_memory(f, 0, 0);
+    atomic_store(&f->may_use_memory, false);
+    return ERR_OK;
+}
+
 static enum errcode grow(struct vector_file *f, uint64_t bytes, struct err *err)
     REQUIRES(f->growing)
 {
-    uint64_t room = atomic_load(&f->room_bytes), more = bytes / GROWTH_SHARE;
+    uint64_t room = atomic_load(&f->room_bytes);
+    if (f->memory_end > HEAD_BYTES + bytes) {
+        bytes = f->memory_end - HEAD_BYTES;
+    }
     if (bytes <= room) {
         return ERR_OK;
     }
+    uint64_t more = bytes / GROWTH_SHARE;
     more = more < GROWTH_BYTES_MIN ? GROWTH_BYTES_MIN : more;
     more = more > GROWTH_BYTES_MAX ? GROWTH_BYTES_MAX : more;
     enum errcode code = f->fd < 0 ? make_file(f, err) : ERR_OK;
@@ -168,7 +297,47 @@ static enum errcode grow(struct vector_file *f, uint64_t bytes, struct err *err)
     if (fault_hit(FAULT_CRASH_IN_VECTORS)) {
         (void)raise(SIGKILL);
     }
-    set_room(f, wanted);
+    code = f->memory_end > 0 ? settle(f, err) : ERR_OK;
+    if (code == ERR_OK) {
+        set_room(f, wanted);
+    }
+    return code;
+}
+
+/* The file's last page belongs to the file. */
+static enum errcode begin_memory(struct vector_file *f, struct err *err) REQUIRES(f->growing)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t from = HEAD_BYTES + atomic_load(&f->room_bytes);
+    from = f->fd < 0 ? 0 : (from + page - 1) / page * page;
+    if (f->fd >= 0 && ftruncate(f->fd, (off_t)from) != 0) {
+        return err_set_errno(err, ERR_IO, errno, "growing \"%s\"", f->path);
+    }
+    if (f->map != NULL && !map_memory(f->map, from, f->map_bytes)) {
+        return err_no_memory(err);
+    }
+    log_line(LOG_WARNING, "vectors wait in memory for room on the disk path=%s", f->path);
+    set_room(f, from < HEAD_BYTES ? 0 : from - HEAD_BYTES);
+    set_memory(f, from, from < HEAD_BYTES ? HEAD_BYTES : from);
+    return ERR_OK;
+}
+
+static enum errcode take_memory(struct vector_file *f, uint64_t bytes, struct err *err)
+    REQUIRES(f->growing)
+{
+    enum errcode code = f->memory_end == 0 ? begin_memory(f, err) : ERR_OK;
+    if (code != ERR_OK) {
+        return code;
+    }
+    uint64_t end = HEAD_BYTES + bytes;
+    /* A map that searches look at is replaced by who maps, when nobody does. */
+    bool is_short = f->map == NULL || (!f->config.is_mapped && f->map_bytes < end);
+    if (is_short && !make_map(f, (size_t)(2 * end))) {
+        return err_no_memory(err);
+    }
+    if (end > f->memory_end) {
+        set_memory(f, f->memory_from, end);
+    }
     return ERR_OK;
 }
 
@@ -179,38 +348,31 @@ static enum errcode reserve(void *arg, size_t bytes, struct err *err)
         return ERR_OK;
     }
     mutex_lock(&f->growing);
-    enum errcode code = grow(f, bytes, err);
+    bool may_use_memory = atomic_load(&f->may_use_memory);
+    /* Who makes room for the next write, or a checkpoint, asks the disk again. */
+    enum errcode code = f->memory_end > 0 ? ERR_DISK_FULL : grow(f, bytes, err);
+    if (code == ERR_DISK_FULL && may_use_memory) {
+        err_clear(err);
+        code = take_memory(f, bytes, err);
+    }
     mutex_unlock(&f->growing);
     return code;
 }
 
 enum errcode vector_file_reserve(struct vector_file *f, uint64_t bytes, struct err *err)
 {
-    return bytes <= INDEX_STORED_BYTES_MIN ? ERR_OK : reserve(f, bytes, err);
+    enum errcode code = ERR_OK;
+    if (bytes > INDEX_STORED_BYTES_MIN && bytes > atomic_load(&f->room_bytes)) {
+        mutex_lock(&f->growing);
+        code = grow(f, bytes, err);
+        mutex_unlock(&f->growing);
+    }
+    return code;
 }
 
-/* Address space, of which the file backs as much as there is room. */
-static const void *map(void *arg, size_t bytes)
+bool vector_file_use_memory(struct vector_file *f)
 {
-    struct vector_file *f = arg;
-    size_t map_bytes = HEAD_BYTES + bytes;
-    if (map_bytes > f->map_bytes) {
-        mutex_lock(&f->growing);
-        int fd = f->fd;
-        mutex_unlock(&f->growing);
-        void *larger = mmap(NULL, map_bytes, PROT_READ, MAP_SHARED, fd, 0);
-        if (larger == MAP_FAILED) {
-            return NULL;
-        }
-        /* Rows are looked at in no order. */
-        (void)posix_madvise(larger, map_bytes, POSIX_MADV_RANDOM);
-        if (f->map != NULL) {
-            (void)munmap((void *)f->map, f->map_bytes);
-        }
-        f->map = larger;
-        f->map_bytes = map_bytes;
-    }
-    return f->map + HEAD_BYTES;
+    return !atomic_exchange(&f->may_use_memory, true);
 }
 
 /* ---- its life ---- */
@@ -224,13 +386,14 @@ static void file_path(const char *directory, uint32_t column, uint32_t number,
 static void release(void *arg)
 {
     struct vector_file *f = arg;
-    if (f->map != NULL) {
-        (void)munmap((void *)f->map, f->map_bytes);
-    }
+    mutex_lock(&f->growing);
+    drop_map(f);
     if (f->fd >= 0) {
         (void)close(f->fd);
     }
     set_room(f, 0);
+    set_memory(f, 0, 0);
+    mutex_unlock(&f->growing);
     mutex_fini(&f->growing);
     mem_free(MEM_GENERAL, f);
 }
@@ -341,10 +504,11 @@ enum errcode vector_file_open(struct vector_file *f, uint32_t number, struct err
 enum errcode vector_file_sync(struct vector_file *f, struct err *err)
 {
     mutex_lock(&f->growing);
+    enum errcode code = f->memory_end > 0 ? grow(f, f->memory_end - HEAD_BYTES, err) : ERR_OK;
     int fd = f->fd;
     mutex_unlock(&f->growing);
-    if (fd < 0) {
-        return ERR_OK;
+    if (fd < 0 || code != ERR_OK) {
+        return code;
     }
     if (!atomic_load(&f->is_suspect)) {
         int failed = fault_hit(FAULT_VECTORS_SYNC) ? EIO : 0;

@@ -22,12 +22,15 @@ struct vector_file {
     struct vector_file_config config;
     char path[VECTOR_PATH_BYTES];
     struct index_storage storage; /* For the index; of the file. */
-    struct mutex growing;
-    int fd;                      /* Under growing; -1: there is no file yet. */
-    _Atomic uint64_t room_bytes; /* For vectors; in the file, allocated. */
-    const uint8_t *map;          /* Of who stages. */
+    struct mutex growing;         /* Of what follows. */
+    int fd;                       /* -1: there is no file yet. */
+    _Atomic uint64_t room_bytes;  /* For vectors; in the file, allocated. */
+    uint8_t *map;                 /* Made by who stages. */
     size_t map_bytes;
-    atomic_bool is_suspect; /* A sync failed: nobody knows what is on the disk. */
+    /* Pages of the map, from its begin, that are memory: the disk had no room.  None: both 0. */
+    uint64_t memory_from, memory_end;
+    atomic_bool may_use_memory; /* Where there is no room. */
+    atomic_bool is_suspect;     /* A sync failed: nobody knows what is on the disk. */
 };
 
 /* The file itself is made when the first vectors come.  The storage's release frees it. */
@@ -42,7 +45,10 @@ void vector_files_remove(const char *directory, uint32_t column, uint32_t first,
  * few is not made for it.  Any thread.  Errors: DISK_FULL, IO. */
 enum errcode vector_file_reserve(struct vector_file *f, uint64_t bytes,
                                  struct err *err) WARN_UNUSED;
-/* What was put is on the disk. */
+/* What is put from here on where the disk has no room is kept in memory until it has.  False: that
+ * was said before. */
+bool vector_file_use_memory(struct vector_file *f);
+/* What was put is on the disk.  Errors: DISK_FULL: some is still in memory. */
 enum errcode vector_file_sync(struct vector_file *f, struct err *err) WARN_UNUSED;
 uint64_t vector_file_bytes(const struct vector_file *f);
 

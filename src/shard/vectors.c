@@ -282,6 +282,15 @@ enum errcode vector_index_make_room(struct vector_index *v, size_t n_rows, size_
     return code;
 }
 
+bool vector_index_use_memory(struct vector_index *v)
+{
+    unsigned side;
+    struct vector_file *file = vector_file_of(vector_index_enter(v, &side));
+    bool is_new = file != NULL && vector_file_use_memory(file);
+    vector_index_leave(v, side);
+    return is_new;
+}
+
 /* ---- linking ---- */
 
 enum errcode vector_index_advance(struct shard *shard, struct vector_index *v, size_t rows_max,

@@ -34,6 +34,7 @@ struct test {
     int rounds;
     uint64_t random;
     char directory[PATH_BYTES + 64]; /* Of the test that runs. */
+    char log[PATH_BYTES + 64];       /* What its server says. */
     struct server server;
     struct client clients[CLIENTS];
     uint64_t n_lost, n_duplicated, n_wrong, n_torn, n_searched, n_found;
@@ -65,7 +66,8 @@ static void sleep_ms(uint64_t ms)
 static void begin(struct test *t, const char *name, const char *parent)
 {
     snprintf(t->directory, sizeof(t->directory), "%s/%s", parent, name);
-    t->server = (struct server){.program = t->program, .directory = t->directory};
+    snprintf(t->log, sizeof(t->log), "%s/%s.log", t->root, name);
+    t->server = (struct server){.program = t->program, .directory = t->directory, .log = t->log};
     for (unsigned i = 0; i < CLIENTS; i++) {
         client_init(&t->clients[i], i);
         t->clients[i].random += t->random;
@@ -79,7 +81,7 @@ static bool start(struct test *t)
 {
     alarm(ROUND_SECONDS_MAX);
     if (!server_start(&t->server)) {
-        return fail(t, "the server did not become ready; see the log beside", t->directory);
+        return fail(t, "the server did not become ready; see its log", t->log);
     }
     if (t->server.ready_seconds > t->ready_seconds_max) {
         t->ready_seconds_max = t->server.ready_seconds;
@@ -370,9 +372,9 @@ static int a_full_disk_refuses_writes_and_no_reads(struct test *t)
     server_kill(&t->server);
     if (!is_good) {
         char command[PATH_BYTES * 2];
-        snprintf(command, sizeof(command), "tail -n 20 '%s.log' | sed 's/^/# /'", t->directory);
+        snprintf(command, sizeof(command), "tail -n 20 '%s' | sed 's/^/# /'", t->log);
         fflush(stdout);
-        (void)!system(command); /* The file system goes; its log must be seen before. */
+        (void)!system(command);
     }
     umount(small);
     return is_good;

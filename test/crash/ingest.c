@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     TEXT_BYTES = 65536,
     DIM = 256,       /* So that all rows have more vectors than an index keeps in memory. */
     KEY_STEP = 1000, /* Ids of client c: c * KEY_STEP to c * KEY_STEP + KEYS - 1. */
     SEARCHES = 20,
+    APPLY_TRIES_MAX = 1000, /* Of 10 ms. */
 };
 
 /* One with a graph that is linked at once, one that is linked behind the acknowledgement. */
@@ -391,13 +393,35 @@ static bool check_search(vc_conn *conn, struct client *c, struct verdict *verdic
     return true;
 }
 
+/* A write may be acknowledged before it can be read (ack = leader, quorum). */
+static bool wait_until_applied(vc_conn *conn, struct verdict *verdict)
+{
+    for (int n_tries = 0; n_tries < APPLY_TRIES_MAX; n_tries++) {
+        vc_result *result = vc_exec(conn, "SHOW SHARDS");
+        int applied = vc_column_number(result, "applied");
+        int committed = vc_column_number(result, "log_commit");
+        bool is_done = vc_result_state(result) == VC_ROWS;
+        for (size_t i = 0; is_done && i < vc_rows(result); i++) {
+            is_done = vc_get_value(result, i, (size_t)applied)->integer >=
+                      vc_get_value(result, i, (size_t)committed)->integer;
+        }
+        vc_result_free(result);
+        if (is_done) {
+            return true;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    snprintf(verdict->first, sizeof(verdict->first), "the log is not applied to its end");
+    return false;
+}
+
 bool check_rows(const char *address, struct client clients[CLIENTS], struct verdict *verdict)
 {
     static int64_t seen[CLIENTS][KEYS];
     memset(seen, 0, sizeof(seen));
     memset(verdict, 0, sizeof(*verdict));
     vc_conn *conn = connect_to(address);
-    bool is_good = true;
+    bool is_good = wait_until_applied(conn, verdict);
     for (size_t i = 0; i < sizeof(collections) / sizeof(collections[0]); i++) {
         is_good = is_good && read_collection(conn, collections[i].name, seen, verdict);
     }

@@ -22,9 +22,9 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static void run_server(const struct server *s, const char *log)
+static void run_server(const struct server *s)
 {
-    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    int fd = open(s->log, O_WRONLY | O_CREAT | O_APPEND, 0644);
     if (fd < 0 || dup2(fd, STDERR_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0) {
         _exit(127);
     }
@@ -71,20 +71,19 @@ bool server_has_died(struct server *s)
 
 bool server_start(struct server *s)
 {
-    char log[1024];
-    snprintf(log, sizeof(log), "%s.log", s->directory);
     struct stat st;
-    long from = stat(log, &st) == 0 ? (long)st.st_size : 0; /* Behind what earlier starts said. */
+    long from =
+        stat(s->log, &st) == 0 ? (long)st.st_size : 0; /* Behind what earlier starts said. */
     double start = now();
     s->pid = fork();
     if (s->pid == 0) {
-        run_server(s, log);
+        run_server(s);
     }
     if (s->pid < 0) {
         s->pid = 0;
         return false;
     }
-    while (!find_address(log, from, s->address)) {
+    while (!find_address(s->log, from, s->address)) {
         if (server_has_died(s)) {
             return false;
         }

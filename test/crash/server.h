@@ -8,6 +8,7 @@
 struct server {
     const char *program;   /* vectrond */
     const char *directory; /* Its data. */
+    const char *log;       /* What it says; not on a disk that a test fills. */
     const char *faults;    /* VECTROND_FAULTS, or NULL. */
     pid_t pid;             /* 0 where it does not run. */
     char address[64];      /* HOST:PORT */

@@ -329,6 +329,79 @@ static void a_full_disk_refuses_writes_before_the_log_and_takes_them_again(void 
     assert_found(f, 0, i + 1);
 }
 
+static void insert_without_checkpoint(struct fixture *f)
+{
+    insert_all(f, count_rows(f), 2 * ROWS);
+}
+
+/* The room that a replayed write had is gone, and the server starts all the same. */
+static void a_replay_without_room_on_the_disk_waits_for_it_in_memory(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_BYTES];
+    struct err err = {0};
+    need_faults();
+    fixture_start(f);
+    insert_all(f, 0, ROWS);
+    checkpoint(f);
+    fixture_stop(f);
+    int64_t rebuilds = metric_value(METRIC_index_rebuilds);
+    run_and_die(f, insert_without_checkpoint);
+    vectors_path(f, path);
+    assert_int_equal(truncate(path, 4096 + ROWS * WIDE * (off_t)sizeof(float) + 1000), 0);
+    fault_arm(FAULT_VECTORS_GROW, 1, FOR_EVER);
+    fixture_start(f);
+    assert_int_equal(count_rows(f), 2 * ROWS);
+    assert_found(f, 0, 2 * ROWS);
+    wait_until_linked(f);
+    assert_found(f, 0, 2 * ROWS);
+    assert_true(metric_value(METRIC_vectors_unplaced) >
+                (int64_t)((ROWS - 1) * WIDE * sizeof(float)));
+    assert_int_equal(insert_wide(f, 3 * ROWS, 3 * ROWS + 1, &err), ERR_DISK_FULL);
+    assert_int_equal(shard_checkpoint(f->shard, NULL, NULL, &err), ERR_DISK_FULL);
+    assert_int_equal(delete_row(f, 3, &err), ERR_OK);
+    fault_disarm_all();
+    insert_all(f, 2 * ROWS, 3 * ROWS);
+    assert_int_equal(metric_value(METRIC_vectors_unplaced), 0);
+    checkpoint(f);
+    assert_found(f, 0, 3 * ROWS);
+    fixture_stop(f);
+    fixture_start(f);
+    assert_int_equal(metric_value(METRIC_index_rebuilds), rebuilds);
+    assert_int_equal(count_rows(f), 3 * ROWS - 1);
+    assert_found(f, 0, 3 * ROWS);
+}
+
+static void so_does_one_of_vectors_that_are_resident(void **state)
+{
+    fixture_policy(*state, "vector_memory", "resident");
+    a_replay_without_room_on_the_disk_waits_for_it_in_memory(state);
+}
+
+/* Not even the file can be made. */
+static void a_replay_without_a_file_waits_for_it_in_memory(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    need_faults();
+    run_and_die(f, insert_without_checkpoint);
+    fault_arm(FAULT_VECTORS_MAKE, 1, FOR_EVER);
+    fixture_start(f);
+    assert_int_equal(count_rows(f), 2 * ROWS);
+    assert_found(f, 0, 2 * ROWS);
+    assert_int_equal(shard_checkpoint(f->shard, NULL, NULL, &err), ERR_DISK_FULL);
+    assert_true(metric_value(METRIC_vectors_unplaced) > 0);
+    fault_disarm_all();
+    checkpoint(f);
+    assert_int_equal(metric_value(METRIC_vectors_unplaced), 0);
+    assert_found(f, 0, 2 * ROWS);
+    int64_t rebuilds = metric_value(METRIC_index_rebuilds);
+    fixture_stop(f);
+    fixture_start(f);
+    assert_int_equal(metric_value(METRIC_index_rebuilds), rebuilds);
+    assert_found(f, 0, 2 * ROWS);
+}
+
 static void a_failing_write_is_tried_again_and_others_are_told(void **state)
 {
     struct fixture *f = *state;
@@ -418,6 +491,9 @@ int main(void)
         TEST(vectors_that_are_resident_come_from_the_same_file),
         TEST(a_new_index_takes_a_new_file_and_the_old_one_goes),
         TEST(a_full_disk_refuses_writes_before_the_log_and_takes_them_again),
+        TEST(a_replay_without_room_on_the_disk_waits_for_it_in_memory),
+        TEST(so_does_one_of_vectors_that_are_resident),
+        TEST(a_replay_without_a_file_waits_for_it_in_memory),
         TEST(a_failing_write_is_tried_again_and_others_are_told),
         TEST(after_a_sync_that_failed_no_checkpoint_is_written_until_a_restart),
         TEST(a_crash_around_growth_and_sync_loses_nothing),
