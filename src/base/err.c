@@ -107,6 +107,19 @@ enum errcode err_set(struct err *e, enum errcode code, const char *format, ...)
     return code;
 }
 
+enum errcode err_at(struct err *e, uint32_t position, enum errcode code, const char *format, ...)
+{
+    CHECK(code > ERR_OK && code < ERR_COUNT);
+    err_clear(e);
+    e->code = code;
+    e->position = position;
+    va_list args;
+    va_start(args, format);
+    format_field(e->message, sizeof(e->message), format, args);
+    va_end(args);
+    return code;
+}
+
 enum errcode err_set_errno(struct err *e, enum errcode code, int errnum, const char *format, ...)
 {
     if (errnum == ENOSPC || errnum == EDQUOT) {

@@ -37,6 +37,10 @@ struct err {
 /* Clears @e and fills in code and message.  Returns @code, so that a caller can return the call. */
 enum errcode err_set(struct err *e, enum errcode code, const char *format, ...) PRINTF_LIKE(3, 4);
 
+/* As err_set, for what stands at a place of the statement's text. */
+enum errcode err_at(struct err *e, uint32_t position, enum errcode code, const char *format, ...)
+    PRINTF_LIKE(4, 5);
+
 /* As err_set, and adds the text of the C library's @errnum.  ENOSPC and EDQUOT become
  * ERR_DISK_FULL and ENOMEM becomes ERR_OUT_OF_MEMORY whatever @code says. */
 enum errcode err_set_errno(struct err *e, enum errcode code, int errnum, const char *format, ...)

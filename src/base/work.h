@@ -10,7 +10,8 @@
 #include "base/err.h"
 
 enum {
-    WORK_SLICE = 100000 /* Between two questions. */
+    WORK_SLICE = 100000, /* Between two questions. */
+    BYTES_A_UNIT = 16    /* Compared or copied for a unit. */
 };
 
 struct work {

@@ -5,25 +5,12 @@
  * statement to statement is in the verbs' files; this file has what they share. */
 #include "query/query_int.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
     RESULT_COLUMNS_MAX = 4096
 };
-
-enum errcode err_at(struct err *err, uint32_t position, enum errcode code, const char *format, ...)
-{
-    char message[ERR_MESSAGE_BYTES];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, sizeof(message), format, args);
-    va_end(args);
-    err_set(err, code, "%s", message);
-    err->position = position;
-    return code;
-}
 
 /* ---- names ---- */
 

@@ -17,7 +17,6 @@
 
 enum {
     WINDOW_BYTES = 64 << 10, /* Searched between two payments. */
-    COMPARED_BYTES_A_UNIT = 16,
     PIECE_WORK = 8,
 };
 
@@ -169,7 +168,7 @@ static bool skip_backward(struct span *s, uint32_t n)
 
 static bool compare(struct span *s, const struct piece *piece, size_t at)
 {
-    work_charge(s->work, PIECE_WORK + piece->bytes / COMPARED_BYTES_A_UNIT);
+    work_charge(s->work, PIECE_WORK + piece->bytes / BYTES_A_UNIT);
     return memcmp(s->data + at, piece->data, piece->bytes) == 0;
 }
 

@@ -24,7 +24,6 @@ enum {
     CELL_WORK = 60,                    /* A row whose columns are in memory. */
     ROW_WORK = 300,                    /* The next row of a scan or of a list. */
     SET_ITEM_WORK = 20,                /* An item of a set that is built. */
-    BYTES_A_UNIT = 16,                 /* Compared or copied for a unit of work. */
     SEARCH_TRIES_MAX = 3,              /* Walks before vanished rows make a search scan instead. */
     PROGRESS_INTERVAL_US = 200000,
     PROGRESS_ROWS = 256, /* Between two looks at the clock. */
@@ -376,9 +375,6 @@ enum errcode analyze_with(struct analysis *a, const struct options *options,
 /* Columns of a result that is no select list. */
 enum errcode analyze_result(struct analysis *a, const struct result_column *columns, size_t n,
                             struct err *err) WARN_UNUSED;
-/* err_set with a position. */
-enum errcode err_at(struct err *err, uint32_t position, enum errcode code, const char *format, ...)
-    PRINTF_LIKE(4, 5);
 
 /* What becomes of a new row whose key is taken. */
 enum shard_op insert_op(enum on_conflict on_conflict);

@@ -16,6 +16,20 @@ static void a_new_error_forgets_the_fields_of_the_old(void **state)
     assert_string_equal(e.column, "");
 }
 
+static void an_error_of_a_statement_says_where_it_stands(void **state)
+{
+    (void)state;
+    struct err e;
+    err_set(&e, ERR_SYNTAX, "one");
+    err_hint(&e, "a hint");
+    assert_int_equal(err_at(&e, 12, ERR_UNKNOWN_COLUMN, "no %s", "x"), ERR_UNKNOWN_COLUMN);
+    assert_int_equal(e.position, 12);
+    assert_string_equal(e.message, "no x");
+    assert_string_equal(e.hint, "");
+    err_set(&e, ERR_IO, "two");
+    assert_int_equal(e.position, 0);
+}
+
 static void a_prefix_keeps_the_message(void **state)
 {
     (void)state;
@@ -89,6 +103,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_error_forgets_the_fields_of_the_old),
+        cmocka_unit_test(an_error_of_a_statement_says_where_it_stands),
         cmocka_unit_test(a_prefix_keeps_the_message),
         cmocka_unit_test(a_long_message_is_cut_between_characters),
         cmocka_unit_test(a_message_is_text_whatever_it_quotes),
