@@ -2,7 +2,7 @@
  * next one, so that what an instruction costs beside its work is paid once.
  *
  * What is compared most has loops of its own; the rest is done a row after the other by the machine
- * of expr_eval.c.  A jump leaves out the rows that it would be taken for, until its target; it is
+ * of expr/run.c.  A jump leaves out the rows that it would be taken for, until its target; it is
  * taken where none is left.  What would be an error for a row is not told here: the caller then
  * asks row by row, and meets it, or a row before it that ends the statement otherwise. */
 #include "query/lanes_int.h"

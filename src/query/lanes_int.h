@@ -2,7 +2,7 @@
 #ifndef VECTRON_QUERY_LANES_INT_H
 #define VECTRON_QUERY_LANES_INT_H
 
-#include "query/expr_int.h"
+#include "expr/expr.h"
 #include "shard/block.h"
 
 /* One operand of 64 rows. */

@@ -13,13 +13,8 @@ src_query_libquery_a_SOURCES = \
     src/query/database.c \
     src/query/ddl.c \
     src/query/explain.c \
-    src/query/expr_int.h \
-    src/query/expr_compile.c \
-    src/query/expr_eval.c \
-    src/query/expr_names.c \
     src/query/insert.c \
     src/query/lanes.c src/query/lanes_int.h \
-    src/query/like.c \
     src/query/modify.c \
     src/query/pending.c src/query/pool.c \
     src/query/portal.c \
@@ -39,4 +34,4 @@ src_query_libquery_a_SOURCES = \
     src/query/set.c \
     src/query/sort.c \
     src/query/views.c src/query/views.def
-QUERY_LIBS = src/query/libquery.a src/parser/libparser.a src/pd/libpd.a $(SHARD_LIBS)
+QUERY_LIBS = src/query/libquery.a src/expr/libexpr.a src/parser/libparser.a src/pd/libpd.a $(SHARD_LIBS)

@@ -11,7 +11,7 @@
 
 #include <stdatomic.h>
 
-#include "query/expr_int.h"
+#include "expr/expr.h"
 #include "query/query.h"
 
 enum {

@@ -13,54 +13,6 @@ enum {
     COMPARE_WORK = 8,
 };
 
-/* ---- sorting what can be given up ---- */
-
-/* Merges the runs [from, middle) and [middle, to) of @items into @out. */
-static enum errcode merge(const struct sorting *s, const char *items, const size_t bounds[3],
-                          char *out, struct err *err)
-{
-    size_t a = bounds[0], b = bounds[1], bytes = s->item_bytes;
-    for (size_t i = bounds[0]; i < bounds[2]; i++) {
-        enum errcode code = work_spend(s->work, COMPARE_WORK, err);
-        if (code != ERR_OK) {
-            return code;
-        }
-        bool is_a =
-            b == bounds[2] ||
-            (a < bounds[1] && s->compare(items + a * bytes, items + b * bytes, s->work) <= 0);
-        memcpy(out + i * bytes, items + (is_a ? a++ : b++) * bytes, bytes);
-    }
-    return ERR_OK;
-}
-
-/* Runs of one, of two, of four, ..., from one half of the memory to the other.  The library's
- * qsort would do as well if it could be ended. */
-enum errcode merge_sort(const struct sorting *s, void *items, struct err *err)
-{
-    size_t bytes = s->n * s->item_bytes;
-    char *from = items, *to = s->n > 1 ? mem_alloc(MEM_STATEMENT, bytes) : NULL, *memory = to;
-    if (s->n > 1 && to == NULL) {
-        return err_no_memory(err);
-    }
-    enum errcode code = ERR_OK;
-    for (size_t run = 1; run < s->n && code == ERR_OK; run *= 2) {
-        for (size_t at = 0; at < s->n && code == ERR_OK; at += 2 * run) {
-            size_t left = s->n - at;
-            size_t bounds[] = {at, at + (run < left ? run : left),
-                               at + (2 * run < left ? 2 * run : left)};
-            code = merge(s, from, bounds, to, err);
-        }
-        char *merged = to;
-        to = from;
-        from = merged;
-    }
-    if (from != items && code == ERR_OK) {
-        memcpy(items, from, bytes);
-    }
-    mem_free(MEM_STATEMENT, memory);
-    return code;
-}
-
 /* ---- the sorter ---- */
 
 struct sorted_row {

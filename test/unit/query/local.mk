@@ -22,13 +22,6 @@ TESTS += test/unit/query/test_progress
 test_unit_query_test_progress_SOURCES = test/unit/query/test_progress.c $(QUERY_FIXTURE)
 test_unit_query_test_progress_CFLAGS = $(TEST_CFLAGS)
 test_unit_query_test_progress_LDADD = $(QUERY_LIBS) $(CMOCKA_LIBS)
-check_PROGRAMS += test/unit/query/test_expr
-if !THREADS_WATCHED
-TESTS += test/unit/query/test_expr
-endif
-test_unit_query_test_expr_SOURCES = test/unit/query/test_expr.c
-test_unit_query_test_expr_CFLAGS = $(TEST_CFLAGS)
-test_unit_query_test_expr_LDADD = $(QUERY_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += test/unit/query/test_statements
 TESTS += test/unit/query/test_statements
 test_unit_query_test_statements_SOURCES = test/unit/query/test_statements.c $(QUERY_FIXTURE)
@@ -75,13 +68,6 @@ TESTS += test/unit/query/test_faults
 test_unit_query_test_faults_SOURCES = test/unit/query/test_faults.c $(QUERY_FIXTURE)
 test_unit_query_test_faults_CFLAGS = $(TEST_CFLAGS)
 test_unit_query_test_faults_LDADD = $(QUERY_LIBS) $(CMOCKA_LIBS)
-check_PROGRAMS += test/unit/query/test_work
-if !THREADS_WATCHED
-TESTS += test/unit/query/test_work
-endif
-test_unit_query_test_work_SOURCES = test/unit/query/test_work.c
-test_unit_query_test_work_CFLAGS = $(TEST_CFLAGS)
-test_unit_query_test_work_LDADD = $(QUERY_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += test/unit/query/test_collections
 TESTS += test/unit/query/test_collections
 test_unit_query_test_collections_SOURCES = test/unit/query/test_collections.c $(QUERY_FIXTURE)

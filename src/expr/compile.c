@@ -6,7 +6,7 @@
  * Operators over constants alone are run at once and leave a constant.
  *
  * The walk over the tree recurses: the parser bounds its height by VQL_DEPTH_MAX. */
-#include "query/query_int.h"
+#include "expr/expr_int.h"
 
 #include <string.h>
 

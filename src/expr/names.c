@@ -1,6 +1,6 @@
 /* Names in expressions: columns, pseudo-columns, functions; and what is said of those that there
  * are not. */
-#include "query/query_int.h"
+#include "expr/expr_int.h"
 
 #include <string.h>
 

@@ -11,7 +11,7 @@
  * Without _ the time is linear in the text, as memmem's is.  With _ inside a run it is the text
  * times the run at the worst; every comparison is paid for.  _ is a character of UTF-8. */
 #define _GNU_SOURCE /* memmem */
-#include "query/query_int.h"
+#include "expr/expr_int.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
  * decides it, everything else with a NULL gives NULL.  INT arithmetic that overflows, FLOAT
  * arithmetic that leaves the finite numbers and division by zero are errors.  Nothing is allocated
  * but the texts that || and ->> make, and those live in the evaluator's arena. */
-#include "query/query_int.h"
+#include "expr/expr_int.h"
 
 #include <errno.h>
 #include <math.h>
@@ -148,13 +148,6 @@ static struct value run_or(const struct value *a, const struct value *b)
         return value_bool(true);
     }
     return is_false(a) && is_false(b) ? value_bool(false) : value_null();
-}
-
-/* What comparing two values costs beyond the instruction. */
-static void charge_compare(struct work *work, const struct value *a, const struct value *b)
-{
-    size_t a_bytes = value_bytes(a), b_bytes = value_bytes(b);
-    work_charge(work, (a_bytes < b_bytes ? a_bytes : b_bytes) / BYTES_A_UNIT);
 }
 
 static struct value run_compare(enum expr_op op, const struct value *a, const struct value *b,
@@ -558,115 +551,4 @@ enum errcode program_matches(const struct program *program, struct evaluator *ev
     enum errcode code = program_run(program, evaluator, &result, err);
     *matches = code == ERR_OK && is_true(&result);
     return code;
-}
-
-/* ---- values ---- */
-
-static int compare_values(const void *a, const void *b, struct work *work)
-{
-    charge_compare(work, a, b);
-    return value_compare(a, b);
-}
-
-enum errcode value_set_build(struct value_set *set, struct value *items, size_t n,
-                             struct work *work, struct err *err)
-{
-    size_t kept = 0;
-    *set = (struct value_set){.items = items};
-    for (size_t i = 0; i < n; i++) {
-        if (items[i].type == TYPE_NULL) {
-            set->has_null = true;
-        } else {
-            items[kept++] = items[i];
-        }
-    }
-    struct sorting sorting = {kept, sizeof(*items), compare_values, work};
-    enum errcode code = merge_sort(&sorting, items, err);
-    for (size_t i = 0; i < kept && code == ERR_OK; i++) {
-        if (set->n == 0 || compare_values(&items[set->n - 1], &items[i], work) != 0) {
-            items[set->n++] = items[i];
-        }
-    }
-    return code;
-}
-
-bool value_set_has(const struct value_set *set, const struct value *value, struct work *work)
-{
-    size_t low = 0, high = set->n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = compare_values(value, &set->items[middle], work);
-        work_charge(work, INSTRUCTION_WORK);
-        if (order == 0) {
-            return true;
-        }
-        if (order < 0) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    return false;
-}
-
-enum errcode value_coerce(const struct value *value, enum value_type want, struct arena *arena,
-                          struct value *out, struct err *err)
-{
-    *out = *value;
-    if (value->type == want || value->type == TYPE_NULL || want == TYPE_NULL) {
-        return ERR_OK;
-    }
-    if (value->type == TYPE_INT && want == TYPE_FLOAT) {
-        *out = value_float((double)value->integer);
-        return ERR_OK;
-    }
-    if (value->type == TYPE_TEXT) {
-        return value_parse(want, value->text.data, value->text.bytes, arena, out, err);
-    }
-    if (value->type == TYPE_JSON && want == TYPE_TEXT) {
-        out->type = TYPE_TEXT;
-        return ERR_OK;
-    }
-    return err_set(err, ERR_TYPE_MISMATCH, "a value of type %s is needed, not %s", type_name(want),
-                   type_name(value->type));
-}
-
-size_t value_bytes(const struct value *value)
-{
-    switch (value->type) {
-    case TYPE_TEXT:
-    case TYPE_JSON:
-        return value->text.bytes;
-    case TYPE_VECTOR:
-        return (size_t)value->vector.dim * sizeof(float);
-    default:
-        return 0;
-    }
-}
-
-size_t values_bytes(const struct value *values, size_t n)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < n; i++) {
-        bytes += value_bytes(&values[i]);
-    }
-    return bytes;
-}
-
-bool value_copy(struct value *out, const struct value *value, struct arena *arena)
-{
-    *out = *value;
-    size_t bytes = value_bytes(value);
-    if (bytes == 0) {
-        return true;
-    }
-    bool is_vector = value->type == TYPE_VECTOR;
-    const void *from = is_vector ? (const void *)value->vector.data : value->text.data;
-    void *copy = arena_copy(arena, from, bytes);
-    if (is_vector) {
-        out->vector.data = copy;
-    } else {
-        out->text.data = copy;
-    }
-    return copy != NULL;
 }

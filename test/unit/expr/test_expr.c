@@ -1,5 +1,5 @@
 /* Expressions: types, three-valued logic, arithmetic, texts and JSON, without a database. */
-#include "query/query_int.h"
+#include "expr/expr_int.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

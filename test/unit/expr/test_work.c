@@ -1,6 +1,6 @@
 /* Work: every loop whose length a user controls pays for what it does, and ends when it is told to.
  * The meter is counted here, so that no clock decides. */
-#include "query/query_int.h"
+#include "expr/expr_int.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

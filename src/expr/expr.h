@@ -1,8 +1,16 @@
-/* Expressions: what analysis compiles them to, and what they are run with. */
-#ifndef VECTRON_QUERY_EXPR_INT_H
-#define VECTRON_QUERY_EXPR_INT_H
+/* The door of expr: an expression over one row becomes a program, and the program a value.
+ *
+ *   tree -> program_compile, with an expr_scope: what names and parameters mean
+ *   program -> program_run, with an evaluator: the row's columns, parameters, sets, memory
+ *
+ * Types are told once, when it is compiled.  Pure: it reads no clock, no disk and no collection.
+ * Whatever takes long is paid for (base/work.h).  A program is immutable and may be run by several
+ * threads, each with an evaluator of its own. */
+#ifndef VECTRON_EXPR_H
+#define VECTRON_EXPR_H
 
-#include "query/query.h"
+#include "base/base.h"
+#include "parser/parser.h"
 
 /* ---- column masks: one bit a column, as shard takes them ---- */
 
@@ -33,7 +41,7 @@ static inline void mask_merge(struct column_mask *into, const struct column_mask
     }
 }
 
-/* ---- expressions: expr_compile.c, expr_eval.c ---- */
+/* ---- programs: compile.c, run.c ---- */
 
 struct like;
 
@@ -123,10 +131,6 @@ struct expr_scope {
     uint32_t n_sets;
 };
 
-/* Names, before anything is said of types: one that is not known is the first thing to mend. */
-enum errcode check_names(const struct expr_scope *scope, const struct expr *e,
-                         struct err *err) WARN_UNUSED;
-enum pseudo pseudo_find(const struct expr_scope *scope, const char *name); /* COUNT: none. */
 /* @want is the type needed, or TYPE_NULL for any.  Errors carry the position. */
 enum errcode program_compile(struct expr_scope *scope, const struct expr *expr,
                              enum value_type want, const struct program **out, struct err *err);
@@ -155,13 +159,11 @@ size_t program_operands(const struct instruction *i);
 enum errcode program_apply(const struct program *program, const struct instruction *i,
                            const struct evaluator *evaluator, struct value *a,
                            struct err *err) WARN_UNUSED;
-/* Runs code[from..to) of a program that is being built; for constant folding. */
-enum errcode program_run_part(const struct program *program, uint32_t from, uint32_t to,
-                              struct evaluator *evaluator, struct value *out,
-                              struct err *err) WARN_UNUSED;
 /* SQL's WHERE: NULL is no match.  @program may be NULL: everything matches. */
 enum errcode program_matches(const struct program *program, struct evaluator *evaluator,
                              bool *matches, struct err *err) WARN_UNUSED;
+/* ---- sets and values: set.c, values.c ---- */
+
 /* Sorts and removes doubles and NULLs. */
 enum errcode value_set_build(struct value_set *set, struct value *items, size_t n,
                              struct work *work, struct err *err) WARN_UNUSED;
@@ -174,15 +176,7 @@ bool value_copy(struct value *out, const struct value *value, struct arena *aren
 size_t value_bytes(const struct value *value); /* Of its text or vector. */
 size_t values_bytes(const struct value *values, size_t n);
 
-/* ---- LIKE: like.c ---- */
-
-/* A pattern taken apart, in @arena.  Errors: BAD_LIKE_PATTERN, OUT_OF_MEMORY. */
-enum errcode like_compile(const char *pattern, size_t bytes, struct arena *arena,
-                          const struct like **out, struct err *err) WARN_UNUSED;
-enum errcode like_matches(const struct like *like, const struct value *text, struct work *work,
-                          bool *matches, struct err *err) WARN_UNUSED;
-
-/* ---- sorting: sort.c ---- */
+/* ---- sorting: set.c ---- */
 
 /* Sorts @items, equal ones as they came. */
 struct sorting {

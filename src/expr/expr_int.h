@@ -1,0 +1,36 @@
+/* What the files of expr share. */
+#ifndef VECTRON_EXPR_INT_H
+#define VECTRON_EXPR_INT_H
+
+#include "expr/expr.h"
+
+/* ---- names: names.c ---- */
+
+/* Names, before anything is said of types: one that is not known is the first thing to mend. */
+enum errcode check_names(const struct expr_scope *scope, const struct expr *e,
+                         struct err *err) WARN_UNUSED;
+enum pseudo pseudo_find(const struct expr_scope *scope, const char *name); /* COUNT: none. */
+
+/* ---- running: run.c ---- */
+
+/* Runs code[from..to) of a program that is being built; for constant folding. */
+enum errcode program_run_part(const struct program *program, uint32_t from, uint32_t to,
+                              struct evaluator *evaluator, struct value *out,
+                              struct err *err) WARN_UNUSED;
+
+/* What comparing two values costs beyond the instruction. */
+static inline void charge_compare(struct work *work, const struct value *a, const struct value *b)
+{
+    size_t a_bytes = value_bytes(a), b_bytes = value_bytes(b);
+    work_charge(work, (a_bytes < b_bytes ? a_bytes : b_bytes) / BYTES_A_UNIT);
+}
+
+/* ---- LIKE: like.c ---- */
+
+/* A pattern taken apart, in @arena.  Errors: BAD_LIKE_PATTERN, OUT_OF_MEMORY. */
+enum errcode like_compile(const char *pattern, size_t bytes, struct arena *arena,
+                          const struct like **out, struct err *err) WARN_UNUSED;
+enum errcode like_matches(const struct like *like, const struct value *text, struct work *work,
+                          bool *matches, struct err *err) WARN_UNUSED;
+
+#endif

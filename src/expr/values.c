@@ -1,0 +1,64 @@
+/* Values by themselves: of another type, copied, measured. */
+#include "expr/expr_int.h"
+
+enum errcode value_coerce(const struct value *value, enum value_type want, struct arena *arena,
+                          struct value *out, struct err *err)
+{
+    *out = *value;
+    if (value->type == want || value->type == TYPE_NULL || want == TYPE_NULL) {
+        return ERR_OK;
+    }
+    if (value->type == TYPE_INT && want == TYPE_FLOAT) {
+        *out = value_float((double)value->integer);
+        return ERR_OK;
+    }
+    if (value->type == TYPE_TEXT) {
+        return value_parse(want, value->text.data, value->text.bytes, arena, out, err);
+    }
+    if (value->type == TYPE_JSON && want == TYPE_TEXT) {
+        out->type = TYPE_TEXT;
+        return ERR_OK;
+    }
+    return err_set(err, ERR_TYPE_MISMATCH, "a value of type %s is needed, not %s", type_name(want),
+                   type_name(value->type));
+}
+
+size_t value_bytes(const struct value *value)
+{
+    switch (value->type) {
+    case TYPE_TEXT:
+    case TYPE_JSON:
+        return value->text.bytes;
+    case TYPE_VECTOR:
+        return (size_t)value->vector.dim * sizeof(float);
+    default:
+        return 0;
+    }
+}
+
+size_t values_bytes(const struct value *values, size_t n)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++) {
+        bytes += value_bytes(&values[i]);
+    }
+    return bytes;
+}
+
+bool value_copy(struct value *out, const struct value *value, struct arena *arena)
+{
+    *out = *value;
+    size_t bytes = value_bytes(value);
+    if (bytes == 0) {
+        return true;
+    }
+    bool is_vector = value->type == TYPE_VECTOR;
+    const void *from = is_vector ? (const void *)value->vector.data : value->text.data;
+    void *copy = arena_copy(arena, from, bytes);
+    if (is_vector) {
+        out->vector.data = copy;
+    } else {
+        out->text.data = copy;
+    }
+    return copy != NULL;
+}
