@@ -14,7 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "query/database_int.h"
+#include "query/plan_int.h"
+#include "query/portal_int.h"
 #include "query/search_int.h"
+#include "query/verb_int.h"
 
 enum {
     K = 10,

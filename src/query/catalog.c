@@ -13,7 +13,8 @@
  * by itself, after a second, then after twice as long each time, up to a minute; and at once by the
  * first statement that meets it where the reason may have passed (memory, the disk's room).  One
  * that the CREATE that made it could not open is taken out of the map again. */
-#include "query/query_int.h"
+#include "query/catalog_int.h"
+#include "query/database_int.h"
 
 #include <dirent.h>
 #include <errno.h>

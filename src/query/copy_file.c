@@ -12,6 +12,9 @@
  * What can fail: the policy is empty or its directory is not usable, the name leads out of it, the
  * file is of another kind (all INSUFFICIENT_PRIVILEGE), and what the file system refuses (IO). */
 #include "query/copy_int.h"
+#include "query/database_int.h"
+#include "query/portal_int.h"
+#include "query/session_int.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -11,7 +11,14 @@
  *
  * Each command is atomic; the whole COPY is not: after an error the rows of earlier commands are
  * there, and the error says how many. */
+#include "query/analyze_int.h"
 #include "query/copy_int.h"
+#include "query/pending_int.h"
+#include "query/plan_int.h"
+#include "query/portal_int.h"
+#include "query/verb_int.h"
+
+#include "expr/expr.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -5,7 +5,10 @@
 
 #include <limits.h>
 
-#include "query/query_int.h"
+#include "query/query.h"
+
+struct analysis;
+struct column_mask;
 
 enum {
     COPY_BATCH_ROWS_MAX = 1024,     /* Of one command of COPY. */

@@ -4,6 +4,12 @@
  * cursor.c says what that means for rows that change meanwhile.  fbin begins with the number of
  * rows, so there the count of the first view must hold to the end. */
 #include "query/copy_int.h"
+#include "query/cursor_int.h"
+#include "query/plan_int.h"
+#include "query/portal_int.h"
+#include "query/verb_int.h"
+
+#include "expr/expr.h"
 
 #include <errno.h>
 #include <inttypes.h>

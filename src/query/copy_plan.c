@@ -1,5 +1,8 @@
 /* COPY, analyzed: columns, format and its options. */
+#include "query/analyze_int.h"
 #include "query/copy_int.h"
+#include "query/plan_int.h"
+#include "query/portal_int.h"
 
 #include <stdio.h>
 #include <string.h>

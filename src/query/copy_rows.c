@@ -4,6 +4,10 @@
  *   fbin    u32 rows, u32 dimension, then rows * dimension raw f32; keys are counted or read
  *   binary  rows one after another: u16 n, n values (base/value.h) */
 #include "query/copy_int.h"
+#include "query/plan_int.h"
+#include "query/portal_int.h"
+
+#include "expr/expr.h"
 
 #include <errno.h>
 #include <inttypes.h>

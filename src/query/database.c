@@ -1,7 +1,11 @@
 /* The database: what all sessions of one process share, opened in this order and closed in the
  * reverse one: policies, pool, alarms, shard host, catalog, pd (which tells the catalog of the
  * map), shards. */
-#include "query/query_int.h"
+#include "query/alarm_int.h"
+#include "query/catalog_int.h"
+#include "query/database_int.h"
+#include "query/pool_int.h"
+#include "query/query.h"
 
 #include <stdio.h>
 #include <string.h>

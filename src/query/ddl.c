@@ -3,7 +3,13 @@
  *   CREATE: schema -> pd_submit -> event (the map has changed) -> pool: wait until the shard is
  * open DROP:   pd_submit -> event; the shard goes when its last statement has ended
  */
-#include "query/query_int.h"
+#include "query/analyze_int.h"
+#include "query/catalog_int.h"
+#include "query/database_int.h"
+#include "query/pending_int.h"
+#include "query/plan_int.h"
+#include "query/portal_int.h"
+#include "query/verb_int.h"
 
 #include <string.h>
 

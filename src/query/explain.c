@@ -3,126 +3,14 @@
  *
  * The statement explained runs its own start, and under ANALYZE its own steps, with the rows thrown
  * away; then its lines are shown as "key: value" rows or as one JSON object. */
-#include "query/query_int.h"
+#include "query/explain_int.h"
+#include "query/plan_int.h"
+#include "query/portal_int.h"
+#include "query/verb_int.h"
 
-#include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
-enum {
-    LINE_BYTES_MAX = 64 << 10
-};
-
-struct explain {
-    struct portal *portal;
-    struct buf text; /* Lines or members. */
-    bool is_json;
-    bool has_member;
-    const char *group; /* JSON: the object that is open. */
-};
-
-/* ---- lines ---- */
-
-static void begin_member(struct explain *out, const char *key)
-{
-    if (out->is_json) {
-        buf_printf(&out->text, "%s\"%s\": ", out->has_member ? ", " : "", key);
-    } else {
-        buf_printf(&out->text, "%s%s: ", out->group != NULL ? "  " : "", key);
-    }
-    out->has_member = true;
-}
-
-static void json_string(struct buf *b, const char *text)
-{
-    buf_u8(b, '"');
-    for (const char *c = text; *c != 0; c++) {
-        if (*c == '"' || *c == '\\') {
-            buf_printf(b, "\\%c", *c);
-        } else if ((unsigned char)*c < 0x20) {
-            buf_printf(b, "\\u%04x", (unsigned)*c);
-        } else {
-            buf_u8(b, (uint8_t)*c);
-        }
-    }
-    buf_u8(b, '"');
-}
-
-static void end_member(struct explain *out)
-{
-    if (!out->is_json) {
-        buf_u8(&out->text, '\n');
-    }
-}
-
-void explain_text(struct explain *out, const char *key, const char *format, ...)
-{
-    char value[1024];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(value, sizeof(value), format, args);
-    va_end(args);
-    begin_member(out, key);
-    if (out->is_json) {
-        json_string(&out->text, value);
-    } else {
-        buf_bytes(&out->text, value, strlen(value));
-    }
-    end_member(out);
-}
-
-void explain_number(struct explain *out, const char *key, double value)
-{
-    bool is_whole = fabs(value) < 1e15 && value == floor(value);
-    begin_member(out, key);
-    buf_printf(&out->text, is_whole ? "%.0f" : "%.4g", value);
-    end_member(out);
-}
-
-void explain_access(struct explain *out)
-{
-    struct portal *p = out->portal;
-    const struct access *access = &p->plan->access;
-    if (p->plan->verb != &verb_search) {
-        explain_text(out, "Plan", "%s", access->kind == ACCESS_KEYS ? "by key" : "scan");
-    }
-    if (access->kind == ACCESS_KEYS) {
-        explain_number(out, "Keys", (double)p->evaluator.sets[access->key_set].n);
-    }
-    if (access->shown != NULL) {
-        struct buf shown;
-        buf_init(&shown, MEM_STATEMENT, LINE_BYTES_MAX);
-        print_expr(&shown, access->shown);
-        buf_u8(&shown, 0);
-        explain_text(out, "Filter", "%s", shown.failed ? "..." : (const char *)shown.data);
-        out->text.failed = out->text.failed || (shown.failed && !shown.is_full);
-        buf_fini(&shown);
-    }
-}
-
 /* ---- policies ---- */
-
-static void begin_group(struct explain *out, const char *name)
-{
-    if (out->is_json) {
-        begin_member(out, name);
-        buf_u8(&out->text, '{');
-        out->has_member = false;
-    } else {
-        buf_printf(&out->text, "%s:\n", name);
-    }
-    out->group = name;
-}
-
-static void end_group(struct explain *out)
-{
-    if (out->is_json) {
-        buf_u8(&out->text, '}');
-    }
-    out->has_member = true;
-    out->group = NULL;
-}
 
 /* An early acknowledgement that shard_submit raises, because nobody knows the outcome before. */
 static bool is_raised(const struct plan *plan, enum policy_id id, const struct policy_value *value)
@@ -148,11 +36,11 @@ static void explain_policy(struct explain *out, const struct policy_view *view, 
         explain_text(out, row->name, "%s%s%s (%s)", shown, has_unit ? " " : "",
                      has_unit ? row->unit : "", policy_level_name(origin));
     } else {
-        begin_member(out, row->name);
+        explain_begin_member(out, row->name);
         buf_bytes(&out->text, "{\"value\": ", 10);
-        json_string(&out->text, shown);
+        explain_string(&out->text, shown);
         buf_bytes(&out->text, ", \"origin\": ", 12);
-        json_string(&out->text, policy_level_name(origin));
+        explain_string(&out->text, policy_level_name(origin));
         if (raised) {
             buf_printf(&out->text, ", \"raised_to\": \"%s\", \"why\": \"%s\"",
                        row->choices[ACK_VISIBLE], why);
@@ -166,14 +54,14 @@ static void explain_policies(struct explain *out)
     struct portal *p = out->portal;
     struct policy_view view;
     portal_policy_view(p, &view);
-    begin_group(out, "Policies");
+    explain_begin_group(out, "Policies");
     for (int i = 0; i < POLICY_COUNT; i++) {
         bool is_asked = (p->plan->verb->policies >> i & 1) != 0;
         if (is_asked || (i == POLICY_limit_max && p->plan->verb == &verb_search)) {
             explain_policy(out, &view, (enum policy_id)i);
         }
     }
-    end_group(out);
+    explain_end_group(out);
 }
 
 /* ---- the verb ---- */

@@ -1,7 +1,18 @@
 /* INSERT: rows of expressions become one command, submitted as one write. */
-#include "query/query_int.h"
+#include "query/analyze_int.h"
+#include "query/explain_int.h"
+#include "query/pending_int.h"
+#include "query/plan_int.h"
+#include "query/portal_int.h"
+#include "query/verb_int.h"
+
+#include "expr/expr.h"
 
 #include <string.h>
+
+enum {
+    INLINE_TEXT_BYTES_MAX = 64 << 10 /* Of one whose rows are built on its owner's thread. */
+};
 
 struct insert_state {
     struct portal_write write;
@@ -78,14 +89,6 @@ static enum errcode check_columns(const struct analysis *a, const struct stmt_in
         return ERR_NOT_NULL;
     }
     return ERR_OK;
-}
-
-enum shard_op insert_op(enum on_conflict on_conflict)
-{
-    static const enum shard_op ops[] = {[CONFLICT_ERROR] = SHARD_INSERT,
-                                        [CONFLICT_NOTHING] = SHARD_INSERT_IGNORE,
-                                        [CONFLICT_UPDATE] = SHARD_UPSERT};
-    return ops[on_conflict];
 }
 
 static enum errcode analyze_insert(struct analysis *a, const struct stmt *stmt, struct err *err)

@@ -6,7 +6,8 @@
  * taken where none is left.  What would be an error for a row is not told here: the caller then
  * asks row by row, and meets it, or a row before it that ends the statement otherwise. */
 #include "query/lanes_int.h"
-#include "query/query_int.h"
+
+#include "expr/expr.h"
 
 #include <math.h>
 #include <string.h>

@@ -2,8 +2,10 @@
 #ifndef VECTRON_QUERY_LANES_INT_H
 #define VECTRON_QUERY_LANES_INT_H
 
-#include "expr/expr.h"
 #include "shard/block.h"
+
+struct evaluator;
+struct program;
 
 /* One operand of 64 rows. */
 struct lanes {

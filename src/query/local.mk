@@ -1,37 +1,49 @@
 noinst_LIBRARIES += src/query/libquery.a
 src_query_libquery_a_SOURCES = \
-    src/query/alarm.c \
-    src/query/analyze.c \
-    src/query/catalog.c \
+    src/query/alarm.c src/query/alarm_int.h \
+    src/query/analyze.c src/query/analyze_int.h \
+    src/query/catalog.c src/query/catalog_int.h \
+    src/query/copy_int.h \
     src/query/copy_csv.c \
     src/query/copy_file.c \
-    src/query/copy_in.c src/query/copy_int.h \
+    src/query/copy_in.c \
     src/query/copy_out.c \
     src/query/copy_plan.c \
     src/query/copy_rows.c \
-    src/query/cursor.c \
-    src/query/database.c \
+    src/query/cursor.c src/query/cursor_int.h \
+    src/query/database.c src/query/database_int.h \
     src/query/ddl.c \
-    src/query/explain.c \
+    src/query/explain.c src/query/explain_int.h \
+    src/query/explain_lines.c \
     src/query/insert.c \
     src/query/lanes.c src/query/lanes_int.h \
     src/query/modify.c \
-    src/query/pending.c src/query/pool.c \
-    src/query/portal.c \
+    src/query/pending.c src/query/pending_int.h \
+    src/query/plan.c src/query/plan_int.h \
+    src/query/pool.c src/query/pool_int.h \
+    src/query/portal.c src/query/portal_int.h \
+    src/query/portal_life.c \
+    src/query/portal_start.c \
     src/query/portal_step.c \
-    src/query/prepared.c \
-    src/query/query.h src/query/query_int.h \
+    src/query/portal_wait.c \
+    src/query/prepared.c src/query/prepared_int.h \
+    src/query/query.h \
+    src/query/registry.c \
     src/query/reindex.c \
-    src/query/search.c \
+    src/query/search.c src/query/search_int.h \
     src/query/search_find.c \
-    src/query/search_int.h \
+    src/query/search_hits.c \
     src/query/search_matches.c \
     src/query/search_plan.c \
     src/query/search_rows.c \
     src/query/search_team.c \
+    src/query/searcher.c \
     src/query/select.c \
-    src/query/session.c \
+    src/query/session.c src/query/session_int.h \
     src/query/set.c \
-    src/query/sort.c \
+    src/query/sort.c src/query/sort_int.h \
+    src/query/statement.c src/query/statement_int.h \
+    src/query/verb_int.h \
+    src/query/view_int.h \
     src/query/views.c src/query/views.def
 QUERY_LIBS = src/query/libquery.a src/expr/libexpr.a src/parser/libparser.a src/pd/libpd.a $(SHARD_LIBS)

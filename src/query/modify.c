@@ -8,7 +8,15 @@
  * changed, none of the command happens and the statement decides again, until its timeout, or for
  * PATIENCE_US.  The pause between is of a length by chance, whose bound doubles with each
  * try: those who want the same row come one after another. */
-#include "query/query_int.h"
+#include "query/analyze_int.h"
+#include "query/cursor_int.h"
+#include "query/explain_int.h"
+#include "query/pending_int.h"
+#include "query/plan_int.h"
+#include "query/portal_int.h"
+#include "query/verb_int.h"
+
+#include "expr/expr.h"
 
 enum {
     PAUSE_US_FIRST = 1000,

@@ -10,7 +10,8 @@
  * So success is told only of what has happened, and any other error than OUTCOME_UNKNOWN only of
  * what has not and will not.  Whatever ends later than it was given up on is not listened to; its
  * portal stays until then. */
-#include "query/query_int.h"
+#include "query/pending_int.h"
+#include "query/portal_int.h"
 
 enum {
     SETTLE_US = 30000, /* A few syncs; with it a statement ends within 50 ms of its cancel. */

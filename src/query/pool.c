@@ -2,7 +2,9 @@
  *
  * What runs here are steps of statements that are too long for a network loop.  A portal has at
  * most one job, so the queue is bounded by the portals that are open. */
-#include "query/query_int.h"
+#include "query/pool_int.h"
+
+#include "index/index.h"
 
 #include <stdio.h>
 

@@ -12,16 +12,27 @@
  * The first step is the start: it evaluates what no row changes.  A step that is taken on the
  * owner's thread and turns out to be long is given up, and begun again on the pool.
  *
- * Everything happens on the owner's thread but the step of a working portal.  The owner is told of
- * events through sink.wake, at most once for each time that portal_run returned to wait for
- * something (or that portal_copy_data said that it is full): "parked" is that debt.  Whoever waits
- * for the client is parked too, so that a cancel and the deadline end that wait.
- *
- * A portal that is freed while a step or a write is under way is abandoned: its work notices, ends,
- * and the last reference frees it. */
-#include "query/query_int.h"
+ * Everything happens on the owner's thread but the step of a working portal.  Whoever waits for the
+ * client is parked as one who waits for an event, so that a cancel and the deadline end that wait:
+ * portal_wait.c.  What a portal is made of, and who frees it: portal_life.c. */
+#include "query/alarm_int.h"
+#include "query/database_int.h"
+#include "query/pending_int.h"
+#include "query/plan_int.h"
+#include "query/pool_int.h"
+#include "query/portal_int.h"
+#include "query/prepared_int.h"
+#include "query/session_int.h"
+#include "query/verb_int.h"
+
+#include "expr/expr.h"
 
 #include <string.h>
+
+enum {
+    INLINE_WORK_MAX = 1000000,        /* What portal_run may spend on its thread before it moves. */
+    INLINE_BIND_BYTES_MAX = 256 << 10 /* Of parameters that are looked at there. */
+};
 
 static const char *const state_names[PORTAL_STATES] = {
     [PORTAL_IS_NEW] = "new",         [PORTAL_IS_READY] = "ready",
@@ -54,87 +65,6 @@ static void move(struct portal *p, enum portal_state to, const char *why)
     state_move(&machine, &p->state, (uint8_t)to, p->session->id, why);
 }
 
-/* ---- events ---- */
-
-/* The owner waits no longer. */
-static void wake(struct portal *p)
-{
-    if (p->is_parked && !atomic_load(&p->is_abandoned)) {
-        p->is_parked = false;
-        p->sink.wake(p->sink.arg);
-    }
-}
-
-void portal_event(struct portal *p)
-{
-    mutex_lock(&p->lock);
-    p->events++;
-    wake(p);
-    mutex_unlock(&p->lock);
-}
-
-static void fire(void *arg)
-{
-    portal_event(arg);
-}
-
-/* When a portal that waits is to look again whatever happens; 0: never. */
-static uint64_t next_alarm(const struct portal *p)
-{
-    if (p->state == PORTAL_IS_WORKING) {
-        return 0; /* A step on the pool looks at the clock itself. */
-    }
-    if (p->settle_until_us != 0) {
-        return p->settle_until_us;
-    }
-    bool is_pause_first = p->deadline_us == 0 || p->pause_until_us < p->deadline_us;
-    return p->pause_until_us != 0 && is_pause_first ? p->pause_until_us : p->deadline_us;
-}
-
-bool portal_park(struct portal *p)
-{
-    mutex_lock(&p->lock);
-    bool is_new = p->events != p->events_seen || (p->state == PORTAL_IS_WORKING && p->job_ended);
-    p->events_seen = p->events;
-    p->is_parked = !is_new;
-    mutex_unlock(&p->lock);
-    uint64_t alarm_us = next_alarm(p);
-    if (!is_new && alarm_us != 0) {
-        alarm_set(p->db->alarms, &p->alarm, alarm_us);
-        p->has_alarm = true;
-    }
-    return !is_new;
-}
-
-void portal_pause(struct portal *p, uint64_t us_max)
-{
-    uint64_t pause_us = 1 + random_next(&p->session->chance) % us_max;
-    p->pause_until_us = clock_micros() + pause_us;
-}
-
-bool portal_is_pausing(struct portal *p)
-{
-    if (clock_micros() >= p->pause_until_us) {
-        p->pause_until_us = 0;
-    }
-    return p->pause_until_us != 0;
-}
-
-bool portal_is_canceled(void *arg)
-{
-    struct portal *p = arg;
-    return atomic_load(&p->is_abandoned) || atomic_load(&p->session->is_canceled) ||
-           (p->deadline_us != 0 && clock_micros() >= p->deadline_us);
-}
-
-enum errcode portal_poll(struct portal *p, struct err *err)
-{
-    if (atomic_load(&p->is_abandoned)) {
-        return err_set(err, ERR_CANCELED, "the statement was canceled");
-    }
-    return session_poll(p->session, p->deadline_us, p->force.timeout_us, err);
-}
-
 /* Asked by the meter at the end of a slice. */
 static enum errcode ask(struct work *work, struct err *err)
 {
@@ -147,34 +77,6 @@ static enum errcode ask(struct work *work, struct err *err)
     }
     work->left = code == ERR_OK ? WORK_SLICE : 0;
     return code;
-}
-
-void portal_progress(struct portal *p, const char *phase, uint64_t done, uint64_t total)
-{
-    uint64_t now = clock_micros();
-    if (now - p->phase_at_us < PROGRESS_INTERVAL_US) {
-        return;
-    }
-    p->phase_at_us = now;
-    mutex_lock(&p->lock);
-    p->phase = phase;
-    p->phase_done = done;
-    p->phase_total = total;
-    p->events++;
-    wake(p);
-    mutex_unlock(&p->lock);
-}
-
-void portal_tell_progress(struct portal *p)
-{
-    mutex_lock(&p->lock);
-    const char *phase = p->phase;
-    uint64_t done = p->phase_done, total = p->phase_total;
-    p->phase = NULL;
-    mutex_unlock(&p->lock);
-    if (phase != NULL) {
-        p->sink.progress(p->sink.arg, phase, done, total);
-    }
 }
 
 /* ---- life ---- */
@@ -194,59 +96,6 @@ static void come_back(struct portal *p)
     if (p->is_suspended) {
         p->is_suspended = false;
         session_begin(p->session, p);
-    }
-}
-
-void portal_ref(struct portal *p)
-{
-    atomic_fetch_add(&p->refs, 1);
-}
-
-/* What a run holds and the next one does not need. */
-static void release_run(struct portal *p)
-{
-    if (p->is_started && p->verb->end != NULL) {
-        p->verb->end(p);
-    }
-    p->is_started = p->is_open = false;
-    p->verb_state = NULL;
-    if (p->entered != NULL) {
-        collection_leave(p->entered);
-        p->entered = NULL;
-    }
-    policy_file_release(p->file);
-    p->file = NULL;
-}
-
-void portal_dispose(struct portal *p)
-{
-    arena_free(p->arena);
-    arena_free(p->batch_arena);
-    arena_free(p->row_arena);
-    mutex_fini(&p->lock);
-    mem_free(MEM_STATEMENT, p);
-}
-
-static void free_portal(struct portal *p)
-{
-    struct database *db = p->db;
-    bool is_abandoned = atomic_load(&p->is_abandoned);
-    release_run(p);
-    plan_release(p->plan);
-    session_release(p->session);
-    portal_dispose(p);
-    if (is_abandoned) {
-        mutex_lock(&db->lock);
-        db->n_abandoned--;
-        condition_broadcast(&db->changed);
-        mutex_unlock(&db->lock);
-    }
-}
-
-void portal_unref(struct portal *p)
-{
-    if (atomic_fetch_sub(&p->refs, 1) == 1) {
-        free_portal(p);
     }
 }
 
@@ -273,7 +122,7 @@ static void end(struct portal *p, const struct err *err)
         metric_add(METRIC_statements_canceled, err->code == ERR_CANCELED ? 1 : 0);
     }
     if (atomic_load(&p->refs) == 1) {
-        release_run(p);
+        portal_release_run(p);
     }
 }
 
@@ -286,7 +135,7 @@ void portal_free(struct portal *p)
     bool is_working = p->state == PORTAL_IS_WORKING;
     end(p, NULL);
     if (atomic_load(&p->refs) == 1 && session->spare == NULL) {
-        release_run(p);
+        portal_release_run(p);
         plan_release(p->plan);
         p->plan = NULL;
         arena_reset(p->arena);
@@ -308,32 +157,6 @@ void portal_free(struct portal *p)
         portal_unref(p);
     }
     portal_unref(p);
-}
-
-static struct portal *new_portal(struct query_session *session, size_t budget_bytes)
-{
-    struct portal *p = session->spare;
-    if (p != NULL && p->budget_bytes == budget_bytes) {
-        session->spare = NULL;
-        p->state = PORTAL_IS_NEW;
-        return p;
-    }
-    p = mem_zalloc(MEM_STATEMENT, sizeof(*p));
-    if (p == NULL) {
-        return NULL;
-    }
-    p->budget_bytes = budget_bytes;
-    p->arena = arena_new(MEM_STATEMENT, budget_bytes);
-    p->batch_arena = arena_new(MEM_STATEMENT, budget_bytes);
-    p->row_arena = arena_new(MEM_STATEMENT, budget_bytes);
-    p->alarm = (struct alarm){.fire = fire, .arg = p};
-    atomic_init(&p->is_abandoned, false);
-    mutex_init(&p->lock);
-    if (p->arena == NULL || p->batch_arena == NULL || p->row_arena == NULL) {
-        portal_dispose(p);
-        return NULL;
-    }
-    return p;
 }
 
 static void reset_portal(struct portal *p, struct query_session *session, struct plan *plan,
@@ -362,26 +185,6 @@ static void reset_portal(struct portal *p, struct query_session *session, struct
     p->job_ended = p->is_parked = p->is_suspended = false;
     p->events = p->events_seen = 0;
     p->phase = NULL;
-}
-
-enum errcode portal_check_parameters(struct portal *p, struct err *err)
-{
-    const struct plan *plan = p->plan;
-    for (size_t i = 0; i < plan->n_types; i++) {
-        struct value value;
-        enum errcode code =
-            value_coerce(&p->parameters[i], (enum value_type)plan->types[i], p->arena, &value, err);
-        if (code == ERR_OK) {
-            code = value_check(&value, err);
-        }
-        if (code != ERR_OK) {
-            err_prefix(err, "parameter $%zu", i + 1);
-            return code;
-        }
-        p->parameters[i] = value;
-    }
-    p->is_unchecked = false;
-    return ERR_OK;
 }
 
 /* Long ones are copied only, and checked by the first step, on the pool. */
@@ -429,7 +232,7 @@ enum errcode portal_new(struct query_session *session, struct prepared *prepared
                        "the statement has %zu parameters, and %zu values were given", plan->n_types,
                        parameters->n);
     }
-    struct portal *p = new_portal(session, budget_of(session, plan));
+    struct portal *p = portal_alloc(session, budget_of(session, plan));
     if (p == NULL) {
         return err_no_memory(err);
     }
@@ -528,7 +331,7 @@ static void run_job(void *arg)
     p->job_step = run_step(p, &p->job_err);
     mutex_lock(&p->lock);
     p->job_ended = true; /* No event: what is waited for next would take it for its own. */
-    wake(p);
+    portal_wake(p);
     bool is_abandoned = atomic_load(&p->is_abandoned);
     mutex_unlock(&p->lock);
     if (is_abandoned) {

@@ -2,7 +2,13 @@
  *
  * Plans are immutable and counted: portals keep theirs while they run, and a prepared statement
  * whose collection was dropped (and perhaps made anew) gets a new plan when it is run next. */
-#include "query/query_int.h"
+#include "query/catalog_int.h"
+#include "query/database_int.h"
+#include "query/plan_int.h"
+#include "query/pool_int.h"
+#include "query/prepared_int.h"
+#include "query/session_int.h"
+#include "query/statement_int.h"
 
 #include <string.h>
 
@@ -33,19 +39,6 @@ static void work_has_ended(struct database *db)
     db->n_abandoned--;
     condition_broadcast(&db->changed);
     mutex_unlock(&db->lock);
-}
-
-void plan_acquire(struct plan *plan)
-{
-    atomic_fetch_add(&plan->refs, 1);
-}
-
-void plan_release(struct plan *plan)
-{
-    if (plan != NULL && atomic_fetch_sub(&plan->refs, 1) == 1) {
-        collection_release(plan->collection);
-        arena_free(plan->arena); /* The plan itself is in it. */
-    }
 }
 
 /* Counts what @prepared holds now.  A session could else keep a thousand times what one statement

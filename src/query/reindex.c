@@ -3,7 +3,11 @@
  *
  *   start -> pool: shard_reindex for each column, while reads and writes go on
  */
-#include "query/query_int.h"
+#include "query/analyze_int.h"
+#include "query/catalog_int.h"
+#include "query/plan_int.h"
+#include "query/portal_int.h"
+#include "query/verb_int.h"
 
 static enum errcode analyze_option(struct analysis *a, const struct option *option, struct err *err)
 {

@@ -3,7 +3,14 @@
  *   queries -> search_choose -> per query: search_query_rows -> batch
  *
  * Rows come by distance, then by key. */
+#include "query/analyze_int.h"
+#include "query/explain_int.h"
+#include "query/plan_int.h"
+#include "query/portal_int.h"
 #include "query/search_int.h"
+#include "query/verb_int.h"
+
+#include "expr/expr.h"
 
 #include <math.h>
 
@@ -361,7 +368,7 @@ static void explain_search(struct portal *p, struct explain *out)
     explain_number(out, "Limit", (double)p->limit);
     explain_number(out, "Offset", (double)p->offset);
     if (plan->access.where != NULL) {
-        explain_access(out);
+        explain_filter(out);
     }
     if (s->n_sampled > 0) {
         explain_number(out, "Estimated selectivity", s->selectivity);

@@ -2,15 +2,26 @@
  *
  *   search.c       analysis, query vectors, steps
  *   search_plan.c  which way
- *   search_find.c  the hits of one query, in order
+ *   search_find.c  the hits of one query
  *   search_matches.c  the rows that match, block by block, and the nearest of them
+ *   searcher.c     the view, the rows that are tested, and the call of the index
+ *   search_hits.c  the hits in order
  *   search_rows.c  the rows of the hits
  *   search_team.c  several queries at once */
 #ifndef VECTRON_QUERY_SEARCH_INT_H
 #define VECTRON_QUERY_SEARCH_INT_H
 
-#include "query/lanes_int.h"
-#include "query/query_int.h"
+#include "query/query.h"
+#include "shard/block.h"
+
+struct column_mask;
+struct evaluator;
+struct lanes;
+struct plan;
+
+enum {
+    CELL_WORK = 60 /* A row whose columns are in memory. */
+};
 
 enum search_way {
     WAY_WALK,
@@ -94,21 +105,16 @@ const char *search_way_name(enum search_way way);
 enum errcode search_tell_miss(const struct portal *portal, const struct search_state *s,
                               struct err *err);
 
-/* ---- search_find.c ---- */
+/* ---- searcher.c ---- */
 
-/* The hits of query @q; search_order puts them in order. */
-enum errcode search_find(struct searcher *self, size_t q, enum search_way way,
-                         struct err *err) WARN_UNUSED;
-/* Puts a hit among the nearest k, its key filled in where the label leaves a tie. */
-void search_add_hit(struct searcher *self, size_t k, struct search_hit hit);
+enum errcode searcher_open_view(struct searcher *self, struct err *err) WARN_UNUSED;
+void searcher_close_view(struct searcher *self);
 /* Calls the index for query @q; *n hits are left in index_hits. */
 enum errcode search_call_index(struct searcher *self, size_t q, struct shard_search *search,
                                size_t *n, struct err *err) WARN_UNUSED;
 /* The key is borrowed from the view; NULL where there is no such row. */
 enum errcode search_read_key(struct searcher *self, uint64_t number, struct value *key,
                              struct err *err) WARN_UNUSED;
-/* By distance, then by key. */
-enum errcode search_order(struct searcher *self, struct err *err) WARN_UNUSED;
 /* Whether row @number is there, in the open view, and matches the WHERE. */
 enum errcode search_test_row(struct searcher *self, uint64_t number, bool *matches, bool *found,
                              struct err *err) WARN_UNUSED;
@@ -116,8 +122,19 @@ struct shard_columns search_columns_of(struct searcher *self, const struct colum
 /* The row at hand, whose columns of the WHERE have been decoded. */
 enum errcode search_test_at_hand(struct searcher *self, const struct shard_columns *columns,
                                  bool *matches, struct err *err) WARN_UNUSED;
-enum errcode searcher_open_view(struct searcher *self, struct err *err) WARN_UNUSED;
-void searcher_close_view(struct searcher *self);
+
+/* ---- search_hits.c ---- */
+
+/* Puts a hit among the nearest k, its key filled in where the label leaves a tie. */
+void search_add_hit(struct searcher *self, size_t k, struct search_hit hit);
+/* By distance, then by key. */
+enum errcode search_order(struct searcher *self, struct err *err) WARN_UNUSED;
+
+/* ---- search_find.c ---- */
+
+/* The hits of query @q; search_order puts them in order. */
+enum errcode search_find(struct searcher *self, size_t q, enum search_way way,
+                         struct err *err) WARN_UNUSED;
 
 /* ---- search_matches.c ---- */
 

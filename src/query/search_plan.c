@@ -10,6 +10,10 @@
  * not known that it reaches recall is not chosen where a scan is cheap; where it is known not to,
  * on_miss decides.  The figures below are nanoseconds on the machine of doc/architecture.md; only
  * their ratios matter. */
+#include "query/catalog_int.h"
+#include "query/lanes_int.h"
+#include "query/plan_int.h"
+#include "query/portal_int.h"
 #include "query/search_int.h"
 
 #include <math.h>

@@ -7,7 +7,13 @@
  *
  * A helper that comes late finds it over, so nobody waits for a job that has not begun.  What a
  * helper cannot find (an error, a cancel) the step looks for again by itself, and tells. */
+#include "query/database_int.h"
+#include "query/plan_int.h"
+#include "query/pool_int.h"
+#include "query/portal_int.h"
 #include "query/search_int.h"
+
+#include "expr/expr.h"
 
 #include <string.h>
 

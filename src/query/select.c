@@ -6,7 +6,15 @@
  *
  * So a sorted or counted result is of one instant.  A large one that comes as it is read is of one
  * instant a batch; cursor.c says what that means for rows that change meanwhile. */
-#include "query/query_int.h"
+#include "query/analyze_int.h"
+#include "query/cursor_int.h"
+#include "query/explain_int.h"
+#include "query/plan_int.h"
+#include "query/portal_int.h"
+#include "query/sort_int.h"
+#include "query/verb_int.h"
+
+#include "expr/expr.h"
 
 #include <string.h>
 

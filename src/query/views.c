@@ -1,5 +1,9 @@
 /* Views: tables that the server makes of itself when SHOW asks for them.  Declared in views.def. */
-#include "query/query_int.h"
+#include "query/catalog_int.h"
+#include "query/database_int.h"
+#include "query/portal_int.h"
+#include "query/session_int.h"
+#include "query/view_int.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "query/query_int.h"
+#include "query/database_int.h"
+#include "query/pool_int.h"
+#include "query/query.h"
 
 enum {
     WORK_THREADS = 2,

@@ -1,0 +1,48 @@
+/* Analysis: what the verbs' analyses share, from names to columns, from expressions to programs. */
+#ifndef VECTRON_QUERY_ANALYZE_INT_H
+#define VECTRON_QUERY_ANALYZE_INT_H
+
+#include "expr/expr.h"
+#include "query/query.h"
+
+struct plan;
+
+struct analysis {
+    struct query_session *session;
+    struct plan *plan;
+    struct expr_scope scope;
+    struct work work; /* Of parsing too. */
+    uint64_t deadline_us, timeout_us;
+};
+
+/* Helpers of the verbs' analyses; each error has its position. */
+enum errcode analyze_collection(struct analysis *a, const struct name *name,
+                                struct err *err) WARN_UNUSED;
+/* Whether a graph is built with it. */
+bool builds_graph(enum policy_id id);
+/* Refuses what a graph is built with where @schema has none. */
+enum errcode analyze_building(const struct schema *schema, const struct option *option,
+                              struct err *err);
+enum errcode analyze_column(struct analysis *a, const struct name *name, uint32_t *column,
+                            struct err *err) WARN_UNUSED;
+/* A list of columns without doubles; n = 0: all. */
+enum errcode analyze_columns(struct analysis *a, const struct name *names, size_t n,
+                             uint32_t **columns, size_t *n_columns, struct err *err) WARN_UNUSED;
+enum errcode analyze_where(struct analysis *a, const struct expr *where,
+                           struct err *err) WARN_UNUSED;
+/* The select list; "*" depends on how many query vectors a SEARCH has. */
+enum errcode analyze_targets(struct analysis *a, const struct target *targets, size_t n,
+                             size_t n_queries, struct err *err) WARN_UNUSED;
+/* An expression that may name no column. */
+enum errcode analyze_constant(struct analysis *a, const struct expr *e, enum value_type want,
+                              const struct program **out, struct err *err) WARN_UNUSED;
+enum errcode analyze_limit(struct analysis *a, const struct expr *limit, const struct expr *offset,
+                           struct err *err) WARN_UNUSED;
+/* Policies of WITH (...); @skip says which options are not policies (may be NULL). */
+enum errcode analyze_with(struct analysis *a, const struct options *options,
+                          bool (*skip)(const char *name), struct err *err) WARN_UNUSED;
+/* Columns of a result that is no select list. */
+enum errcode analyze_result(struct analysis *a, const struct result_column *columns, size_t n,
+                            struct err *err) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,150 @@
+/* A plan: what a statement means, whole and immutable, for as many portals as run it. */
+#ifndef VECTRON_QUERY_PLAN_INT_H
+#define VECTRON_QUERY_PLAN_INT_H
+
+#include <stdatomic.h>
+
+#include "expr/expr.h"
+#include "query/query.h"
+
+struct collection;
+struct sort_key;
+struct verb;
+struct view;
+
+enum access_kind {
+    ACCESS_SCAN,
+    ACCESS_KEYS
+};
+
+/* Which rows a statement looks at, and which of them it takes. */
+struct access {
+    enum access_kind kind;
+    uint32_t key_set;            /* ACCESS_KEYS: its number. */
+    const struct program *where; /* NULL: all. */
+    struct column_mask columns;  /* That where reads. */
+    const struct expr *shown;    /* For EXPLAIN. */
+};
+
+struct output { /* The select list. */
+    const struct program **programs;
+    size_t n;
+    struct column_mask columns;
+};
+
+struct select_plan {
+    struct sort_key *keys;
+    size_t n_keys;
+    bool is_count;
+};
+
+struct search_query {
+    const struct program *program;
+    bool is_key;
+    uint32_t position;
+};
+
+struct search_plan {
+    uint32_t column;
+    struct search_query *queries;
+    size_t n_queries;
+    uint32_t limit_position;
+    _Atomic uint64_t cost_ns; /* As the last one was thought to take. */
+};
+
+struct insert_plan {
+    uint32_t *columns; /* Schema's numbers, in the order of the row's members. */
+    size_t n_columns;
+    const struct program ***rows;
+    size_t n_rows;
+    enum shard_op op;
+    struct column_mask mask;
+};
+
+struct modify_plan {
+    uint32_t *columns;
+    const struct program **values;
+    size_t n_set;
+    bool is_delete;
+    struct column_mask reads; /* Columns to decode of a row that is taken. */
+};
+
+struct copy_plan {
+    uint32_t *columns;
+    size_t n_columns;
+    uint8_t *types;
+    enum copy_format format;
+    enum shard_op op; /* FROM */
+    bool has_header;  /* csv */
+    char delimiter;
+    const char *null_text;
+    size_t key, vector;   /* fbin: their places in columns; key = SIZE_MAX: not there. */
+    int64_t start;        /* fbin: id of the first row. */
+    const char *ids_file; /* fbin: where the ids are, or NULL. */
+};
+
+struct view;
+struct policy_plan {
+    enum policy_id id;           /* POLICY_COUNT: all. */
+    const struct program *value; /* SET */
+    const struct view *view;     /* SHOW of a view */
+};
+
+struct reindex_plan {
+    uint32_t column; /* Where it is one; else each VECTOR. */
+    uint32_t n_vectors;
+    bool is_one;
+    struct policy_set with;
+};
+
+struct plan {
+    atomic_uint refs;
+    struct arena *arena;
+    const struct verb *verb;
+    const char *text; /* Of the statement. */
+    size_t text_bytes;
+    const struct stmt *stmt; /* Of EXPLAIN: the statement explained. */
+    bool is_explain, is_analyze, is_json;
+    struct collection *collection; /* Or NULL. */
+    const struct schema *schema;
+    uint8_t *types;
+    size_t n_types;
+    struct result_column *columns;
+    size_t n_columns;
+    size_t n_output_columns; /* EXPLAIN: of the statement explained. */
+    struct policy_set with;  /* LEVEL_STATEMENT */
+    struct with_parameter *with_parameters;
+    uint32_t stack_max;
+    struct set_plan *sets;
+    uint32_t n_sets;
+    struct access access;
+    struct column_mask order_columns; /* That ORDER BY reads. */
+    struct output output;
+    const struct program *limit, *offset; /* INT; NULL where not given. */
+    const char *tag;
+    union { /* By the verb. */
+        struct select_plan select;
+        struct search_plan search;
+        struct insert_plan insert;
+        struct modify_plan modify;
+        struct copy_plan copy;
+        struct policy_plan set;
+        const struct schema *created; /* CREATE COLLECTION */
+        struct reindex_plan reindex;
+    };
+};
+
+struct with_parameter { /* name = $n in WITH */
+    enum policy_id policy;
+    const struct program *program;
+    uint32_t position;
+    struct with_parameter *next;
+};
+
+void plan_acquire(struct plan *plan);
+void plan_release(struct plan *plan);
+
+/* What becomes of a new row whose key is taken. */
+enum shard_op insert_op(enum on_conflict on_conflict);
+
+#endif

@@ -1,0 +1,93 @@
+/* The memory of portals: what is made once and used again, and what the last reference frees.
+ *
+ * A portal that is freed while a step or a write is under way is abandoned: its work notices, ends,
+ * and gives its reference back here. */
+#include "query/alarm_int.h"
+#include "query/catalog_int.h"
+#include "query/database_int.h"
+#include "query/plan_int.h"
+#include "query/portal_int.h"
+#include "query/session_int.h"
+
+static void fire(void *arg)
+{
+    portal_event(arg);
+}
+
+void portal_dispose(struct portal *p)
+{
+    arena_free(p->arena);
+    arena_free(p->batch_arena);
+    arena_free(p->row_arena);
+    mutex_fini(&p->lock);
+    mem_free(MEM_STATEMENT, p);
+}
+
+struct portal *portal_alloc(struct query_session *session, size_t budget_bytes)
+{
+    struct portal *p = session->spare;
+    if (p != NULL && p->budget_bytes == budget_bytes) {
+        session->spare = NULL;
+        p->state = PORTAL_IS_NEW;
+        return p;
+    }
+    p = mem_zalloc(MEM_STATEMENT, sizeof(*p));
+    if (p == NULL) {
+        return NULL;
+    }
+    p->budget_bytes = budget_bytes;
+    p->arena = arena_new(MEM_STATEMENT, budget_bytes);
+    p->batch_arena = arena_new(MEM_STATEMENT, budget_bytes);
+    p->row_arena = arena_new(MEM_STATEMENT, budget_bytes);
+    p->alarm = (struct alarm){.fire = fire, .arg = p};
+    atomic_init(&p->is_abandoned, false);
+    mutex_init(&p->lock);
+    if (p->arena == NULL || p->batch_arena == NULL || p->row_arena == NULL) {
+        portal_dispose(p);
+        return NULL;
+    }
+    return p;
+}
+
+void portal_ref(struct portal *p)
+{
+    atomic_fetch_add(&p->refs, 1);
+}
+
+void portal_release_run(struct portal *p)
+{
+    if (p->is_started && p->verb->end != NULL) {
+        p->verb->end(p);
+    }
+    p->is_started = p->is_open = false;
+    p->verb_state = NULL;
+    if (p->entered != NULL) {
+        collection_leave(p->entered);
+        p->entered = NULL;
+    }
+    policy_file_release(p->file);
+    p->file = NULL;
+}
+
+static void free_portal(struct portal *p)
+{
+    struct database *db = p->db;
+    bool is_abandoned = atomic_load(&p->is_abandoned);
+    portal_release_run(p);
+    plan_release(p->plan);
+    session_release(p->session);
+    portal_dispose(p);
+    if (is_abandoned) {
+        mutex_lock(&db->lock);
+        db->n_abandoned--;
+        condition_broadcast(&db->changed);
+        mutex_unlock(&db->lock);
+    }
+}
+
+void portal_unref(struct portal *p)
+{
+    if (atomic_fetch_sub(&p->refs, 1) == 1) {
+        free_portal(p);
+    }
+}
