@@ -6,7 +6,7 @@
 # A page holds, in the comments of its own language, a line with "BEGIN GENERATED <part>" and one
 # with "END GENERATED"; what stands between them is replaced.  The parts: messages types errors
 # policies policies-man policies-conf metrics memory faults keywords shard-commands pd-commands
-# views.
+# views functions.
 
 # ---- the tables ----
 
@@ -378,6 +378,29 @@ function write_keywords() {
     write_keywords_of("false")
 }
 
+# A function as it is called; FUNCTION and FORM have the same columns.
+function write_function(macro, i,    takes) {
+    takes = row[macro, i, 6]
+    gsub(/[()]/, "", takes)
+    if (row[macro, i, 5] == "MANY") takes = takes ", ..."
+    if (row[macro, i, 1] == "count") takes = "*"
+    gsub(/ALIKE|ORDERED/, "x", takes)
+    gsub(/ANY/, "any", takes)
+    return sprintf("| `%s(%s)` | %s | %s |", row[macro, i, 1], takes,
+        row[macro, i, 4] ~ /ALIKE|ORDERED/ ? "as x" : row[macro, i, 4], cell(row[macro, i, 7]))
+}
+
+function write_functions(    i, j, lines, n) {
+    print "| function | gives | what |"
+    print "|---|---|---|"
+    for (i = 1; i <= n_rows["FUNCTION"]; i++) {
+        while (j < n_rows["FORM"] && row["FORM", j + 1, 1] < row["FUNCTION", i, 1]) {
+            print write_function("FORM", ++j)
+        }
+        print write_function("FUNCTION", i)
+    }
+}
+
 function write_part(part) {
     if (part == "messages") write_messages()
     else if (part == "types") write_types()
@@ -390,6 +413,7 @@ function write_part(part) {
     else if (part == "faults") write_faults()
     else if (part == "keywords") write_keywords()
     else if (part == "views") write_views()
+    else if (part == "functions") write_functions()
     else if (part == "shard-commands") write_commands("SHARD_COMMAND")
     else if (part == "pd-commands") write_commands("PD_COMMAND")
     else {

@@ -52,6 +52,10 @@ function rule(macro, name, second,    lower) {
     } else if (macro == "PD_COMMAND") {
         needs("doc", name)
         needs("test", "PD_" name)
+    } else if (macro == "FUNCTION" || macro == "FORM") { # Its C function, and calls of it.
+        needs("src", (macro == "FORM" ? "form_" : "call_") second)
+        needs("doc", name)
+        needs("test", "call:" name)
     } else if (macro == "KEYWORD") {
         needs("doc", toupper(name) " " lower)
         needs("test", toupper(name) " " lower)
@@ -111,6 +115,9 @@ is_list {
         rest = substr(text, RSTART + RLENGTH)
         if ((where, word) in n_waiting) {
             found(where, word)
+        }
+        if (("test", "call:" word) in n_waiting && where == "test" && rest ~ /^\(/) {
+            found("test", "call:" word)
         }
         # A policy that is set, shown or reset, rather than a word that happens to be its name.
         if (("test", "set:" word) in n_waiting && where == "test" &&

@@ -76,6 +76,10 @@ enum {
 enum errcode value_parse(enum value_type type, const char *text, size_t bytes, struct arena *arena,
                          struct value *out, struct err *err) WARN_UNUSED;
 
+/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar, and back. */
+int64_t days_from_date(int64_t year, int month, int day);
+void date_from_days(int64_t days, int64_t *year, int *month, int *day);
+
 /* The one check of every door that takes values as they are (BIND, binary COPY), whose texts and
  * numbers value_parse has not seen: TEXT and JSON are UTF-8 without a zero byte, JSON is one JSON
  * value, and a TIMESTAMP is one that value_format shows and value_parse reads back. */

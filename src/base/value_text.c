@@ -40,9 +40,8 @@ void number_format(struct buf *b, double x, bool is_float32)
     buf_bytes(b, text, strlen(text));
 }
 
-/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar, and back: both count from
- * the 1st of March of year 0, so that a leap day is the last of its year. */
-static int64_t days_from_date(int64_t year, int month, int day)
+/* Both count from the 1st of March of year 0, so that a leap day is the last of its year. */
+int64_t days_from_date(int64_t year, int month, int day)
 {
     year -= month <= 2;
     int64_t era = (year >= 0 ? year : year - 399) / 400;
@@ -52,7 +51,7 @@ static int64_t days_from_date(int64_t year, int month, int day)
            719468;
 }
 
-static void date_from_days(int64_t days, int64_t *year, int *month, int *day)
+void date_from_days(int64_t days, int64_t *year, int *month, int *day)
 {
     days += 719468;
     int64_t era = (days >= 0 ? days : days - 146096) / 146097;

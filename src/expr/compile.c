@@ -6,38 +6,17 @@
  * Operators over constants alone are run at once and leave a constant.
  *
  * The walk over the tree recurses: the parser bounds its height by VQL_DEPTH_MAX. */
-#include "expr/expr_int.h"
+#include "expr/compile_int.h"
+#include "expr/function_int.h"
 
 #include <string.h>
 
 enum {
     EMIT_WORK = 100,
     NAME_WORK = 5, /* Of one column's name that is compared. */
+    SHAPE_WORK = 5,
     PARSED_BYTE_WORK = 3,
 };
-
-struct compiler {
-    struct expr_scope *scope;
-    struct instruction *code;
-    uint32_t n_code, code_capacity;
-    struct value *constants;
-    uint32_t n_constants, constants_capacity;
-    const struct like **patterns;
-    uint32_t n_patterns, patterns_capacity;
-    uint32_t stack, stack_max;
-    uint32_t n_variables; /* Parameters, columns, pseudo-columns so far. */
-    uint32_t n_per_row;
-    struct column_mask columns;
-};
-
-/* What is known of an expression before it is compiled. */
-struct shape {
-    enum value_type type; /* TYPE_NULL: unknown. */
-    bool is_soft;         /* Takes the type of its context. */
-};
-
-static enum errcode emit_expr(struct compiler *c, const struct expr *e, enum value_type want,
-                              enum value_type *type, struct err *err);
 
 /* ---- shapes ---- */
 
@@ -51,11 +30,6 @@ static bool is_arithmetic(enum expr_op op)
     return op >= OP_ADD && op <= OP_MODULO;
 }
 
-static bool is_number(enum value_type type)
-{
-    return type == TYPE_INT || type == TYPE_FLOAT;
-}
-
 static struct shape shape_of_column(const struct compiler *c, const char *name)
 {
     int column = c->scope->schema != NULL ? schema_column(c->scope->schema, name) : -1;
@@ -67,8 +41,6 @@ static struct shape shape_of_column(const struct compiler *c, const char *name)
     enum pseudo pseudo = pseudo_find(c->scope, name);
     return (struct shape){.type = pseudo == PSEUDO_DISTANCE ? TYPE_FLOAT : TYPE_INT};
 }
-
-static struct shape shape_of(const struct compiler *c, const struct expr *e);
 
 static struct shape shape_of_binary(const struct compiler *c, const struct expr *e)
 {
@@ -93,11 +65,12 @@ static struct shape shape_of_binary(const struct compiler *c, const struct expr 
     }
 }
 
-static struct shape shape_of(const struct compiler *c, const struct expr *e)
+struct shape shape_of(const struct compiler *c, const struct expr *e)
 {
     while (e->kind == EXPR_UNARY && e->op == OP_NEGATE) {
         e = e->left;
     }
+    work_charge(c->scope->work, SHAPE_WORK);
     switch (e->kind) {
     case EXPR_LITERAL:
         return (struct shape){.type = e->value.type,
@@ -111,14 +84,17 @@ static struct shape shape_of(const struct compiler *c, const struct expr *e)
     case EXPR_BINARY:
         return shape_of_binary(c, e);
     case EXPR_CALL:
-        return (struct shape){.type = TYPE_INT};
+        return shape_of_call(c, e);
+    case EXPR_CASE:
+        return shape_of_case(c, e);
+    case EXPR_CAST:
+        return (struct shape){.type = e->type};
     default:
         return (struct shape){.type = TYPE_BOOL};
     }
 }
 
-/* The type in which two sides meet; TYPE_NULL where there is none. */
-static enum value_type meet(struct shape a, struct shape b)
+enum value_type shape_meet(struct shape a, struct shape b)
 {
     if (a.is_soft && b.is_soft) {
         return a.type != TYPE_NULL ? a.type : b.type != TYPE_NULL ? b.type : TYPE_TEXT;
@@ -160,9 +136,8 @@ static bool grow(struct compiler *c, void **items, size_t item_bytes, uint32_t n
     return true;
 }
 
-/* @pops and @pushes are what the instruction does to the stack. */
-static enum errcode emit(struct compiler *c, struct instruction instruction, uint32_t pops,
-                         uint32_t pushes, struct err *err)
+enum errcode code_emit(struct compiler *c, struct instruction instruction, uint32_t pops,
+                       uint32_t pushes, struct err *err)
 {
     enum errcode stop = work_spend(c->scope->work, EMIT_WORK, err);
     if (stop != ERR_OK) {
@@ -182,8 +157,8 @@ static enum errcode emit(struct compiler *c, struct instruction instruction, uin
     return ERR_OK;
 }
 
-static enum errcode emit_constant(struct compiler *c, const struct value *value, uint32_t position,
-                                  struct err *err)
+enum errcode code_constant(struct compiler *c, const struct value *value, uint32_t position,
+                           struct err *err)
 {
     void *constants = c->constants;
     if (!grow(c, &constants, sizeof(*c->constants), c->n_constants, &c->constants_capacity)) {
@@ -193,7 +168,7 @@ static enum errcode emit_constant(struct compiler *c, const struct value *value,
     c->constants[c->n_constants] = *value;
     struct instruction i = {.code = CODE_CONSTANT, .at = c->n_constants, .position = position};
     c->n_constants++;
-    return emit(c, i, 0, 1, err);
+    return code_emit(c, i, 0, 1, err);
 }
 
 static struct program program_so_far(const struct compiler *c)
@@ -220,12 +195,16 @@ static enum errcode fold(struct compiler *c, uint32_t from, uint32_t variables_b
     }
     struct value result;
     enum errcode code = program_run_part(&program, from, c->n_code, &evaluator, &result, err);
+    if (code != ERR_OK && c->n_conditional > 0) {
+        err_clear(err); /* It is told where it is met; a cancel is told again. */
+        return ERR_OK;
+    }
     if (code != ERR_OK) {
         return code;
     }
     c->n_code = from;
     c->stack--;
-    return emit_constant(c, &result, position, err);
+    return code_constant(c, &result, position, err);
 }
 
 static enum errcode mismatch(const struct expr *e, enum value_type actual, enum value_type want,
@@ -239,9 +218,10 @@ static enum errcode mismatch(const struct expr *e, enum value_type actual, enum 
     return ERR_TYPE_MISMATCH;
 }
 
-/* Makes the value on the top of the stack, of type @actual, one of type @want. */
-static enum errcode coerce(struct compiler *c, const struct expr *e, enum value_type actual,
-                           enum value_type want, struct err *err)
+/* Makes the value on the top of the stack, of type @actual and made by code[from..], one of type
+ * @want. */
+static enum errcode coerce(struct compiler *c, const struct expr *e, uint32_t from,
+                           enum value_type actual, enum value_type want, struct err *err)
 {
     if (want == TYPE_NULL || actual == want || actual == TYPE_NULL) {
         return ERR_OK;
@@ -256,15 +236,15 @@ static enum errcode coerce(struct compiler *c, const struct expr *e, enum value_
     }
     if (want == TYPE_FLOAT && actual == TYPE_INT) {
         struct instruction *last = &c->code[c->n_code - 1];
-        if (last->code == CODE_CONSTANT) {
+        if (last->code == CODE_CONSTANT && c->n_code == from + 1) {
             struct value *constant = &c->constants[last->at];
             if (constant->type == TYPE_INT) { /* It may be a NULL that was an INT's. */
                 *constant = value_float((double)constant->integer);
             }
             return ERR_OK;
         }
-        return emit(c, (struct instruction){.code = CODE_TO_FLOAT, .position = e->position}, 1, 1,
-                    err);
+        return code_emit(c, (struct instruction){.code = CODE_TO_FLOAT, .position = e->position}, 1,
+                         1, err);
     }
     return mismatch(e, actual, want, err);
 }
@@ -278,19 +258,18 @@ static enum value_type side_type(const struct compiler *c, const struct expr *e,
     return met == TYPE_FLOAT && shape.type == TYPE_INT && !shape.is_soft ? TYPE_INT : met;
 }
 
-/* One side; a JSON member is read as the number or truth value that it is compared with. */
-static enum errcode emit_side(struct compiler *c, const struct expr *e, enum value_type want,
-                              struct err *err)
+enum errcode code_side(struct compiler *c, const struct expr *e, enum value_type want,
+                       struct err *err)
 {
     enum value_type type = TYPE_NULL;
     bool is_json = shape_of(c, e).type == TYPE_JSON && want != TYPE_JSON;
-    enum errcode code = emit_expr(c, e, is_json ? TYPE_NULL : side_type(c, e, want), &type, err);
+    enum errcode code = code_expr(c, e, is_json ? TYPE_NULL : side_type(c, e, want), &type, err);
     if (code != ERR_OK || !is_json) {
         return code;
     }
     enum opcode reader = want == TYPE_BOOL ? CODE_JSON_BOOL : CODE_JSON_NUMBER;
-    return emit(c, (struct instruction){.code = (uint8_t)reader, .position = e->position}, 1, 1,
-                err);
+    return code_emit(c, (struct instruction){.code = (uint8_t)reader, .position = e->position}, 1,
+                     1, err);
 }
 
 /* ---- leaves ---- */
@@ -305,10 +284,10 @@ static enum errcode emit_parameter(struct compiler *c, const struct expr *e, enu
     }
     *type = (enum value_type) * told;
     c->n_variables++;
-    return emit(c,
-                (struct instruction){
-                    .code = CODE_PARAMETER, .at = e->parameter - 1, .position = e->position},
-                0, 1, err);
+    return code_emit(c,
+                     (struct instruction){
+                         .code = CODE_PARAMETER, .at = e->parameter - 1, .position = e->position},
+                     0, 1, err);
 }
 
 static enum errcode emit_column(struct compiler *c, const struct expr *e, enum value_type *type,
@@ -329,27 +308,7 @@ static enum errcode emit_column(struct compiler *c, const struct expr *e, enum v
     }
     c->n_variables++;
     c->n_per_row++;
-    return emit(c, i, 0, 1, err);
-}
-
-static enum errcode emit_call(struct compiler *c, const struct expr *e, enum value_type *type,
-                              struct err *err)
-{
-    if (!e->is_star) {
-        err_at(err, e->position, ERR_FEATURE_UNSUPPORTED, "count takes only *");
-        err_hint(err, "Write count(*), and IS NOT NULL in WHERE.");
-        return ERR_FEATURE_UNSUPPORTED;
-    }
-    if (!c->scope->has_count) {
-        err_at(err, e->position, ERR_FEATURE_UNSUPPORTED,
-               "count(*) can stand in the select list of a SELECT only");
-        return ERR_FEATURE_UNSUPPORTED;
-    }
-    c->scope->used_count = true;
-    c->n_variables++;
-    *type = TYPE_INT;
-    return emit(c, (struct instruction){.code = CODE_COUNT_STAR, .position = e->position}, 0, 1,
-                err);
+    return code_emit(c, i, 0, 1, err);
 }
 
 /* ---- operators ---- */
@@ -368,7 +327,7 @@ static enum errcode emit_unary(struct compiler *c, const struct expr *e, enum va
         inner = TYPE_NULL;
     }
     enum value_type operand;
-    enum errcode code = emit_expr(c, e->left, inner, &operand, err);
+    enum errcode code = code_expr(c, e->left, inner, &operand, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -376,34 +335,36 @@ static enum errcode emit_unary(struct compiler *c, const struct expr *e, enum va
         return mismatch(e->left, operand, TYPE_FLOAT, err);
     }
     *type = e->op == OP_NEGATE ? operand : TYPE_BOOL;
-    return emit(c, (struct instruction){.code = (uint8_t)op, .position = e->position}, 1, 1, err);
+    return code_emit(c, (struct instruction){.code = (uint8_t)op, .position = e->position}, 1, 1,
+                     err);
 }
 
 static enum errcode emit_logic(struct compiler *c, const struct expr *e, struct err *err)
 {
     enum value_type type = TYPE_NULL;
-    enum errcode code = emit_expr(c, e->left, TYPE_BOOL, &type, err);
+    enum errcode code = code_expr(c, e->left, TYPE_BOOL, &type, err);
     if (code != ERR_OK) {
         return code;
     }
     uint32_t jump = c->n_code;
     enum opcode jump_code = e->op == OP_AND ? CODE_JUMP_FALSE : CODE_JUMP_TRUE;
-    code = emit(c, (struct instruction){.code = (uint8_t)jump_code}, 0, 0, err);
+    code = code_emit(c, (struct instruction){.code = (uint8_t)jump_code}, 0, 0, err);
     if (code != ERR_OK) {
         return code;
     }
-    code = emit_expr(c, e->right, TYPE_BOOL, &type, err);
+    code = code_expr(c, e->right, TYPE_BOOL, &type, err);
     if (code != ERR_OK) {
         return code;
     }
     enum opcode op = e->op == OP_AND ? CODE_AND : CODE_OR;
-    code = emit(c, (struct instruction){.code = (uint8_t)op, .position = e->position}, 2, 1, err);
+    code =
+        code_emit(c, (struct instruction){.code = (uint8_t)op, .position = e->position}, 2, 1, err);
     c->code[jump].at = c->n_code;
     return code;
 }
 
-static enum errcode refuse_operator(const struct expr *e, enum value_type left,
-                                    enum value_type right, struct err *err)
+enum errcode refuse_operator(const struct expr *e, enum value_type left, enum value_type right,
+                             struct err *err)
 {
     err_at(err, e->position, ERR_TYPE_MISMATCH, "this operator does not take %s and %s",
            type_name(left), type_name(right));
@@ -416,20 +377,20 @@ static enum errcode refuse_operator(const struct expr *e, enum value_type left,
 static enum errcode emit_comparison(struct compiler *c, const struct expr *e, struct err *err)
 {
     struct shape left = shape_of(c, e->left), right = shape_of(c, e->right);
-    enum value_type type = meet(left, right);
+    enum value_type type = shape_meet(left, right);
     bool is_equality = e->op == OP_EQ || e->op == OP_NE;
     if (type == TYPE_NULL || type == TYPE_JSON || (type == TYPE_VECTOR && !is_equality)) {
         return refuse_operator(e, left.type, right.type, err);
     }
-    enum errcode code = emit_side(c, e->left, type, err);
+    enum errcode code = code_side(c, e->left, type, err);
     if (code == ERR_OK) {
-        code = emit_side(c, e->right, type, err);
+        code = code_side(c, e->right, type, err);
     }
     if (code != ERR_OK) {
         return code;
     }
     struct instruction i = {.code = CODE_COMPARE, .op = (uint8_t)e->op, .position = e->position};
-    return emit(c, i, 2, 1, err);
+    return code_emit(c, i, 2, 1, err);
 }
 
 static enum errcode emit_arithmetic(struct compiler *c, const struct expr *e, enum value_type *type,
@@ -445,28 +406,34 @@ static enum errcode emit_arithmetic(struct compiler *c, const struct expr *e, en
         return ERR_TYPE_MISMATCH;
     }
     enum value_type side;
-    enum errcode code = emit_expr(c, e->left, *type, &side, err);
+    enum errcode code = code_expr(c, e->left, *type, &side, err);
     if (code == ERR_OK) {
-        code = emit_expr(c, e->right, *type, &side, err);
+        code = code_expr(c, e->right, *type, &side, err);
     }
     if (code != ERR_OK) {
         return code;
     }
     struct instruction i = {.code = CODE_ARITHMETIC, .op = (uint8_t)e->op, .position = e->position};
-    return emit(c, i, 2, 1, err);
+    return code_emit(c, i, 2, 1, err);
+}
+
+static bool is_like(enum expr_op op)
+{
+    return op >= OP_LIKE && op <= OP_NOT_ILIKE;
 }
 
 /* A pattern that is a constant is taken apart here, and does not come on the stack. */
 static enum errcode emit_like(struct compiler *c, const struct expr *e, uint32_t pattern_at,
                               struct err *err)
 {
-    struct instruction i = {
-        .code = CODE_LIKE, .is_negated = e->op == OP_NOT_LIKE, .position = e->position};
+    struct instruction i = {.code = CODE_LIKE,
+                            .is_negated = e->op == OP_NOT_LIKE || e->op == OP_NOT_ILIKE,
+                            .position = e->position};
     const struct instruction *last = &c->code[c->n_code - 1];
     const struct value *pattern = &c->constants[last->at];
     bool is_fixed = c->n_code == pattern_at + 1 && last->code == CODE_CONSTANT;
     if (!is_fixed || pattern->type != TYPE_TEXT) {
-        return emit(c, i, 2, 1, err);
+        return code_emit(c, i, 2, 1, err);
     }
     void *patterns = c->patterns;
     if (!grow(c, &patterns, sizeof(*c->patterns), c->n_patterns, &c->patterns_capacity)) {
@@ -484,7 +451,20 @@ static enum errcode emit_like(struct compiler *c, const struct expr *e, uint32_t
     c->stack--;
     i.code = CODE_LIKE_FIXED;
     i.at = c->n_patterns++;
-    return emit(c, i, 1, 1, err);
+    return code_emit(c, i, 1, 1, err);
+}
+
+/* Of ILIKE, each side is in small letters; the pattern before it is taken apart. */
+static enum errcode emit_lower(struct compiler *c, const struct expr *e, uint32_t from,
+                               uint32_t variables, struct err *err)
+{
+    size_t n;
+    struct instruction lower = {.code = CODE_CALL,
+                                .op = (uint8_t)functions_find("lower", &n),
+                                .at = 1,
+                                .position = e->position};
+    enum errcode code = code_emit(c, lower, 1, 1, err);
+    return code == ERR_OK ? fold(c, from, variables, e->position, err) : code;
 }
 
 /* ||, LIKE, -> and ->>: both sides have types of their own. */
@@ -492,18 +472,27 @@ static enum errcode emit_text_operator(struct compiler *c, const struct expr *e,
                                        enum value_type *type, struct err *err)
 {
     bool is_json = e->op == OP_JSON || e->op == OP_JSON_TEXT;
+    bool is_caseless = e->op == OP_ILIKE || e->op == OP_NOT_ILIKE;
     enum value_type left, right;
-    enum errcode code = emit_expr(c, e->left, is_json ? TYPE_JSON : TYPE_TEXT, &left, err);
+    uint32_t left_at = c->n_code, variables = c->n_variables;
+    enum errcode code = code_expr(c, e->left, is_json ? TYPE_JSON : TYPE_TEXT, &left, err);
+    if (code == ERR_OK && is_caseless) {
+        code = emit_lower(c, e->left, left_at, variables, err);
+    }
     if (code != ERR_OK) {
         return code;
     }
     uint32_t right_at = c->n_code;
+    variables = c->n_variables;
     bool is_element = is_json && shape_of(c, e->right).type == TYPE_INT;
-    code = emit_expr(c, e->right, is_element ? TYPE_INT : TYPE_TEXT, &right, err);
+    code = code_expr(c, e->right, is_element ? TYPE_INT : TYPE_TEXT, &right, err);
+    if (code == ERR_OK && is_caseless) {
+        code = emit_lower(c, e->right, right_at, variables, err);
+    }
     if (code != ERR_OK) {
         return code;
     }
-    if (e->op == OP_LIKE || e->op == OP_NOT_LIKE) {
+    if (is_like(e->op)) {
         *type = TYPE_BOOL;
         return emit_like(c, e, right_at, err);
     }
@@ -511,7 +500,8 @@ static enum errcode emit_text_operator(struct compiler *c, const struct expr *e,
                      : e->op == OP_JSON ? CODE_JSON_GET
                                         : CODE_JSON_TEXT;
     *type = op == CODE_JSON_GET ? TYPE_JSON : TYPE_TEXT;
-    return emit(c, (struct instruction){.code = (uint8_t)op, .position = e->position}, 2, 1, err);
+    return code_emit(c, (struct instruction){.code = (uint8_t)op, .position = e->position}, 2, 1,
+                     err);
 }
 
 static enum errcode emit_binary(struct compiler *c, const struct expr *e, enum value_type *type,
@@ -537,7 +527,7 @@ static enum errcode meet_items(struct compiler *c, const struct expr *e, enum va
     struct shape all = shape_of(c, e->left);
     for (size_t i = 0; i < e->n_items; i++) {
         struct shape item = shape_of(c, e->items[i]);
-        enum value_type met = meet(all, item);
+        enum value_type met = shape_meet(all, item);
         if (met == TYPE_NULL || met == TYPE_JSON) {
             return refuse_operator(e, all.type, item.type, err);
         }
@@ -559,14 +549,25 @@ static enum errcode emit_between(struct compiler *c, const struct expr *e, struc
     }
     const struct expr *sides[] = {e->left, e->items[0], e->items[1]};
     for (size_t i = 0; i < COUNT_OF(sides) && code == ERR_OK; i++) {
-        code = emit_side(c, sides[i], type, err);
+        code = code_side(c, sides[i], type, err);
     }
     if (code != ERR_OK) {
         return code;
     }
     struct instruction i = {
         .code = CODE_BETWEEN, .is_negated = e->is_negated, .position = e->position};
-    return emit(c, i, 3, 1, err);
+    return code_emit(c, i, 3, 1, err);
+}
+
+/* A set is made when the statement begins: in a CASE of what cannot fail only. */
+static bool may_be_set(const struct compiler *c, const struct expr *e)
+{
+    for (size_t i = 0; i < e->n_items && c->n_conditional > 0; i++) {
+        if (e->items[i]->kind != EXPR_LITERAL && e->items[i]->kind != EXPR_PARAMETER) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Compiles the items one by one; *set stays NULL where one of them depends on the row. */
@@ -578,6 +579,9 @@ static enum errcode compile_set(struct compiler *c, const struct expr *e, enum v
         arena_array(c->scope->arena, e->n_items, sizeof(const struct program *));
     if (items == NULL) {
         return err_no_memory(err);
+    }
+    if (!may_be_set(c, e)) {
+        return ERR_OK;
     }
     for (size_t i = 0; i < e->n_items; i++) {
         if (shape_of(c, e->items[i]).type == TYPE_JSON) {
@@ -602,7 +606,7 @@ static enum errcode emit_in(struct compiler *c, const struct expr *e, struct err
     struct set_plan *set;
     enum errcode code = meet_items(c, e, &type, err);
     if (code == ERR_OK) {
-        code = emit_side(c, e->left, type, err);
+        code = code_side(c, e->left, type, err);
     }
     if (code == ERR_OK) {
         code = compile_set(c, e, type, &set, err);
@@ -615,17 +619,17 @@ static enum errcode emit_in(struct compiler *c, const struct expr *e, struct err
         in.code = CODE_IN_SET;
         in.at = set->number;
         c->n_variables++;
-        return emit(c, in, 1, 1, err);
+        return code_emit(c, in, 1, 1, err);
     }
     for (size_t i = 0; i < e->n_items && code == ERR_OK; i++) {
-        code = emit_side(c, e->items[i], type, err);
+        code = code_side(c, e->items[i], type, err);
     }
     if (code != ERR_OK) {
         return code;
     }
     in.code = CODE_IN;
     in.at = (uint32_t)e->n_items;
-    return emit(c, in, in.at + 1, 1, err);
+    return code_emit(c, in, in.at + 1, 1, err);
 }
 
 static enum errcode emit_any(struct compiler *c, const struct expr *e, enum value_type want,
@@ -635,7 +639,7 @@ static enum errcode emit_any(struct compiler *c, const struct expr *e, enum valu
     switch (e->kind) {
     case EXPR_LITERAL:
         *type = e->value.type;
-        return emit_constant(c, &e->value, e->position, err);
+        return code_constant(c, &e->value, e->position, err);
     case EXPR_PARAMETER:
         return emit_parameter(c, e, want, type, err);
     case EXPR_COLUMN:
@@ -649,14 +653,17 @@ static enum errcode emit_any(struct compiler *c, const struct expr *e, enum valu
     case EXPR_IN:
         return emit_in(c, e, err);
     case EXPR_CALL:
-        return emit_call(c, e, type, err);
+        return code_call(c, e, type, err);
+    case EXPR_CASE:
+        return code_case(c, e, type, err);
+    case EXPR_CAST:
+        return code_cast(c, e, type, err);
     }
     CHECK_NEVER("an expression of no kind");
 }
 
-/* Leaves one value on the stack, of type *type: @want where one is wanted (or NULL). */
-static enum errcode emit_expr(struct compiler *c, const struct expr *e, enum value_type want,
-                              enum value_type *type, struct err *err)
+enum errcode code_expr(struct compiler *c, const struct expr *e, enum value_type want,
+                       enum value_type *type, struct err *err)
 {
     uint32_t from = c->n_code, variables = c->n_variables;
     enum errcode code = emit_any(c, e, want, type, err);
@@ -666,7 +673,7 @@ static enum errcode emit_expr(struct compiler *c, const struct expr *e, enum val
     if (code != ERR_OK) {
         return code;
     }
-    code = coerce(c, e, *type, want, err);
+    code = coerce(c, e, from, *type, want, err);
     *type = want != TYPE_NULL && *type != TYPE_NULL ? want : *type;
     return code;
 }
@@ -699,7 +706,7 @@ enum errcode program_compile(struct expr_scope *scope, const struct expr *expr,
     CHECK(expr->height <= VQL_DEPTH_MAX);
     enum errcode code = check_names(scope, expr, err);
     if (code == ERR_OK) {
-        code = emit_expr(&c, expr, want, &type, err);
+        code = code_expr(&c, expr, want, &type, err);
     }
     if (code != ERR_OK) {
         return code;

@@ -78,6 +78,14 @@ enum opcode {
     CODE_BETWEEN,
     CODE_IN,     /* at: how many items lie on the stack */
     CODE_IN_SET, /* at: which set */
+    CODE_NOW,
+    CODE_CALL, /* op: which function; at: how many arguments lie on the stack */
+    CODE_CAST, /* op: to which type; at: the dimension of a VECTOR, or 0 */
+    CODE_JUMP,
+    CODE_JUMP_UNLESS, /* Takes the value away; goes where it is not true. */
+    CODE_JUMP_NOT_NULL,
+    CODE_DUP,
+    CODE_DROP,
 };
 
 struct instruction {
@@ -124,6 +132,7 @@ struct expr_scope {
     bool has_pseudo;             /* distance and query are known. */
     bool has_count;              /* count(*) is allowed. */
     bool used_count;
+    bool used_now;
     uint8_t *types; /* Of the parameters; 0 until it can be told. */
     size_t n_types;
     uint32_t stack_max; /* Largest of all programs. */
@@ -145,6 +154,7 @@ struct evaluator {
     struct value *columns; /* Of the row at hand; only the masked ones are filled in. */
     struct value pseudo[PSEUDO_COUNT];
     int64_t count; /* count(*) */
+    int64_t now;   /* When the statement began: microseconds since 1970. */
     struct value *stack;
     const struct value_set *sets;
     struct arena *arena; /* Texts made by || and ->> live here. */

@@ -18,6 +18,15 @@ enum errcode program_run_part(const struct program *program, uint32_t from, uint
                               struct evaluator *evaluator, struct value *out,
                               struct err *err) WARN_UNUSED;
 
+enum errcode value_cast(const struct instruction *i, const struct evaluator *evaluator,
+                        struct value *v, struct err *err) WARN_UNUSED; /* cast.c */
+
+/* ---- values: values.c ---- */
+
+/* JSON as a number, as a truth value; NULL where it is something else.  Other values stay. */
+struct value json_number(const struct value *v);
+struct value json_bool(const struct value *v);
+
 /* What comparing two values costs beyond the instruction. */
 static inline void charge_compare(struct work *work, const struct value *a, const struct value *b)
 {

@@ -1,6 +1,6 @@
 /* Names in expressions: columns, pseudo-columns, functions; and what is said of those that there
  * are not. */
-#include "expr/expr_int.h"
+#include "expr/function_int.h"
 
 #include <string.h>
 
@@ -58,11 +58,10 @@ static enum errcode unknown_column(const struct expr_scope *scope, const struct 
 static enum errcode check_name(const struct expr_scope *scope, const struct expr *e,
                                struct err *err)
 {
-    if (e->kind == EXPR_CALL && strcmp(e->name, "count") != 0) {
-        err_at(err, e->position, ERR_UNKNOWN_FUNCTION, "there is no function \"%s\"", e->name);
-        const char *habit = parser_habit_of_name(e->name);
-        err_hint(err, "%s", habit != NULL ? habit : "The only function is count(*).");
-        return ERR_UNKNOWN_FUNCTION;
+    if (e->kind == EXPR_CALL) {
+        size_t n;
+        (void)functions_find(e->name, &n);
+        return n > 0 ? ERR_OK : function_unknown(e, err);
     }
     bool is_column = scope->schema != NULL && e->kind == EXPR_COLUMN &&
                      schema_column(scope->schema, e->name) >= 0;

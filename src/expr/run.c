@@ -3,12 +3,10 @@
  * Three-valued logic as in SQL: NULL is unknown, AND and OR know their result where one side
  * decides it, everything else with a NULL gives NULL.  INT arithmetic that overflows, FLOAT
  * arithmetic that leaves the finite numbers and division by zero are errors.  Nothing is allocated
- * but the texts that || and ->> make, and those live in the evaluator's arena. */
-#include "expr/expr_int.h"
+ * but what ||, ->>, CAST and functions make, and that lives in the evaluator's arena. */
+#include "expr/function_int.h"
 
-#include <errno.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -335,44 +333,6 @@ static enum errcode run_json(const struct instruction *i, struct value *a, const
     return ERR_OK;
 }
 
-/* A JSON number becomes INT where it is written as one and fits, else FLOAT; any other JSON becomes
- * NULL. */
-static struct value json_number(const struct value *v)
-{
-    if (v->type != TYPE_JSON) {
-        return *v;
-    }
-    char digits[64], *end;
-    size_t bytes = v->text.bytes;
-    char first = bytes > 0 ? v->text.data[0] : 0;
-    if (bytes >= sizeof(digits) || !(first == '-' || (first >= '0' && first <= '9'))) {
-        return value_null();
-    }
-    memcpy(digits, v->text.data, bytes);
-    digits[bytes] = 0;
-    errno = 0;
-    long long whole = strtoll(digits, &end, 10);
-    if (*end == 0 && errno == 0) {
-        return value_int(whole);
-    }
-    double x = strtod(digits, NULL);
-    return isfinite(x) ? value_float(x) : value_null();
-}
-
-static struct value to_bool(const struct value *v)
-{
-    if (v->type != TYPE_JSON) {
-        return *v;
-    }
-    if (v->text.bytes == 4 && memcmp(v->text.data, "true", 4) == 0) {
-        return value_bool(true);
-    }
-    if (v->text.bytes == 5 && memcmp(v->text.data, "false", 5) == 0) {
-        return value_bool(false);
-    }
-    return value_null();
-}
-
 /* ---- the machine ---- */
 
 static struct value leaf(const struct program *program, const struct instruction *i,
@@ -387,10 +347,26 @@ static struct value leaf(const struct program *program, const struct instruction
         return evaluator->columns[i->at];
     case CODE_PSEUDO:
         return evaluator->pseudo[i->at];
+    case CODE_NOW:
+        return (struct value){.type = TYPE_TIMESTAMP, .integer = evaluator->now};
     default:
         CHECK(i->code == CODE_COUNT_STAR);
         return value_int(evaluator->count);
     }
+}
+
+static enum errcode run_call(const struct instruction *i, struct value *values,
+                             const struct evaluator *evaluator, struct err *err)
+{
+    const struct function *f = function_at(i->op);
+    for (uint32_t at = 0; f->is_strict && at < i->at; at++) {
+        if (values[at].type == TYPE_NULL) {
+            *values = value_null();
+            return ERR_OK;
+        }
+    }
+    struct call call = {.evaluator = evaluator, .n = i->at, .position = i->position};
+    return f->run(&call, values, err);
 }
 
 /* Instructions with one operand, at @top. */
@@ -416,7 +392,7 @@ static enum errcode run_unary(const struct instruction *i, const struct evaluato
         *top = json_number(top);
         return ERR_OK;
     case CODE_JSON_BOOL:
-        *top = to_bool(top);
+        *top = json_bool(top);
         return ERR_OK;
     default:
         CHECK(i->code == CODE_IN_SET);
@@ -459,6 +435,8 @@ size_t program_operands(const struct instruction *i)
         return 3;
     case CODE_IN:
         return (size_t)i->at + 1;
+    case CODE_CALL:
+        return i->at;
     case CODE_AND:
     case CODE_OR:
     case CODE_COMPARE:
@@ -485,6 +463,10 @@ enum errcode program_apply(const struct program *program, const struct instructi
         return ERR_OK;
     case CODE_LIKE_FIXED:
         return run_like(i, a, program->patterns[i->at], evaluator->work, err);
+    case CODE_CALL:
+        return run_call(i, a, evaluator, err);
+    case CODE_CAST:
+        return value_cast(i, evaluator, a, err);
     default:
         return program_operands(i) == 2 ? run_binary(i, evaluator, a, err)
                                         : run_unary(i, evaluator, a, err);
@@ -509,6 +491,7 @@ enum errcode program_run_part(const struct program *program, uint32_t from, uint
         case CODE_COLUMN:
         case CODE_PSEUDO:
         case CODE_COUNT_STAR:
+        case CODE_NOW:
             stack[n++] = leaf(program, i, evaluator);
             break;
         case CODE_JUMP_FALSE:
@@ -516,6 +499,22 @@ enum errcode program_run_part(const struct program *program, uint32_t from, uint
             break;
         case CODE_JUMP_TRUE:
             at = is_true(&stack[n - 1]) ? i->at : at;
+            break;
+        case CODE_JUMP_NOT_NULL:
+            at = stack[n - 1].type != TYPE_NULL ? i->at : at;
+            break;
+        case CODE_JUMP_UNLESS:
+            at = is_true(&stack[--n]) ? at : i->at;
+            break;
+        case CODE_JUMP:
+            at = i->at;
+            break;
+        case CODE_DUP:
+            stack[n] = stack[n - 1];
+            n++;
+            break;
+        case CODE_DROP:
+            n--;
             break;
         default:
             n -= program_operands(i) - 1;

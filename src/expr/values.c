@@ -1,6 +1,11 @@
 /* Values by themselves: of another type, copied, measured. */
 #include "expr/expr_int.h"
 
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
 enum errcode value_coerce(const struct value *value, enum value_type want, struct arena *arena,
                           struct value *out, struct err *err)
 {
@@ -61,4 +66,44 @@ bool value_copy(struct value *out, const struct value *value, struct arena *aren
         out->text.data = copy;
     }
     return copy != NULL;
+}
+
+/* ---- JSON read as what it stands for ---- */
+
+/* A JSON number becomes INT where it is written as one and fits, else FLOAT; any other JSON becomes
+ * NULL. */
+struct value json_number(const struct value *v)
+{
+    if (v->type != TYPE_JSON) {
+        return *v;
+    }
+    char digits[64], *end;
+    size_t bytes = v->text.bytes;
+    char first = bytes > 0 ? v->text.data[0] : 0;
+    if (bytes >= sizeof(digits) || !(first == '-' || (first >= '0' && first <= '9'))) {
+        return value_null();
+    }
+    memcpy(digits, v->text.data, bytes);
+    digits[bytes] = 0;
+    errno = 0;
+    long long whole = strtoll(digits, &end, 10);
+    if (*end == 0 && errno == 0) {
+        return value_int(whole);
+    }
+    double x = strtod(digits, NULL);
+    return isfinite(x) ? value_float(x) : value_null();
+}
+
+struct value json_bool(const struct value *v)
+{
+    if (v->type != TYPE_JSON) {
+        return *v;
+    }
+    if (v->text.bytes == 4 && memcmp(v->text.data, "true", 4) == 0) {
+        return value_bool(true);
+    }
+    if (v->text.bytes == 5 && memcmp(v->text.data, "false", 5) == 0) {
+        return value_bool(false);
+    }
+    return value_null();
 }

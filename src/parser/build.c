@@ -207,6 +207,36 @@ struct expr *expr_negated(struct expr *e)
     return e;
 }
 
+struct list *list_add_when(struct parse *p, struct list *list, struct expr *when, struct expr *then)
+{
+    return list_add_expr(p, list_add_expr(p, list, when), then);
+}
+
+struct expr *expr_case(struct parse *p, struct token t, struct expr *of, struct list *whens,
+                       struct expr *otherwise)
+{
+    struct expr *e = expr_new(p, EXPR_CASE, t);
+    if (e == NULL) {
+        return NULL;
+    }
+    e->left = of;
+    e->right = otherwise;
+    unsigned below = of != NULL ? of->height : 0;
+    below = otherwise != NULL && otherwise->height > below ? otherwise->height : below;
+    return expr_items(p, e, whens, below);
+}
+
+struct expr *expr_part(struct parse *p, struct token name, struct token part, struct expr *of)
+{
+    if (!parse_failed(p) && strcmp(name.data, "extract") != 0) {
+        parse_fail(p, ERR_SYNTAX, name.position, "only extract is written with FROM");
+        err_hint(p->err, "Write %s(a, b).", (const char *)name.data);
+        return NULL;
+    }
+    return expr_call(p, name, list_add_expr(p, list_add_expr(p, NULL, expr_text(p, part)), of),
+                     false);
+}
+
 /* ---- chains of AND and OR ----
  *
  * a OR b OR c ... of thousands of terms, as programs write them, would be a tree of that height.

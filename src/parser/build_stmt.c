@@ -100,7 +100,8 @@ struct list *list_add_column(struct parse *p, struct list *list, struct column_d
 static const char types_hint[] =
     "Types are BOOL, INT, FLOAT, TEXT, UUID, TIMESTAMP, JSON and VECTOR(n).";
 
-static bool read_dim(struct parse *p, struct column_def *column, const struct token *dim)
+/* @column = NULL: of a CAST. */
+static bool read_dim(struct parse *p, const struct token *dim, const char *column, uint32_t *out)
 {
     const char *text = dim->data;
     uint64_t n = 0;
@@ -109,13 +110,32 @@ static bool read_dim(struct parse *p, struct column_def *column, const struct to
     }
     if (n == 0 || n > VECTOR_DIM_MAX) {
         parse_fail(p, ERR_NUMBER_OUT_OF_RANGE, dim->position,
-                   "dimension %.*s of column \"%s\" is out of range", (int)dim->bytes, text,
-                   column->name.text);
+                   "dimension %.*s of %s\"%s\" is out of range", (int)dim->bytes, text,
+                   column != NULL ? "column " : "type ", column != NULL ? column : "vector");
         err_hint(p->err, "A vector has 1 to %d dimensions.", VECTOR_DIM_MAX);
         return false;
     }
-    column->dim = (uint32_t)n;
+    *out = (uint32_t)n;
     return true;
+}
+
+/* A type's name and, where @dim is not NULL, its dimension. */
+static bool read_type(struct parse *p, struct token name, const struct token *dim,
+                      const char *column, enum value_type *type, uint32_t *out)
+{
+    *type = type_find(name.data, name.bytes);
+    if (*type == TYPE_NULL) {
+        parse_fail(p, ERR_SYNTAX, name.position, "type \"%s\" does not exist",
+                   (const char *)name.data);
+        err_hint(p->err, "%s", types_hint);
+        return false;
+    }
+    if (*type != TYPE_VECTOR && dim != NULL) {
+        parse_fail(p, ERR_SYNTAX, dim->position, "type %s takes no length", type_name(*type));
+        err_hint(p->err, "%s", types_hint);
+        return false;
+    }
+    return dim == NULL || read_dim(p, dim, column, out);
 }
 
 struct column_def *column_new(struct parse *p, struct token name, struct token type,
@@ -126,27 +146,27 @@ struct column_def *column_new(struct parse *p, struct token name, struct token t
         return NULL;
     }
     column->name = name_of(name);
-    column->type = type_find(type.data, type.bytes);
-    if (column->type == TYPE_NULL) {
-        parse_fail(p, ERR_SYNTAX, type.position, "type \"%s\" does not exist",
-                   (const char *)type.data);
-        err_hint(p->err, "%s", types_hint);
+    if (!read_type(p, type, dim, column->name.text, &column->type, &column->dim)) {
         return NULL;
     }
-    bool is_vector = column->type == TYPE_VECTOR;
-    if (is_vector && dim == NULL) {
+    if (column->type == TYPE_VECTOR && dim == NULL) {
         parse_fail(p, ERR_SYNTAX, type.position, "column \"%s\" lacks its dimension",
                    column->name.text);
         err_hint(p->err, "Write VECTOR(n).");
         return NULL;
     }
-    if (!is_vector && dim != NULL) {
-        parse_fail(p, ERR_SYNTAX, dim->position, "type %s takes no length",
-                   type_name(column->type));
-        err_hint(p->err, "%s", types_hint);
+    return column;
+}
+
+struct expr *expr_cast(struct parse *p, struct token t, struct expr *operand, struct cast_type type)
+{
+    struct expr *e = expr_unary(p, OP_NONE, t, operand);
+    const struct token *dim = type.dim.data != NULL ? &type.dim : NULL;
+    if (e == NULL || !read_type(p, type.name, dim, NULL, &e->type, &e->dim)) {
         return NULL;
     }
-    return dim == NULL || read_dim(p, column, dim) ? column : NULL;
+    e->kind = EXPR_CAST;
+    return e;
 }
 
 static bool is_said_twice(struct parse *p, bool was_said, struct token at, const char *what)

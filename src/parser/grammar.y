@@ -5,14 +5,14 @@
  * PostgreSQL's; AND and OR are lists, so that chains of them stay flat.
  *
  * The stack has a fixed size.  What it must hold at most: 100 open parentheses, before each of
- * them the begun chains of OR and AND, and along the path the left parts of at most 100 operators
- * of up to five symbols. */
+ * them the begun chains of OR and AND and what is open of a call or of a CASE, up to ten symbols,
+ * and along the path the left parts of at most 100 operators of up to five symbols. */
 %name Grammar
 %token_prefix TK_
 %token_type {struct token}
 %extra_context {struct parse *p}
 %start_symbol input
-%stack_size 1200
+%stack_size 1600
 %stack_overflow {
     parse_fail(p, ERR_NESTED_TOO_DEEP, p->token_begin + 1,
                "the statement is nested more than %d deep", VQL_DEPTH_MAX);
@@ -50,6 +50,7 @@ static void fail_in_state(struct parse *p, int token, unsigned state);
 %left PLUS MINUS.
 %left STAR SLASH PERCENT.
 %right SIGN.
+%left COLONS.
 
 %type statement     {struct stmt *}
 %type explainable   {struct stmt *}
@@ -67,6 +68,9 @@ static void fail_in_state(struct parse *p, int token, unsigned state);
 %type comparison    {struct expr *}
 %type membership    {struct expr *}
 %type term          {struct expr *}
+%type case_of       {struct expr *}
+%type case_else     {struct expr *}
+%type cast_type     {struct cast_type}
 %type literal       {struct expr *}
 %type constant      {struct expr *}
 %type setting       {struct expr *}
@@ -76,6 +80,7 @@ static void fail_in_state(struct parse *p, int token, unsigned state);
 %type and_terms     {struct chain}
 %type exprs         {struct list *}
 %type arguments     {struct list *}
+%type whens         {struct list *}
 %type targets       {struct list *}
 %type order_by      {struct list *}
 %type orders        {struct list *}
@@ -346,6 +351,10 @@ membership(A) ::= term(L) LIKE(T) term(R). { A = expr_binary(p, OP_LIKE, T, L, R
 membership(A) ::= term(L) NOT_BEFORE(T) LIKE term(R). {
     A = expr_binary(p, OP_NOT_LIKE, T, L, R);
 }
+membership(A) ::= term(L) ILIKE(T) term(R). { A = expr_binary(p, OP_ILIKE, T, L, R); }
+membership(A) ::= term(L) NOT_BEFORE(T) ILIKE term(R). {
+    A = expr_binary(p, OP_NOT_ILIKE, T, L, R);
+}
 membership(A) ::= term(L) BETWEEN(T) term(F) AND term(U). { A = expr_between(p, T, L, F, U); }
 membership(A) ::= term(L) NOT_BEFORE(T) BETWEEN term(F) AND term(U). {
     A = expr_negated(expr_between(p, T, L, F, U));
@@ -359,7 +368,24 @@ term(A) ::= literal(E). { A = E; }
 term(A) ::= NAME(N). { A = expr_column(p, N); }
 term(A) ::= NAME(N) LP arguments(L) RP. { A = expr_call(p, N, L, false); }
 term(A) ::= NAME(N) LP STAR RP. { A = expr_call(p, N, NULL, true); }
+term(A) ::= NAME(N) LP NAME(F) FROM expr(E) RP. { A = expr_part(p, N, F, E); }
+term(A) ::= NAME(N) LP STRING(F) FROM expr(E) RP. { A = expr_part(p, N, F, E); }
 term(A) ::= LP expr(E) RP. { A = E; }
+term(A) ::= CASE(T) case_of(O) whens(W) case_else(E) END. { A = expr_case(p, T, O, W, E); }
+term(A) ::= CAST(T) LP expr(E) AS cast_type(Y) RP. { A = expr_cast(p, T, E, Y); }
+term(A) ::= term(E) COLONS(T) cast_type(Y). { A = expr_cast(p, T, E, Y); }
+
+case_of(A) ::= . { A = NULL; }
+case_of(A) ::= expr(E). { A = E; }
+
+whens(A) ::= WHEN expr(W) THEN expr(T). { A = list_add_when(p, NULL, W, T); }
+whens(A) ::= whens(L) WHEN expr(W) THEN expr(T). { A = list_add_when(p, L, W, T); }
+
+case_else(A) ::= . { A = NULL; }
+case_else(A) ::= ELSE expr(E). { A = E; }
+
+cast_type(A) ::= NAME(N). { A = (struct cast_type){N, no_token}; }
+cast_type(A) ::= NAME(N) LP INTEGER(D) RP. { A = (struct cast_type){N, D}; }
 
 arguments(A) ::= . { A = NULL; }
 arguments(A) ::= exprs(L). { A = L; }

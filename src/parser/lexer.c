@@ -180,7 +180,7 @@ static int read_quoted_name(struct parse *p, struct token *out)
     return TK_NAME;
 }
 
-/* NOT before IN, LIKE and BETWEEN is a token of its own, because it binds as they do. */
+/* NOT before IN, LIKE, ILIKE and BETWEEN is a token of its own, because it binds as they do. */
 static int not_or_not_before(struct parse *p)
 {
     struct parse ahead = *p;
@@ -193,9 +193,28 @@ static int not_or_not_before(struct parse *p)
         bytes++;
     }
     const struct keyword *k = keyword_find(ahead.text + ahead.at, bytes);
-    bool is_before =
-        k != NULL && (k->token == TK_IN || k->token == TK_LIKE || k->token == TK_BETWEEN);
+    bool is_before = k != NULL && (k->token == TK_IN || k->token == TK_LIKE ||
+                                   k->token == TK_ILIKE || k->token == TK_BETWEEN);
     return is_before ? TK_NOT_BEFORE : TK_NOT;
+}
+
+/* Parentheses, and CASE and its END. */
+static int open_parenthesis(struct parse *p, int token)
+{
+    if (p->n_open == VQL_DEPTH_MAX) {
+        return parse_fail(p, ERR_NESTED_TOO_DEEP, p->token_begin + 1,
+                          "parentheses are nested more than %d deep", VQL_DEPTH_MAX);
+    }
+    p->n_open++;
+    return token;
+}
+
+static int close_parenthesis(struct parse *p, int token)
+{
+    if (p->n_open > 0) { /* Otherwise the grammar refuses it. */
+        p->n_open--;
+    }
+    return token;
 }
 
 static int read_word(struct parse *p, struct token *out)
@@ -210,7 +229,10 @@ static int read_word(struct parse *p, struct token *out)
     if (k != NULL) {
         out->data = k->word;
         out->bytes = k->bytes;
-        return k->token == TK_NOT ? not_or_not_before(p) : k->token;
+        return k->token == TK_NOT    ? not_or_not_before(p)
+               : k->token == TK_CASE ? open_parenthesis(p, TK_CASE)
+               : k->token == TK_END  ? close_parenthesis(p, TK_END)
+                                     : k->token;
     }
     if (!check_encoding(p, begin, p->at) || !check_name_bytes(p, bytes)) {
         return TOKEN_FAILED;
@@ -258,34 +280,17 @@ static int read_parameter(struct parse *p, struct token *out)
     return TK_PARAMETER;
 }
 
-static int open_parenthesis(struct parse *p)
-{
-    if (p->n_open == VQL_DEPTH_MAX) {
-        return parse_fail(p, ERR_NESTED_TOO_DEEP, p->token_begin + 1,
-                          "parentheses are nested more than %d deep", VQL_DEPTH_MAX);
-    }
-    p->n_open++;
-    return TK_LP;
-}
-
-static int close_parenthesis(struct parse *p)
-{
-    if (p->n_open > 0) { /* Otherwise the grammar refuses it. */
-        p->n_open--;
-    }
-    return TK_RP;
-}
-
 static const struct {
     char text[4];
     uint8_t bytes;
     int token;
 } operators[] = {
     /* Longer ones before those that they begin with. */
-    {"->>", 3, TK_JSON_TEXT}, {"->", 2, TK_JSON}, {"||", 2, TK_CONCAT}, {"<=", 2, TK_LE},
-    {"<>", 2, TK_NE},         {">=", 2, TK_GE},   {"!=", 2, TK_NE},     {"=", 1, TK_EQ},
-    {"<", 1, TK_LT},          {">", 1, TK_GT},    {",", 1, TK_COMMA},   {"+", 1, TK_PLUS},
-    {"-", 1, TK_MINUS},       {"*", 1, TK_STAR},  {"/", 1, TK_SLASH},   {"%", 1, TK_PERCENT},
+    {"->>", 3, TK_JSON_TEXT}, {"->", 2, TK_JSON}, {"||", 2, TK_CONCAT}, {"::", 2, TK_COLONS},
+    {"<=", 2, TK_LE},         {"<>", 2, TK_NE},   {">=", 2, TK_GE},     {"!=", 2, TK_NE},
+    {"=", 1, TK_EQ},          {"<", 1, TK_LT},    {">", 1, TK_GT},      {",", 1, TK_COMMA},
+    {"+", 1, TK_PLUS},        {"-", 1, TK_MINUS}, {"*", 1, TK_STAR},    {"/", 1, TK_SLASH},
+    {"%", 1, TK_PERCENT},
 };
 
 static int read_operator(struct parse *p)
@@ -324,10 +329,10 @@ static int read_token(struct parse *p, struct token *out)
         return read_parameter(p, out);
     case '(':
         p->at++;
-        return open_parenthesis(p);
+        return open_parenthesis(p, TK_LP);
     case ')':
         p->at++;
-        return close_parenthesis(p);
+        return close_parenthesis(p, TK_RP);
     default:
         return read_operator(p);
     }

@@ -31,6 +31,8 @@ enum expr_kind {
     EXPR_BETWEEN,   /* left BETWEEN items[0] AND items[1]; is_negated */
     EXPR_IN,        /* left IN (items); is_negated */
     EXPR_CALL,      /* name(items); count(*) has is_star and no items */
+    EXPR_CASE,      /* left: what is compared; items: WHEN, THEN, ...; right: ELSE; or NULL */
+    EXPR_CAST,      /* left; type and dim */
 };
 
 enum expr_op {
@@ -46,6 +48,8 @@ enum expr_op {
     OP_GE,
     OP_LIKE,
     OP_NOT_LIKE,
+    OP_ILIKE,
+    OP_NOT_ILIKE,
     OP_IS_NULL,
     OP_IS_NOT_NULL,
     OP_ADD,
@@ -68,7 +72,9 @@ struct expr {
     uint16_t height; /* Of the tree below, 1 for a leaf; at most VQL_DEPTH_MAX. */
     uint32_t position;
     uint32_t parameter;
-    struct value value; /* NULL BOOL INT FLOAT TEXT or VECTOR. */
+    struct value value;   /* NULL BOOL INT FLOAT TEXT or VECTOR. */
+    enum value_type type; /* Of EXPR_CAST. */
+    uint32_t dim;         /* The same, of VECTOR(n); 0: any. */
     const char *name;
     struct expr *left, *right;
     struct expr **items;

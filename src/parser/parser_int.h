@@ -142,6 +142,14 @@ struct expr *expr_between(struct parse *p, struct token t, struct expr *left, st
                           struct expr *to);
 struct expr *expr_in(struct parse *p, struct token t, struct expr *left, struct list *items);
 struct expr *expr_negated(struct expr *e);
+/* @of = NULL: each WHEN is a condition; @otherwise = NULL: NULL. */
+struct expr *expr_case(struct parse *p, struct token t, struct expr *of, struct list *whens,
+                       struct expr *otherwise);
+/* The pair of a WHEN and its THEN. */
+struct list *list_add_when(struct parse *p, struct list *list, struct expr *when,
+                           struct expr *then);
+/* extract(year FROM x) is extract('year', x). */
+struct expr *expr_part(struct parse *p, struct token name, struct token part, struct expr *of);
 
 struct chain { /* Of AND or of OR: while it has one term only, @terms is NULL. */
     struct expr *first;
@@ -173,6 +181,11 @@ struct list *list_add_near(struct parse *p, struct list *list, enum near_kind ki
 struct list *list_add_row(struct parse *p, struct list *rows, struct list *row);
 struct list *list_add_column(struct parse *p, struct list *list, struct column_def *column);
 
+struct cast_type {
+    struct token name, dim; /* dim.data = NULL: none was given. */
+};
+struct expr *expr_cast(struct parse *p, struct token t, struct expr *operand,
+                       struct cast_type type);
 /* @dim = NULL: none was given. */
 struct column_def *column_new(struct parse *p, struct token name, struct token type,
                               const struct token *dim);

@@ -36,6 +36,8 @@ static const struct {
     [OP_GE] = {" >= ", LEVEL_OF_COMPARISON, LEVEL_OF_IN, LEVEL_OF_IN},
     [OP_LIKE] = {" LIKE ", LEVEL_OF_IN, LEVEL_OF_CONCAT, LEVEL_OF_CONCAT},
     [OP_NOT_LIKE] = {" NOT LIKE ", LEVEL_OF_IN, LEVEL_OF_CONCAT, LEVEL_OF_CONCAT},
+    [OP_ILIKE] = {" ILIKE ", LEVEL_OF_IN, LEVEL_OF_CONCAT, LEVEL_OF_CONCAT},
+    [OP_NOT_ILIKE] = {" NOT ILIKE ", LEVEL_OF_IN, LEVEL_OF_CONCAT, LEVEL_OF_CONCAT},
     [OP_IS_NULL] = {" IS NULL", LEVEL_OF_IS, LEVEL_OF_COMPARISON, LEVEL_OF_COMPARISON},
     [OP_IS_NOT_NULL] = {" IS NOT NULL", LEVEL_OF_IS, LEVEL_OF_COMPARISON, LEVEL_OF_COMPARISON},
     [OP_CONCAT] = {" || ", LEVEL_OF_CONCAT, LEVEL_OF_CONCAT, LEVEL_OF_SUM},
@@ -135,6 +137,8 @@ static enum level level_of(const struct expr *e)
     case EXPR_PARAMETER:
     case EXPR_COLUMN:
     case EXPR_CALL:
+    case EXPR_CASE:
+    case EXPR_CAST:
         break;
     }
     return LEVEL_OF_LEAF;
@@ -163,6 +167,43 @@ static void print_unary(struct buf *b, const struct expr *e)
     print_cstr(b, is_prefix ? operators[e->op].text : "");
     print_operand(b, e->left, operators[e->op].left);
     print_cstr(b, is_prefix ? "" : operators[e->op].text);
+}
+
+static void print_clause(struct buf *b, const char *keyword, const struct expr *e)
+{
+    if (e != NULL) {
+        print_cstr(b, keyword);
+        print_expr(b, e);
+    }
+}
+
+static void print_type(struct buf *b, enum value_type type, uint32_t dim)
+{
+    print_cstr(b, type_name(type));
+    if (dim != 0) {
+        buf_printf(b, "(%u)", dim);
+    }
+}
+
+static void print_case(struct buf *b, const struct expr *e)
+{
+    print_cstr(b, "CASE");
+    print_clause(b, " ", e->left);
+    for (size_t i = 0; i < e->n_items; i += 2) {
+        print_clause(b, " WHEN ", e->items[i]);
+        print_clause(b, " THEN ", e->items[i + 1]);
+    }
+    print_clause(b, " ELSE ", e->right);
+    print_cstr(b, " END");
+}
+
+/* ::, too, is printed so. */
+static void print_cast(struct buf *b, const struct expr *e)
+{
+    print_clause(b, "CAST(", e->left);
+    print_cstr(b, " AS ");
+    print_type(b, e->type, e->dim);
+    print_cstr(b, ")");
 }
 
 void print_expr(struct buf *b, const struct expr *e)
@@ -203,6 +244,12 @@ void print_expr(struct buf *b, const struct expr *e)
         print_cstr(b, e->is_star ? "(*" : "(");
         print_items(b, e->items, e->n_items);
         print_cstr(b, ")");
+        break;
+    case EXPR_CASE:
+        print_case(b, e);
+        break;
+    case EXPR_CAST:
+        print_cast(b, e);
         break;
     }
 }
@@ -250,14 +297,6 @@ static void print_targets(struct buf *b, const struct target *targets, size_t n)
     }
 }
 
-static void print_clause(struct buf *b, const char *keyword, const struct expr *e)
-{
-    if (e != NULL) {
-        print_cstr(b, keyword);
-        print_expr(b, e);
-    }
-}
-
 static void print_subject(struct buf *b, const char *keywords, const struct name *name)
 {
     print_cstr(b, keywords);
@@ -273,10 +312,8 @@ static void print_create(struct buf *b, const struct stmt_create *s)
     for (size_t i = 0; i < s->n_columns; i++) {
         const struct column_def *c = &s->columns[i];
         print_subject(b, i == 0 ? " (" : ", ", &c->name);
-        buf_printf(b, " %s", type_name(c->type));
-        if (c->type == TYPE_VECTOR) {
-            buf_printf(b, "(%u)", c->dim);
-        }
+        print_cstr(b, " ");
+        print_type(b, c->type, c->dim);
         if (c->distance != 0) {
             buf_printf(b, " METRIC %s", distance_name(c->distance));
         }

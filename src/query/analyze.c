@@ -179,8 +179,12 @@ static void name_column(struct result_column *column, const struct target *targe
 {
     const char *name = target->alias;
     if (name == NULL) {
-        bool has_name = target->expr->kind == EXPR_COLUMN || target->expr->kind == EXPR_CALL;
-        name = has_name ? target->expr->name : "?column?";
+        const struct expr *e = target->expr;
+        while (e->kind == EXPR_CAST && e->left->kind != EXPR_LITERAL) {
+            e = e->left;
+        }
+        bool has_name = e->kind == EXPR_COLUMN || e->kind == EXPR_CALL;
+        name = has_name ? e->name : e->kind == EXPR_CASE ? "case" : "?column?";
     }
     snprintf(column->name, sizeof(column->name), "%s", name);
 }

@@ -29,6 +29,13 @@ static bool is_possible(enum opcode code)
     case CODE_JSON_BOOL:
     case CODE_JSON_GET:
     case CODE_JSON_TEXT:
+    case CODE_CALL:
+    case CODE_CAST:
+    case CODE_JUMP:
+    case CODE_JUMP_UNLESS:
+    case CODE_JUMP_NOT_NULL:
+    case CODE_DUP:
+    case CODE_DROP:
         return false; /* Its values are no cells, or of a type that is known by row alone. */
     default:
         return true;
@@ -59,6 +66,7 @@ static double instruction_ns(const struct program *program, const struct instruc
         return program->constants[i->at].type == TYPE_TEXT ? OF_TEXT : PUSH;
     case CODE_PARAMETER:
     case CODE_COLUMN:
+    case CODE_NOW:
         return PUSH;
     case CODE_COMPARE:
         return COMPARE;
@@ -434,7 +442,9 @@ static bool push(const struct program *program, const struct instruction *i,
     if (i->code == CODE_COLUMN) {
         return set_column(l, run, i->at, active);
     }
+    struct value now = {.type = TYPE_TIMESTAMP, .integer = run->evaluator->now};
     set_one(l, i->code == CODE_CONSTANT ? program->constants[i->at]
+               : i->code == CODE_NOW    ? now
                                         : run->evaluator->parameters[i->at]);
     return true;
 }
@@ -472,6 +482,7 @@ enum errcode program_match_block(const struct program *program, const struct lan
         case CODE_CONSTANT:
         case CODE_PARAMETER:
         case CODE_COLUMN:
+        case CODE_NOW:
             *is_told = push(program, i, run, &run->stack[n++], active);
             break;
         case CODE_JUMP_FALSE:

@@ -117,6 +117,7 @@ struct plan {
     uint32_t stack_max;
     struct set_plan *sets;
     uint32_t n_sets;
+    bool uses_now;
     struct access access;
     struct column_mask order_columns; /* That ORDER BY reads. */
     struct output output;

@@ -65,6 +65,7 @@ static enum errcode analyze_stmt(struct analysis *a, const struct stmt *stmt, st
     plan->stack_max = a->scope.stack_max;
     plan->sets = a->scope.sets;
     plan->n_sets = a->scope.n_sets;
+    plan->uses_now = a->scope.used_now;
     return plan->is_explain ? analyze_explained(a, err) : ERR_OK;
 }
 

@@ -214,6 +214,9 @@ static void add_keywords(struct context *x)
     for (size_t i = 0; x->word[0] != '\0' && i < n_shell_keywords; i++) {
         add_keyword(x, shell_keywords[i]);
     }
+    for (size_t i = 0; x->word[0] != '\0' && i < n_shell_functions; i++) {
+        add_keyword(x, shell_functions[i]);
+    }
 }
 
 /* A name as VQL takes it; in double quotes too where the word was begun so. */

@@ -1,6 +1,6 @@
-# src/parser/keywords.def -> the words that vsql completes.
+# src/parser/keywords.def src/expr/functions.def -> the words that vsql completes.
 BEGIN {
-    print "/* Made from src/parser/keywords.def by src/client/shell/keywords.awk. */"
+    print "/* Made from the tables of keywords and functions by src/client/shell/keywords.awk. */"
     print "#include \"client/shell/shell_int.h\"\n"
     print "const char *const shell_keywords[] = {"
 }
@@ -9,7 +9,17 @@ BEGIN {
     printf "    \"%s\",\n", part[2]
     n++
 }
+/^(FUNCTION|FORM)\(/ {
+    split($0, part, /[(,]/)
+    if (part[2] != last) {
+        functions = functions "    \"" part[2] "\",\n"
+        n_functions++
+    }
+    last = part[2]
+}
 END {
     print "};"
-    printf "const size_t n_shell_keywords = %d;\n", n
+    printf "const size_t n_shell_keywords = %d;\n\n", n
+    printf "const char *const shell_functions[] = {\n%s};\n", functions
+    printf "const size_t n_shell_functions = %d;\n", n_functions
 }

@@ -306,6 +306,8 @@ size_t candidates_common(const struct candidates *c); /* Bytes that all begin wi
 /* Keywords of VQL, lower case, sorted; made from the parser's table at build time. */
 extern const char *const shell_keywords[];
 extern const size_t n_shell_keywords;
+extern const char *const shell_functions[];
+extern const size_t n_shell_functions;
 
 void interrupt_init(void);
 bool interrupt_take(void); /* True where Ctrl-C was pressed since the last call. */

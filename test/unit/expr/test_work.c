@@ -151,6 +151,16 @@ static void what_reads_a_long_value_is_heard(void **state)
     a_short_program_is_heard(t, "t = t AND t <= t AND t BETWEEN t AND t");
     a_short_program_is_heard(t, "j -> 'a'");
     a_short_program_is_heard(t, "j ->> 'b'");
+    a_short_program_is_heard(t, "t ILIKE '%Y%X'");
+    a_short_program_is_heard(t, "upper(t)");
+    a_short_program_is_heard(t, "length(t)");
+    a_short_program_is_heard(t, "substr(t, 4000000)");
+    a_short_program_is_heard(t, "trim(t, 'x')");
+    a_short_program_is_heard(t, "replace(t, 'x', 'y')");
+    a_short_program_is_heard(t, "replace(t, 'xxxxxxxxxxxxxxxxxxxy', '')");
+    a_short_program_is_heard(t, "concat(t, 1, t)");
+    a_short_program_is_heard(t, "greatest(t, t)");
+    a_short_program_is_heard(t, "j::TEXT::JSON");
 }
 
 /* "SELECT " + before + n times term, with separator between + after */
@@ -176,6 +186,9 @@ static void what_has_many_terms_is_heard(void **state)
     a_long_program_is_heard(t, "", "t <> 'y'", " AND ", "");
     a_long_program_is_heard(t, "", "1 = 1", " AND ", "");
     a_long_program_is_heard(t, "t IN (", "'y'", ", ", ")");
+    a_long_program_is_heard(t, "concat(", "t", ", ", ")");
+    a_long_program_is_heard(t, "coalesce(", "NULL", ", ", ")");
+    a_long_program_is_heard(t, "CASE t ", "WHEN 'y' THEN 1", " ", " END");
     a_long_program_is_heard(t, "t IN (", "t || 'y'", ", ", ")");
 }
 

@@ -47,9 +47,9 @@ bool same_expr(const struct expr *a, const struct expr *b)
     }
     return a->kind == b->kind && a->op == b->op && a->is_negated == b->is_negated &&
            a->is_star == b->is_star && a->height == b->height && a->parameter == b->parameter &&
-           same_value(&a->value, &b->value) && same_text(a->name, b->name) &&
-           same_expr(a->left, b->left) && same_expr(a->right, b->right) &&
-           same_exprs(a->items, a->n_items, b->items, b->n_items);
+           a->type == b->type && a->dim == b->dim && same_value(&a->value, &b->value) &&
+           same_text(a->name, b->name) && same_expr(a->left, b->left) &&
+           same_expr(a->right, b->right) && same_exprs(a->items, a->n_items, b->items, b->n_items);
 }
 
 static bool same_options(const struct options *a, const struct options *b)

@@ -237,12 +237,37 @@ static struct expr *any_among(struct generator *g, enum expr_kind kind, unsigned
     return e;
 }
 
+static struct expr *any_case(struct generator *g, unsigned height)
+{
+    struct expr *e = leaf(g, EXPR_CASE);
+    e->n_items = 2 * (below(g, 3) + 1);
+    e->items = make(g, e->n_items, sizeof(*e->items));
+    e->left = chance(g, 2) ? any_expr(g, height - 1) : NULL;
+    e->right = chance(g, 2) ? any_expr(g, height - 1) : NULL;
+    for (size_t i = 0; i < e->n_items; i++) {
+        e->items[i] = any_expr(g, height - 1);
+    }
+    measure(e);
+    return e;
+}
+
+static struct expr *any_cast(struct generator *g, unsigned height)
+{
+    struct expr *e = leaf(g, EXPR_CAST);
+    e->type = TYPE_BOOL + (enum value_type)below(g, TYPE_COUNT - TYPE_BOOL);
+    e->dim = e->type == TYPE_VECTOR ? (uint32_t)below(g, 3) : 0;
+    e->left = any_expr(g, height - 1);
+    measure(e);
+    return e;
+}
+
 static struct expr *any_expr(struct generator *g, unsigned height)
 {
-    static const enum expr_op ops[] = {
-        OP_EQ,  OP_NE,       OP_LT,       OP_LE,     OP_GT,     OP_GE,     OP_LIKE, OP_NOT_LIKE,
-        OP_ADD, OP_SUBTRACT, OP_MULTIPLY, OP_DIVIDE, OP_MODULO, OP_CONCAT, OP_JSON, OP_JSON_TEXT};
-    size_t kind = height <= 1 ? below(g, 2) : below(g, 9);
+    static const enum expr_op ops[] = {OP_ILIKE,  OP_NOT_ILIKE, OP_EQ,       OP_NE,     OP_LT,
+                                       OP_LE,     OP_GT,        OP_GE,       OP_LIKE,   OP_NOT_LIKE,
+                                       OP_ADD,    OP_SUBTRACT,  OP_MULTIPLY, OP_DIVIDE, OP_MODULO,
+                                       OP_CONCAT, OP_JSON,      OP_JSON_TEXT};
+    size_t kind = height <= 1 ? below(g, 2) : below(g, 11);
     switch (kind) {
     case 0:
         return any_constant(g);
@@ -261,6 +286,10 @@ static struct expr *any_expr(struct generator *g, unsigned height)
         return any_among(g, EXPR_IN, height);
     case 6:
         return any_among(g, EXPR_CALL, height);
+    case 7:
+        return any_case(g, height);
+    case 8:
+        return any_cast(g, height);
     default:
         return binary(g, ops[below(g, COUNT_OF(ops))], any_expr(g, height - 1),
                       any_expr(g, height - 1));

@@ -1,0 +1,72 @@
+/* A compilation under way: what its files share. */
+#ifndef VECTRON_EXPR_COMPILE_INT_H
+#define VECTRON_EXPR_COMPILE_INT_H
+
+#include "expr/expr_int.h"
+
+struct compiler {
+    struct expr_scope *scope;
+    struct instruction *code;
+    uint32_t n_code, code_capacity;
+    struct value *constants;
+    uint32_t n_constants, constants_capacity;
+    const struct like **patterns;
+    uint32_t n_patterns, patterns_capacity;
+    uint32_t stack, stack_max;
+    uint32_t n_variables;   /* Parameters, columns, pseudo-columns, the clock so far. */
+    uint32_t n_conditional; /* What is compiled may not be run: so many CASEs are around it. */
+    uint32_t n_per_row;
+    struct column_mask columns;
+};
+
+/* What is known of an expression before it is compiled. */
+struct shape {
+    enum value_type type; /* TYPE_NULL: unknown. */
+    bool is_soft;         /* Takes the type of its context. */
+};
+
+/* ---- compile.c ---- */
+
+static inline bool is_number(enum value_type type)
+{
+    return type == TYPE_INT || type == TYPE_FLOAT;
+}
+
+struct shape shape_of(const struct compiler *c, const struct expr *e);
+/* The type in which two sides of a comparison meet; TYPE_NULL where there is none. */
+enum value_type shape_meet(struct shape a, struct shape b);
+
+/* @pops and @pushes are what the instruction does to the stack. */
+enum errcode code_emit(struct compiler *c, struct instruction instruction, uint32_t pops,
+                       uint32_t pushes, struct err *err) WARN_UNUSED;
+enum errcode code_constant(struct compiler *c, const struct value *value, uint32_t position,
+                           struct err *err) WARN_UNUSED;
+/* Leaves one value on the stack, of type *type: @want where one is wanted (or NULL). */
+enum errcode code_expr(struct compiler *c, const struct expr *e, enum value_type want,
+                       enum value_type *type, struct err *err) WARN_UNUSED;
+/* One side of a comparison whose sides meet in @want; a JSON member is read as the number or truth
+ * value that it is compared with. */
+enum errcode code_side(struct compiler *c, const struct expr *e, enum value_type want,
+                       struct err *err) WARN_UNUSED;
+enum errcode refuse_operator(const struct expr *e, enum value_type left, enum value_type right,
+                             struct err *err);
+
+/* ---- compile_call.c ---- */
+
+struct shape shape_of_call(const struct compiler *c, const struct expr *e);
+enum errcode code_call(struct compiler *c, const struct expr *e, enum value_type *type,
+                       struct err *err) WARN_UNUSED;
+
+/* ---- compile_case.c: CASE, coalesce, CAST ---- */
+
+/* Makes of *all the type that is both its and that of @one; false where there is none. */
+bool shape_join(struct shape *all, struct shape one);
+/* What a value that may be either is: TEXT where nothing is known. */
+enum value_type shape_joined(struct shape all);
+struct shape shape_of_case(const struct compiler *c, const struct expr *e);
+enum errcode code_case(struct compiler *c, const struct expr *e, enum value_type *type,
+                       struct err *err) WARN_UNUSED;
+enum errcode code_cast(struct compiler *c, const struct expr *e, enum value_type *type,
+                       struct err *err) WARN_UNUSED;
+
+#endif

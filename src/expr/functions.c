@@ -1,0 +1,158 @@
+/* The table of functions: found by name, and what is said where none fits. */
+#include "expr/function_int.h"
+
+#include <string.h>
+
+#define TAKES_0()                                                                                  \
+    {                                                                                              \
+        0                                                                                          \
+    }
+#define TAKES_1(a)                                                                                 \
+    {                                                                                              \
+        TYPE_##a                                                                                   \
+    }
+#define TAKES_2(a, b)                                                                              \
+    {                                                                                              \
+        TYPE_##a, TYPE_##b                                                                         \
+    }
+#define TAKES_3(a, b, c)                                                                           \
+    {                                                                                              \
+        TYPE_##a, TYPE_##b, TYPE_##c                                                               \
+    }
+#define TAKES_MANY(a)                                                                              \
+    {                                                                                              \
+        TYPE_##a                                                                                   \
+    }
+#define COUNT_0    0
+#define COUNT_1    1
+#define COUNT_2    2
+#define COUNT_3    3
+#define COUNT_MANY ARGUMENTS_MANY
+enum {
+    NULLS_STRICT = true,
+    NULLS_LOOSE = false
+};
+
+static const struct function rows[] = {
+#define FUNCTION(name, function, nulls, gives, n, takes, text)                                     \
+    {#name, call_##function, NULL, NULLS_##nulls, TYPE_##gives, COUNT_##n, TAKES_##n takes},
+#define FORM(name, function, nulls, gives, n, takes, text)                                         \
+    {#name, NULL, form_##function, NULLS_##nulls, TYPE_##gives, COUNT_##n, TAKES_##n takes},
+#include "expr/functions.def"
+#undef FUNCTION
+#undef FORM
+};
+_Static_assert(COUNT_OF(rows) <= UINT8_MAX + 1, "an instruction has eight bits for its function");
+
+enum {
+    NEAR_NAMES_MAX = 3,
+    LIST_BYTES = 128,
+};
+
+const struct function *function_at(size_t number)
+{
+    CHECK(number < COUNT_OF(rows));
+    return &rows[number];
+}
+
+size_t functions_find(const char *name, size_t *n)
+{
+    size_t first = 0;
+    while (first < COUNT_OF(rows) && strcmp(rows[first].name, name) != 0) {
+        first++;
+    }
+    *n = 0;
+    while (first + *n < COUNT_OF(rows) && strcmp(rows[first + *n].name, name) == 0) {
+        ++*n;
+    }
+    return first;
+}
+
+/* A text that is made of parts and cut where it is full. */
+struct list {
+    char text[LIST_BYTES];
+    size_t bytes;
+};
+
+static void add(struct list *list, const char *text)
+{
+    size_t bytes = strlen(text), room = sizeof(list->text) - 1 - list->bytes;
+    bytes = bytes < room ? bytes : room;
+    memcpy(list->text + list->bytes, text, bytes);
+    list->bytes += bytes;
+    list->text[list->bytes] = '\0';
+}
+
+static const char *type_text(unsigned type)
+{
+    return type == TYPE_ANY                             ? "any"
+           : type == TYPE_ALIKE || type == TYPE_ORDERED ? "alike"
+                                                        : type_name((enum value_type)type);
+}
+
+/* "(TEXT, INT)" */
+static void add_arguments(struct list *list, const struct function *f)
+{
+    size_t n = f->n == ARGUMENTS_MANY ? 1 : f->n;
+    add(list, "(");
+    for (size_t i = 0; i < n; i++) {
+        add(list, i > 0 ? ", " : "");
+        add(list, type_text(f->takes[i]));
+    }
+    add(list, f->n == ARGUMENTS_MANY ? ", ...)" : ")");
+}
+
+enum errcode function_unknown(const struct expr *e, struct err *err)
+{
+    const char *names[COUNT_OF(rows)], *near[NEAR_NAMES_MAX];
+    size_t n = 0, n_near = 0;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        if (n == 0 || strcmp(names[n - 1], rows[i].name) != 0) {
+            names[n++] = rows[i].name;
+        }
+    }
+    err_at(err, e->position, ERR_UNKNOWN_FUNCTION, "there is no function \"%s\"", e->name);
+    const char *habit = parser_habit_of_name(e->name);
+    if (habit != NULL) {
+        err_hint(err, "%s", habit);
+        return ERR_UNKNOWN_FUNCTION;
+    }
+    while (n_near < NEAR_NAMES_MAX && (near[n_near] = err_nearest(e->name, names, n)) != NULL) {
+        for (size_t i = 0; i < n; i++) {
+            names[i] = names[i] == near[n_near] ? names[--n] : names[i];
+        }
+        n_near++;
+    }
+    struct list list = {.bytes = 0};
+    for (size_t i = 0; i < n_near; i++) {
+        add(&list, i == 0 ? "" : i + 1 < n_near ? ", " : " or ");
+        add(&list, near[i]);
+    }
+    if (n_near > 0) {
+        err_hint(err, "Perhaps you meant %s.", list.text);
+    } else {
+        err_hint(err, "The manual of VQL lists the functions under Expressions.");
+    }
+    return ERR_UNKNOWN_FUNCTION;
+}
+
+enum errcode function_mismatch(const struct expr *e, const enum value_type *types, size_t n,
+                               struct err *err)
+{
+    struct list given = {.bytes = 0}, taken = {.bytes = 0};
+    for (size_t i = 0; i < n; i++) {
+        add(&given, i > 0 ? ", " : "");
+        add(&given, type_name(types[i]));
+    }
+    add(&given, n < e->n_items ? ", ..." : e->is_star ? "*" : "");
+    err_at(err, e->position, ERR_UNKNOWN_FUNCTION, "there is no function %s(%s)", e->name,
+           given.text);
+    size_t n_rows, first = functions_find(e->name, &n_rows);
+    for (size_t i = 0; i < n_rows; i++) {
+        add(&taken, i == 0 ? "" : i + 1 < n_rows ? ", " : " or ");
+        add_arguments(&taken, &rows[first + i]);
+    }
+    err_hint(err, "%s takes %s; CAST(x AS type) makes another type of a value.", e->name,
+             taken.text);
+    return ERR_UNKNOWN_FUNCTION;
+}
