@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "shard/shard_int.h"
+#include "shard/host_int.h"
 #include "shard/vector_file_int.h"
 
 enum {

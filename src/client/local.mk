@@ -33,6 +33,7 @@ src_client_libshell_la_SOURCES = \
     src/client/shell/describe.c src/client/shell/query.c src/client/shell/help.c src/client/shell/help.def src/client/shell/interrupt.c \
     src/client/shell/pager.c src/client/shell/print.c src/client/shell/report.c \
     src/client/shell/out.c src/client/shell/pset.c src/client/shell/scan.c src/client/shell/shell.c src/client/shell/shell_int.h \
+    src/client/shell/edit_int.h src/client/shell/text_int.h \
     src/client/shell/source.c src/client/shell/statement.c src/client/shell/text.c \
     src/client/shell/vars.c
 nodist_src_client_libshell_la_SOURCES = src/client/shell/keywords.c

@@ -8,7 +8,7 @@ src_parser_libparser_a_SOURCES = \
     src/parser/lexer.c \
     src/parser/literal.c \
     src/parser/parse.c \
-    src/parser/parser.h src/parser/parser_int.h \
+    src/parser/parser.h src/parser/parser_int.h src/parser/tree.h \
     src/parser/print.c
 nodist_src_parser_libparser_a_SOURCES = src/parser/grammar.c
 PARSER_LIBS = src/parser/libparser.a $(BASE_LIBS)

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "repl/log_store_int.h"
 #include "repl/repl_int.h"
 
 enum {

@@ -3,7 +3,7 @@ src_repl_librepl_a_SOURCES = \
     src/repl/apply.c \
     src/repl/group.c \
     src/repl/log_dir.c \
-    src/repl/log_store.c \
+    src/repl/log_store.c src/repl/log_store_int.h \
     src/repl/log_thread.c \
     src/repl/repl.c src/repl/repl.h src/repl/repl_int.h \
     src/repl/room.c

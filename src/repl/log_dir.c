@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "repl/log_store_int.h"
 #include "repl/repl_int.h"
 
 /* A directory without log.mdb becomes a log only if nothing else is in it. */

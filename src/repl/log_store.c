@@ -27,6 +27,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "repl/log_store_int.h"
 #include "repl/repl_int.h"
 
 enum {

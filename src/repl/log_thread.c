@@ -15,6 +15,7 @@
  * said to be. */
 #include <string.h>
 
+#include "repl/log_store_int.h"
 #include "repl/repl_int.h"
 
 enum {

@@ -5,6 +5,7 @@
  * then the apply thread waits, and wait_for lets it apply what the awaited group still has. */
 #include <string.h>
 
+#include "repl/log_store_int.h"
 #include "repl/repl_int.h"
 
 enum {

@@ -18,7 +18,12 @@
  * Row numbers: an update that leaves every vector as it is keeps its row's number, and the indexes
  * hear nothing of it.  One that changes a vector takes a new number, as if the row had been deleted
  * and inserted. */
+#include "shard/host_int.h"
+#include "shard/overlay_int.h"
+#include "shard/row_int.h"
 #include "shard/shard_int.h"
+#include "shard/vectors_int.h"
+#include "shard/view_int.h"
 
 #include <string.h>
 

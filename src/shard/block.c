@@ -1,7 +1,10 @@
 /* Blocks: what memory has of 64 rows, as a view sees them (block.h).
  *
  * A block is a chunk of payload.c, less the rows of which the overlay knows more. */
+#include "shard/overlay_int.h"
 #include "shard/payload_int.h"
+#include "shard/shard_int.h"
+#include "shard/view_int.h"
 
 #include <string.h>
 

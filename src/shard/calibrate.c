@@ -21,7 +21,11 @@
  * Gentle: the keeper measures for TURN_US_MAX or one sample in a turn, and then stays away from
  * this shard for REST times as long as it took: a run costs at most a fifth of one core, or half
  * where searches wait for it. */
+#include "shard/calibration_int.h"
+#include "shard/host_int.h"
 #include "shard/shard_int.h"
+#include "shard/vectors_int.h"
+#include "shard/view_int.h"
 
 #include <math.h>
 #include <string.h>

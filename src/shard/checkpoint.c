@@ -16,8 +16,12 @@
  * the file has every row that the graph names, then renamed, then the directory is synced.  A crash
  * in between leaves the old one.  Only behind that does a flush remove the changes that it covers,
  * and are places of vectors used again that the old one names. */
+#include "shard/calibration_int.h"
+#include "shard/host_int.h"
+#include "shard/overlay_int.h"
 #include "shard/shard_int.h"
 #include "shard/vector_file_int.h"
+#include "shard/vectors_int.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,9 @@
 /* Columns of a row as a view sees them: from the overlay, from memory, or from the file. */
+#include "shard/host_int.h"
 #include "shard/payload_int.h"
+#include "shard/shard_int.h"
+#include "shard/store_int.h"
+#include "shard/view_int.h"
 
 void columns_end(struct shard_view *view)
 {

@@ -12,7 +12,7 @@
  *
  * All that the schema asks is checked as a row is added, so that apply refuses only what depends on
  * the rows that there are.  The reader trusts nothing. */
-#include "shard/shard_int.h"
+#include "shard/row_int.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
  * so a caller never waits for another's job.
  *
  * An atomic counter hands out the calls; the lock is only for the list and for sleeping. */
-#include "shard/shard_int.h"
+#include "shard/host_int.h"
 
 /* Behind what clients wait for, before what only catches up: whoever brings a job waits for it. */
 enum {

@@ -11,7 +11,7 @@
  * same: the slot is written again only after the next number has been published.  The slots' words
  * are stored with release and loaded with acquire: who meets a word of a later edition sees a later
  * number too. */
-#include "shard/shard_int.h"
+#include "shard/calibration_int.h"
 
 #include <math.h>
 #include <string.h>

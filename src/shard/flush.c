@@ -12,7 +12,14 @@
  * Changes and dead rows are kept for the graphs: a graph's checkpoint is of some log index, and
  * what came after it is staged again, in the log's order, from the changes, with vectors of rows
  * and of dead rows.  A flush also removes those that every checkpoint has passed. */
+#include "shard/calibration_int.h"
+#include "shard/host_int.h"
+#include "shard/overlay_int.h"
 #include "shard/payload_int.h"
+#include "shard/row_int.h"
+#include "shard/shard_int.h"
+#include "shard/store_int.h"
+#include "shard/vectors_int.h"
 
 #include <signal.h>
 

@@ -12,7 +12,10 @@
  * Where cores are scarce, what clients wait for goes first: linking behind a write's
  * acknowledgement is nicer than the apply thread, and calibration is the nicest.  The flusher is
  * not nice at all, because what it has not written takes memory and log. */
+#include "shard/host_int.h"
 #include "shard/payload_int.h"
+#include "shard/shard_int.h"
+#include "shard/store_int.h"
 
 enum carer {
     INDEXER,

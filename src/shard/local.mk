@@ -9,20 +9,21 @@ src_shard_libshard_a_SOURCES = \
     src/shard/crew.c \
     src/shard/curve.c \
     src/shard/flush.c \
-    src/shard/host.c \
-    src/shard/overlay.c \
+    src/shard/host.c src/shard/host_int.h \
+    src/shard/overlay.c src/shard/overlay_int.h \
     src/shard/payload.c src/shard/payload_int.h \
     src/shard/queries.c \
     src/shard/recover.c \
     src/shard/reindex.c \
     src/shard/remember.c \
-    src/shard/row.c \
+    src/shard/row.c src/shard/row_int.h \
     src/shard/search.c \
     src/shard/shard.c src/shard/shard.h src/shard/shard_int.h \
-    src/shard/store.c src/shard/store_compact.c src/shard/store_env.c src/shard/store_int.h \
+    src/shard/store.c src/shard/store_int.h \
+    src/shard/store_compact.c src/shard/store_env.c src/shard/store_env_int.h \
     src/shard/tally.c \
     src/shard/vector_file.c src/shard/vector_file_int.h \
-    src/shard/vectors.c \
-    src/shard/view.c
+    src/shard/vectors.c src/shard/vectors_int.h \
+    src/shard/view.c src/shard/view_int.h
 src_shard_libshard_a_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS)
 SHARD_LIBS = src/shard/libshard.a src/index/libindex.a $(REPL_LIBS)

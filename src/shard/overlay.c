@@ -15,7 +15,8 @@
  * published with release; readers of the old one see what was in it, which is all that their limit
  * lets them see, and old tables are kept until the generation goes (together at most as large as
  * the last one). */
-#include "shard/shard_int.h"
+#include "shard/overlay_int.h"
+#include "shard/row_int.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -21,7 +21,10 @@
  *
  * What is asked for stays: a hand goes round over all chunks of the node and takes the first that
  * was not looked at since it last passed. */
+#include "shard/overlay_int.h"
 #include "shard/payload_int.h"
+#include "shard/row_int.h"
+#include "shard/store_int.h"
 
 #include <string.h>
 

@@ -12,11 +12,13 @@
 #define VECTRON_SHARD_PAYLOAD_INT_H
 
 #include "shard/block.h"
-#include "shard/shard_int.h"
 
 enum {
     CHUNK_ROWS = SHARD_BLOCK_ROWS
 };
+
+struct row_version;
+struct store_read;
 
 struct payload_pool *payload_pool_new(struct err *err);
 void payload_pool_limit(struct payload_pool *pool, size_t bytes_max);

@@ -3,7 +3,8 @@
  * Kept is a sample in which each query of a long time is as likely to be: clients' first ones may
  * be easier than what they ask then.  Beside it stand the newest, which tell soon that clients ask
  * other things than before. */
-#include "shard/shard_int.h"
+#include "shard/calibration_int.h"
+#include "shard/vectors_int.h"
 
 #include <string.h>
 

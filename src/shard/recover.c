@@ -9,7 +9,12 @@
  * What is staged is found by searches at once and linked by the indexer, so the shard serves
  * either way.  A checkpoint is never trusted: whatever is wrong with it, the log says so and the
  * graph is made anew. */
+#include "shard/calibration_int.h"
+#include "shard/overlay_int.h"
+#include "shard/row_int.h"
 #include "shard/shard_int.h"
+#include "shard/store_int.h"
+#include "shard/vectors_int.h"
 
 enum {
     REBUILD_ROWS = 1024, /* Staged by one call. */

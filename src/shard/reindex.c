@@ -15,8 +15,15 @@
  *   u32 quantization, as its enum has it
  *
  * A column without one has those of its collection's policies. */
+#include "shard/calibration_int.h"
+#include "shard/host_int.h"
+#include "shard/overlay_int.h"
+#include "shard/row_int.h"
 #include "shard/shard_int.h"
+#include "shard/store_int.h"
 #include "shard/vector_file_int.h"
+#include "shard/vectors_int.h"
+#include "shard/view_int.h"
 
 #include <stdio.h>
 

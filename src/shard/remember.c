@@ -24,7 +24,11 @@
  * A record is written by the next flush after a calibration or a checkpoint, in its transaction.  A
  * crash between a checkpoint and that flush leaves the record of the file before: then, as with a
  * damaged one, recall is measured again.  Nothing is lost by that but the time. */
+#include "shard/calibration_int.h"
+#include "shard/row_int.h"
 #include "shard/shard_int.h"
+#include "shard/store_int.h"
+#include "shard/vectors_int.h"
 
 #include <stdio.h>
 

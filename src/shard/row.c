@@ -15,7 +15,8 @@
  * An encoded key is its type's number and then bytes that memcmp orders as the values are: INT 8
  * bytes big-endian with the sign bit flipped, UUID its 16 bytes, TEXT its bytes (it comes last and
  * alone, so that a prefix sorts first). */
-#include "shard/shard_int.h"
+#include "shard/overlay_int.h"
+#include "shard/row_int.h"
 
 #include <string.h>
 

@@ -1,6 +1,9 @@
 /* Nearest neighbours in a shard: the index does the work; here is what a search does when the graph
  * is behind, and what is counted. */
+#include "shard/calibration_int.h"
+#include "shard/host_int.h"
 #include "shard/shard_int.h"
+#include "shard/vectors_int.h"
 
 enum {
     CANCEL_POLL_US = 20000

@@ -3,8 +3,15 @@
  *   open     file -> indexes from their checkpoints -> log replayed behind the file -> serves
  *   close    log stops -> host leaves -> flush -> checkpoints -> memory is freed
  *   destroy  log stops -> host leaves -> memory is freed -> files and log are removed */
+#include "shard/calibration_int.h"
+#include "shard/host_int.h"
+#include "shard/overlay_int.h"
 #include "shard/payload_int.h"
+#include "shard/shard_int.h"
+#include "shard/store_int.h"
 #include "shard/vector_file_int.h"
+#include "shard/vectors_int.h"
+#include "shard/view_int.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -25,6 +25,8 @@
  * environment is opened anew, which is done as soon as nobody is inside; and whether the disk has
  * that header nobody knows, so before anything else is written the one that this process sees is
  * synced: what it says is then what is there. */
+#include "shard/row_int.h"
+#include "shard/store_env_int.h"
 #include "shard/store_int.h"
 
 #include <errno.h>

@@ -7,6 +7,7 @@
  * waited for a few times, each for a moment.  No write may be under way: of who holds shard.flush.
  * A crash leaves one of the two files whole under its name, and both say the same; what is left of
  * a copy is removed at the next opening. */
+#include "shard/store_env_int.h"
 #include "shard/store_int.h"
 
 #include <errno.h>

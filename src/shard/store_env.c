@@ -10,6 +10,7 @@
  * moves it then, so nobody may be inside; where views stay open, the write is tried again later.
  *
  * One process has a data directory (its lock says so), hence no lock of the store's own. */
+#include "shard/store_env_int.h"
 #include "shard/store_int.h"
 
 #include <errno.h>

@@ -1,100 +1,103 @@
-/* What the files of the store share.
- *
- *   store_env.c      the environment: opened when it is needed, closed when others need the room
- *   store.c          reading and writing it
- *   store_compact.c  written anew without its free pages
- *
- * A user is *inside* from store_enter to store_leave: each read and the write.  Meanwhile the
- * environment stays where it is.  Who moves or closes it is alone: store_be_alone lets nobody in
- * and waits until nobody is inside, but not for long, for who is inside may want in again. */
-#ifndef VECTRON_STORE_INT_H
-#define VECTRON_STORE_INT_H
+/* A shard's file: tables of records, read as of a commit and written a transaction at a time
+ * (store.c). */
+#ifndef VECTRON_SHARD_STORE_INT_H
+#define VECTRON_SHARD_STORE_INT_H
 
-#include <lmdb.h>
+#include "shard/row_int.h"
 
-#include "shard/shard_int.h"
+struct store;
+struct store_read;
+struct store_write;
 
-enum {
-    STORE_VERSION = 1,
-    META_BYTES = 4 + 4 + 8 * 6,
-    READERS_MAX = 1024,
-    /* Environments that a pool keeps open: three descriptors and up to 3 MiB of LMDB's own each. */
-    STORES_OPEN_MAX = 64,
+enum store_table {
+    TABLE_META,
+    TABLE_ROWS,    /* row number -> stored row */
+    TABLE_KEYS,    /* encoded key -> row number */
+    TABLE_DEAD,    /* row number -> stored row that was deleted after an index checkpoint */
+    TABLE_CHANGES, /* log index -> encoded change (overlay.c) */
+    TABLE_COUNT
 };
 
-/* The stores whose environments are open.  The lock comes after a store's own. */
-struct store_pool {
-    struct mutex mutex;
-    struct store *first;
-    size_t n;
+struct store_meta {
+    uint64_t applied;  /* Log index of the last command whose changes are in the file. */
+    uint64_t next_row; /* Larger than the number of any row there ever was. */
+    uint64_t rows;     /* In TABLE_ROWS. */
+    uint64_t covered;  /* Changes up to this log index are gone: the checkpoints hold them. */
 };
 
-struct store {
-    char *directory;
-    uint64_t schema_id, group;
-    struct store_pool *pool;
-
-    struct mutex lock;        /* Guards all below. */
-    struct condition changed; /* Somebody left, or may get in again. */
-    bool has_file;            /* data.mdb is there: a new store has none before its first write. */
-    bool is_alone;            /* Nobody gets in. */
-    bool is_in_doubt;         /* What is seen was perhaps not synced: see store_end_doubt. */
-    size_t n_inside;          /* Without whom env neither moves nor closes. */
-    MDB_env *env;             /* NULL: closed. */
-    MDB_dbi tables[TABLE_COUNT];
-    size_t map_bytes;         /* Of env, now or when it is opened next. */
-    atomic_bool is_map_short; /* The last write did not fit. */
-    atomic_bool is_broken;    /* A commit failed half way: LMDB wants env to be opened anew. */
-    struct store_read *reads; /* All that there are: a closing env ends their transactions. */
-    _Atomic uint64_t file_bytes, used_bytes; /* As of the last commit or opening. */
-
-    /* Of the pool. */
-    _Atomic uint64_t entered_us;
-    struct store *next;
-    bool is_pooled;
+struct store_config {
+    const char *directory;
+    uint64_t schema_id;
+    uint64_t group;
+    struct store_pool *pool; /* Borrowed. */
 };
 
-struct store_read {
-    struct store *store;
-    struct store_read *prev, *next;
-    MDB_txn *txn;                     /* NULL: none yet, or env was closed since. */
-    bool is_inside;                   /* False where there is no file: then nothing is found. */
-    MDB_cursor *cursors[TABLE_COUNT]; /* Opened when first needed, renewed with each begin. */
-    bool is_positioned[TABLE_COUNT];
-    uint64_t positions[TABLE_COUNT]; /* The number that the cursor stands on. */
-    bool is_fresh[TABLE_COUNT];      /* The cursor belongs to this begin. */
-    struct store_meta meta;
-};
+/* Of all stores of a node: bounds how many of their files are open. */
+struct store_pool;
+struct store_pool *store_pool_new(struct err *err);
+void store_pool_free(struct store_pool *pool);
 
-/* ---- store.c ---- */
+enum errcode store_open(const struct store_config *config, struct store **out,
+                        struct err *err) WARN_UNUSED;
+void store_close(struct store *store);
+/* Both as of the last commit; what is not used is free for later rows. */
+uint64_t store_file_bytes(const struct store *store);
+uint64_t store_used_bytes(const struct store *store);
+/* More than half of the file is free, and it is not small. */
+bool store_is_compaction_worth(const struct store *store);
+/* Gives the free pages back to the disk.  No write is under way.  OVERLOADED: another time. */
+enum errcode store_compact(struct store *store, struct err *err) WARN_UNUSED;
+/* Free bytes where the store is; UINT64_MAX where the system does not say. */
+uint64_t store_disk_free(const struct store *store);
 
-enum errcode store_error(struct store *store, int rc, const char *what, struct err *err);
-void store_meta_write(const struct store *store, const struct store_meta *meta,
-                      uint8_t out[META_BYTES]);
-enum errcode store_meta_read(const struct store *store, const MDB_val *record,
-                             struct store_meta *out, struct err *err) WARN_UNUSED;
-MDB_val store_meta_key(void);
-/* Ends its transaction for good; nobody reads. */
-void store_read_close(struct store_read *read);
-extern const char *const store_table_names[TABLE_COUNT];
+/* A read transaction that can be used again; one thread at a time. */
+struct store_read *store_read_new(struct store *store, struct err *err);
+enum errcode store_read_begin(struct store_read *read, struct err *err) WARN_UNUSED;
+void store_read_end(struct store_read *read);
+void store_read_free(struct store_read *read);
+const struct store_meta *store_read_meta(const struct store_read *read);
+/* What is found is borrowed until the transaction ends; out->data = NULL where there is none. */
+enum errcode store_get(struct store_read *read, enum store_table table, uint64_t number,
+                       struct slice *out, struct err *err) WARN_UNUSED;
+/* A record of TABLE_META beside the head, by its name. */
+enum errcode store_get_record(struct store_read *read, const char *name, struct slice *out,
+                              struct err *err) WARN_UNUSED;
+enum errcode store_get_key(struct store_read *read, struct slice key, uint64_t *number, bool *found,
+                           struct err *err) WARN_UNUSED;
+/* The first record at or after *number; cheap where it follows the last one that this gave. */
+enum errcode store_next(struct store_read *read, enum store_table table, uint64_t *number,
+                        struct slice *out, struct err *err) WARN_UNUSED;
 
-/* ---- store_env.c ---- */
-
-void store_path(const struct store *store, const char *name, char *out, size_t bytes);
-/* Opens the environment where it is closed.  *is_inside = false where there is no file. */
-enum errcode store_enter(struct store *store, bool *is_inside, struct err *err) WARN_UNUSED;
-void store_leave(struct store *store);
-/* Before a write: syncs what is seen of the file and its names, where an earlier process may have
- * left it unsynced when it was killed, or the header of a commit failed. */
-enum errcode store_end_doubt(struct store *store, struct err *err) WARN_UNUSED;
-/* Makes the file where it is missing, and room in the map for @bytes more than there are. */
-enum errcode store_enter_to_write(struct store *store, uint64_t bytes, struct err *err) WARN_UNUSED;
-/* False where somebody stayed inside.  The lock is held when it returns. */
-bool store_be_alone(struct store *store) ACQUIRE(store->lock) WARN_UNUSED;
-void store_let_in(struct store *store) RELEASE(store->lock);
-/* Of who is alone, or where nobody is inside. */
-void store_close_env(struct store *store) REQUIRES(store->lock);
-/* Takes note of how large the file is and how much of it @txn uses. */
-void store_measure(struct store *store, MDB_txn *txn);
+/* One writer at a time.  After a failure of any of these only store_abort is allowed. */
+/* @bytes is about what will be put.  OVERLOADED, here or later: views were in the way of a map that
+ * has to grow; to be tried again. */
+enum errcode store_write_begin(struct store *store, uint64_t bytes, struct store_write **out,
+                               struct err *err) WARN_UNUSED;
+/* What the file says, before this write. */
+enum errcode store_write_meta(struct store_write *write, struct store_meta *out,
+                              struct err *err) WARN_UNUSED;
+enum errcode store_put(struct store_write *write, enum store_table table, uint64_t number,
+                       struct slice value, struct err *err) WARN_UNUSED;
+/* Faster than store_put where @number is larger than any in the table, and packs pages full. */
+enum errcode store_append(struct store_write *write, enum store_table table, uint64_t number,
+                          struct slice value, struct err *err) WARN_UNUSED;
+enum errcode store_delete(struct store_write *write, enum store_table table, uint64_t number,
+                          struct err *err) WARN_UNUSED;
+/* Moves a row from TABLE_ROWS to TABLE_DEAD, or away altogether. */
+enum errcode store_bury(struct store_write *write, uint64_t number, bool is_kept,
+                        struct err *err) WARN_UNUSED;
+enum errcode store_put_key(struct store_write *write, struct slice key, uint64_t number,
+                           struct err *err) WARN_UNUSED;
+enum errcode store_put_record(struct store_write *write, const char *name, struct slice value,
+                              struct err *err) WARN_UNUSED;
+enum errcode store_delete_key(struct store_write *write, struct slice key,
+                              struct err *err) WARN_UNUSED;
+/* As store_next, in the write's own transaction. */
+enum errcode store_first_change(struct store_write *write, uint64_t *index, struct slice *out,
+                                struct err *err) WARN_UNUSED;
+/* Synced when it returns.  Frees @write, whatever happens. */
+enum errcode store_commit(struct store_write *write, const struct store_meta *meta,
+                          struct err *err) WARN_UNUSED;
+void store_abort(struct store_write *write);
 
 #endif

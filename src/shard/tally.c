@@ -10,7 +10,7 @@
  * are left out once that is seen, as are those on which a walk costs more than a scan.
  *
  * Real filters are not known here.  In their place stands one that rows pass by chance. */
-#include "shard/shard_int.h"
+#include "shard/calibration_int.h"
 
 #include <math.h>
 #include <string.h>

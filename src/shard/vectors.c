@@ -11,8 +11,13 @@
  *
  * While an index is behind, a shard in sync mode acknowledges writes when they are visible: the
  * apply thread must not wait for minutes.  They are found all the same, by the scan of the tail. */
+#include "shard/calibration_int.h"
+#include "shard/host_int.h"
+#include "shard/overlay_int.h"
+#include "shard/row_int.h"
 #include "shard/shard_int.h"
 #include "shard/vector_file_int.h"
+#include "shard/vectors_int.h"
 
 #include <string.h>
 

@@ -10,7 +10,11 @@
  * say what became of them; rows from there on are in the generations alone.
  *
  * Closed views wait in a list for the next reader, with their LMDB reader slot and cursors. */
-#include "shard/payload_int.h"
+#include "shard/overlay_int.h"
+#include "shard/row_int.h"
+#include "shard/shard_int.h"
+#include "shard/store_int.h"
+#include "shard/view_int.h"
 
 enum {
     FREE_VIEWS_MAX = 64

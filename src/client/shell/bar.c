@@ -1,5 +1,6 @@
 /* The progress bar: one line on a terminal's standard error, redrawn ten times a second at most. */
 #include "client/shell/shell_int.h"
+#include "client/shell/text_int.h"
 
 #include <stdlib.h>
 #include <string.h>

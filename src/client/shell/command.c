@@ -1,4 +1,5 @@
 /* Backslash commands: one table says their names, arguments and help, and what each does. */
+#include "client/shell/edit_int.h"
 #include "client/shell/shell_int.h"
 
 #include <ctype.h>

@@ -1,7 +1,9 @@
 /* What Tab offers: from the words before the cursor it is told what may stand here, and the names
  * of collections, columns and policies are asked of the server then and there. */
 #define _XOPEN_SOURCE 700
+#include "client/shell/edit_int.h"
 #include "client/shell/shell_int.h"
+#include "client/shell/text_int.h"
 
 #include <ctype.h>
 #include <dirent.h>

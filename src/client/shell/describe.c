@@ -4,6 +4,7 @@
  * inside all stands for itself. */
 #include "client/client_int.h"
 #include "client/shell/shell_int.h"
+#include "client/shell/text_int.h"
 
 #include <stdlib.h>
 #include <string.h>

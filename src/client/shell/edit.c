@@ -8,7 +8,9 @@
  *
  * Keys can be bound in ~/.editrc as for every program that uses libedit. */
 #define _XOPEN_SOURCE 700
+#include "client/shell/edit_int.h"
 #include "client/shell/shell_int.h"
+#include "client/shell/text_int.h"
 
 #include <errno.h>
 #include <fcntl.h>

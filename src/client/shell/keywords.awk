@@ -1,7 +1,7 @@
 # src/parser/keywords.def src/expr/functions.def -> the words that vsql completes.
 BEGIN {
     print "/* Made from the tables of keywords and functions by src/client/shell/keywords.awk. */"
-    print "#include \"client/shell/shell_int.h\"\n"
+    print "#include \"client/shell/edit_int.h\"\n"
     print "const char *const shell_keywords[] = {"
 }
 /^KEYWORD\(/ {

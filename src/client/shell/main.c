@@ -2,6 +2,7 @@
  *
  * Options, the connection, then -c and -f in their order, or the terminal, or standard input. */
 #define _GNU_SOURCE /* getopt_long */
+#include "client/shell/edit_int.h"
 #include "client/shell/shell_int.h"
 
 #include <errno.h>

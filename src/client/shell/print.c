@@ -2,6 +2,7 @@
  *
  * The layouts are psql's, because eyes and scripts know them. */
 #include "client/shell/shell_int.h"
+#include "client/shell/text_int.h"
 
 #include <string.h>
 

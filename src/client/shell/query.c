@@ -1,6 +1,7 @@
 /* Commands on the statement that is being typed, or, where there is none, on the last one that was
  * run: \g \gx \p \r \e \watch. */
 #define _XOPEN_SOURCE 700
+#include "client/shell/edit_int.h"
 #include "client/shell/shell_int.h"
 
 #include <errno.h>

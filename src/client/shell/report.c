@@ -5,6 +5,7 @@
  *                       ^
  *     HINT:  ... */
 #include "client/shell/shell_int.h"
+#include "client/shell/text_int.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,8 +8,8 @@
  *   describe.c   \d, \dt and their patterns;  query.c: \g \e \watch ...
  *   copy.c       the data of COPY and \copy
  *   out.c        where results go;  pager.c: longer ones;  pset.c: how they look
- *   print.c      results as tables;  text.c: widths of UTF-8;  report.c: errors with a caret
- *   edit.c complete.c   line editing, history, completion
+ *   print.c      results as tables;  report.c: errors with a caret
+ *   text_int.h   widths of UTF-8;  edit_int.h: line editing, history, completion
  *
  * vsql is one thread.  The only state outside of struct shell is the pipe that the handler of
  * SIGINT writes to (interrupt.c). */
@@ -257,18 +257,6 @@ void report_result(struct shell *shell, const vc_result *result, const char *vql
 void report_position(struct buf *out, const char *vql, size_t position);
 void screen_size(unsigned *rows, unsigned *columns);
 
-/* Columns of a terminal that UTF-8 @text takes; control characters count as they are shown. */
-unsigned text_width(const char *text, size_t bytes);
-/* The next character: its bytes, and its columns in *width. */
-size_t text_next(const char *text, size_t bytes, unsigned *width);
-/* Appends @text with control characters escaped. */
-void text_escape(struct buf *out, const char *text, size_t bytes);
-/* Appends a name as VQL takes it: in double quotes where it needs them. */
-bool text_is_plain_name(const char *name);
-void text_identifier(struct buf *out, const char *name);
-/* Appends a value as tables show it: a vector shortened. */
-void text_value(struct buf *out, const vc_value *value, const char *text);
-
 /* ---- commands, help ---- */
 
 /* @line is what follows the backslash.  False where it failed. */
@@ -280,38 +268,13 @@ void help_options(FILE *out);
 bool help_statement(FILE *out, const char *topic);
 const char *help_topic(size_t i); /* NULL behind the last. */
 
-/* ---- the terminal ---- */
-
-struct edit *edit_new(struct shell *shell);
-void edit_free(struct edit *edit);
-/* A line, borrowed until the next call; NULL at the end of input.  *is_interrupted: Ctrl-C. */
-const char *edit_line(struct edit *edit, const char *prompt, bool *is_interrupted);
-/* Lines that the next calls give, as if they had been typed; they are shown. */
-void edit_push(struct edit *edit, const char *text);
-/* The history: the lines of a statement are added to one entry, which is then kept or dropped. */
-void edit_history_add(struct edit *edit, const char *line);
-void edit_history_keep(struct edit *edit);
-void edit_history_drop(struct edit *edit);
-void edit_history_print(struct edit *edit, FILE *out);
-/* The candidates for the word that ends at @cursor of @line.  Each is malloc'd, as the array is. */
-struct candidates {
-    char **items;
-    size_t n;
-    size_t word_bytes; /* Of the word that they replace. */
-    char append;       /* What follows a single match; 0: nothing. */
-};
-void complete_line(struct shell *shell, const char *line, size_t cursor, struct candidates *out);
-void candidates_free(struct candidates *c);
-size_t candidates_common(const struct candidates *c); /* Bytes that all begin with. */
-/* Keywords of VQL, lower case, sorted; made from the parser's table at build time. */
-extern const char *const shell_keywords[];
-extern const size_t n_shell_keywords;
-extern const char *const shell_functions[];
-extern const size_t n_shell_functions;
+/* ---- Ctrl-C ---- */
 
 void interrupt_init(void);
 bool interrupt_take(void); /* True where Ctrl-C was pressed since the last call. */
 int interrupt_fd(void);    /* Readable when it was. */
+
+/* ---- longer results ---- */
 
 FILE *pager_open(struct shell *shell, size_t lines,
                  unsigned columns); /* shell->out: none needed. */

@@ -2,6 +2,7 @@
  *
  * Sources nest (\i); each has a scanner of its own, so a file cannot end in the middle of an outer
  * statement.  The innermost is also where COPY ... FROM STDIN finds its lines. */
+#include "client/shell/edit_int.h"
 #include "client/shell/shell_int.h"
 
 #include <errno.h>

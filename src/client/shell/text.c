@@ -1,6 +1,8 @@
 /* Text on a terminal: how wide UTF-8 is, and how values are shown in tables. */
 #define _XOPEN_SOURCE 700 /* wcwidth */
+#include "client/shell/edit_int.h"
 #include "client/shell/shell_int.h"
+#include "client/shell/text_int.h"
 
 #include <string.h>
 #include <wchar.h>

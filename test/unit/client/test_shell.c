@@ -1,5 +1,7 @@
 /* The parts of vsql that need no server: scanning, widths, errors with a caret, bars, \copy. */
+#include "client/shell/edit_int.h"
 #include "client/shell/shell_int.h"
+#include "client/shell/text_int.h"
 
 #include <locale.h>
 #include <setjmp.h>

@@ -3,7 +3,8 @@
 
 #include <stdlib.h>
 
-#include "shard/shard_int.h"
+#include "shard/overlay_int.h"
+#include "shard/row_int.h"
 
 enum {
     MUTATIONS = 200000,

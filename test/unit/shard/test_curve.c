@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "shard/shard_int.h"
+#include "shard/calibration_int.h"
 
 static void add_point(struct curve *c, uint32_t ef, float recall)
 {

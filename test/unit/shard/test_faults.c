@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "shard/shard_int.h"
+#include "shard/view_int.h"
 
 enum {
     FOR_EVER = 1 << 30

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "shard/payload_int.h"
+#include "shard/shard_int.h"
+#include "shard/view_int.h"
 
 enum {
     KEYS = 400,

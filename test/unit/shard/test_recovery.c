@@ -10,7 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shard/overlay_int.h"
+#include "shard/row_int.h"
 #include "shard/shard_int.h"
+#include "shard/store_int.h"
+#include "shard/vectors_int.h"
 
 static int set_up(void **state)
 {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "shard/shard_int.h"
+#include "shard/vectors_int.h"
 
 enum {
     ROWS = GOOD_MEASURE(3000, 2000),

@@ -7,7 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shard/row_int.h"
 #include "shard/shard_int.h"
+#include "shard/store_int.h"
+#include "shard/vectors_int.h"
 
 enum {
     ROWS = 1500,

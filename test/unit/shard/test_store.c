@@ -9,6 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "shard/row_int.h"
+#include "shard/shard_int.h"
+#include "shard/store_env_int.h"
 #include "shard/store_int.h"
 
 enum {

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "shard/shard_int.h"
+#include "shard/calibration_int.h"
 
 enum {
     SAMPLES = GOOD_MEASURE(128, 48),

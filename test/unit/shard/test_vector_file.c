@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "shard/shard_int.h"
-#include "shard/vector_file_int.h"
 
 enum {
     WIDE = 2048, /* So few rows have more vectors than an index keeps in memory. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "shard/shard_int.h"
+#include "shard/view_int.h"
 
 enum {
     GROUP_ROWS = 10, /* Of one command. */

@@ -1,0 +1,39 @@
+/* Threads, stores and memory that all shards of a node share (host.c, crew.c), and what the threads
+ * do to a shard. */
+#ifndef VECTRON_SHARD_HOST_INT_H
+#define VECTRON_SHARD_HOST_INT_H
+
+#include "shard/shard.h"
+
+struct crew;
+struct payload_pool;
+struct store_pool;
+
+struct crew *crew_new(unsigned threads, struct err *err);
+void crew_free(struct crew *crew);
+const struct index_crew *crew_interface(struct crew *crew);
+
+/* From now on the host's threads care for the shard; until remove returns. */
+enum errcode host_add(struct shard_host *host, struct shard *shard, struct err *err) WARN_UNUSED;
+void host_remove(struct shard_host *host, struct shard *shard);
+/* It wants to be called now. */
+void host_wake_indexer(struct shard *shard);
+void host_wake_flusher(struct shard *shard);
+void host_wake_keeper(struct shard *shard);
+const struct index_crew *host_crew(struct shard_host *host);
+struct store_pool *host_stores(struct shard_host *host);
+struct payload_pool *host_payloads(struct shard_host *host);
+/* A policy's value for @schema's collection, levels file and collection merged. */
+int64_t host_policy(struct shard_host *host, const struct schema *schema, enum policy_id id);
+struct policy_value host_policy_value(struct shard_host *host, const struct schema *schema,
+                                      enum policy_id id);
+double host_policy_float(struct shard_host *host, const struct schema *schema, enum policy_id id);
+
+/* What the host's threads do to a shard; each says when it wants to be called again
+ * (clock_micros; UINT64_MAX = when woken). */
+uint64_t shard_care_index(struct shard *shard);
+uint64_t shard_care_flush(struct shard *shard);
+uint64_t shard_care_slowly(struct shard *shard); /* Checkpoints and calibration. */
+bool shard_wants_keeper(struct shard *shard);    /* shard_care_slowly has something to do. */
+
+#endif
