@@ -13,7 +13,7 @@
 enum {
     GATE_GROUP = 1 << 20,
     MANY_ROWS = 6000,
-    N_BY_CHANCE = 400,
+    N_BY_CHANCE = 400 / WATCHED_EVERY(4),
     CHANCE_US_MAX = 3000,
 };
 
