@@ -14,6 +14,7 @@ if HAVE_CMOCKA
 include test/unit/base/local.mk
 include test/unit/net/local.mk
 include test/unit/parser/local.mk
+include test/unit/format/local.mk
 include test/unit/expr/local.mk
 include test/unit/index/local.mk
 include test/unit/repl/local.mk

@@ -223,12 +223,6 @@ struct stmt_explain {
     struct stmt *statement; /* SELECT SEARCH INSERT UPDATE DELETE */
 };
 
-enum copy_format {
-    COPY_CSV = 1,
-    COPY_FBIN = 2,
-    COPY_BINARY = 3
-}; /* Numbers on the wire. */
-
 struct stmt_copy {
     struct name collection;
     struct name *columns; /* n_columns = 0: all. */

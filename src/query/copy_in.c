@@ -1,6 +1,6 @@
 /* COPY FROM: bytes -> rows -> commands, several of them on their way at once.
  *
- *   portal_copy_data, or the file -> pending -> row_decode -> command -> shard_submit
+ *   portal_copy_data, or the file -> pending -> row_decoder_next -> command -> shard_submit
  *                                       ^ holds what no free write could take; the client is asked
  *                                         to wait until one of COPY_IN_FLIGHT_MAX is acknowledged
  *                                                   ^ holds what the log has no room for now; the
@@ -19,6 +19,7 @@
 #include "query/verb_int.h"
 
 #include "expr/expr.h"
+#include "format/format.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -61,8 +62,8 @@ static enum errcode analyze_copy_in(struct analysis *a, const struct stmt *stmt,
 {
     enum errcode code = copy_analyze(a, &stmt->copy, err);
     bool has_key = false;
-    for (size_t i = 0; i < a->plan->copy.n_columns && code == ERR_OK; i++) {
-        has_key = has_key || a->plan->copy.columns[i] == 0;
+    for (size_t i = 0; i < a->plan->copy.format.n_columns && code == ERR_OK; i++) {
+        has_key = has_key || a->plan->copy.format.columns[i] == 0;
     }
     if (code == ERR_OK && !has_key) {
         code = err_at(err, stmt->copy.collection.position, ERR_NOT_NULL,
@@ -76,6 +77,34 @@ static enum errcode open_file(struct portal *p, struct copy_in *in, struct err *
 {
     p->is_heavy = true;
     return copy_file_open(p, p->plan->stmt->copy.file, &in->fd, &in->file_bytes, err);
+}
+
+static enum errcode open_ids(struct portal *p, FILE **ids, struct err *err)
+{
+    int fd;
+    uint64_t bytes;
+    enum errcode code = copy_file_open(p, p->plan->copy.format.ids_file, &fd, &bytes, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    *ids = fdopen(fd, "r");
+    if (*ids == NULL) {
+        close(fd);
+        return err_no_memory(err);
+    }
+    return ERR_OK;
+}
+
+static enum errcode open_decoder(struct portal *p, struct copy_in *in, struct err *err)
+{
+    const struct row_format *format = &p->plan->copy.format;
+    struct row_making making = {
+        .record_bytes_max = REPL_ENTRY_BYTES_MAX, .arena = p->row_arena, .coerce = value_coerce};
+    if (format->ids_file != NULL && open_ids(p, &making.ids, err) != ERR_OK) {
+        return err->code;
+    }
+    in->decoder = row_decoder_new(format, &making);
+    return in->decoder != NULL ? ERR_OK : err_no_memory(err);
 }
 
 static void room_ready(struct shard_room *room)
@@ -108,8 +137,7 @@ static enum errcode start_copy_in(struct portal *p, struct err *err)
             return portal_no_memory(p, err);
         }
     }
-    in->decoder = row_decoder_new(p, err);
-    if (in->decoder == NULL) {
+    if (open_decoder(p, in, err) != ERR_OK) {
         return err->code;
     }
     return plan->stmt->copy.file != NULL ? open_file(p, in, err) : ERR_OK;
@@ -272,8 +300,8 @@ static enum errcode add_row(struct portal *p, struct copy_in *in, struct err *er
         return hold_row(p, in, err);
     }
     in->n_rows++;
-    return shard_command_add(in->command, plan->op, in->values,
-                             row_decoder_columns(in->decoder)->bits, 0, err);
+    return shard_command_add(in->command, plan->op, in->values, row_decoder_columns(in->decoder), 0,
+                             err);
 }
 
 static const uint8_t no_data[1];
@@ -286,10 +314,13 @@ static enum decoded next_row(struct portal *p, struct copy_in *in, struct err *e
         return DECODED_ROW;
     }
     arena_reset(p->row_arena);
-    struct copy_input input = {.bytes = in->pending.bytes - in->decoded, .is_last = in->is_ended};
+    struct row_input input = {.bytes = in->pending.bytes - in->decoded, .is_last = in->is_ended};
     /* Without a byte of data the buffer has no memory that could be pointed into. */
     input.data = input.bytes == 0 ? no_data : in->pending.data + in->decoded;
-    enum decoded decoded = row_decode(in->decoder, &input, in->values, err);
+    enum decoded decoded = row_decoder_next(in->decoder, &input, in->values, err);
+    if (decoded == DECODED_BAD && err->code == ERR_OUT_OF_MEMORY && arena_failed(p->row_arena)) {
+        portal_no_memory(p, err);
+    }
     in->decoded += input.used;
     work_charge(&p->work, ROW_WORK + DECODED_BYTE_WORK * input.used);
     return decoded;

@@ -10,6 +10,7 @@
 #include "query/verb_int.h"
 
 #include "expr/expr.h"
+#include "format/format.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,11 +19,10 @@
 struct copy_out {
     struct cursor cursor;
     struct buf chunk;
-    struct buf scratch;
+    struct row_encoder encoder; /* Into chunk. */
     struct column_mask mask;
     bool has_begun;
-    uint64_t n_promised; /* fbin */
-    uint64_t n_rows;
+    uint64_t n_promised;       /* fbin */
     struct copy_target target; /* Of a file on the server. */
 };
 
@@ -46,9 +46,9 @@ static enum errcode start_copy_out(struct portal *p, struct err *err)
     p->verb_state = out;
     out->target.fd = out->target.folder = -1;
     buf_init(&out->chunk, MEM_STATEMENT, p->budget_bytes);
-    buf_init(&out->scratch, MEM_STATEMENT, p->budget_bytes);
-    for (size_t i = 0; i < p->plan->copy.n_columns; i++) {
-        mask_add(&out->mask, p->plan->copy.columns[i]);
+    row_encoder_init(&out->encoder, &p->plan->copy.format, &out->chunk);
+    for (size_t i = 0; i < p->plan->copy.format.n_columns; i++) {
+        mask_add(&out->mask, p->plan->copy.format.columns[i]);
     }
     p->is_heavy = true; /* To write numbers takes long, and a vector has thousands. */
     if (p->plan->stmt->copy.file != NULL) {
@@ -67,82 +67,8 @@ static void end_copy_out(struct portal *p)
     }
     cursor_close(&out->cursor);
     buf_fini(&out->chunk);
-    buf_fini(&out->scratch);
+    row_encoder_fini(&out->encoder);
     copy_file_close(&out->target);
-}
-
-/* ---- the formats ---- */
-
-static void write_begin(struct portal *p, struct copy_out *out)
-{
-    const struct copy_plan *plan = &p->plan->copy;
-    const struct column *columns = p->plan->schema->columns;
-    if (plan->format == COPY_FBIN) {
-        out->n_promised = shard_view_count(out->cursor.view);
-        buf_u32(&out->chunk, (uint32_t)out->n_promised);
-        buf_u32(&out->chunk, columns[plan->columns[plan->vector]].dim);
-    }
-    for (size_t i = 0; plan->has_header && i < plan->n_columns; i++) {
-        struct value name = value_cstr(columns[plan->columns[i]].name);
-        if (i > 0) {
-            buf_u8(&out->chunk, (uint8_t)plan->delimiter);
-        }
-        csv_write_field(&out->chunk, &name, plan->delimiter, plan->null_text, &out->scratch);
-    }
-    if (plan->has_header) {
-        buf_u8(&out->chunk, '\n');
-    }
-}
-
-static void write_csv(const struct copy_plan *plan, struct copy_out *out,
-                      const struct value *columns)
-{
-    for (size_t i = 0; i < plan->n_columns; i++) {
-        if (i > 0) {
-            buf_u8(&out->chunk, (uint8_t)plan->delimiter);
-        }
-        csv_write_field(&out->chunk, &columns[plan->columns[i]], plan->delimiter, plan->null_text,
-                        &out->scratch);
-    }
-    buf_u8(&out->chunk, '\n');
-}
-
-static enum errcode write_fbin(struct portal *p, struct copy_out *out, struct err *err)
-{
-    const struct copy_plan *plan = &p->plan->copy;
-    uint32_t column = plan->columns[plan->vector];
-    const struct value *vector = &p->evaluator.columns[column];
-    if (vector->type != TYPE_VECTOR) {
-        err_set(err, ERR_NOT_NULL, "row %" PRIu64 " has no vector in column \"%s\"",
-                out->n_rows + 1, p->plan->schema->columns[column].name);
-        err_hint(err, "In fbin each row has a vector; use csv.");
-        return ERR_NOT_NULL;
-    }
-    buf_floats(&out->chunk, vector->vector.data, vector->vector.dim);
-    return ERR_OK;
-}
-
-static enum errcode write_row(struct portal *p, struct copy_out *out, struct err *err)
-{
-    const struct copy_plan *plan = &p->plan->copy;
-    const struct value *columns = p->evaluator.columns;
-    enum errcode code = ERR_OK;
-    switch (plan->format) {
-    case COPY_CSV:
-        write_csv(plan, out, columns);
-        break;
-    case COPY_FBIN:
-        code = write_fbin(p, out, err);
-        break;
-    case COPY_BINARY:
-        buf_u16(&out->chunk, (uint16_t)plan->n_columns);
-        for (size_t i = 0; i < plan->n_columns; i++) {
-            value_write(&out->chunk, &columns[plan->columns[i]]);
-        }
-        break;
-    }
-    out->n_rows++;
-    return code;
 }
 
 /* ---- steps ---- */
@@ -166,11 +92,11 @@ static enum errcode write_file(struct portal *p, struct copy_out *out, struct er
 
 static enum errcode finish(struct portal *p, struct copy_out *out, struct err *err)
 {
-    p->rows = out->n_rows;
-    if (p->plan->copy.format == COPY_FBIN && out->n_rows != out->n_promised) {
+    p->rows = out->encoder.n_rows;
+    if (p->plan->copy.format.kind == COPY_FBIN && out->encoder.n_rows != out->n_promised) {
         err_set(err, ERR_CONFLICT,
                 "the collection changed while it was copied: %" PRIu64 " rows instead of %" PRIu64,
-                out->n_rows, out->n_promised);
+                out->encoder.n_rows, out->n_promised);
         err_hint(err, "Run it again, or use csv.");
         return ERR_CONFLICT;
     }
@@ -193,12 +119,11 @@ static enum errcode fill_chunk(struct portal *p, struct copy_out *out, bool *is_
             code = cursor_decode(&out->cursor, &out->mask, err);
         }
         if (code == ERR_OK && found) {
-            code = write_row(p, out, err);
+            code = row_encoder_put(&out->encoder, p->evaluator.columns, err);
         }
     }
     *is_end = !found;
-    return code == ERR_OK && (out->chunk.failed || out->scratch.failed) ? portal_no_memory(p, err)
-                                                                        : code;
+    return code == ERR_OK && out->chunk.failed ? portal_no_memory(p, err) : code;
 }
 
 static enum step step_copy_out(struct portal *p, struct err *err)
@@ -208,7 +133,8 @@ static enum step step_copy_out(struct portal *p, struct err *err)
     enum errcode code = cursor_open(&out->cursor, p, err);
     if (code == ERR_OK && !out->has_begun) {
         out->has_begun = true;
-        write_begin(p, out);
+        out->n_promised = shard_view_count(out->cursor.view);
+        row_encoder_begin(&out->encoder, out->n_promised);
     }
     if (code == ERR_OK) {
         code = fill_chunk(p, out, &is_end, err);

@@ -4,6 +4,8 @@
 #include "query/plan_int.h"
 #include "query/portal_int.h"
 
+#include "format/format.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -65,14 +67,14 @@ static enum errcode read_format(struct analysis *a, const struct options *option
     static const char *const names[] = {
         [COPY_CSV] = "csv", [COPY_FBIN] = "fbin", [COPY_BINARY] = "binary"};
     const struct option *option = find_option(options, "format");
-    a->plan->copy.format = COPY_CSV;
+    a->plan->copy.format.kind = COPY_CSV;
     if (option == NULL) {
         return ERR_OK;
     }
     const char *text = option_text(a, option);
     for (size_t i = COPY_CSV; text != NULL && i <= COPY_BINARY; i++) {
         if (strcasecmp(text, names[i]) == 0) {
-            a->plan->copy.format = (enum copy_format)i;
+            a->plan->copy.format.kind = (enum copy_format)i;
             return ERR_OK;
         }
     }
@@ -86,10 +88,10 @@ static enum errcode read_csv_options(struct analysis *a, const struct options *o
     const struct option *header = find_option(options, "header");
     const struct option *delimiter = find_option(options, "delimiter");
     const struct option *null = find_option(options, "null");
-    plan->delimiter = ',';
-    plan->null_text = "";
+    plan->format.delimiter = ',';
+    plan->format.null_text = "";
     if (header != NULL) {
-        if (!option_bool(a, header, &plan->has_header)) {
+        if (!option_bool(a, header, &plan->format.has_header)) {
             return bad_option(header, err, "true or false");
         }
     }
@@ -100,12 +102,12 @@ static enum errcode read_csv_options(struct analysis *a, const struct options *o
             err_hint(err, "Write a tab as E'\\t'.");
             return err->code;
         }
-        plan->delimiter = text[0];
+        plan->format.delimiter = text[0];
     }
     if (null != NULL) {
-        plan->null_text = option_text(a, null);
-        const char special[] = {'"', '\n', '\r', plan->delimiter, '\0'};
-        if (plan->null_text == NULL || strpbrk(plan->null_text, special) != NULL) {
+        plan->format.null_text = option_text(a, null);
+        const char special[] = {'"', '\n', '\r', plan->format.delimiter, '\0'};
+        if (plan->format.null_text == NULL || strpbrk(plan->format.null_text, special) != NULL) {
             return bad_option(null, err, "a text without quotes, delimiters and ends of lines");
         }
     }
@@ -122,11 +124,11 @@ static enum errcode read_fbin_options(struct analysis *a, const struct stmt_copy
         if (start->value->kind != EXPR_LITERAL || start->value->value.type != TYPE_INT) {
             return bad_option(start, err, "an INT");
         }
-        plan->start = start->value->value.integer;
+        plan->format.start = start->value->value.integer;
     }
     if (ids != NULL) {
-        plan->ids_file = option_text(a, ids);
-        if (plan->ids_file == NULL) {
+        plan->format.ids_file = option_text(a, ids);
+        if (plan->format.ids_file == NULL) {
             return bad_option(ids, err, "the name of a file");
         }
         if (s->file == NULL || start != NULL) {
@@ -146,8 +148,8 @@ static enum errcode check_options(const struct copy_plan *plan, const struct stm
         bool is_csv = strcmp(name->text, "header") == 0 || strcmp(name->text, "delimiter") == 0 ||
                       strcmp(name->text, "null") == 0;
         bool is_fbin = strcmp(name->text, "start") == 0 || strcmp(name->text, "ids") == 0;
-        if ((is_csv && plan->format != COPY_CSV) ||
-            (is_fbin && (plan->format != COPY_FBIN || !s->is_from))) {
+        if ((is_csv && plan->format.kind != COPY_CSV) ||
+            (is_fbin && (plan->format.kind != COPY_FBIN || !s->is_from))) {
             return err_at(err, name->position, ERR_FEATURE_UNSUPPORTED,
                           "the option %s does not go with this COPY", name->text);
         }
@@ -163,29 +165,29 @@ static enum errcode check_fbin_columns(struct analysis *a, const struct stmt_cop
     const struct schema *schema = a->plan->schema;
     if (s->n_columns == 0) {
         int first = schema_first_vector(schema);
-        plan->n_columns = 0;
+        plan->format.n_columns = 0;
         if (s->is_from) {
-            plan->columns[plan->n_columns++] = 0;
+            plan->format.columns[plan->format.n_columns++] = 0;
         }
-        plan->columns[plan->n_columns++] = (uint32_t)(first > 0 ? first : 0);
+        plan->format.columns[plan->format.n_columns++] = (uint32_t)(first > 0 ? first : 0);
     }
-    plan->key = plan->vector = SIZE_MAX;
-    for (size_t i = 0; i < plan->n_columns; i++) {
-        bool is_vector = schema->columns[plan->columns[i]].type == TYPE_VECTOR;
+    plan->key = plan->format.vector = SIZE_MAX;
+    for (size_t i = 0; i < plan->format.n_columns; i++) {
+        bool is_vector = schema->columns[plan->format.columns[i]].type == TYPE_VECTOR;
         if (is_vector) {
-            plan->vector = i;
-        } else if (plan->columns[i] == 0) {
+            plan->format.vector = i;
+        } else if (plan->format.columns[i] == 0) {
             plan->key = i;
         }
     }
     size_t wanted = s->is_from ? 2 : 1;
-    if (plan->vector == SIZE_MAX || plan->n_columns != wanted ||
+    if (plan->format.vector == SIZE_MAX || plan->format.n_columns != wanted ||
         (s->is_from && plan->key == SIZE_MAX)) {
         return err_at(err, s->collection.position, ERR_FEATURE_UNSUPPORTED,
                       s->is_from ? "fbin goes into the primary key and one VECTOR column"
                                  : "fbin is made of one VECTOR column");
     }
-    if (s->is_from && schema->columns[0].type == TYPE_UUID && plan->ids_file == NULL) {
+    if (s->is_from && schema->columns[0].type == TYPE_UUID && plan->format.ids_file == NULL) {
         err_at(err, s->collection.position, ERR_FEATURE_UNSUPPORTED,
                "fbin numbers its rows, and the primary key \"%s\" is of type UUID",
                schema->columns[0].name);
@@ -201,10 +203,12 @@ enum errcode copy_analyze(struct analysis *a, const struct stmt_copy *s, struct 
     plan->op = insert_op(s->on_conflict);
     enum errcode code = analyze_collection(a, &s->collection, err);
     if (code == ERR_OK) {
+        plan->format.schema = a->plan->schema;
         code = analyze_with(a, &s->with, is_copy_option, err);
     }
     if (code == ERR_OK) {
-        code = analyze_columns(a, s->columns, s->n_columns, &plan->columns, &plan->n_columns, err);
+        code = analyze_columns(a, s->columns, s->n_columns, &plan->format.columns,
+                               &plan->format.n_columns, err);
     }
     if (code == ERR_OK) {
         code = read_format(a, &s->with, err);
@@ -213,22 +217,22 @@ enum errcode copy_analyze(struct analysis *a, const struct stmt_copy *s, struct 
         code = check_options(plan, s, err);
     }
     if (code == ERR_OK) {
-        code = plan->format == COPY_CSV    ? read_csv_options(a, &s->with, err)
-               : plan->format == COPY_FBIN ? read_fbin_options(a, s, err)
-                                           : ERR_OK;
+        code = plan->format.kind == COPY_CSV    ? read_csv_options(a, &s->with, err)
+               : plan->format.kind == COPY_FBIN ? read_fbin_options(a, s, err)
+                                                : ERR_OK;
     }
-    if (code == ERR_OK && plan->format == COPY_FBIN) {
+    if (code == ERR_OK && plan->format.kind == COPY_FBIN) {
         code = check_fbin_columns(a, s, err);
     }
     if (code != ERR_OK) {
         return code;
     }
-    plan->types = arena_alloc(a->scope.arena, plan->n_columns);
+    plan->types = arena_alloc(a->scope.arena, plan->format.n_columns);
     if (plan->types == NULL) {
         return err_no_memory(err);
     }
-    for (size_t i = 0; i < plan->n_columns; i++) {
-        plan->types[i] = (uint8_t)a->plan->schema->columns[plan->columns[i]].type;
+    for (size_t i = 0; i < plan->format.n_columns; i++) {
+        plan->types[i] = (uint8_t)a->plan->schema->columns[plan->format.columns[i]].type;
     }
     return ERR_OK;
 }
@@ -236,6 +240,6 @@ enum errcode copy_analyze(struct analysis *a, const struct stmt_copy *s, struct 
 enum copy_format portal_copy_format(const struct portal *p, const uint8_t **types, size_t *n)
 {
     *types = p->plan->copy.types;
-    *n = p->plan->copy.n_columns;
-    return p->plan->copy.format;
+    *n = p->plan->copy.format.n_columns;
+    return p->plan->copy.format.kind;
 }

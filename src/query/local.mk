@@ -4,12 +4,10 @@ src_query_libquery_a_SOURCES = \
     src/query/analyze.c src/query/analyze_int.h \
     src/query/catalog.c src/query/catalog_int.h \
     src/query/copy_int.h \
-    src/query/copy_csv.c \
     src/query/copy_file.c \
     src/query/copy_in.c \
     src/query/copy_out.c \
     src/query/copy_plan.c \
-    src/query/copy_rows.c \
     src/query/cursor.c src/query/cursor_int.h \
     src/query/database.c src/query/database_int.h \
     src/query/ddl.c \
@@ -46,4 +44,4 @@ src_query_libquery_a_SOURCES = \
     src/query/verb_int.h \
     src/query/view_int.h \
     src/query/views.c src/query/views.def
-QUERY_LIBS = src/query/libquery.a src/expr/libexpr.a src/parser/libparser.a src/pd/libpd.a $(SHARD_LIBS)
+QUERY_LIBS = src/query/libquery.a src/expr/libexpr.a src/parser/libparser.a src/format/libformat.a src/pd/libpd.a $(SHARD_LIBS)

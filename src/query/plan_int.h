@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "expr/expr.h"
+#include "format/format.h"
 #include "query/query.h"
 
 struct collection;
@@ -70,17 +71,10 @@ struct modify_plan {
 };
 
 struct copy_plan {
-    uint32_t *columns;
-    size_t n_columns;
+    struct row_format format;
     uint8_t *types;
-    enum copy_format format;
     enum shard_op op; /* FROM */
-    bool has_header;  /* csv */
-    char delimiter;
-    const char *null_text;
-    size_t key, vector;   /* fbin: their places in columns; key = SIZE_MAX: not there. */
-    int64_t start;        /* fbin: id of the first row. */
-    const char *ids_file; /* fbin: where the ids are, or NULL. */
+    size_t key;       /* fbin: its place in the columns; SIZE_MAX: not there. */
 };
 
 struct view;

@@ -14,6 +14,7 @@
 #define VECTRON_QUERY_H
 
 #include "base/base.h"
+#include "format/format.h"
 #include "parser/parser.h"
 #include "pd/pd.h"
 #include "shard/shard.h"

@@ -1,12 +1,5 @@
 # Unit tests of src/query: test_NAME.c, added to check_PROGRAMS and TESTS.
 QUERY_FIXTURE = test/unit/query/query_fixture.c test/unit/query/query_fixture.h
-check_PROGRAMS += test/unit/query/test_csv
-if !THREADS_WATCHED
-TESTS += test/unit/query/test_csv
-endif
-test_unit_query_test_csv_SOURCES = test/unit/query/test_csv.c
-test_unit_query_test_csv_CFLAGS = $(TEST_CFLAGS)
-test_unit_query_test_csv_LDADD = $(QUERY_LIBS) $(CMOCKA_LIBS)
 check_PROGRAMS += test/unit/query/test_doors
 TESTS += test/unit/query/test_doors
 test_unit_query_test_doors_SOURCES = test/unit/query/test_doors.c $(QUERY_FIXTURE)

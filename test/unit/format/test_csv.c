@@ -1,5 +1,5 @@
 /* CSV: the same records however the input is cut. */
-#include "query/copy_int.h"
+#include "format/csv_int.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +7,10 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+enum {
+    RECORD_BYTES_MAX = 1000
+};
 
 /* Fields as <text>, quoted ones as "text", records ended by ";". */
 static void show_record(struct buf *out, const struct csv *csv)
@@ -28,7 +32,7 @@ static bool read_all(const char *text, size_t piece, struct buf *out, uint64_t *
     struct csv csv;
     size_t left = strlen(text);
     enum csv_result result = CSV_MORE;
-    csv_init(&csv, ',');
+    csv_init(&csv, ',', RECORD_BYTES_MAX);
     buf_reset(out);
     while (left > 0 && result != CSV_BAD) {
         size_t n = left < piece ? left : piece, at = 0;
@@ -189,7 +193,7 @@ static void written_fields_read_back_the_same(void **state)
         buf_reset(&out);
         csv_write_field(&out, &value, ',', "", &scratch);
         buf_u8(&out, '\n');
-        csv_init(&csv, ',');
+        csv_init(&csv, ',', RECORD_BYTES_MAX);
         assert_int_equal(csv_read(&csv, (const char *)out.data, out.bytes, &used, &err),
                          CSV_RECORD);
         assert_int_equal(csv.n_fields, 1);
@@ -206,9 +210,28 @@ static void written_fields_read_back_the_same(void **state)
     buf_fini(&shown);
 }
 
+static void a_record_that_is_too_long_is_refused(void **state)
+{
+    (void)state;
+    char text[RECORD_BYTES_MAX + 2];
+    struct csv csv;
+    size_t used;
+    memset(text, 'x', sizeof(text));
+    text[RECORD_BYTES_MAX] = '\n';
+    csv_init(&csv, ',', RECORD_BYTES_MAX);
+    assert_int_equal(csv_read(&csv, text, sizeof(text) - 1, &used, &err), CSV_RECORD);
+    csv_fini(&csv);
+    text[RECORD_BYTES_MAX] = 'x';
+    csv_init(&csv, ',', RECORD_BYTES_MAX);
+    assert_int_equal(csv_read(&csv, text, sizeof(text), &used, &err), CSV_BAD);
+    assert_string_equal(err.message, "a record is longer than 1000 bytes");
+    csv_fini(&csv);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_record_that_is_too_long_is_refused),
         cmocka_unit_test(records_end_at_newlines_and_fields_at_commas),
         cmocka_unit_test(quotes_hold_anything),
         cmocka_unit_test(what_cannot_be_told_is_an_error_with_its_line),

@@ -9,7 +9,7 @@
  * A quote within a field that did not begin with one, anything else behind the closing quote, and a
  * return in the middle of a line are errors: what was meant cannot be told, and a stray quote would
  * swallow the lines behind it.  A byte order mark at the very beginning is skipped. */
-#include "query/copy_int.h"
+#include "format/csv_int.h"
 
 #include <string.h>
 
@@ -21,20 +21,16 @@ enum csv_state {
     AFTER_RETURN /* Outside of quotes: a newline must follow. */
 };
 
-enum {
-    RECORD_BYTES_MAX = REPL_ENTRY_BYTES_MAX
-};
-
 static const char byte_order_mark[] = "\xef\xbb\xbf";
 
 enum {
     MARK_BYTES = sizeof(byte_order_mark) - 1
 };
 
-void csv_init(struct csv *csv, char delimiter)
+void csv_init(struct csv *csv, char delimiter, size_t record_bytes_max)
 {
     *csv = (struct csv){.delimiter = delimiter, .state = AT_START, .line = 1, .next_line = 1};
-    buf_init(&csv->record, MEM_STATEMENT, RECORD_BYTES_MAX);
+    buf_init(&csv->record, MEM_STATEMENT, record_bytes_max);
     csv->is_special[(unsigned char)delimiter] = true;
     csv->is_special['"'] = csv->is_special['\n'] = csv->is_special['\r'] = true;
 }
@@ -166,7 +162,7 @@ static enum csv_result take_special(struct csv *csv, char c, struct err *err)
 static enum csv_result refuse_record(const struct csv *csv, struct err *err)
 {
     if (csv->record.is_full) {
-        err_set(err, ERR_BAD_COPY_DATA, "a record is longer than %d bytes", RECORD_BYTES_MAX);
+        err_set(err, ERR_BAD_COPY_DATA, "a record is longer than %zu bytes", csv->record.bytes_max);
     } else {
         (void)err_no_memory(err);
     }

@@ -1,90 +1,66 @@
-/* The formats of COPY in: from bytes to the values of one row.
- *
- *   csv     text fields, parsed by their columns' types; a header says which columns they are
- *   fbin    u32 rows, u32 dimension, then rows * dimension raw f32; keys are counted or read
- *   binary  rows one after another: u16 n, n values (base/value.h) */
-#include "query/copy_int.h"
-#include "query/plan_int.h"
-#include "query/portal_int.h"
-
-#include "expr/expr.h"
+/* From bytes to the values of one row. */
+#include "format/csv_int.h"
+#include "format/format.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     FBIN_HEADER_BYTES = 8,
-    ID_LINE_BYTES_MAX = KEY_BYTES_MAX + 2 /* With a return, and one to tell that it is longer. */
+    ID_LINE_BYTES_MAX = KEY_BYTES_MAX + 2, /* With a return, and one to tell that it is longer. */
+    MASK_WORDS = COLUMNS_MAX / 64,
 };
 
 struct row_decoder {
-    struct portal *portal;
-    const struct copy_plan *plan;
-    const struct schema *schema;
+    const struct row_format *format;
+    struct row_making making;
     struct csv csv;
-    bool has_seen_header; /* csv: its line; fbin: its eight bytes. */
-    uint32_t *columns;    /* The plan's, or as the header of csv has them. */
+    bool has_seen_header;          /* csv: its line; fbin: its eight bytes. */
+    uint32_t columns[COLUMNS_MAX]; /* The format's, or as the header of csv has them. */
     size_t n_columns;
-    struct column_mask mask; /* The same. */
-    uint64_t row;            /* Decoded so far. */
-    uint64_t place;          /* The row that was looked at last, from 1. */
-    uint64_t n_rows;         /* fbin */
-    FILE *ids;
+    uint64_t mask[MASK_WORDS];    /* The same. */
+    uint64_t row;                 /* Decoded so far. */
+    uint64_t place;               /* The row that was looked at last, from 1. */
+    uint64_t n_rows;              /* fbin */
     char line[ID_LINE_BYTES_MAX]; /* Of ids. */
 };
 
-static enum errcode open_ids(struct row_decoder *d, struct err *err)
+static void add_bit(uint64_t mask[MASK_WORDS], uint32_t column)
 {
-    int fd;
-    uint64_t bytes;
-    enum errcode code = copy_file_open(d->portal, d->plan->ids_file, &fd, &bytes, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    d->ids = fdopen(fd, "r");
-    if (d->ids == NULL) {
-        close(fd);
-        return err_no_memory(err);
-    }
-    return ERR_OK;
+    mask[column / 64] |= 1ULL << (column % 64);
 }
 
-static void set_columns(struct row_decoder *d, size_t n)
+static bool has_bit(const uint64_t mask[MASK_WORDS], uint32_t column)
 {
+    return mask[column / 64] >> (column % 64) & 1;
+}
+
+static void set_columns(struct row_decoder *d, const uint32_t *columns, size_t n)
+{
+    memcpy(d->columns, columns, n * sizeof(*columns));
+    memset(d->mask, 0, sizeof(d->mask));
     d->n_columns = n;
-    d->mask = (struct column_mask){0};
     for (size_t i = 0; i < n; i++) {
-        mask_add(&d->mask, d->columns[i]);
+        add_bit(d->mask, columns[i]);
     }
 }
 
-struct row_decoder *row_decoder_new(struct portal *p, struct err *err)
+struct row_decoder *row_decoder_new(const struct row_format *format,
+                                    const struct row_making *making)
 {
     struct row_decoder *d = mem_zalloc(MEM_STATEMENT, sizeof(*d));
     if (d == NULL) {
-        err_no_memory(err);
-        return NULL;
-    }
-    d->portal = p;
-    d->plan = &p->plan->copy;
-    d->schema = p->plan->schema;
-    csv_init(&d->csv, d->plan->delimiter);
-    d->columns = arena_copy(p->arena, d->plan->columns, d->plan->n_columns * sizeof(*d->columns));
-    if (d->columns == NULL) {
-        portal_no_memory(p, err);
-        row_decoder_free(d);
-        return NULL;
-    }
-    set_columns(d, d->plan->n_columns);
-    if (d->plan->format == COPY_FBIN && d->plan->ids_file != NULL) {
-        if (open_ids(d, err) != ERR_OK) {
-            row_decoder_free(d);
-            return NULL;
+        if (making->ids != NULL) {
+            fclose(making->ids);
         }
+        return NULL;
     }
+    CHECK(format->n_columns <= COLUMNS_MAX);
+    d->format = format;
+    d->making = *making;
+    csv_init(&d->csv, format->delimiter, making->record_bytes_max);
+    set_columns(d, format->columns, format->n_columns);
     return d;
 }
 
@@ -92,8 +68,8 @@ void row_decoder_free(struct row_decoder *d)
 {
     if (d != NULL) {
         csv_fini(&d->csv);
-        if (d->ids != NULL) {
-            fclose(d->ids);
+        if (d->making.ids != NULL) {
+            fclose(d->making.ids);
         }
         mem_free(MEM_STATEMENT, d);
     }
@@ -101,13 +77,13 @@ void row_decoder_free(struct row_decoder *d)
 
 void row_decoder_place(const struct row_decoder *d, char *text, size_t bytes)
 {
-    bool is_csv = d->plan->format == COPY_CSV;
+    bool is_csv = d->format->kind == COPY_CSV;
     snprintf(text, bytes, "%s %" PRIu64, is_csv ? "line" : "row", is_csv ? d->csv.line : d->place);
 }
 
-const struct column_mask *row_decoder_columns(const struct row_decoder *d)
+const uint64_t *row_decoder_columns(const struct row_decoder *d)
 {
-    return &d->mask;
+    return d->mask;
 }
 
 uint64_t row_decoder_total(const struct row_decoder *d)
@@ -117,7 +93,7 @@ uint64_t row_decoder_total(const struct row_decoder *d)
 
 static const struct column *column_of(const struct row_decoder *d, size_t i)
 {
-    return &d->schema->columns[d->columns[i]];
+    return &d->format->schema->columns[d->columns[i]];
 }
 
 static enum decoded bad_column(const struct row_decoder *d, size_t i, struct err *err)
@@ -132,7 +108,7 @@ static enum decoded bad_column(const struct row_decoder *d, size_t i, struct err
 static enum decoded take_fields(struct row_decoder *d, struct value *values, struct err *err)
 {
     const struct csv *csv = &d->csv;
-    size_t null_bytes = strlen(d->plan->null_text);
+    size_t null_bytes = strlen(d->format->null_text);
     if (csv->n_fields != d->n_columns) {
         err_set(err, ERR_BAD_COPY_DATA, "%zu fields where %zu are needed", csv->n_fields,
                 d->n_columns);
@@ -142,9 +118,9 @@ static enum decoded take_fields(struct row_decoder *d, struct value *values, str
         const struct csv_field *field = &csv->fields[i];
         const char *text = field->bytes > 0 ? (const char *)csv->record.data + field->at : "";
         if (!field->is_quoted && field->bytes == null_bytes &&
-            memcmp(text, d->plan->null_text, null_bytes) == 0) {
+            memcmp(text, d->format->null_text, null_bytes) == 0) {
             values[d->columns[i]] = value_null();
-        } else if (value_parse(column_of(d, i)->type, text, field->bytes, d->portal->row_arena,
+        } else if (value_parse(column_of(d, i)->type, text, field->bytes, d->making.arena,
                                &values[d->columns[i]], err) != ERR_OK) {
             return bad_column(d, i, err);
         }
@@ -171,12 +147,12 @@ static bool find_column(const struct row_decoder *d, const char *text, size_t by
         name[i] = text[i] >= 'A' && text[i] <= 'Z' ? (char)(text[i] - 'A' + 'a') : text[i];
         name[i + 1] = '\0';
     }
-    for (uint32_t i = 0; i < d->schema->n_columns; i++) {
-        const char *there = d->schema->columns[i].name;
+    for (uint32_t i = 0; i < d->format->schema->n_columns; i++) {
+        const char *there = d->format->schema->columns[i].name;
         bool is_exact = strlen(there) == bytes && memcmp(there, text, bytes) == 0;
         if (is_exact || (found < 0 && strcmp(there, name) == 0)) {
             is_in_schema = true;
-            found = mask_has(&d->mask, i) ? (int)i : found;
+            found = has_bit(d->mask, i) ? (int)i : found;
         }
     }
     if (found >= 0) {
@@ -185,7 +161,7 @@ static bool find_column(const struct row_decoder *d, const char *text, size_t by
     }
     err_set(err, ERR_BAD_COPY_DATA, "the header names column \"%.*s\", which %s%s has not",
             (int)(bytes < 64 ? bytes : 64), text, is_in_schema ? "the list of columns of " : "",
-            is_in_schema ? "this COPY" : d->schema->name);
+            is_in_schema ? "this COPY" : d->format->schema->name);
     err_hint(err, is_in_schema ? "Add it to the list, or leave the list out."
                                : "Each name of the header is a column's. Without HEADER the first"
                                  " line is a row.");
@@ -196,7 +172,7 @@ static bool find_column(const struct row_decoder *d, const char *text, size_t by
 static bool take_header(struct row_decoder *d, struct err *err)
 {
     const struct csv *csv = &d->csv;
-    struct column_mask seen = {0};
+    uint64_t seen[MASK_WORDS] = {0};
     uint32_t columns[COLUMNS_MAX];
     for (size_t i = 0; i < csv->n_fields; i++) {
         const struct csv_field *field = &csv->fields[i];
@@ -204,25 +180,24 @@ static bool take_header(struct row_decoder *d, struct err *err)
         if (!find_column(d, text, field->bytes, &columns[i], err)) {
             return false;
         }
-        if (mask_has(&seen, columns[i])) {
+        if (has_bit(seen, columns[i])) {
             err_set(err, ERR_BAD_COPY_DATA, "the header names column \"%s\" twice",
-                    d->schema->columns[columns[i]].name);
+                    d->format->schema->columns[columns[i]].name);
             return false;
         }
-        mask_add(&seen, columns[i]);
+        add_bit(seen, columns[i]);
     }
-    if (!mask_has(&seen, 0)) {
+    if (!has_bit(seen, 0)) {
         err_set(err, ERR_BAD_COPY_DATA, "the header does not name the primary key \"%s\"",
-                d->schema->columns[0].name);
+                d->format->schema->columns[0].name);
         return false;
     }
-    memcpy(d->columns, columns, csv->n_fields * sizeof(*columns));
-    set_columns(d, csv->n_fields);
+    set_columns(d, columns, csv->n_fields);
     d->has_seen_header = true;
     return true;
 }
 
-static enum decoded decode_csv(struct row_decoder *d, struct copy_input *in, struct value *values,
+static enum decoded decode_csv(struct row_decoder *d, struct row_input *in, struct value *values,
                                struct err *err)
 {
     for (;;) {
@@ -242,7 +217,7 @@ static enum decoded decode_csv(struct row_decoder *d, struct copy_input *in, str
         if (result == CSV_BAD) {
             return DECODED_BAD;
         }
-        bool is_header = d->plan->has_header && !d->has_seen_header;
+        bool is_header = d->format->has_header && !d->has_seen_header;
         if (is_header && !take_header(d, err)) {
             return DECODED_BAD;
         }
@@ -256,7 +231,7 @@ static enum decoded decode_csv(struct row_decoder *d, struct copy_input *in, str
 
 static enum decoded fbin_header(struct row_decoder *d, const uint8_t *data, struct err *err)
 {
-    const struct column *column = column_of(d, d->plan->vector);
+    const struct column *column = column_of(d, d->format->vector);
     uint32_t dim = le_get_u32(data + 4);
     d->n_rows = le_get_u32(data);
     d->has_seen_header = true;
@@ -276,11 +251,11 @@ static const char *read_line(struct row_decoder *d, size_t *bytes, struct err *e
     size_t n = 0;
     int c = EOF;
     err_clear(err);
-    while (n < sizeof(d->line) && (c = getc(d->ids)) != EOF && c != '\n') {
+    while (n < sizeof(d->line) && (c = getc(d->making.ids)) != EOF && c != '\n') {
         d->line[n++] = (char)c;
     }
-    if (ferror(d->ids)) {
-        err_set_errno(err, ERR_IO, errno, "could not read the file \"%s\"", d->plan->ids_file);
+    if (ferror(d->making.ids)) {
+        err_set_errno(err, ERR_IO, errno, "could not read the file \"%s\"", d->format->ids_file);
         return NULL;
     }
     if (n == 0 && c == EOF) {
@@ -288,7 +263,7 @@ static const char *read_line(struct row_decoder *d, size_t *bytes, struct err *e
     }
     if (n == sizeof(d->line)) {
         err_set(err, ERR_STRING_TOO_LONG, "an id of the file \"%s\" is longer than %d bytes",
-                d->plan->ids_file, KEY_BYTES_MAX);
+                d->format->ids_file, KEY_BYTES_MAX);
         return NULL;
     }
     *bytes = n > 0 && d->line[n - 1] == '\r' ? n - 1 : n;
@@ -301,31 +276,31 @@ static enum decoded read_id(struct row_decoder *d, struct value *key, struct err
     const char *line = read_line(d, &bytes, err);
     if (line == NULL && err->code == ERR_OK) {
         err_set(err, ERR_BAD_COPY_DATA, "the file \"%s\" has only %" PRIu64 " ids",
-                d->plan->ids_file, d->row);
+                d->format->ids_file, d->row);
     }
     if (line == NULL) {
         return DECODED_BAD;
     }
-    enum value_type type = d->schema->columns[0].type;
-    enum errcode code = value_parse(type, line, bytes, d->portal->row_arena, key, err);
+    enum value_type type = d->format->schema->columns[0].type;
+    enum errcode code = value_parse(type, line, bytes, d->making.arena, key, err);
     return code == ERR_OK ? DECODED_ROW : DECODED_BAD;
 }
 
 static enum decoded count_id(const struct row_decoder *d, struct value *key, struct err *err)
 {
-    int64_t id = d->plan->start;
+    int64_t id = d->format->start;
     if (id > INT64_MAX - (int64_t)d->row) {
         err_set(err, ERR_NUMBER_OUT_OF_RANGE, "the ids from START on do not fit INT");
         return DECODED_BAD;
     }
     id += (int64_t)d->row;
-    if (d->schema->columns[0].type == TYPE_INT) {
+    if (d->format->schema->columns[0].type == TYPE_INT) {
         *key = value_int(id);
         return DECODED_ROW;
     }
-    const char *text = arena_printf(d->portal->row_arena, "%" PRId64, id);
+    const char *text = arena_printf(d->making.arena, "%" PRId64, id);
     if (text == NULL) {
-        portal_no_memory(d->portal, err);
+        (void)err_no_memory(err);
         return DECODED_BAD;
     }
     *key = value_cstr(text);
@@ -344,17 +319,17 @@ static enum decoded fbin_end(struct row_decoder *d, size_t bytes, struct err *er
                 d->n_rows, bytes > 0 && d->row == d->n_rows ? "more" : "fewer");
         return DECODED_BAD;
     }
-    if (d->ids != NULL && (read_line(d, &id_bytes, err) != NULL || err->code != ERR_OK)) {
+    if (d->making.ids != NULL && (read_line(d, &id_bytes, err) != NULL || err->code != ERR_OK)) {
         if (err->code != ERR_OK || id_bytes > 0) {
             err_set(err, ERR_BAD_COPY_DATA, "the file \"%s\" has more ids than there are rows",
-                    d->plan->ids_file);
+                    d->format->ids_file);
             return DECODED_BAD;
         }
     }
     return DECODED_END;
 }
 
-static enum decoded decode_fbin(struct row_decoder *d, struct copy_input *in, struct value *values,
+static enum decoded decode_fbin(struct row_decoder *d, struct row_input *in, struct value *values,
                                 struct err *err)
 {
     if (!d->has_seen_header && in->bytes >= FBIN_HEADER_BYTES) {
@@ -363,7 +338,7 @@ static enum decoded decode_fbin(struct row_decoder *d, struct copy_input *in, st
         }
         in->used = FBIN_HEADER_BYTES;
     }
-    uint32_t dim = column_of(d, d->plan->vector)->dim;
+    uint32_t dim = column_of(d, d->format->vector)->dim;
     size_t vector_bytes = (size_t)dim * sizeof(float), left = in->bytes - in->used;
     bool is_over = d->has_seen_header && d->row == d->n_rows && left > 0;
     if (is_over || (in->is_last && (!d->has_seen_header || left < vector_bytes))) {
@@ -372,15 +347,15 @@ static enum decoded decode_fbin(struct row_decoder *d, struct copy_input *in, st
     if (!d->has_seen_header || left < vector_bytes || d->row == d->n_rows) {
         return DECODED_MORE;
     }
-    const float *vector = arena_copy(d->portal->row_arena, in->data + in->used, vector_bytes);
+    const float *vector = arena_copy(d->making.arena, in->data + in->used, vector_bytes);
     if (vector == NULL) {
-        portal_no_memory(d->portal, err);
+        (void)err_no_memory(err);
         return DECODED_BAD;
     }
     in->used += vector_bytes;
-    values[d->columns[d->plan->vector]] = value_vector(vector, dim);
+    values[d->columns[d->format->vector]] = value_vector(vector, dim);
     struct value *key = &values[0];
-    return d->ids != NULL ? read_id(d, key, err) : count_id(d, key, err);
+    return d->making.ids != NULL ? read_id(d, key, err) : count_id(d, key, err);
 }
 
 /* ---- binary ---- */
@@ -443,32 +418,32 @@ static size_t row_extent(const uint8_t *data, size_t bytes, size_t n_columns)
     return at;
 }
 
-static enum decoded decode_binary(struct row_decoder *d, struct copy_input *in,
-                                  struct value *values, struct err *err)
+static enum decoded decode_binary(struct row_decoder *d, struct row_input *in, struct value *values,
+                                  struct err *err)
 {
     if (in->bytes == 0) {
         return in->is_last ? DECODED_END : DECODED_MORE;
     }
-    size_t extent = row_extent(in->data, in->bytes, d->plan->n_columns);
+    size_t extent = row_extent(in->data, in->bytes, d->format->n_columns);
     if (extent == 0 && !in->is_last) {
         return DECODED_MORE;
     }
     if (extent == 0 || extent == SIZE_MAX) {
         err_set(err, ERR_BAD_COPY_DATA,
                 extent == 0 ? "the data end within a row" : "no row of %zu values",
-                d->plan->n_columns);
+                d->format->n_columns);
         return DECODED_BAD;
     }
     struct reader r;
     reader_init(&r, in->data + 2, extent - 2);
-    for (size_t i = 0; i < d->plan->n_columns; i++) {
-        struct value value = value_read(&r, d->portal->row_arena);
+    for (size_t i = 0; i < d->format->n_columns; i++) {
+        struct value value = value_read(&r, d->making.arena);
         if (r.failed) {
             err_set(err, ERR_BAD_COPY_DATA, "a value was not understood");
             return bad_column(d, i, err);
         }
         struct value *out = &values[d->columns[i]];
-        if (value_coerce(&value, column_of(d, i)->type, d->portal->row_arena, out, err) != ERR_OK ||
+        if (d->making.coerce(&value, column_of(d, i)->type, d->making.arena, out, err) != ERR_OK ||
             value_check(out, err) != ERR_OK) {
             return bad_column(d, i, err);
         }
@@ -477,16 +452,16 @@ static enum decoded decode_binary(struct row_decoder *d, struct copy_input *in,
     return DECODED_ROW;
 }
 
-enum decoded row_decode(struct row_decoder *d, struct copy_input *in, struct value *values,
-                        struct err *err)
+enum decoded row_decoder_next(struct row_decoder *d, struct row_input *in, struct value *values,
+                              struct err *err)
 {
     in->used = 0;
     d->place = d->row + 1;
-    for (uint32_t i = 0; i < d->schema->n_columns; i++) {
+    for (uint32_t i = 0; i < d->format->schema->n_columns; i++) {
         values[i] = value_null();
     }
-    enum decoded result = d->plan->format == COPY_CSV    ? decode_csv(d, in, values, err)
-                          : d->plan->format == COPY_FBIN ? decode_fbin(d, in, values, err)
+    enum decoded result = d->format->kind == COPY_CSV    ? decode_csv(d, in, values, err)
+                          : d->format->kind == COPY_FBIN ? decode_fbin(d, in, values, err)
                                                          : decode_binary(d, in, values, err);
     d->row += result == DECODED_ROW ? 1 : 0;
     return result;
