@@ -171,5 +171,6 @@ enum errcode form_now(struct compiler *c, const struct expr *e, enum value_type 
     CHECK(type == TYPE_TIMESTAMP);
     c->scope->used_now = true;
     c->n_variables++;
-    return code_emit(c, (struct instruction){.code = CODE_NOW, .position = e->position}, 0, 1, err);
+    struct instruction now = {.code = CODE_PSEUDO, .at = PSEUDO_NOW, .position = e->position};
+    return code_emit(c, now, 0, 1, err);
 }

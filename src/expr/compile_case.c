@@ -9,9 +9,7 @@
 #include "expr/compile_int.h"
 #include "expr/function_int.h"
 
-enum {
-    NO_JUMP = UINT32_MAX
-};
+static const uint32_t NO_JUMP = UINT32_MAX;
 
 bool shape_join(struct shape *all, struct shape one)
 {

@@ -48,44 +48,50 @@ struct like;
 enum pseudo {
     PSEUDO_DISTANCE,
     PSEUDO_QUERY,
+    PSEUDO_NOW, /* Has no name: it is now(). */
     PSEUDO_COUNT
 };
 
+/* In groups, which run.c tells apart by their first and last. */
 enum opcode {
+    /* Leaves: pushed. */
     CODE_CONSTANT,  /* at: which constant */
     CODE_PARAMETER, /* at: which parameter, from 0 */
     CODE_COLUMN,    /* at: which column */
     CODE_PSEUDO,    /* at: enum pseudo */
     CODE_COUNT_STAR,
+    /* What goes elsewhere, or changes the stack alone. */
     CODE_JUMP_FALSE, /* at: goes there and leaves the value where it is false */
     CODE_JUMP_TRUE,
-    CODE_AND,
-    CODE_OR,
-    CODE_NOT,
-    CODE_NEGATE,
-    CODE_IS_NULL,
-    CODE_IS_NOT_NULL,
-    CODE_COMPARE,     /* op */
-    CODE_ARITHMETIC,  /* op */
-    CODE_TO_FLOAT,    /* An INT. */
-    CODE_JSON_NUMBER, /* JSON as what it is compared with. */
-    CODE_JSON_BOOL,
-    CODE_CONCAT,
-    CODE_LIKE,       /* The pattern is on the stack. */
-    CODE_LIKE_FIXED, /* at: which pattern */
-    CODE_JSON_GET,
-    CODE_JSON_TEXT,
-    CODE_BETWEEN,
-    CODE_IN,     /* at: how many items lie on the stack */
-    CODE_IN_SET, /* at: which set */
-    CODE_NOW,
-    CODE_CALL, /* op: which function; at: how many arguments lie on the stack */
-    CODE_CAST, /* op: to which type; at: the dimension of a VECTOR, or 0 */
     CODE_JUMP,
     CODE_JUMP_UNLESS, /* Takes the value away; goes where it is not true. */
     CODE_JUMP_NOT_NULL,
     CODE_DUP,
     CODE_DROP,
+    /* Two operands. */
+    CODE_AND,
+    CODE_OR,
+    CODE_COMPARE,    /* op */
+    CODE_ARITHMETIC, /* op */
+    CODE_CONCAT,
+    CODE_LIKE, /* The pattern is on the stack. */
+    CODE_JSON_GET,
+    CODE_JSON_TEXT,
+    /* One. */
+    CODE_NOT,
+    CODE_NEGATE,
+    CODE_IS_NULL,
+    CODE_IS_NOT_NULL,
+    CODE_TO_FLOAT,    /* An INT. */
+    CODE_JSON_NUMBER, /* JSON as what it is compared with. */
+    CODE_JSON_BOOL,
+    CODE_IN_SET, /* at: which set */
+    /* What has something of its own. */
+    CODE_LIKE_FIXED, /* at: which pattern */
+    CODE_BETWEEN,
+    CODE_IN,   /* at: how many items lie on the stack */
+    CODE_CALL, /* op: which function; at: how many arguments lie on the stack */
+    CODE_CAST, /* op: to which type; at: the dimension of a VECTOR, or 0 */
 };
 
 struct instruction {
@@ -154,7 +160,6 @@ struct evaluator {
     struct value *columns; /* Of the row at hand; only the masked ones are filled in. */
     struct value pseudo[PSEUDO_COUNT];
     int64_t count; /* count(*) */
-    int64_t now;   /* When the statement began: microseconds since 1970. */
     struct value *stack;
     const struct value_set *sets;
     struct arena *arena; /* Texts made by || and ->> live here. */
@@ -183,7 +188,19 @@ enum errcode value_coerce(const struct value *value, enum value_type want, struc
                           struct value *out, struct err *err) WARN_UNUSED;
 /* A deep copy; false where memory ran out. */
 bool value_copy(struct value *out, const struct value *value, struct arena *arena);
-size_t value_bytes(const struct value *value); /* Of its text or vector. */
+/* Of its text or vector. */
+static inline size_t value_bytes(const struct value *value)
+{
+    switch (value->type) {
+    case TYPE_TEXT:
+    case TYPE_JSON:
+        return value->text.bytes;
+    case TYPE_VECTOR:
+        return (size_t)value->vector.dim * sizeof(float);
+    default:
+        return 0;
+    }
+}
 size_t values_bytes(const struct value *values, size_t n);
 
 /* ---- sorting: set.c ---- */

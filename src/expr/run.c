@@ -347,8 +347,6 @@ static struct value leaf(const struct program *program, const struct instruction
         return evaluator->columns[i->at];
     case CODE_PSEUDO:
         return evaluator->pseudo[i->at];
-    case CODE_NOW:
-        return (struct value){.type = TYPE_TIMESTAMP, .integer = evaluator->now};
     default:
         CHECK(i->code == CODE_COUNT_STAR);
         return value_int(evaluator->count);
@@ -428,8 +426,11 @@ static enum errcode run_binary(const struct instruction *i, const struct evaluat
     }
 }
 
-size_t program_operands(const struct instruction *i)
+static inline size_t operands(const struct instruction *i)
 {
+    if (i->code <= CODE_JSON_TEXT) {
+        return 2;
+    }
     switch ((enum opcode)i->code) {
     case CODE_BETWEEN:
         return 3;
@@ -437,23 +438,24 @@ size_t program_operands(const struct instruction *i)
         return (size_t)i->at + 1;
     case CODE_CALL:
         return i->at;
-    case CODE_AND:
-    case CODE_OR:
-    case CODE_COMPARE:
-    case CODE_ARITHMETIC:
-    case CODE_CONCAT:
-    case CODE_LIKE:
-    case CODE_JSON_GET:
-    case CODE_JSON_TEXT:
-        return 2;
     default:
         return 1;
     }
 }
 
+size_t program_operands(const struct instruction *i)
+{
+    CHECK(i->code >= CODE_AND);
+    return operands(i);
+}
+
 enum errcode program_apply(const struct program *program, const struct instruction *i,
                            const struct evaluator *evaluator, struct value *a, struct err *err)
 {
+    CHECK(i->code >= CODE_AND);
+    if (i->code <= CODE_JSON_TEXT) {
+        return run_binary(i, evaluator, a, err);
+    }
     switch ((enum opcode)i->code) {
     case CODE_BETWEEN:
         *a = run_between(a, i->is_negated, evaluator->work);
@@ -468,8 +470,35 @@ enum errcode program_apply(const struct program *program, const struct instructi
     case CODE_CAST:
         return value_cast(i, evaluator, a, err);
     default:
-        return program_operands(i) == 2 ? run_binary(i, evaluator, a, err)
-                                        : run_unary(i, evaluator, a, err);
+        return run_unary(i, evaluator, a, err);
+    }
+}
+
+/* What goes elsewhere, or changes the stack of *n values alone: gives the place of the next
+ * instruction, which is @at where none is jumped over. */
+static uint32_t move(const struct instruction *i, struct value *stack, size_t *n, uint32_t at)
+{
+    struct value *top = &stack[*n - 1];
+    switch ((enum opcode)i->code) {
+    case CODE_JUMP_FALSE:
+        return is_false(top) ? i->at : at;
+    case CODE_JUMP_TRUE:
+        return is_true(top) ? i->at : at;
+    case CODE_JUMP_NOT_NULL:
+        return top->type != TYPE_NULL ? i->at : at;
+    case CODE_JUMP_UNLESS:
+        --*n;
+        return is_true(top) ? at : i->at;
+    case CODE_JUMP:
+        return i->at;
+    case CODE_DUP:
+        top[1] = top[0];
+        ++*n;
+        return at;
+    default:
+        CHECK(i->code == CODE_DROP);
+        --*n;
+        return at;
     }
 }
 
@@ -485,41 +514,13 @@ enum errcode program_run_part(const struct program *program, uint32_t from, uint
         if (code != ERR_OK) {
             return code;
         }
-        switch ((enum opcode)i->code) {
-        case CODE_CONSTANT:
-        case CODE_PARAMETER:
-        case CODE_COLUMN:
-        case CODE_PSEUDO:
-        case CODE_COUNT_STAR:
-        case CODE_NOW:
+        if (i->code <= CODE_COUNT_STAR) {
             stack[n++] = leaf(program, i, evaluator);
-            break;
-        case CODE_JUMP_FALSE:
-            at = is_false(&stack[n - 1]) ? i->at : at;
-            break;
-        case CODE_JUMP_TRUE:
-            at = is_true(&stack[n - 1]) ? i->at : at;
-            break;
-        case CODE_JUMP_NOT_NULL:
-            at = stack[n - 1].type != TYPE_NULL ? i->at : at;
-            break;
-        case CODE_JUMP_UNLESS:
-            at = is_true(&stack[--n]) ? at : i->at;
-            break;
-        case CODE_JUMP:
-            at = i->at;
-            break;
-        case CODE_DUP:
-            stack[n] = stack[n - 1];
-            n++;
-            break;
-        case CODE_DROP:
-            n--;
-            break;
-        default:
-            n -= program_operands(i) - 1;
+        } else if (i->code >= CODE_AND) {
+            n -= operands(i) - 1;
             code = program_apply(program, i, evaluator, &stack[n - 1], err);
-            break;
+        } else {
+            at = move(i, stack, &n, at);
         }
     }
     if (code == ERR_OK) {

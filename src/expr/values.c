@@ -28,19 +28,6 @@ enum errcode value_coerce(const struct value *value, enum value_type want, struc
                    type_name(value->type));
 }
 
-size_t value_bytes(const struct value *value)
-{
-    switch (value->type) {
-    case TYPE_TEXT:
-    case TYPE_JSON:
-        return value->text.bytes;
-    case TYPE_VECTOR:
-        return (size_t)value->vector.dim * sizeof(float);
-    default:
-        return 0;
-    }
-}
-
 size_t values_bytes(const struct value *values, size_t n)
 {
     size_t bytes = 0;

@@ -19,10 +19,11 @@ enum {
     LANES_WORK = 100, /* An instruction. */
 };
 
-static bool is_possible(enum opcode code)
+static bool is_possible(const struct instruction *i)
 {
-    switch (code) {
+    switch ((enum opcode)i->code) {
     case CODE_PSEUDO:
+        return i->at == PSEUDO_NOW; /* The same for all rows. */
     case CODE_COUNT_STAR:
     case CODE_CONCAT:
     case CODE_JSON_NUMBER:
@@ -48,7 +49,7 @@ struct lanes *lanes_new(const struct program *program, struct arena *arena)
     for (uint32_t i = 0; i < program->n_code; i++) {
         enum opcode code = (enum opcode)program->code[i].code;
         n_jumps += code == CODE_JUMP_FALSE || code == CODE_JUMP_TRUE ? 1 : 0;
-        if (!is_possible(code)) {
+        if (!is_possible(&program->code[i])) {
             return NULL;
         }
     }
@@ -66,7 +67,7 @@ static double instruction_ns(const struct program *program, const struct instruc
         return program->constants[i->at].type == TYPE_TEXT ? OF_TEXT : PUSH;
     case CODE_PARAMETER:
     case CODE_COLUMN:
-    case CODE_NOW:
+    case CODE_PSEUDO:
         return PUSH;
     case CODE_COMPARE:
         return COMPARE;
@@ -442,9 +443,8 @@ static bool push(const struct program *program, const struct instruction *i,
     if (i->code == CODE_COLUMN) {
         return set_column(l, run, i->at, active);
     }
-    struct value now = {.type = TYPE_TIMESTAMP, .integer = run->evaluator->now};
     set_one(l, i->code == CODE_CONSTANT ? program->constants[i->at]
-               : i->code == CODE_NOW    ? now
+               : i->code == CODE_PSEUDO ? run->evaluator->pseudo[i->at]
                                         : run->evaluator->parameters[i->at]);
     return true;
 }
@@ -482,7 +482,7 @@ enum errcode program_match_block(const struct program *program, const struct lan
         case CODE_CONSTANT:
         case CODE_PARAMETER:
         case CODE_COLUMN:
-        case CODE_NOW:
+        case CODE_PSEUDO:
             *is_told = push(program, i, run, &run->stack[n++], active);
             break;
         case CODE_JUMP_FALSE:

@@ -118,7 +118,10 @@ static enum errcode prepare_evaluator(struct portal *p, struct err *err)
     size_t n_columns = plan->schema != NULL ? plan->schema->n_columns : 0;
     p->evaluator =
         (struct evaluator){.parameters = p->parameters, .arena = p->arena, .work = &p->work};
-    p->evaluator.now = plan->uses_now ? clock_wall_micros() : 0;
+    if (plan->uses_now) {
+        p->evaluator.pseudo[PSEUDO_NOW] =
+            (struct value){.type = TYPE_TIMESTAMP, .integer = clock_wall_micros()};
+    }
     p->evaluator.stack = arena_array(p->arena, plan->stack_max + 1, sizeof(struct value));
     p->evaluator.columns = arena_array(p->arena, n_columns, sizeof(struct value));
     p->output = arena_array(p->arena, plan->output.n, sizeof(struct value));

@@ -66,12 +66,13 @@ enum errcode evaluate(struct expr_test *t, const char *expr, struct value *out)
         return code;
     }
     struct value stack[STACK_MAX];
+    struct value now = {.type = TYPE_TIMESTAMP, .integer = NOW};
     struct value_set sets[4];
     struct evaluator evaluator = {.parameters = t->parameters,
                                   .columns = t->columns,
                                   .stack = stack,
                                   .sets = sets,
-                                  .now = NOW,
+                                  .pseudo = {[PSEUDO_NOW] = now},
                                   .arena = t->arena,
                                   .work = &work};
     assert_true(scope.stack_max <= STACK_MAX);
