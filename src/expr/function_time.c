@@ -169,6 +169,7 @@ enum errcode call_date_trunc(const struct call *call, struct value *v, struct er
 static double part_of_day(const struct parts *p, enum unit unit)
 {
     double micros = (double)(p->micros % MINUTE);
+    int64_t minute = p->micros / MINUTE % 60, hour = p->micros / HOUR;
     switch (unit) {
     case UNIT_MICROSECOND:
         return micros;
@@ -177,10 +178,10 @@ static double part_of_day(const struct parts *p, enum unit unit)
     case UNIT_SECOND:
         return micros / (double)SECOND;
     case UNIT_MINUTE:
-        return (double)(p->micros / MINUTE % 60);
+        return (double)minute;
     default:
         CHECK(unit == UNIT_HOUR);
-        return (double)(p->micros / HOUR);
+        return (double)hour;
     }
 }
 

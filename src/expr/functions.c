@@ -104,7 +104,7 @@ static void add_arguments(struct list *list, const struct function *f)
 
 enum errcode function_unknown(const struct expr *e, struct err *err)
 {
-    const char *names[COUNT_OF(rows)], *near[NEAR_NAMES_MAX];
+    const char *names[COUNT_OF(rows)] = {NULL}, *near[NEAR_NAMES_MAX];
     size_t n = 0, n_near = 0;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         if (n == 0 || strcmp(names[n - 1], rows[i].name) != 0) {
