@@ -6,7 +6,7 @@
 
 enum {
     WINDOW_BYTES = 32 << 10, /* Between two payments. */
-    LETTER_WORK = 2,         /* Of a byte. */
+    LETTER_WORK = 5,         /* Of a byte. */
     FOUND_WORK = 20,
     VECTOR_NUMBER_WORK = 300, /* Of a number that is written. */
 };
@@ -64,18 +64,28 @@ enum errcode check_text_bytes(uint32_t position, size_t bytes, struct err *err)
 
 /* ---- letters ---- */
 
+/* For the next window of [at, end), where the one before it is used up. */
+static enum errcode pay(struct work *work, const char *at, const char *end, const char **paid,
+                        struct err *err)
+{
+    size_t bytes = (size_t)(end - at);
+    if (at < *paid) {
+        return ERR_OK;
+    }
+    bytes = bytes < WINDOW_BYTES ? bytes : WINDOW_BYTES;
+    *paid = at + bytes;
+    return work_spend(work, LETTER_WORK * bytes, err);
+}
+
 /* The first character that would become another one; @end where there is none. */
 static enum errcode find_other(struct work *work, const char **at, const char *end,
                                uint32_t (*letter)(uint32_t), struct err *err)
 {
     const char *paid = *at;
     while (*at < end) {
-        if (*at >= paid) {
-            enum errcode code = work_spend(work, WINDOW_BYTES * LETTER_WORK, err);
-            if (code != ERR_OK) {
-                return code;
-            }
-            paid = *at + WINDOW_BYTES;
+        enum errcode code = pay(work, *at, end, &paid, err);
+        if (code != ERR_OK) {
+            return code;
         }
         size_t bytes = character_bytes(*at, end);
         uint32_t c = decode(*at, bytes);
@@ -104,12 +114,9 @@ static enum errcode map_letters(const struct call *call, struct value *v,
     }
     memcpy(out, text, n);
     for (const char *paid = at; at < end;) {
-        if (at >= paid) {
-            code = work_spend(work, WINDOW_BYTES * LETTER_WORK, err);
-            if (code != ERR_OK) {
-                return code;
-            }
-            paid = at + WINDOW_BYTES;
+        code = pay(work, at, end, &paid, err);
+        if (code != ERR_OK) {
+            return code;
         }
         size_t bytes = character_bytes(at, end);
         n += encode(letter(decode(at, bytes)), out + n);
@@ -137,7 +144,7 @@ enum errcode call_length(const struct call *call, struct value *v, struct err *e
     for (size_t i = 0; i < v->text.bytes; i++) {
         n += !is_inside(v->text.data[i]);
     }
-    enum errcode code = work_spend(call->evaluator->work, v->text.bytes / 2, err);
+    enum errcode code = work_spend(call->evaluator->work, v->text.bytes, err);
     *v = value_int(n);
     return code;
 }

@@ -2,6 +2,8 @@
  * else. */
 #include "expr_fixture.h"
 
+#include "expr/function_int.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -326,6 +328,39 @@ static void parameters_take_what_a_function_takes(void **state)
     assert_int_equal(t->types[3], TYPE_INT);
 }
 
+enum {
+    LONG_BYTES = 9 << 20
+};
+
+/* A result that has no room, and one that no text may have: values[1] and [2] are one byte each. */
+static void a_result_without_room_is_refused(void **state)
+{
+    struct expr_test *t = *state;
+    static enum errcode (*const functions[])(const struct call *, struct value *, struct err *) = {
+        call_upper, call_concat, call_replace};
+    struct work work = {.left = INT64_MAX};
+    struct arena *full = arena_new(MEM_GENERAL, 1 << 10);
+    struct evaluator evaluator = {.arena = full, .work = &work};
+    char *text = mem_alloc(MEM_GENERAL, LONG_BYTES);
+    assert_true(full != NULL && text != NULL);
+    memset(text, 'a', LONG_BYTES);
+    for (size_t i = 0; i < COUNT_OF(functions); i++) {
+        struct value values[] = {value_text(text, LONG_BYTES), value_cstr("a"), value_cstr("b")};
+        struct call call = {.evaluator = &evaluator, .n = COUNT_OF(values)};
+        assert_int_equal(functions[i](&call, values, &t->err), ERR_OUT_OF_MEMORY);
+    }
+    evaluator.arena = t->arena;
+    struct call call = {.evaluator = &evaluator, .n = 3, .position = 8};
+    struct value joined[] = {value_text(text, LONG_BYTES), value_text(text, LONG_BYTES),
+                             value_cstr("b")};
+    assert_int_equal(call_concat(&call, joined, &t->err), ERR_STRING_TOO_LONG);
+    struct value replaced[] = {value_text(text, LONG_BYTES), value_cstr("a"), value_cstr("bb")};
+    assert_int_equal(call_replace(&call, replaced, &t->err), ERR_STRING_TOO_LONG);
+    assert_int_equal(t->err.position, 8);
+    mem_free(MEM_GENERAL, text);
+    arena_free(full);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, expr_setup, expr_teardown)
 
 int main(void)
@@ -337,7 +372,7 @@ int main(void)
         TEST(times_are_cut_and_taken_apart),         TEST(vectors_are_measured_as_metrics_do),
         TEST(case_gives_the_first_that_holds),       TEST(casts_make_other_types),
         TEST(ilike_is_like_of_small_letters),        TEST(a_slip_of_a_name_is_told),
-        TEST(parameters_take_what_a_function_takes),
+        TEST(parameters_take_what_a_function_takes), TEST(a_result_without_room_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

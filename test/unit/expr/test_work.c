@@ -163,6 +163,22 @@ static void what_reads_a_long_value_is_heard(void **state)
     a_short_program_is_heard(t, "j::TEXT::JSON");
 }
 
+static void a_short_value_costs_little(void **state)
+{
+    struct work_test *t = *state;
+    t->columns[0].text.bytes = 3;
+    static const char *const exprs[] = {
+        "upper(t)",  "lower(t)",     "trim(t, 'x')", "replace(t, 'x', 'y')", "concat(t, 1, t)",
+        "length(t)", "substr(t, 2)", "t ILIKE 'a%'", "t::TEXT || 1::TEXT",   "greatest(t, 'a')"};
+    for (size_t i = 0; i < COUNT_OF(exprs); i++) {
+        char text[64];
+        snprintf(text, sizeof(text), "SELECT %s FROM t", exprs[i]);
+        meter_init(&t->meter, UINT64_MAX);
+        assert_int_equal(evaluate(t, text, strlen(text)), ERR_OK);
+        assert_true(WORK_SLICE - t->meter.work.left < 5000); /* With what parsing it costs. */
+    }
+}
+
 /* "SELECT " + before + n times term, with separator between + after */
 static void a_long_program_is_heard(struct work_test *t, const char *before, const char *term,
                                     const char *separator, const char *after)
@@ -337,6 +353,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_reads_a_long_value_is_heard, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_short_value_costs_little, setup, teardown),
         cmocka_unit_test_setup_teardown(what_has_many_terms_is_heard, setup, teardown),
         cmocka_unit_test_setup_teardown(a_sort_is_stable_and_can_be_ended, setup, teardown),
         cmocka_unit_test_setup_teardown(like_is_what_its_definition_says, setup, teardown),
