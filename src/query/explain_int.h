@@ -23,6 +23,6 @@ void explain_filter(struct explain *out); /* The keys and the filter alone. */
 void explain_begin_group(struct explain *out, const char *name);
 void explain_end_group(struct explain *out);
 void explain_begin_member(struct explain *out, const char *key);
-void explain_string(struct buf *out, const char *text); /* As JSON has it. */
+void explain_string(struct buf *b, const char *text); /* As JSON has it. */
 
 #endif
