@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format/format.h"
 #include "index_seed.h"
 #include "net/wire.h"
 #include "parser/parser.h"
