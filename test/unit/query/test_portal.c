@@ -417,6 +417,59 @@ static void a_collection_may_be_dropped_and_made_anew_under_a_prepared_statement
     prepared_free(prepared);
 }
 
+/* The values of now() in the rows of a statement. */
+struct clock_seen {
+    struct bare bare; /* First: sinks take it by its place. */
+    int64_t first;
+    unsigned n_rows, n_others;
+};
+
+static void see_clock(void *arg, const struct value *values, size_t n)
+{
+    struct clock_seen *seen = arg;
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(values[i].type, TYPE_TIMESTAMP);
+        seen->first = seen->n_rows + i == 0 ? values[i].integer : seen->first;
+        seen->n_others += values[i].integer != seen->first ? 1 : 0;
+    }
+    seen->n_rows++;
+}
+
+static void now_is_one_for_a_statement_and_another_for_the_next(void **state)
+{
+    struct client *c = setup_rows(state);
+    struct portal_sink sink = {.row = see_clock, .is_full = bare_is_full, .wake = bare_wake};
+    static const char text[] =
+        "SELECT now(), coalesce(NULL, now()) FROM n WHERE now() IN (now()) LIMIT 9";
+    struct statement_text source = {.data = text, .bytes = strlen(text)};
+    struct prepared *prepared;
+    size_t rest;
+    int64_t last = 0;
+    assert_int_equal(prepared_new(c->session, &source, &prepared, &rest, &c->err), ERR_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        struct clock_seen seen = {0};
+        struct portal *portal;
+        sink.arg = &seen;
+        while (clock_wall_micros() == last) {
+        }
+        assert_int_equal(
+            portal_new(c->session, prepared, &(struct parameters){0}, &sink, &portal, &c->err),
+            ERR_OK);
+        enum portal_status status;
+        unsigned waits = 0;
+        while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
+            wait_for_wakes(&seen.bare, ++waits);
+        }
+        assert_int_equal(status, PORTAL_DONE);
+        assert_int_equal(seen.n_rows, 9);
+        assert_int_equal(seen.n_others, 0);
+        assert_true(seen.first != last);
+        last = seen.first;
+        portal_free(portal);
+    }
+    prepared_free(prepared);
+}
+
 /* Collections are opened one after another, so the last of several waits for the others. */
 static void a_collection_that_is_being_opened_says_so(void **state)
 {
@@ -506,6 +559,7 @@ int main(void)
         TEST(a_timeout_ends_a_long_statement),
         TEST(portals_that_are_freed_while_they_work_leave_nothing_behind),
         TEST(a_collection_may_be_dropped_and_made_anew_under_a_prepared_statement),
+        TEST(now_is_one_for_a_statement_and_another_for_the_next),
         TEST(a_collection_that_is_being_opened_says_so),
         TEST(running_statements_of_a_dropped_collection_finish),
     };
