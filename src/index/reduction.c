@@ -3,8 +3,8 @@
  * A product is no distance: with rows of many lengths the long ones are everybody's nearest, and
  * algorithm 4 loses its meaning.  With one more dimension that makes all rows as long as the
  * longest (Bachrach and others, 2014) the order of distances is that of products, for any query.
- * Here the radius M is the 99th percentile of the lengths: one very long row would make all others
- * neighbours in the new dimension alone.
+ * Here the radius M is the 95th percentile of the lengths: with a larger one the new dimension
+ * outweighs the others, and most rows are neighbours for their length alone.
  *
  * The lengths of the rows in the graph are counted in classes of about 6 %; M is the upper end of
  * the class where the percentile falls.  It changes at the ends of chunks only, and follows from
@@ -18,7 +18,7 @@
 enum {
     CLASS_SHIFT = 20,    /* Of the bits of a float: three of the fraction are left. */
     CLASSES = 0xff << 3, /* All finite ones that are not negative. */
-    PART_ABOVE = 100,    /* One in so many rows is longer than M. */
+    PART_ABOVE = 20,     /* One in so many rows is longer than M. */
 };
 
 struct reduction {
