@@ -3,5 +3,6 @@ EXTRA_DIST += doc/architecture.md doc/architecture/replication.md doc/errors.md 
     doc/decisions/build.md doc/decisions/deterministic-index.md doc/decisions/policies.md \
     doc/decisions/outcomes.md doc/decisions/reachable-rows.md doc/decisions/replication-engine.md \
     doc/decisions/simulator.md doc/decisions/storage.md doc/decisions/walks.md \
-    doc/decisions/wire.md
+    doc/decisions/wire.md \
+    doc/plots/mixture128.svg doc/plots/sentences512.svg doc/plots/words100.svg doc/plots/words100-dot.svg
 dist_man_MANS += doc/man/vectrond.8 doc/man/vectrond.conf.5

@@ -537,15 +537,16 @@ static void running_statements_of_a_dropped_collection_finish(void **state)
     client_fini(&other);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define TEST(name)        cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define SERIAL_TEST(name) UNWATCHED_TEST(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(large_results_come_whole_through_the_pool),
         TEST(a_slow_reader_gets_every_row_once),
-        TEST(order_by_sorts_all_rows_or_keeps_the_first),
-        TEST(a_sort_over_statement_memory_is_refused_and_a_bounded_one_is_not),
+        SERIAL_TEST(order_by_sorts_all_rows_or_keeps_the_first),
+        SERIAL_TEST(a_sort_over_statement_memory_is_refused_and_a_bounded_one_is_not),
         TEST(a_null_column_has_no_type),
         TEST(a_cancel_and_the_deadline_wake_who_waits_for_its_client),
         TEST(a_suspended_portal_is_not_what_a_cancel_is_for_until_it_goes_on),
@@ -559,7 +560,7 @@ int main(void)
         TEST(a_timeout_ends_a_long_statement),
         TEST(portals_that_are_freed_while_they_work_leave_nothing_behind),
         TEST(a_collection_may_be_dropped_and_made_anew_under_a_prepared_statement),
-        TEST(now_is_one_for_a_statement_and_another_for_the_next),
+        SERIAL_TEST(now_is_one_for_a_statement_and_another_for_the_next),
         TEST(a_collection_that_is_being_opened_says_so),
         TEST(running_statements_of_a_dropped_collection_finish),
     };
