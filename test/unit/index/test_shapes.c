@@ -6,8 +6,8 @@
 #include <string.h>
 
 enum {
-    N = 1200,
-    QUERIES = 60,
+    N = GOOD_MEASURE(1200, 800),
+    QUERIES = GOOD_MEASURE(60, 40),
     K = 10,
     EF = 200,
     CLUSTERS = 40,
