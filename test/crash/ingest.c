@@ -11,7 +11,8 @@ enum {
     DIM = 256,       /* So that all rows have more vectors than an index keeps in memory. */
     KEY_STEP = 1000, /* Ids of client c: c * KEY_STEP to c * KEY_STEP + KEYS - 1. */
     SEARCHES = 20,
-    STILL_MAX = 200, /* Looks at the log, 10 ms apart, at which it does not move. */
+    APPLY_TRIES_MAX = 1000, /* Of 10 ms. */
+    CONFIGURATION_INDEX = 1,
 };
 
 /* One with a graph that is linked at once, one that is linked behind the acknowledgement. */
@@ -393,41 +394,28 @@ static bool check_search(vc_conn *conn, struct client *c, struct verdict *verdic
     return true;
 }
 
-/* Sums over all shards; false where the server does not say. */
-static bool ask_positions(vc_conn *conn, int64_t *applied, int64_t *committed)
-{
-    vc_result *result = vc_exec(conn, "SHOW SHARDS");
-    int applied_column = vc_column_number(result, "applied");
-    int committed_column = vc_column_number(result, "log_commit");
-    bool is_answered = vc_result_state(result) == VC_ROWS;
-    *applied = *committed = 0;
-    for (size_t i = 0; is_answered && i < vc_rows(result); i++) {
-        *applied += vc_get_value(result, i, (size_t)applied_column)->integer;
-        *committed += vc_get_value(result, i, (size_t)committed_column)->integer;
-    }
-    vc_result_free(result);
-    return is_answered;
-}
-
-/* A write may be acknowledged before it can be read (ack = leader, quorum).  The log may end with
- * what is no write, and is never applied: then nothing moves any more. */
+/* A write may be acknowledged before it can be read (ack = leader, quorum).  The first entry of a
+ * group's log is its configuration: a collection that was never written has nothing to apply. */
 static bool wait_until_applied(vc_conn *conn, struct verdict *verdict)
 {
-    int64_t before = -1;
-    for (int n_still = 0; n_still < STILL_MAX; n_still++) {
-        int64_t applied, committed;
-        if (!ask_positions(conn, &applied, &committed)) {
-            snprintf(verdict->first, sizeof(verdict->first), "SHOW SHARDS has no answer");
-            return false;
+    for (int n_tries = 0; n_tries < APPLY_TRIES_MAX; n_tries++) {
+        vc_result *result = vc_exec(conn, "SHOW SHARDS");
+        int applied = vc_column_number(result, "applied");
+        int committed = vc_column_number(result, "log_commit");
+        bool is_done = vc_result_state(result) == VC_ROWS;
+        for (size_t i = 0; is_done && i < vc_rows(result); i++) {
+            int64_t end = vc_get_value(result, i, (size_t)committed)->integer;
+            is_done = end <= CONFIGURATION_INDEX ||
+                      vc_get_value(result, i, (size_t)applied)->integer >= end;
         }
-        if (applied >= committed) {
+        vc_result_free(result);
+        if (is_done) {
             return true;
         }
-        n_still = applied == before ? n_still : 0;
-        before = applied;
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     }
-    return true;
+    snprintf(verdict->first, sizeof(verdict->first), "the log is not applied to its end");
+    return false;
 }
 
 bool check_rows(const char *address, struct client clients[CLIENTS], struct verdict *verdict)
