@@ -63,7 +63,8 @@ struct expr {
     enum expr_op op;
     bool is_negated;
     bool is_star;
-    uint16_t height; /* Of the tree below, 1 for a leaf; at most VQL_DEPTH_MAX. */
+    bool is_distinct; /* Of EXPR_CALL: name(DISTINCT items). */
+    uint16_t height;  /* Of the tree below, 1 for a leaf; at most VQL_DEPTH_MAX. */
     uint32_t position;
     uint32_t parameter;
     struct value value;   /* NULL BOOL INT FLOAT TEXT or VECTOR. */
@@ -185,10 +186,15 @@ struct stmt_delete {
 };
 
 struct stmt_select {
+    bool is_distinct;
     struct target *targets;
     size_t n_targets;
-    struct name collection; /* text = NULL: SELECT without FROM. */
+    struct name collection; /* text = NULL: SELECT without FROM, or from what SHOW gives. */
+    struct stmt *show;      /* FROM (SHOW ...), or (DESCRIBE ...); NULL: not so. */
     struct expr *where;
+    struct expr **group_by;
+    size_t n_group_by;
+    struct expr *having;
     struct order *order_by;
     size_t n_order_by;
     struct expr *limit, *offset; /* NULL or an INT literal or parameter. */
