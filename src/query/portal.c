@@ -30,7 +30,6 @@
 #include <string.h>
 
 enum {
-    INLINE_WORK_MAX = 1000000,        /* What portal_run may spend on its thread before it moves. */
     INLINE_BIND_BYTES_MAX = 256 << 10 /* Of parameters that are looked at there. */
 };
 

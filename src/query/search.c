@@ -251,7 +251,7 @@ static bool is_of_index(const struct plan *plan)
 static enum errcode start_search(struct portal *p, struct err *err)
 {
     enum {
-        INLINE_COST_NS = 2000000,
+        INLINE_COST_NS = INLINE_WORK_MAX / 2, /* The half, so that few are given up. */
         TEAM_COST_NS = 300000, /* From here on a team is worth the change of threads. */
     };
     struct search_state *s = arena_zalloc(p->arena, sizeof(*s));

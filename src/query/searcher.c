@@ -6,6 +6,10 @@
 
 #include "expr/expr.h"
 
+enum {
+    FLOATS_A_UNIT = 8 /* Of those that the index polls by: what a walk and a scan do in a ns. */
+};
+
 enum errcode searcher_open_view(struct searcher *self, struct err *err)
 {
     return self->view != NULL ? ERR_OK : shard_view_open(self->portal->shard, &self->view, err);
@@ -49,7 +53,7 @@ static bool is_canceled(void *arg)
 {
     struct searcher *self = arg;
     return self->filter_err.code != ERR_OK ||
-           work_spend(self->work, INDEX_POLL_FLOATS, &self->filter_err) != ERR_OK;
+           work_spend(self->work, INDEX_POLL_FLOATS / FLOATS_A_UNIT, &self->filter_err) != ERR_OK;
 }
 
 enum errcode search_read_key(struct searcher *self, uint64_t number, struct value *key,

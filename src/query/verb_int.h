@@ -14,7 +14,8 @@ struct explain;
 struct plan;
 
 enum {
-    ROW_WORK = 300 /* The next row of a scan or of a list. */
+    ROW_WORK = 300,           /* The next row of a scan or of a list. */
+    INLINE_WORK_MAX = 1000000 /* What portal_run may spend on its thread before it moves. */
 };
 
 enum step {

@@ -11,6 +11,8 @@ enum {
     MOVED_ROWS = 30,
     N_EQUAL = 100,
     MANY_QUERIES = 100,
+    WIDE_ROWS = 9000,
+    WIDE = 128,
 };
 
 static float vectors[N_ROWS][DIM];
@@ -290,6 +292,31 @@ static void flat_collections_scan_exactly(void **state)
     expect_rows(c, "SEARCH id FROM f NEAR [0, 0] LIMIT 1", "1\n");
 }
 
+/* What its thread may spend is far more than this takes: once it was given up half way, and begun
+ * again on the pool. */
+static void a_scan_of_some_thousand_rows_is_made_once(void **state)
+{
+    struct client *c = &((struct fixture *)*state)->client;
+    static const float zeros[WIDE];
+    struct value origin = value_vector(zeros, WIDE);
+    struct buf data;
+    expect_ok(c, "CREATE COLLECTION f (id INT PRIMARY KEY, e VECTOR(128)) WITH (index = flat)");
+    buf_init(&data, MEM_GENERAL, 64 << 20);
+    for (int i = 0; i < WIDE_ROWS; i++) {
+        struct value id = value_int(i);
+        buf_u16(&data, 2);
+        value_write(&data, &id);
+        value_write(&data, &origin);
+    }
+    assert_int_equal(run_copy(c, "COPY f FROM STDIN (FORMAT binary)", data.data, data.bytes, 10000),
+                     ERR_OK);
+    buf_fini(&data);
+    int64_t before = metric_value(METRIC_distances);
+    assert_int_equal(run_with(c, "SEARCH id FROM f NEAR $1 LIMIT 1", &origin, 1), ERR_OK);
+    assert_string_equal(rows_text(c), "0\n");
+    assert_int_equal(metric_value(METRIC_distances) - before, WIDE_ROWS);
+}
+
 /* ---- rows that change while they are searched ---- */
 
 struct churn {
@@ -440,6 +467,7 @@ int main(void)
         SERIAL_TEST(a_key_finds_its_own_row_first),
         SERIAL_TEST(rows_without_a_vector_are_not_found_and_do_not_count),
         SERIAL_TEST(flat_collections_scan_exactly),
+        SERIAL_TEST(a_scan_of_some_thousand_rows_is_made_once),
         TEST(searches_keep_their_row_count_while_every_row_is_rewritten),
         TEST(a_row_that_is_being_moved_is_given_once),
         TEST(many_queries_in_one_search_give_what_each_gives_alone_in_order),
