@@ -7,7 +7,7 @@
  * For each shape and metric a collection goes through these states:
  *
  *   fresh        a tenth of the rows, before their recall was measured
- *   built        the same, measured
+ *   built        the same, measured with queries like those that it is judged by, and others
  *   grown        all rows, at once when the graph has caught up: what was measured is out of date
  *   settled      the same, measured anew
  *   deleted      80 % of the rows deleted
@@ -96,14 +96,13 @@ static void settle(struct table *t)
         n_rows += t->data.is_present[row];
     }
     if (n_rows >= MEASURED_ROWS_MIN &&
-        !server_wait_for_measurement(&t->server, t->options->wait_seconds)) {
+        !server_settle(&t->server, &t->data, t->options->wait_seconds)) {
         printf("  (recall was not measured in %u s)\n", t->options->wait_seconds);
     }
 }
 
 static void enter_grown(struct table *t)
 {
-    server_forget_measurement(&t->server);
     server_load(&t->server, &t->data, t->data.n_rows / 10, t->data.n_rows);
     server_wait_for_index(&t->server);
 }

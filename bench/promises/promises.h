@@ -17,7 +17,8 @@
 
 enum {
     K = 10,
-    PARTS = 1000 /* A row is in one part by chance: part < 10 is 1 % of the rows. */
+    PARTS = 1000,   /* A row is in one part by chance: part < 10 is 1 % of the rows. */
+    N_OTHERS = 4096 /* Queries of the same kind, for the server to measure with. */
 };
 
 enum metric {
@@ -53,12 +54,14 @@ struct data {
     const struct shape *shape;
     enum metric metric;
     uint32_t n_rows, n_queries, dim;
-    float *rows, *queries;
+    float *rows, *queries, *others; /* N_OTHERS, of which no answer is judged. */
     uint16_t *part;
     bool *is_present;
     double *distances; /* n_queries x n_rows */
-    double *slack;     /* Of each query: what rounding to 32 bits may move a distance by. */
+    double *slack;     /* Of each query under DOT: what rounding may move a product by. */
 };
+/* What rounding to 32 bits may move a distance by. */
+double slack_of(const struct data *data, uint32_t query, double distance);
 void data_make(struct data *data, const struct shape *shape, enum metric metric, uint32_t n_rows,
                uint32_t n_queries, uint64_t seed);
 void data_free(struct data *data);
@@ -90,8 +93,6 @@ void score_add(struct score *score, const struct data *data, const struct truth 
 
 struct server {
     vc_conn *conn;
-    bool is_measured; /* What server_forget_measurement saw. */
-    char measured_at[64];
 };
 void server_connect(struct server *server, const char *conninfo);
 void server_create(struct server *server, const struct data *data, const char *with);
@@ -101,10 +102,9 @@ void server_load(struct server *server, struct data *data, uint32_t first, uint3
 /* Rows of parts from @parts on; they are absent then. */
 void server_delete_parts(struct server *server, struct data *data, uint32_t parts);
 void server_wait_for_index(struct server *server);
-/* Waits until recall was measured since the last call of server_forget_measurement; false where it
- * was not within @seconds. */
-void server_forget_measurement(struct server *server);
-bool server_wait_for_measurement(struct server *server, double seconds);
+/* Asks the other queries, and waits until recall was measured with queries that clients asked, of
+ * all rows; false where it was not within @seconds. */
+bool server_settle(struct server *server, const struct data *data, double seconds);
 /* The first @n_queries queries with "WHERE part < parts" (PARTS: no condition) and @with. */
 struct cell server_search(struct server *server, const struct data *data, uint32_t n_queries,
                           uint32_t parts, const char *with);

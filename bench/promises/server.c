@@ -8,12 +8,20 @@
 #include <string.h>
 #include <time.h>
 
+static const double GROWN_MAX = 1.01; /* Over the rows that were measured. */
 enum {
-    AT_ONCE = 64,        /* Statements of a pipeline. */
-    SAMPLES_WHOLE = 250, /* What is measured is told from 32 queries on, and is more modest then. */
+    AT_ONCE = 64, /* Statements of a pipeline. */
+    /* What is measured is told from 32 queries on, and is more modest then.  In the end it is told
+     * of all that were kept: one for each four rows, within bounds.  It may end before, and has
+     * where nothing new is told for a while. */
+    SAMPLES_LEAST = 500,
+    SAMPLES_MOST = 2000,
+    ROWS_A_SAMPLE = 4,
+    SECONDS_AT_REST = 12,
     TEXT_BYTES = 512,
     INDEX_SECONDS_MAX = 1800
 };
+_Static_assert(N_OTHERS % AT_ONCE == 0, "they are asked in whole pipelines");
 
 static double now(void)
 {
@@ -63,7 +71,6 @@ void server_create(struct server *server, const struct data *data, const char *w
                            "v VECTOR(%u) METRIC %s)%s%s%s",
                            data->dim, metric_names[data->metric], *with == '\0' ? "" : " WITH (",
                            with, *with == '\0' ? "" : ")"));
-    server->is_measured = false;
 }
 
 void server_drop(struct server *server)
@@ -130,41 +137,6 @@ void server_wait_for_index(struct server *server)
     fail("the graph", "has not caught up in half an hour");
 }
 
-/* When recall was measured last, and of how many queries; false where it never was. */
-static bool read_measured_at(struct server *server, char at[64], long *n_samples)
-{
-    vc_result *view = execute(server, "SHOW CALIBRATION");
-    const char *text = view_text(view, "collection", "promises", "at");
-    at[0] = '\0';
-    *n_samples = 0;
-    if (text != NULL) {
-        const char *samples = view_text(view, "collection", "promises", "samples");
-        (void)snprintf(at, 64, "%s", text);
-        *n_samples = samples == NULL ? 0 : strtol(samples, NULL, 10);
-    }
-    vc_result_free(view);
-    return at[0] != '\0';
-}
-
-void server_forget_measurement(struct server *server)
-{
-    long n_samples;
-    server->is_measured = read_measured_at(server, server->measured_at, &n_samples);
-}
-
-bool server_wait_for_measurement(struct server *server, double seconds)
-{
-    for (double start = now(); now() - start < seconds; pause_ms(50)) {
-        char at[64];
-        long n_samples;
-        if (read_measured_at(server, at, &n_samples) && n_samples >= SAMPLES_WHOLE &&
-            (!server->is_measured || strcmp(at, server->measured_at) != 0)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static double read_metric(struct server *server, const char *name)
 {
     vc_result *view = execute(server, "SHOW METRICS");
@@ -174,29 +146,30 @@ static double read_metric(struct server *server, const char *name)
     return value;
 }
 
-/* As src/index/search.c has it. */
+/* As src/index/search.c and src/query/search_plan.c have it. */
 static double walk_ns(uint32_t dim)
 {
     return 15 + 0.08 * dim;
 }
 
-double server_scan_cost(const struct data *data)
+static uint32_t count_rows(const struct data *data)
 {
     uint32_t n = 0;
     for (uint32_t row = 0; row < data->n_rows; row++) {
         n += data->is_present[row];
     }
-    return n * (3 + 0.16 * data->dim);
+    return n;
+}
+
+double server_scan_cost(const struct data *data)
+{
+    return 5000 + count_rows(data) * (3 + 0.16 * data->dim);
 }
 
 /* Of @n_queries that took @distances, @n_scans of them by looking at every row. */
 static double cost_of(const struct data *data, uint32_t n_queries, double distances, double n_scans)
 {
-    uint32_t n = 0;
-    for (uint32_t row = 0; row < data->n_rows; row++) {
-        n += data->is_present[row];
-    }
-    double walked = fmax(distances - n_scans * n, 0);
+    double walked = fmax(distances - n_scans * count_rows(data), 0);
     return (n_scans * server_scan_cost(data) + walked * walk_ns(data->dim)) / n_queries;
 }
 
@@ -252,6 +225,53 @@ static void unprepare(struct server *server)
     vc_result_free(check(vc_close_prepared(server->conn, "s"), "CLOSE"));
 }
 
+/* Whether what the server knows of recall is of all rows, and of many queries of clients. */
+static bool is_settled(struct server *server, const struct data *data)
+{
+    double most = fmax(SAMPLES_LEAST, fmin(count_rows(data) / ROWS_A_SAMPLE, SAMPLES_MOST));
+    vc_result *view = execute(server, "SHOW CALIBRATION");
+    const char *queries = view_text(view, "collection", "promises", "queries");
+    const char *samples = view_text(view, "collection", "promises", "samples");
+    const char *grown = view_text(view, "collection", "promises", "grown");
+    const char *age = view_text(view, "collection", "promises", "age");
+    long n_samples = samples == NULL ? 0 : strtol(samples, NULL, 10);
+    bool is =
+        queries != NULL && grown != NULL && age != NULL && strcmp(queries, "asked") == 0 &&
+        strtod(grown, NULL) <= GROWN_MAX &&
+        (n_samples >= most || (n_samples >= SAMPLES_LEAST && strtod(age, NULL) >= SECONDS_AT_REST));
+    vc_result_free(view);
+    return is;
+}
+
+static void ask_others(struct server *server, const struct data *data)
+{
+    prepare(server, "SEARCH id FROM promises NEAR $1 LIMIT 10", VC_VECTOR);
+    for (uint32_t first = 0; first < N_OTHERS; first += AT_ONCE) {
+        vc_value parameters[AT_ONCE];
+        for (uint32_t i = 0; i < AT_ONCE; i++) {
+            parameters[i] = vc_vector(data->others + (size_t)(first + i) * data->dim, data->dim);
+        }
+        send_pipeline(server, parameters, AT_ONCE);
+        for (uint32_t i = 0; i < AT_ONCE; i++) {
+            int64_t ids[K + 1];
+            (void)take_ids(server, ids);
+        }
+        end_pipeline(server);
+    }
+    unprepare(server);
+}
+
+bool server_settle(struct server *server, const struct data *data, double seconds)
+{
+    ask_others(server, data);
+    for (double start = now(); now() - start < seconds; pause_ms(50)) {
+        if (is_settled(server, data)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct cell server_search(struct server *server, const struct data *data, uint32_t n_queries,
                           uint32_t parts, const char *with)
 {
@@ -301,7 +321,7 @@ static bool is_found(const struct data *data, uint32_t row, const int64_t *ids, 
     }
     const float *found = data->rows + (size_t)ids[0] * data->dim;
     double own = distance_of(data->metric, vector, vector, data->dim);
-    double slack = data->metric == METRIC_COSINE ? 1e-7 : 1e-6 * fabs(own);
+    double slack = data->metric == METRIC_COSINE ? 1e-13 : 1e-6 * fabs(own);
     return distance_of(data->metric, vector, found, data->dim) <= own + slack;
 }
 

@@ -54,9 +54,22 @@ static void fill_distances(struct data *d)
             d->distances[(size_t)q * d->n_rows + row] =
                 distance_of(d->metric, query, d->rows + (size_t)row * d->dim, d->dim);
         }
-        d->slack[q] = d->metric == METRIC_L2       ? 0
-                      : d->metric == METRIC_COSINE ? 1e-7
-                                                   : 1e-7 * norm_of(query, d->dim) * norm_max;
+        d->slack[q] = d->metric == METRIC_DOT ? 1e-7 * norm_of(query, d->dim) * norm_max : 0;
+    }
+}
+
+double slack_of(const struct data *data, uint32_t query, double distance)
+{
+    /* Directions are rounded, and twice the distance is the square of how far they are apart. */
+    return data->metric == METRIC_COSINE ? 2e-7 * sqrt(2 * fmax(distance, 0)) + 1e-14
+                                         : rounding * fabs(distance) + data->slack[query];
+}
+
+static void draw_queries(struct random *random, const struct data *data, float *queries, uint32_t n)
+{
+    for (uint32_t q = 0; q < n; q++) {
+        uint32_t number = (uint32_t)(random_uniform(random) * data->n_rows);
+        data->shape->draw(random, data->shape, queries + (size_t)q * data->dim, number, true);
     }
 }
 
@@ -71,6 +84,7 @@ void data_make(struct data *data, const struct shape *shape, enum metric metric,
                           .dim = shape->dim};
     data->rows = allocate((size_t)n_rows * shape->dim, sizeof(float));
     data->queries = allocate((size_t)n_queries * shape->dim, sizeof(float));
+    data->others = allocate((size_t)N_OTHERS * shape->dim, sizeof(float));
     data->part = allocate(n_rows, sizeof(*data->part));
     data->is_present = allocate(n_rows, sizeof(*data->is_present));
     data->distances = allocate((size_t)n_rows * n_queries, sizeof(double));
@@ -79,10 +93,8 @@ void data_make(struct data *data, const struct shape *shape, enum metric metric,
         shape->draw(&random, shape, data->rows + (size_t)row * shape->dim, row, false);
         data->part[row] = (uint16_t)(random_uniform(&random) * PARTS);
     }
-    for (uint32_t q = 0; q < n_queries; q++) {
-        uint32_t number = (uint32_t)(random_uniform(&random) * n_rows);
-        shape->draw(&random, shape, data->queries + (size_t)q * shape->dim, number, true);
-    }
+    draw_queries(&random, data, data->queries, n_queries);
+    draw_queries(&random, data, data->others, N_OTHERS);
     fill_distances(data);
 }
 
@@ -90,6 +102,7 @@ void data_free(struct data *data)
 {
     free(data->rows);
     free(data->queries);
+    free(data->others);
     free(data->part);
     free(data->is_present);
     free(data->distances);
@@ -130,7 +143,7 @@ void truth_free(struct truth *truth)
 void score_add(struct score *score, const struct data *data, const struct truth *truth,
                uint32_t query, const int64_t *ids, size_t n_ids)
 {
-    double limit = truth->kth[query] + rounding * fabs(truth->kth[query]) + data->slack[query];
+    double limit = truth->kth[query] + slack_of(data, query, truth->kth[query]);
     uint32_t n_hits = 0;
     bool is_wrong = n_ids > K;
     for (size_t i = 0; i < n_ids && i < K; i++) {
