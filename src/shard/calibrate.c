@@ -15,6 +15,9 @@
  * Beside that the newest queries are looked at now and then: where they stay below the floor,
  * clients ask other things than they did, and what was known counts no more.
  *
+ * After 512 samples of all classes of searches, what else there is of clients' queries measures the
+ * commonest class alone, until more would lower nobody's effort (tally.c).
+ *
  * A run that is wanted soon is published after 32 samples and at each doubling; others at their
  * end.
  *
@@ -34,6 +37,7 @@ enum {
     SAMPLES = 512,
     SAMPLES_OF_FEW = 256, /* Where a scan is not dear either. */
     FEW_ROWS = 20000,
+    SHARP_AFTER = 64,   /* So many more samples it is asked whether they are enough. */
     SAMPLES_FIRST = 32, /* Enough to be published, where that is wanted soon. */
     SEEN_FIRST = QUERIES_FRESH,
     SEEN_FEW = 1024, /* Below it queries are used again when they are four times as many. */
@@ -54,6 +58,8 @@ static const double STRETCH_POWER = 1.1; /* On the hardest data ef grows with th
 static const double CERTAINTY = 2;
 /* What may be missing by stored rows alone, over what may be missing. */
 static const double CAUTION = 0.6;
+/* So many times as far below the floor as chance takes one look in twenty: there are many looks. */
+static const double CHANGED = 1.5;
 /* Before it is measured ef is this over what may be missing: 800 for a recall of 0.95. */
 static const double GUESS = 40;
 static const double GUESSED_DISTANCES = 16; /* For each of ef. */
@@ -375,6 +381,7 @@ static void begin_run(const struct shard *shard, struct vector_index *v, enum ca
         mem_free(MEM_SEARCH, run);
         return; /* Another time. */
     }
+    run->tally.n_broad = SAMPLES;
     c->run = run;
     c->turn_seen = atomic_load(&c->turn);
     run->rows = extent_of(v).linked;
@@ -493,7 +500,9 @@ static bool is_below_floor(const struct shard *shard, struct vector_index *v,
     while (i + 1 < curve->n_points && curve->points[i].ef < given.ef) {
         i++;
     }
-    return given.verdict == SHARD_REACHES && curve->points[i].high < floor;
+    const struct curve_point *p = &curve->points[i];
+    double error = (double)p->high - (double)p->recall;
+    return given.verdict == SHARD_REACHES && (double)p->recall + CHANGED * error < floor;
 }
 
 /* Of the newest queries: whether what is known holds for them. */
@@ -542,6 +551,14 @@ static bool is_superseded(struct calibration *c)
     return is_told && !c->run->is_real;
 }
 
+/* No more samples are wanted. */
+static bool is_enough(const struct calibration_run *run)
+{
+    uint32_t n = run->tally.n_samples;
+    return run->n_tried >= run->n_wanted ||
+           (n >= SAMPLES && n % SHARP_AFTER == 0 && tally_is_sharp(&run->tally, CERTAINTY));
+}
+
 /* Samples for a turn; true where there is no more to do. */
 static bool measure_turn(struct shard *shard, struct vector_index *v)
 {
@@ -556,8 +573,8 @@ static bool measure_turn(struct shard *shard, struct vector_index *v)
             run->publish_at *= 2;
             conclude(shard, v);
         }
-    } while (run->n_tried < run->n_wanted && clock_micros() < until_us);
-    return run->n_tried >= run->n_wanted || is_superseded(&v->calibration) ||
+    } while (!is_enough(run) && clock_micros() < until_us);
+    return is_enough(run) || is_superseded(&v->calibration) ||
            (double)extent_of(v).linked > GROWN_WHEN_BUSY * (double)run->rows;
 }
 
@@ -580,7 +597,7 @@ uint64_t calibrate(struct shard *shard, struct vector_index *v)
     bool is_published = c->run->publish_at > SAMPLES_FIRST;
     uint64_t rest = c->run->is_urgent && !is_published ? REST_URGENT : REST;
     if (measure_turn(shard, v)) {
-        bool is_over = c->run->n_tried >= c->run->n_wanted || is_superseded(c);
+        bool is_over = is_enough(c->run) || is_superseded(c);
         conclude(shard, v);
         end_run(c);
         if (!is_over) {

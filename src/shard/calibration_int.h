@@ -18,7 +18,7 @@ struct vector_index;
 /* ---- curve.c ---- */
 
 enum {
-    CURVE_POINTS = 40,
+    CURVE_POINTS = 64,
     CURVE_FLOORS = 6,
     CURVE_COUNT = SHARD_RECALL_CLASSES,
     CURVES_ALL = (1 << CURVE_COUNT) - 1,
@@ -85,19 +85,28 @@ void published_read(const struct published *p, uint32_t classes, struct measured
 
 /* ---- tally.c ---- */
 
+enum {
+    TALLY_RUNGS = 80
+};
 /* One class at one ef; sums over the samples. */
 struct rung {
     uint32_t n;
     double recall, recall_squared, distances, filter_calls;
     uint32_t below[CURVE_FLOORS];
 };
+/* Sums of distances at a rung and the one before, over queries that had found all. */
+struct growth {
+    double from, to;
+};
 struct tally_class {
     uint32_t n_samples;
     uint32_t first, end; /* Rungs that are worth measuring. */
-    struct rung rungs[CURVE_POINTS];
+    struct rung rungs[TALLY_RUNGS];
+    struct growth growth[2][TALLY_RUNGS]; /* From each second rung, and from each. */
 };
 struct tally {
     uint32_t n_samples;
+    uint32_t n_broad;       /* So many samples are of all classes, later ones of the first alone. */
     struct index_hit *hits; /* TALLY_TRUTH_MAX of them, and as many that a walk has found. */
     bool (*is_canceled)(void *arg);
     void *canceled_arg;
@@ -116,17 +125,20 @@ void tally_fini(struct tally *t);
 enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err *err) WARN_UNUSED;
 /* The curves so far.  @z: how many standard errors a promise stays below what was measured. */
 void tally_curves(const struct tally *t, double z, struct measured *out);
+/* Later samples would hardly lower what a floor costs. */
+bool tally_is_sharp(const struct tally *t, double z);
 
 /* ---- queries.c ---- */
 
 enum {
-    QUERIES_KEPT = 512,
+    QUERIES_KEPT_MIN = 512,
+    QUERIES_KEPT_MAX = 2048, /* Where there are four times as many rows. */
     QUERIES_FRESH = 64,
 };
 /* Queries of clients, zeroed at first; guarded by calibration.mutex. */
 struct queries {
-    float *vectors; /* QUERIES_KEPT x dim, then QUERIES_FRESH x dim of the newest. */
-    uint32_t n_kept, n_fresh;
+    float *vectors; /* QUERIES_FRESH x dim of the newest, then n_room x dim. */
+    uint32_t n_room, n_kept, n_fresh;
     uint64_t n_seen;
 };
 

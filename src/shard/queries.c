@@ -9,20 +9,21 @@
 #include <string.h>
 
 enum {
-    ALL_UNTIL = 1 << 10, /* So many queries are noted one and all, then one of STRIDE. */
+    ALL_UNTIL = 1 << 11, /* So many queries are noted one and all, then one of STRIDE. */
     STRIDE = 8,
     SEEN_FADE = 1 << 15, /* Of more, older ones fade. */
+    ROWS_A_QUERY = 4,    /* More are not kept: they would be as large as what they ask. */
 };
-_Static_assert((int)QUERIES_KEPT <= (int)ALL_UNTIL, "the first ones fill it soon");
+_Static_assert((int)QUERIES_KEPT_MAX <= (int)ALL_UNTIL, "the first ones fill it soon");
 
 static float *kept_at(struct queries *q, uint32_t dim, uint64_t i)
 {
-    return q->vectors + i * dim;
+    return q->vectors + (QUERIES_FRESH + i) * dim;
 }
 
 static float *fresh_at(struct queries *q, uint32_t dim, uint64_t i)
 {
-    return q->vectors + (QUERIES_KEPT + i) * dim;
+    return q->vectors + i * dim;
 }
 
 static void add(struct queries *q, uint32_t dim, const float *query, uint64_t chance)
@@ -30,9 +31,10 @@ static void add(struct queries *q, uint32_t dim, const float *query, uint64_t ch
     q->n_seen++;
     uint64_t n = q->n_seen < SEEN_FADE ? q->n_seen : SEEN_FADE;
     uint64_t at = chance % n;
-    if (q->n_kept < QUERIES_KEPT) {
+    if (q->n_kept < q->n_room) {
         /* In no order: who reads only the first ones reads a sample of all. */
         uint64_t last = q->n_kept++;
+        at = chance % q->n_kept;
         if (at < last) {
             memcpy(kept_at(q, dim, last), kept_at(q, dim, at), dim * sizeof(float));
         }
@@ -42,6 +44,25 @@ static void add(struct queries *q, uint32_t dim, const float *query, uint64_t ch
     }
     memcpy(fresh_at(q, dim, q->n_seen % QUERIES_FRESH), query, dim * sizeof(float));
     q->n_fresh += q->n_fresh < QUERIES_FRESH ? 1 : 0;
+}
+
+/* Room for as many as @n_rows are worth, as far as they come; without memory it stays as it is. */
+static void make_room(struct queries *q, size_t n_rows, uint32_t dim)
+{
+    size_t most = n_rows / ROWS_A_QUERY;
+    most = most < QUERIES_KEPT_MIN ? QUERIES_KEPT_MIN : most;
+    most = most > QUERIES_KEPT_MAX ? QUERIES_KEPT_MAX : most;
+    size_t room = q->n_room == 0 ? QUERIES_KEPT_MIN : 2 * (size_t)q->n_room;
+    room = room < most ? room : most;
+    if (q->n_kept < q->n_room || room <= q->n_room) {
+        return;
+    }
+    float *vectors =
+        mem_realloc(MEM_SEARCH, q->vectors, (QUERIES_FRESH + room) * dim * sizeof(float));
+    if (vectors != NULL) {
+        q->vectors = vectors;
+        q->n_room = (uint32_t)room;
+    }
 }
 
 void queries_note(struct vector_index *v, size_t n_rows, uint32_t dim, const float *query)
@@ -58,10 +79,7 @@ void queries_note(struct vector_index *v, size_t n_rows, uint32_t dim, const flo
         return;
     }
     struct queries *q = &c->queries;
-    if (q->vectors == NULL) {
-        size_t n = QUERIES_KEPT + QUERIES_FRESH;
-        q->vectors = mem_alloc(MEM_SEARCH, n * dim * sizeof(float));
-    }
+    make_room(q, n_rows, dim);
     if (q->vectors != NULL) {
         add(q, dim, query, hash_u64(turn));
     }

@@ -5,9 +5,14 @@
  * that of equal rows each is as good as the other.  The walks follow the scan at once, so that rows
  * which come meanwhile change little.
  *
- * A class begins at a small ef and goes up by the square root of 2 until a query has found all
- * twice over: from there on it is taken to find all.  Rungs that find less than any floor asks for
+ * A class begins at a small ef and goes up by the fourth root of 2 until a query has found all
+ * twice over: from there on it is taken to find all, and to cost more from rung to rung as it does
+ * for the few such queries that go on.  Rungs that find less than any floor asks for
  * are left out once that is seen, as are those on which a walk costs more than a scan.
+ *
+ * What a floor costs beyond the least that reaches it are two things: how far rungs lie apart, and
+ * how far a promise stays below what few samples found.  So from some sample on only the commonest
+ * class is measured, on those rungs that a floor may need, and on the rungs between them.
  *
  * Real filters are not known here.  In their place stands one that rows pass by chance. */
 #include "shard/calibration_int.h"
@@ -19,12 +24,15 @@ enum {
     TRUTH_MAX = 1500,
     EF_MAX = 65536,
     EF_LEAST = 4,
-    RUNGS_AN_OCTAVE = 4,
+    RUNGS_AN_OCTAVE = 8,
+    BROAD_STEP = 2,            /* Each second rung is measured for all classes. */
     SAMPLES_TO_LEAVE_OUT = 16, /* Before a rung is judged. */
     SAMPLES_TO_END = 8,
     SAMPLES_FOR_CURVE = 4,
     SAMPLES_FOR_HALF = 64,
-    FULL_RUNGS = 2, /* That found all, one after the other. */
+    FULL_RUNGS = 2,        /* That found all, one after the other. */
+    FULL_RUNGS_NARROW = 3, /* The same where they lie closer together. */
+    TURNS_OF_GROWTH = 8,   /* Of so many samples one goes on when it has found all. */
     HITS_A_QUERY = 10,
 };
 /* A distance that is larger by no more than this is equal: what floats lose. */
@@ -32,8 +40,14 @@ static const double EPSILON = 1e-6;
 /* A walk is measured up to what costs so many scans: the planner compares again, and knows what
  * testing rows costs beside. */
 static const double WORTH_A_SCAN = 1.2;
-static const double EXHAUSTED_SCANS = 2;  /* One sample's walk goes no farther. */
-static const double RECALL_USELESS = 0.4; /* The policy's least floor is 0.5. */
+static const double EXHAUSTED_SCANS = 2;   /* One sample's walk goes no farther. */
+static const double RECALL_USELESS = 0.4;  /* The policy's least floor is 0.5. */
+static const double RECALL_ENOUGH = 0.999; /* Nobody looks at what more costs. */
+/* Between these lies what floors from 0.8 to 0.99 need: half of what may be missed vouches for the
+ * highest of them. */
+static const double NARROW_FROM = 0.8, NARROW_TO = 0.995;
+/* What a floor may cost over what reached it in the mean, for more samples to be of no use. */
+static const double NARROW_COST = 1.1;
 
 /* Every how manieth sample measures a class: the dear ones seldom. */
 static const uint32_t turns[CURVE_COUNT] = {1, 1, 2, 8, 2, 8, 2, 8, 4, 8};
@@ -46,9 +60,10 @@ static uint32_t rung_ef(const struct recall_class *c, size_t rung)
 
 enum errcode tally_init(struct tally *t, struct err *err)
 {
-    *t = (struct tally){.hits = mem_alloc(MEM_SEARCH, 2 * TRUTH_MAX * sizeof(*t->hits))};
+    *t = (struct tally){.n_broad = UINT32_MAX,
+                        .hits = mem_alloc(MEM_SEARCH, 2 * TRUTH_MAX * sizeof(*t->hits))};
     for (size_t i = 0; i < CURVE_COUNT; i++) {
-        t->classes[i].end = CURVE_POINTS;
+        t->classes[i].end = TALLY_RUNGS;
     }
     return t->hits == NULL ? err_no_memory(err) : ERR_OK;
 }
@@ -76,7 +91,9 @@ struct sample {
     uint64_t n_rows;
     bool is_passed_over;
     double limit[CURVE_COUNT]; /* NAN: not measured by this one. */
-    struct rung rungs[CURVE_COUNT][CURVE_POINTS];
+    bool is_narrow;
+    bool is_told[CURVE_COUNT][TALLY_RUNGS]; /* Walked by a query that had found all before. */
+    struct rung rungs[CURVE_COUNT][TALLY_RUNGS];
 };
 
 /* So many of the nearest rows hold k that match, but for bad luck. */
@@ -90,8 +107,8 @@ static bool is_due(const struct sample *s, size_t class)
 {
     const struct recall_class *c = &recall_classes[class];
     const struct tally_class *tc = &s->t->classes[class];
-    return s->t->n_samples % turns[class] == 0 && tc->first < tc->end &&
-           (double)s->n_rows * c->share >= 4 * (double)c->k;
+    bool is_its_turn = s->is_narrow ? class == 0 : s->t->n_samples % turns[class] == 0;
+    return is_its_turn && tc->first < tc->end && (double)s->n_rows * c->share >= 4 * (double)c->k;
 }
 
 /* Rows at the very place of the query come out of the truth where there is one: it is the query's
@@ -226,24 +243,75 @@ static bool is_exhausted(const struct sample *s, size_t class, size_t r)
            rung_ef(&recall_classes[class], r) == EF_MAX;
 }
 
+/* The rungs that a sample measures: first, first + step, ... below end. */
+struct range {
+    uint32_t first, end, step;
+};
+
+static double mean_of(const struct rung *rung)
+{
+    return rung->n == 0 ? 0 : rung->recall / rung->n;
+}
+
+static struct range rungs_of(const struct sample *s, size_t class)
+{
+    const struct tally_class *tc = &s->t->classes[class];
+    struct range range = {tc->first, tc->end, BROAD_STEP};
+    if (!s->is_narrow) {
+        return range;
+    }
+    range.step = 1;
+    for (uint32_t r = tc->first; r < tc->end; r += BROAD_STEP) {
+        double recall = mean_of(&tc->rungs[r]);
+        range.first = recall < NARROW_FROM ? r : range.first;
+        if (recall >= NARROW_TO) {
+            range.end = r + 1;
+            break;
+        }
+    }
+    return range;
+}
+
+/* Walks of more are taken to cost more as @step does, where it is not known better. */
+static double growth_of(const struct growth *growth, double step)
+{
+    return growth->from > 0 ? growth->to / growth->from : step;
+}
+
+/* Whether a query that found all at rung @r tells what more of it costs: some do, as far as floors
+ * may need others to go. */
+static bool goes_on(const struct sample *s, size_t class, uint32_t r)
+{
+    const struct tally_class *tc = &s->t->classes[class];
+    return tc->n_samples % TURNS_OF_GROWTH == 0 &&
+           (tc->rungs[r].n < SAMPLES_TO_LEAVE_OUT || mean_of(&tc->rungs[r]) < RECALL_ENOUGH);
+}
+
 static enum errcode walk_class(struct sample *s, size_t class, struct err *err)
 {
     const struct tally_class *tc = &s->t->classes[class];
+    struct range range = rungs_of(s, class);
     struct rung *rungs = s->rungs[class];
-    const double step = pow(2, 1.0 / RUNGS_AN_OCTAVE);
+    const double step = pow(2, (double)range.step / RUNGS_AN_OCTAVE);
+    const size_t n_enough = s->is_narrow ? FULL_RUNGS_NARROW : FULL_RUNGS;
     size_t n_full = 0;
-    for (size_t r = tc->first; r < tc->end; r++) {
-        if (r > tc->first && (n_full == FULL_RUNGS || is_exhausted(s, class, r - 1))) {
-            rungs[r] = rungs[r - 1];
-            rungs[r].distances *= step;
-            rungs[r].filter_calls *= step;
+    for (uint32_t r = range.first; r < range.end; r += range.step) {
+        uint32_t last = r > range.first ? r - range.step : r;
+        bool is_full = n_full >= n_enough;
+        bool is_over = last < r && is_exhausted(s, class, last);
+        s->is_told[class][r] = is_full && !is_over && goes_on(s, class, last);
+        if (is_over || (is_full && !s->is_told[class][r])) {
+            double more = is_over ? step : growth_of(&tc->growth[s->is_narrow][r], step);
+            rungs[r] = rungs[last];
+            rungs[r].distances *= more;
+            rungs[r].filter_calls *= more;
             continue;
         }
         enum errcode code = walk_rung(s, class, r, err);
         if (code != ERR_OK) {
             return code;
         }
-        n_full = rungs[r].recall >= 1 ? n_full + 1 : 0;
+        n_full = is_full || rungs[r].recall >= 1 ? n_full + 1 : 0;
     }
     return ERR_OK;
 }
@@ -262,15 +330,21 @@ static void add_rung(struct rung *to, const struct rung *from)
     }
 }
 
+static void add_growth(struct growth *to, const struct rung *from, const struct rung *at)
+{
+    to->from += from->distances;
+    to->to += at->distances;
+}
+
 /* Leaves out the rungs that are of no use. */
 static void judge_rungs(struct tally_class *tc, double distances_max)
 {
     const struct rung *first = &tc->rungs[tc->first];
     if (first->n >= SAMPLES_TO_LEAVE_OUT && first->recall < RECALL_USELESS * first->n &&
-        tc->first + 1 < tc->end) {
-        tc->first++;
+        tc->first + BROAD_STEP < tc->end) {
+        tc->first += BROAD_STEP;
     }
-    for (uint32_t r = tc->first; r + 1 < tc->end; r++) {
+    for (uint32_t r = tc->first; r + 1 < tc->end; r += BROAD_STEP) {
         const struct rung *rung = &tc->rungs[r];
         if (rung->n >= SAMPLES_TO_END && rung->distances >= distances_max * rung->n) {
             tc->end = r + 1;
@@ -280,7 +354,8 @@ static void judge_rungs(struct tally_class *tc, double distances_max)
 
 enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err *err)
 {
-    struct sample s = {.q = q, .t = t, .n_rows = index_count(q->index)};
+    struct sample s = {
+        .q = q, .t = t, .n_rows = index_count(q->index), .is_narrow = t->n_samples >= t->n_broad};
     enum errcode code = find_truth(&s, err);
     for (size_t i = 0; i < CURVE_COUNT && code == ERR_OK; i++) {
         code = isnan(s.limit[i]) ? ERR_OK : walk_class(&s, i, err);
@@ -293,9 +368,14 @@ enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err 
         if (isnan(s.limit[i])) {
             continue;
         }
+        struct range range = rungs_of(&s, i);
         tc->n_samples++;
-        for (uint32_t r = tc->first; r < tc->end; r++) {
+        for (uint32_t r = range.first; r < range.end; r += range.step) {
             add_rung(&tc->rungs[r], &s.rungs[i][r]);
+            if (s.is_told[i][r]) {
+                add_growth(&tc->growth[s.is_narrow][r], &s.rungs[i][r - range.step],
+                           &s.rungs[i][r]);
+            }
         }
         judge_rungs(tc, WORTH_A_SCAN * worth_a_scan(&s));
     }
@@ -345,19 +425,36 @@ static void set_point(struct curve_point *point, const struct rung *rung, uint32
     }
 }
 
+/* A rung between two others promises no more than the next one, of which more samples tell: else of
+ * many such rungs one would be good by luck.  False where too few samples tell. */
+static bool set_rung(struct curve_point *point, const struct tally_class *tc, uint32_t r,
+                     uint32_t k, double z)
+{
+    bool is_between = (r - tc->first) % BROAD_STEP != 0;
+    if (tc->rungs[r].n < (is_between ? SAMPLES_FOR_HALF : SAMPLES_FOR_CURVE)) {
+        return false;
+    }
+    set_point(point, &tc->rungs[r], k, z);
+    if (is_between && r + 1 < tc->end) {
+        struct curve_point next;
+        set_point(&next, &tc->rungs[r + 1], k, z);
+        point->promise = point->promise < next.promise ? point->promise : next.promise;
+    }
+    return true;
+}
+
 static void make_curve(const struct tally_class *tc, const struct recall_class *c, double z,
                        struct curve *out)
 {
     float promise = 0;
     bool is_full = false;
     *out = (struct curve){.n_samples = tc->n_samples};
-    for (uint32_t r = tc->first; r < tc->end && !is_full; r++) {
+    for (uint32_t r = tc->first; r < tc->end && !is_full && out->n_points < CURVE_POINTS; r++) {
         struct curve_point *point = &out->points[out->n_points];
-        if (tc->rungs[r].n < SAMPLES_FOR_CURVE) {
+        if (!set_rung(point, tc, r, c->k, z)) {
             continue;
         }
         point->ef = rung_ef(c, r);
-        set_point(point, &tc->rungs[r], c->k, z);
         promise = point->promise > promise ? point->promise : promise;
         point->promise = promise;
         out->n_points++;
@@ -371,4 +468,24 @@ void tally_curves(const struct tally *t, double z, struct measured *out)
     for (size_t i = 0; i < CURVE_COUNT; i++) {
         make_curve(&t->classes[i], &recall_classes[i], z, &out->curves[i]);
     }
+}
+
+/* Where what reached a floor in the mean reaches it by promise too, or nearly, further samples
+ * would lower nobody's effort. */
+bool tally_is_sharp(const struct tally *t, double z)
+{
+    static const double floors[] = {0.8, 0.9, 0.95, 0.99};
+    struct curve curve;
+    make_curve(&t->classes[0], &recall_classes[0], z, &curve);
+    for (size_t i = 0; i < COUNT_OF(floors) && curve.n_points > 0; i++) {
+        size_t at = 0;
+        while (at < curve.n_points && (double)curve.points[at].recall < floors[i]) {
+            at++;
+        }
+        if (at < curve.n_points && curve_ask(&curve, floors[i]).distances >
+                                       NARROW_COST * (double)curve.points[at].distances) {
+            return false;
+        }
+    }
+    return true;
 }

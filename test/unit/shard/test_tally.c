@@ -165,12 +165,15 @@ enum source {
     ASKED
 };
 
-static void measure(struct world *w, enum source source, uint32_t n, struct measured *out)
+/* @n samples, of which the first @n_broad are of all classes. */
+static void measure_narrowly(struct world *w, enum source source, uint32_t n_broad, uint32_t n,
+                             struct measured *out)
 {
     struct err err = {0};
     struct tally tally;
     float query[128];
     assert_int_equal(tally_init(&tally, &err), ERR_OK);
+    tally.n_broad = n_broad;
     for (uint32_t i = 0; i < n; i++) {
         struct world again = *w;
         next_query(source == ASKED ? w : &again, query);
@@ -185,6 +188,11 @@ static void measure(struct world *w, enum source source, uint32_t n, struct meas
     }
     tally_curves(&tally, source == ASKED ? 2 : 2.6, out);
     tally_fini(&tally);
+}
+
+static void measure(struct world *w, enum source source, uint32_t n, struct measured *out)
+{
+    measure_narrowly(w, source, n, n, out);
 }
 
 struct filter {
@@ -344,6 +352,50 @@ static void few_samples_promise_less_than_many(void **state)
     index_free(w.index);
 }
 
+/* By unseen queries, at ever more of ef. */
+static struct got least_that_reaches(struct world *w, double floor)
+{
+    struct got got = {0};
+    for (double ef = 10; ef < 1000 && got.recall < floor; ef *= 1.1) {
+        got = search_unseen(w, 10, (size_t)ef, 1);
+    }
+    return got;
+}
+
+/* A planner that thinks walks dearer than they are scans where it should walk: once a query that
+ * has found all was taken to cost more as ef does. */
+static void what_a_floor_costs_is_near_the_least_and_known(void **state)
+{
+    (void)state;
+    static const double floors[] = {0.8, 0.9, 0.95, 0.99};
+    static struct measured m;
+    const size_t numbers[] = {0, 5}; /* Uniform; near-equal, where few queries are hard. */
+    for (size_t i = 0; i < COUNT_OF(numbers); i++) {
+        struct world w = world_of(&shapes[numbers[i]], DISTANCE_L2, 3 * ROWS);
+        measure_narrowly(&w, ASKED, 64, 8 * SAMPLES, &m);
+        assert_int_equal(m.n_samples, 8 * SAMPLES);
+        assert_int_equal(m.curves[0].n_samples, 8 * SAMPLES);
+        assert_int_equal(m.curves[4].n_samples, 32); /* Each second of the broad ones. */
+        expect_kept(&w, &m, 10, 1);
+        for (size_t j = 0; j < COUNT_OF(floors); j++) {
+            struct curve_answer a = curve_ask(&m.curves[0], floors[j]);
+            if (a.verdict != SHARD_REACHES) {
+                continue; /* A scan costs less. */
+            }
+            struct got got = search_unseen(&w, 10, (size_t)a.ef, 1);
+            struct got least = least_that_reaches(&w, floors[j]);
+            if (is_loud) {
+                printf("%s, floor %.2f: ef %.0f, %.0f distances thought of, %.0f taken, %.0f were "
+                       "enough\n",
+                       w.shape->name, floors[j], a.ef, a.distances, got.distances, least.distances);
+            }
+            assert_true(fabs(a.distances / got.distances - 1) < 0.25);
+            assert_true(got.distances < GOOD_MEASURE(1.25, 1.4) * least.distances);
+        }
+        index_free(w.index);
+    }
+}
+
 static bool give_up(void *arg)
 {
     (*(unsigned *)arg)++;
@@ -380,6 +432,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(each_k_and_each_filter_has_its_own_floor),
         cmocka_unit_test(of_equal_rows_each_is_as_good_as_the_other),
         cmocka_unit_test(few_samples_promise_less_than_many),
+        cmocka_unit_test(what_a_floor_costs_is_near_the_least_and_known),
         cmocka_unit_test(a_sample_that_is_given_up_is_not_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
