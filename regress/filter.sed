@@ -1,5 +1,6 @@
 # Replaces what depends on time and on the machine by "..." before results are compared.
 s/^\( *Milliseconds: \)[0-9.e+-]*$/\1.../
+s/ (rows \([0-9]*\), [0-9.]* ms, work [0-9]*)$/ (rows \1, ... ms, work ...)/
 s/^\( *Estimated milliseconds: \)[0-9.e+-]*$/\1.../
 s/^\( *Estimated selectivity: \)[0-9.e+-]*$/\1.../
 s/^\( *Rows sampled: \)[0-9]*$/\1.../

@@ -6,7 +6,7 @@
 # A page holds, in the comments of its own language, a line with "BEGIN GENERATED <part>" and one
 # with "END GENERATED"; what stands between them is replaced.  The parts: messages types errors
 # policies policies-man policies-conf metrics memory faults keywords shard-commands pd-commands
-# views functions.
+# views functions aggregates.
 
 # ---- the tables ----
 
@@ -383,7 +383,6 @@ function write_function(macro, i,    takes) {
     takes = row[macro, i, 6]
     gsub(/[()]/, "", takes)
     if (row[macro, i, 5] == "MANY") takes = takes ", ..."
-    if (row[macro, i, 1] == "count") takes = "*"
     gsub(/ALIKE|ORDERED/, "x", takes)
     gsub(/ANY/, "any", takes)
     return sprintf("| `%s(%s)` | %s | %s |", row[macro, i, 1], takes,
@@ -401,6 +400,20 @@ function write_functions(    i, j, lines, n) {
     }
 }
 
+function write_aggregates(    i, takes) {
+    print "| aggregate | gives | what |"
+    print "|---|---|---|"
+    for (i = 1; i <= n_rows["AGGREGATE"]; i++) {
+        takes = row["AGGREGATE", i, 4]
+        sub(/STAR/, "*", takes)
+        sub(/ORDERED/, "x", takes)
+        sub(/ANY/, "any", takes)
+        printf "| `%s(%s)` | %s | %s |\n", row["AGGREGATE", i, 1], takes,
+            row["AGGREGATE", i, 5] == "ORDERED" ? "as x" : row["AGGREGATE", i, 5],
+            cell(row["AGGREGATE", i, 6])
+    }
+}
+
 function write_part(part) {
     if (part == "messages") write_messages()
     else if (part == "types") write_types()
@@ -414,6 +427,7 @@ function write_part(part) {
     else if (part == "keywords") write_keywords()
     else if (part == "views") write_views()
     else if (part == "functions") write_functions()
+    else if (part == "aggregates") write_aggregates()
     else if (part == "shard-commands") write_commands("SHARD_COMMAND")
     else if (part == "pd-commands") write_commands("PD_COMMAND")
     else {

@@ -56,6 +56,10 @@ function rule(macro, name, second,    lower) {
         needs("src", (macro == "FORM" ? "form_" : "call_") second)
         needs("doc", name)
         needs("test", "call:" name)
+    } else if (macro == "AGGREGATE") {
+        needs("src", "add_" second)
+        needs("doc", name)
+        needs("test", "call:" name)
     } else if (macro == "KEYWORD") {
         needs("doc", toupper(name) " " lower)
         needs("test", toupper(name) " " lower)

@@ -43,9 +43,10 @@ src_client_vsql_SOURCES = src/client/shell/main.c
 src_client_vsql_LDADD = $(SHELL_LIBS)
 
 src/client/shell/keywords.c: src/parser/keywords.def src/expr/functions.def \
-    src/client/shell/keywords.awk
+    src/expr/aggregates.def src/client/shell/keywords.awk
 	$(AM_V_GEN)mkdir -p $(@D) && $(AWK) -f $(srcdir)/src/client/shell/keywords.awk \
-	    $(srcdir)/src/parser/keywords.def $(srcdir)/src/expr/functions.def > $@.tmp && mv $@.tmp $@
+	    $(srcdir)/src/parser/keywords.def $(srcdir)/src/expr/functions.def \
+	    $(srcdir)/src/expr/aggregates.def > $@.tmp && mv $@.tmp $@
 EXTRA_DIST += src/client/shell/keywords.awk
 CLEANFILES += src/client/shell/keywords.c
 

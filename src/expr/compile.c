@@ -67,10 +67,16 @@ static struct shape shape_of_binary(const struct compiler *c, const struct expr 
 
 struct shape shape_of(const struct compiler *c, const struct expr *e)
 {
-    while (e->kind == EXPR_UNARY && e->op == OP_NEGATE) {
+    int key = key_find(c, e);
+    while (key < 0 && e->kind == EXPR_UNARY && e->op == OP_NEGATE) {
         e = e->left;
+        key = key_find(c, e);
     }
     work_charge(c->scope->work, SHAPE_WORK);
+    if (key >= 0) {
+        enum value_type type = grouped_type(c->scope->grouping, (uint32_t)key);
+        return (struct shape){.type = type, .is_soft = type == TYPE_NULL};
+    }
     switch (e->kind) {
     case EXPR_LITERAL:
         return (struct shape){.type = e->value.type,
@@ -294,6 +300,9 @@ static enum errcode emit_column(struct compiler *c, const struct expr *e, enum v
                                 struct err *err)
 {
     struct instruction i = {.code = CODE_COLUMN, .position = e->position};
+    if (grouping_of(c) != NULL) {
+        return refuse_ungrouped(e, err);
+    }
     int column = c->scope->schema != NULL ? schema_column(c->scope->schema, e->name) : -1;
     if (column >= 0) {
         i.at = (uint32_t)column;
@@ -430,8 +439,8 @@ static enum errcode emit_like(struct compiler *c, const struct expr *e, uint32_t
                             .is_negated = e->op == OP_NOT_LIKE || e->op == OP_NOT_ILIKE,
                             .position = e->position};
     const struct instruction *last = &c->code[c->n_code - 1];
-    const struct value *pattern = &c->constants[last->at];
     bool is_fixed = c->n_code == pattern_at + 1 && last->code == CODE_CONSTANT;
+    const struct value *pattern = is_fixed ? &c->constants[last->at] : NULL;
     if (!is_fixed || pattern->type != TYPE_TEXT) {
         return code_emit(c, i, 2, 1, err);
     }
@@ -666,7 +675,9 @@ enum errcode code_expr(struct compiler *c, const struct expr *e, enum value_type
                        enum value_type *type, struct err *err)
 {
     uint32_t from = c->n_code, variables = c->n_variables;
-    enum errcode code = emit_any(c, e, want, type, err);
+    int key = key_find(c, e);
+    enum errcode code =
+        key >= 0 ? code_grouped(c, e, (uint32_t)key, type, err) : emit_any(c, e, want, type, err);
     if (code == ERR_OK && e->kind != EXPR_LITERAL) {
         code = fold(c, from, variables, e->position, err);
     }
@@ -685,6 +696,9 @@ static uint32_t dim_of(const struct compiler *c, enum value_type type)
     const struct instruction *last = &c->code[c->n_code - 1];
     if (c->n_code != 1) {
         return 0;
+    }
+    if (last->code == CODE_COLUMN && grouping_of(c) != NULL) {
+        return grouped_dim(c->scope->grouping, last->at);
     }
     if (last->code == CODE_PSEUDO && last->at == PSEUDO_DISTANCE) {
         return FLOAT32_BITS; /* So that its text has no digits that it does not have. */
@@ -727,27 +741,6 @@ enum errcode program_compile(struct expr_scope *scope, const struct expr *expr,
     }
     *out = program;
     return ERR_OK;
-}
-
-const struct program *program_of_column(struct expr_scope *scope, uint32_t column)
-{
-    struct program *program = arena_zalloc(scope->arena, sizeof(*program));
-    struct instruction *code = arena_zalloc(scope->arena, sizeof(*code));
-    if (program == NULL || code == NULL) {
-        return NULL;
-    }
-    *code = (struct instruction){.code = CODE_COLUMN, .at = column};
-    program->code = code;
-    program->n_code = 1;
-    program->type = scope->schema->columns[column].type;
-    program->dim = scope->schema->columns[column].dim;
-    program->stack_max = 1;
-    program->is_per_row = true;
-    mask_add(&program->columns, column);
-    if (scope->stack_max < 1) {
-        scope->stack_max = 1;
-    }
-    return program;
 }
 
 struct set_plan *set_plan_new(struct expr_scope *scope, const struct program **items, size_t n)

@@ -9,7 +9,6 @@
 enum {
     CHOICE_WORK = 50,
     SHOWN_MAX = 4, /* Arguments whose types an error shows. */
-    IS_FAR = 100,  /* No number of arguments is so far away. */
 };
 
 struct choice {
@@ -21,17 +20,14 @@ struct choice {
     bool is_torn;                       /* They do not meet. */
 };
 
-static unsigned distance_of(unsigned takes, struct shape shape, const struct choice *choice)
+unsigned shape_distance(unsigned takes, struct shape shape)
 {
     switch (takes) {
     case TYPE_ANY:
-        return 0;
     case TYPE_ALIKE:
-        return choice->is_torn ? IS_FAR : 0;
+        return 0;
     case TYPE_ORDERED:
-        return choice->is_torn || choice->alike == TYPE_JSON || choice->alike == TYPE_VECTOR
-                   ? IS_FAR
-                   : 0;
+        return shape.type == TYPE_JSON || shape.type == TYPE_VECTOR ? IS_FAR : 0;
     default:
         if (shape.is_soft) {
             return takes == TYPE_TEXT ? 0 : takes == TYPE_FLOAT ? 1 : 2;
@@ -40,11 +36,19 @@ static unsigned distance_of(unsigned takes, struct shape shape, const struct cho
     }
 }
 
+static unsigned distance_of(unsigned takes, struct shape shape, const struct choice *choice)
+{
+    if (takes != TYPE_ALIKE && takes != TYPE_ORDERED) {
+        return shape_distance(takes, shape);
+    }
+    return choice->is_torn ? IS_FAR : shape_distance(takes, (struct shape){.type = choice->alike});
+}
+
 static unsigned distance_of_row(const struct function *f, const struct expr *e,
                                 const struct choice *choice)
 {
     bool is_many = f->n == ARGUMENTS_MANY;
-    if (f->form == form_count || e->is_star || (is_many ? e->n_items == 0 : e->n_items != f->n)) {
+    if (e->is_star || (is_many ? e->n_items == 0 : e->n_items != f->n)) {
         return IS_FAR;
     }
     if (is_many) {
@@ -78,8 +82,7 @@ static struct choice choose(const struct compiler *c, const struct expr *e)
     unsigned nearest = IS_FAR;
     for (size_t i = first; i < first + n; i++) {
         unsigned distance = distance_of_row(function_at(i), e, &choice);
-        bool is_star = e->is_star && function_at(i)->form == form_count;
-        if (distance < nearest || is_star) {
+        if (distance < nearest) {
             nearest = distance;
             choice.function = function_at(i);
             choice.number = i;
@@ -95,6 +98,9 @@ static enum value_type type_given(const struct choice *choice, unsigned type)
 
 struct shape shape_of_call(const struct compiler *c, const struct expr *e)
 {
+    if (is_aggregate(e)) {
+        return shape_of_aggregate(c, e);
+    }
     struct choice choice = choose(c, e);
     if (choice.function == NULL) { /* It will be refused. */
         return (struct shape){.type = TYPE_NULL, .is_soft = true};
@@ -106,11 +112,6 @@ static enum errcode refuse(const struct expr *e, const struct choice *choice, st
 {
     size_t n, first = functions_find(e->name, &n);
     unsigned takes = function_at(first)->takes[0];
-    if (function_at(first)->form == form_count) {
-        err_at(err, e->position, ERR_FEATURE_UNSUPPORTED, "count takes only *");
-        err_hint(err, "Write count(*), and IS NOT NULL in WHERE.");
-        return ERR_FEATURE_UNSUPPORTED;
-    }
     bool is_alike = takes == TYPE_ALIKE || takes == TYPE_ORDERED;
     if (is_alike && choice->is_torn) {
         err_at(err, e->position, ERR_TYPE_MISMATCH, "the arguments of %s are not of one type",
@@ -125,6 +126,13 @@ static enum errcode refuse(const struct expr *e, const struct choice *choice, st
 enum errcode code_call(struct compiler *c, const struct expr *e, enum value_type *type,
                        struct err *err)
 {
+    if (is_aggregate(e)) {
+        return code_aggregate(c, e, type, err);
+    }
+    if (e->is_distinct) {
+        return err_at(err, e->position, ERR_SYNTAX,
+                      "DISTINCT cannot stand in %s(): it is no aggregate", e->name);
+    }
     struct choice choice = choose(c, e);
     const struct function *f = choice.function;
     if (f == NULL) {
@@ -150,20 +158,6 @@ enum errcode code_call(struct compiler *c, const struct expr *e, enum value_type
 }
 
 /* ---- forms ---- */
-
-enum errcode form_count(struct compiler *c, const struct expr *e, enum value_type type,
-                        struct err *err)
-{
-    CHECK(type == TYPE_INT && e->is_star);
-    if (!c->scope->has_count) {
-        return err_at(err, e->position, ERR_FEATURE_UNSUPPORTED,
-                      "count(*) can stand in the select list of a SELECT only");
-    }
-    c->scope->used_count = true;
-    c->n_variables++;
-    return code_emit(c, (struct instruction){.code = CODE_COUNT_STAR, .position = e->position}, 0,
-                     1, err);
-}
 
 enum errcode form_now(struct compiler *c, const struct expr *e, enum value_type type,
                       struct err *err)

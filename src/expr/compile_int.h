@@ -2,6 +2,7 @@
 #ifndef VECTRON_EXPR_COMPILE_INT_H
 #define VECTRON_EXPR_COMPILE_INT_H
 
+#include "expr/aggregate.h"
 #include "expr/expr_int.h"
 
 struct compiler {
@@ -53,9 +54,37 @@ enum errcode refuse_operator(const struct expr *e, enum value_type left, enum va
 
 /* ---- compile_call.c ---- */
 
+enum {
+    IS_FAR = 100, /* No number of arguments is so far away. */
+};
+/* How far @shape is from what a row of functions.def or aggregates.def takes; IS_FAR: it is no
+ * such value. */
+unsigned shape_distance(unsigned takes, struct shape shape);
 struct shape shape_of_call(const struct compiler *c, const struct expr *e);
 enum errcode code_call(struct compiler *c, const struct expr *e, enum value_type *type,
                        struct err *err) WARN_UNUSED;
+
+/* ---- compile_group.c ---- */
+
+/* The grouped row that what is compiled is over; NULL: it is over the input row. */
+static inline struct grouping *grouping_of(const struct compiler *c)
+{
+    struct grouping *grouping = c->scope->grouping;
+    return grouping != NULL && !grouping->is_in_argument ? grouping : NULL;
+}
+
+/* Which key @e is; -1: none, or there are no groups. */
+int key_find(const struct compiler *c, const struct expr *e);
+/* The type and the dimension of a column of the grouped row. */
+enum value_type grouped_type(const struct grouping *grouping, uint32_t column);
+uint32_t grouped_dim(const struct grouping *grouping, uint32_t column);
+enum errcode code_grouped(struct compiler *c, const struct expr *e, uint32_t column,
+                          enum value_type *type, struct err *err) WARN_UNUSED;
+enum errcode refuse_ungrouped(const struct expr *e, struct err *err);
+bool is_aggregate(const struct expr *e);
+struct shape shape_of_aggregate(const struct compiler *c, const struct expr *e);
+enum errcode code_aggregate(struct compiler *c, const struct expr *e, enum value_type *type,
+                            struct err *err) WARN_UNUSED;
 
 /* ---- compile_case.c: CASE, coalesce, CAST ---- */
 

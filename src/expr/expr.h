@@ -44,6 +44,7 @@ static inline void mask_merge(struct column_mask *into, const struct column_mask
 /* ---- programs: compile.c, run.c ---- */
 
 struct like;
+struct grouping;
 
 enum pseudo {
     PSEUDO_DISTANCE,
@@ -59,7 +60,6 @@ enum opcode {
     CODE_PARAMETER, /* at: which parameter, from 0 */
     CODE_COLUMN,    /* at: which column */
     CODE_PSEUDO,    /* at: enum pseudo */
-    CODE_COUNT_STAR,
     /* What goes elsewhere, or changes the stack alone. */
     CODE_JUMP_FALSE, /* at: goes there and leaves the value where it is false */
     CODE_JUMP_TRUE,
@@ -135,11 +135,11 @@ struct expr_scope {
     struct arena *arena;
     struct work *work;
     const struct schema *schema; /* NULL: there are no columns. */
+    bool is_view;                /* They are of what SHOW schema->name gives. */
     bool has_pseudo;             /* distance and query are known. */
-    bool has_count;              /* count(*) is allowed. */
-    bool used_count;
     bool used_now;
-    uint8_t *types; /* Of the parameters; 0 until it can be told. */
+    struct grouping *grouping; /* expr/aggregate.h; NULL: it is over the input row. */
+    uint8_t *types;            /* Of the parameters; 0 until it can be told. */
     size_t n_types;
     uint32_t stack_max; /* Largest of all programs. */
     struct set_plan *sets;
@@ -149,8 +149,6 @@ struct expr_scope {
 /* @want is the type needed, or TYPE_NULL for any.  Errors carry the position. */
 enum errcode program_compile(struct expr_scope *scope, const struct expr *expr,
                              enum value_type want, const struct program **out, struct err *err);
-/* A program that reads one column. */
-const struct program *program_of_column(struct expr_scope *scope, uint32_t column);
 /* Registers a set; items are programs that are not per row.  NULL: no memory. */
 struct set_plan *set_plan_new(struct expr_scope *scope, const struct program **items, size_t n);
 
@@ -159,7 +157,6 @@ struct evaluator {
     const struct value *parameters;
     struct value *columns; /* Of the row at hand; only the masked ones are filled in. */
     struct value pseudo[PSEUDO_COUNT];
-    int64_t count; /* count(*) */
     struct value *stack;
     const struct value_set *sets;
     struct arena *arena; /* Texts made by || and ->> live here. */

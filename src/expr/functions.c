@@ -1,5 +1,5 @@
-/* The table of functions: found by name, and what is said where none fits. */
-#include "expr/function_int.h"
+/* The table of functions: found by name, and what is said where no function or aggregate fits. */
+#include "expr/aggregate_int.h"
 
 #include <string.h>
 
@@ -45,6 +45,7 @@ static const struct function rows[] = {
 _Static_assert(COUNT_OF(rows) <= UINT8_MAX + 1, "an instruction has eight bits for its function");
 
 enum {
+    NAMES_MAX = COUNT_OF(rows) + 32, /* Of functions and aggregates. */
     NEAR_NAMES_MAX = 3,
     LIST_BYTES = 128,
 };
@@ -102,15 +103,34 @@ static void add_arguments(struct list *list, const struct function *f)
     add(list, f->n == ARGUMENTS_MANY ? ", ...)" : ")");
 }
 
+/* @name is not one of the n before it, or is the last of them. */
+static size_t add_name(const char **names, size_t n, const char *name)
+{
+    if (n > 0 && strcmp(names[n - 1], name) == 0) {
+        return n;
+    }
+    CHECK(n < NAMES_MAX);
+    names[n] = name;
+    return n + 1;
+}
+
+/* Of all functions and aggregates. */
+static size_t list_names(const char **names)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        n = add_name(names, n, rows[i].name);
+    }
+    for (size_t i = 0; i < aggregates_count(); i++) {
+        n = add_name(names, n, aggregate_at(i)->name);
+    }
+    return n;
+}
+
 enum errcode function_unknown(const struct expr *e, struct err *err)
 {
-    const char *names[COUNT_OF(rows)] = {NULL}, *near[NEAR_NAMES_MAX];
-    size_t n = 0, n_near = 0;
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        if (n == 0 || strcmp(names[n - 1], rows[i].name) != 0) {
-            names[n++] = rows[i].name;
-        }
-    }
+    const char *names[NAMES_MAX] = {NULL}, *near[NEAR_NAMES_MAX];
+    size_t n = list_names(names), n_near = 0;
     err_at(err, e->position, ERR_UNKNOWN_FUNCTION, "there is no function \"%s\"", e->name);
     const char *habit = parser_habit_of_name(e->name);
     if (habit != NULL) {
@@ -154,5 +174,24 @@ enum errcode function_mismatch(const struct expr *e, const enum value_type *type
     }
     err_hint(err, "%s takes %s; CAST(x AS type) makes another type of a value.", e->name,
              taken.text);
+    return ERR_UNKNOWN_FUNCTION;
+}
+
+enum errcode aggregate_mismatch(const struct expr *e, enum value_type type, struct err *err)
+{
+    struct list taken = {.bytes = 0};
+    size_t n, first = aggregates_find(e->name, &n);
+    for (size_t i = first; i < first + n; i++) {
+        unsigned takes = aggregate_at(i)->takes;
+        add(&taken, i == first ? "" : i + 1 < first + n ? ", " : " or ");
+        add(&taken, takes == TYPE_STAR      ? "*"
+                    : takes == TYPE_ORDERED ? "any type that has an order"
+                                            : type_text(takes));
+    }
+    const char *given = e->is_star ? "*" : e->n_items == 1 ? type_name(type) : "";
+    err_at(err, e->position, ERR_UNKNOWN_FUNCTION, "there is no aggregate %s(%s%s%s)", e->name,
+           e->is_distinct ? "DISTINCT " : "", given, e->n_items > 1 ? "..." : "");
+    err_hint(err, "%s takes one argument, %s; CAST(x AS type) makes another type of a value.",
+             e->name, taken.text);
     return ERR_UNKNOWN_FUNCTION;
 }

@@ -1,5 +1,6 @@
 /* Names in expressions: columns, pseudo-columns, functions; and what is said of those that there
  * are not. */
+#include "expr/compile_int.h"
 #include "expr/function_int.h"
 
 #include <string.h>
@@ -38,8 +39,8 @@ static enum errcode unknown_column(const struct expr_scope *scope, const struct 
         names[n++] = "distance";
         names[n++] = "query";
     }
-    err_at(err, e->position, ERR_UNKNOWN_COLUMN, "collection \"%s\" has no column \"%s\"",
-           schema->name, e->name);
+    err_at(err, e->position, ERR_UNKNOWN_COLUMN, "%s \"%s\" has no column \"%s\"",
+           scope->is_view ? "the view" : "collection", schema->name, e->name);
     const char *nearest = err_nearest(e->name, names, n);
     if (nearest != NULL) {
         err_hint(err, "Perhaps you meant \"%s\".", nearest);
@@ -47,10 +48,12 @@ static enum errcode unknown_column(const struct expr_scope *scope, const struct 
         err_hint(err, "%s", parser_habit_of_name(e->name));
     } else if (strcmp(e->name, "distance") == 0) {
         err_hint(err, "The distance is known in the select list of a SEARCH only.");
+    } else if (scope->is_view) {
+        err_hint(err, "SELECT * shows its columns.");
     } else {
         err_hint(err, "DESCRIBE %s lists its columns.", schema->name);
     }
-    err_collection(err, schema->name);
+    err_collection(err, scope->is_view ? "" : schema->name);
     err_column(err, e->name);
     return ERR_UNKNOWN_COLUMN;
 }
@@ -61,7 +64,7 @@ static enum errcode check_name(const struct expr_scope *scope, const struct expr
     if (e->kind == EXPR_CALL) {
         size_t n;
         (void)functions_find(e->name, &n);
-        return n > 0 ? ERR_OK : function_unknown(e, err);
+        return n > 0 || is_aggregate(e) ? ERR_OK : function_unknown(e, err);
     }
     bool is_column = scope->schema != NULL && e->kind == EXPR_COLUMN &&
                      schema_column(scope->schema, e->name) >= 0;

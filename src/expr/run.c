@@ -345,11 +345,9 @@ static struct value leaf(const struct program *program, const struct instruction
         return evaluator->parameters[i->at];
     case CODE_COLUMN:
         return evaluator->columns[i->at];
-    case CODE_PSEUDO:
-        return evaluator->pseudo[i->at];
     default:
-        CHECK(i->code == CODE_COUNT_STAR);
-        return value_int(evaluator->count);
+        CHECK(i->code == CODE_PSEUDO);
+        return evaluator->pseudo[i->at];
     }
 }
 
@@ -514,7 +512,7 @@ enum errcode program_run_part(const struct program *program, uint32_t from, uint
         if (code != ERR_OK) {
             return code;
         }
-        if (i->code <= CODE_COUNT_STAR) {
+        if (i->code <= CODE_PSEUDO) {
             stack[n++] = leaf(program, i, evaluator);
         } else if (i->code >= CODE_AND) {
             n -= operands(i) - 1;

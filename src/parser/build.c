@@ -133,6 +133,14 @@ struct expr *expr_call(struct parse *p, struct token name, struct list *argument
     return expr_items(p, e, arguments, 0);
 }
 
+struct expr *expr_distinct(struct expr *e)
+{
+    if (e != NULL) {
+        e->is_distinct = true;
+    }
+    return e;
+}
+
 struct expr *expr_unary(struct parse *p, enum expr_op op, struct token t, struct expr *operand)
 {
     struct expr *e = expr_new(p, EXPR_UNARY, t);

@@ -368,11 +368,13 @@ struct stmt *stmt_delete(struct stmt *s, struct expr *where, const struct list *
     return s;
 }
 
-struct stmt *stmt_select(struct stmt *s, const struct list *targets, const struct list *order_by)
+struct stmt *stmt_select(struct stmt *s, bool is_distinct, const struct list *targets,
+                         const struct list *order_by)
 {
     if (s == NULL) {
         return NULL;
     }
+    s->select.is_distinct = is_distinct;
     s->select.targets = targets->items;
     s->select.n_targets = targets->n;
     if (order_by != NULL) {
@@ -380,6 +382,19 @@ struct stmt *stmt_select(struct stmt *s, const struct list *targets, const struc
         s->select.n_order_by = order_by->n;
     }
     return s;
+}
+
+void stmt_group(struct stmt *s, struct stmt *show, const struct list *group_by, struct expr *having)
+{
+    if (s == NULL) {
+        return;
+    }
+    s->select.show = show;
+    s->select.having = having;
+    if (group_by != NULL) {
+        s->select.group_by = group_by->items;
+        s->select.n_group_by = group_by->n;
+    }
 }
 
 struct stmt *stmt_search(struct stmt *s, const struct list *targets, const struct list *queries,

@@ -76,12 +76,14 @@ static void fail_in_state(struct parse *p, int token, unsigned state);
 %type setting       {struct expr *}
 %type count         {struct expr *}
 %type where         {struct expr *}
+%type having        {struct expr *}
 %type or_terms      {struct chain}
 %type and_terms     {struct chain}
 %type exprs         {struct list *}
 %type arguments     {struct list *}
 %type whens         {struct list *}
 %type targets       {struct list *}
+%type group_by      {struct list *}
 %type order_by      {struct list *}
 %type orders        {struct list *}
 %type names         {struct list *}
@@ -100,11 +102,12 @@ static void fail_in_state(struct parse *p, int token, unsigned state);
 %type if_exists     {int}
 %type if_not_exists {int}
 %type analyze       {int}
+%type distinct      {int}
 %type direction     {int}
 %type nulls         {int}
 %type limits        {struct limits}
 %type some_limit    {struct limits}
-%type from          {struct token}
+%type from          {struct from}
 %type in_column     {struct token}
 %type of_column     {struct token}
 %type as            {struct token}
@@ -176,10 +179,15 @@ delete(A) ::= DELETE(T) FROM NAME(N) where(E) with(W). {
 
 /* ---- queries ---- */
 
-select(A) ::= SELECT(T) targets(L) from(N) where(E) order_by(O) limits(M) with(W). {
-    A = stmt_select(stmt_new(p, STMT_SELECT, T, N), L, O);
+select(A) ::= SELECT(T) distinct(D) targets(L) from(F) where(E) group_by(G) having(H)
+              order_by(O) limits(M) with(W). {
+    A = stmt_select(stmt_new(p, STMT_SELECT, T, F.name), D != 0, L, O);
+    stmt_group(A, F.show, G, H);
     stmt_filter(A, E, M, W);
 }
+
+distinct(A) ::= . { A = 0; }
+distinct(A) ::= DISTINCT. { A = 1; }
 
 search(A) ::= SEARCH(T) targets(L) FROM NAME(N) NEAR queries(Q) in_column(C) where(E)
               some_limit(M) with(W). {
@@ -196,11 +204,24 @@ as(A) ::= . { A = no_token; }
 as(A) ::= AS NAME(N). { A = N; }
 as(A) ::= NAME(N). { A = N; }
 
-from(A) ::= . { A = no_token; }
-from(A) ::= FROM NAME(N). { A = N; }
+/* The name that stands behind what SHOW gives is asked for by habit, and means nothing. */
+from(A) ::= . { A = (struct from){no_token, NULL}; }
+from(A) ::= FROM NAME(N). { A = (struct from){N, NULL}; }
+from(A) ::= FROM LP SHOW(T) NAME(N) RP as. {
+    A = (struct from){no_token, stmt_new(p, STMT_SHOW, T, N)};
+}
+from(A) ::= FROM LP DESCRIBE(T) NAME(N) RP as. {
+    A = (struct from){no_token, stmt_new(p, STMT_DESCRIBE, T, N)};
+}
 
 where(A) ::= . { A = NULL; }
 where(A) ::= WHERE expr(E). { A = E; }
+
+group_by(A) ::= . { A = NULL; }
+group_by(A) ::= GROUP BY exprs(L). { A = L; }
+
+having(A) ::= . { A = NULL; }
+having(A) ::= HAVING expr(E). { A = E; }
 
 order_by(A) ::= . { A = NULL; }
 order_by(A) ::= ORDER BY orders(L). { A = L; }
@@ -281,8 +302,8 @@ to ::= EQ.
 to ::= TO.
 
 statement(A) ::= SHOW(T) NAME(N). { A = stmt_new(p, STMT_SHOW, T, N); }
-statement(A) ::= RESET(T) NAME(N). { A = stmt_new(p, STMT_RESET, T, N); }
 statement(A) ::= DESCRIBE(T) NAME(N). { A = stmt_new(p, STMT_DESCRIBE, T, N); }
+statement(A) ::= RESET(T) NAME(N). { A = stmt_new(p, STMT_RESET, T, N); }
 statement(A) ::= REINDEX(T) NAME(N) of_column(C) with(W). {
     A = stmt_reindex(stmt_new(p, STMT_REINDEX, T, N), C, W);
 }
@@ -367,6 +388,7 @@ membership(A) ::= term(L) NOT_BEFORE(T) IN LP exprs(I) RP. {
 term(A) ::= literal(E). { A = E; }
 term(A) ::= NAME(N). { A = expr_column(p, N); }
 term(A) ::= NAME(N) LP arguments(L) RP. { A = expr_call(p, N, L, false); }
+term(A) ::= NAME(N) LP DISTINCT exprs(L) RP. { A = expr_distinct(expr_call(p, N, L, false)); }
 term(A) ::= NAME(N) LP STAR RP. { A = expr_call(p, N, NULL, true); }
 term(A) ::= NAME(N) LP NAME(F) FROM expr(E) RP. { A = expr_part(p, N, F, E); }
 term(A) ::= NAME(N) LP STRING(F) FROM expr(E) RP. { A = expr_part(p, N, F, E); }

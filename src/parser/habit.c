@@ -3,6 +3,7 @@
 #include "parser/parser_int.h"
 
 #include <string.h>
+#include <strings.h>
 
 enum {
     WORD_BYTES = 32,
@@ -15,6 +16,8 @@ enum place {
     PLACE_AFTER,
     PLACE_BEYOND,
     PLACE_UNIT,
+    PLACE_SOURCE,
+    PLACE_SCHEMA,
     PLACE_NAME,
 };
 
@@ -97,15 +100,36 @@ static const char *find_operator(const char *text, size_t begin, size_t end)
     return NULL;
 }
 
+/* @word stands behind FROM (, or the word before it behind FROM. */
+static const char *find_source(const char *text, size_t at, size_t word_bytes)
+{
+    size_t last_bytes, lead_bytes;
+    size_t last = word_before(text, at, &last_bytes);
+    size_t lead = word_before(text, last, &lead_bytes);
+    if (lead_bytes != 4 || strncasecmp(text + lead, "from", 4) != 0) {
+        return NULL;
+    }
+    bool is_enclosed = last_bytes == 1 && text[last] == '(';
+    return is_enclosed ? find(PLACE_SOURCE, text + at, word_bytes)
+                       : find(PLACE_SOURCE, text + last, last_bytes);
+}
+
 const char *habit_at(const char *text, size_t bytes, size_t at)
 {
     CHECK(at <= bytes);
     size_t word_bytes = word_at(text, at, bytes), last_bytes;
-    (void)word_before(text, at, &last_bytes);
-    if (word_bytes == 0) {
-        return find_operator(text, at, bytes);
+    size_t last = word_before(text, at, &last_bytes);
+    if (last_bytes == 0) {
+        return find(PLACE_FIRST, text + at, word_bytes);
     }
-    return find(last_bytes == 0 ? PLACE_FIRST : PLACE_AT, text + at, word_bytes);
+    bool is_dot = at < bytes && text[at] == '.';
+    const char *hint = is_dot           ? find(PLACE_SCHEMA, text + last, last_bytes)
+                       : word_bytes > 0 ? find_source(text, at, word_bytes)
+                                        : NULL;
+    if (hint != NULL) {
+        return hint;
+    }
+    return word_bytes > 0 ? find(PLACE_AT, text + at, word_bytes) : find_operator(text, at, bytes);
 }
 
 const char *habit_unit(const char *text, size_t bytes)

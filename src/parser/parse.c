@@ -145,7 +145,8 @@ static void hint_else(struct parse *p, const char *after, const int *expected, s
     char c = p->token_begin < p->bytes ? p->text[p->token_begin] : '\0';
     size_t bytes = p->at - p->token_begin;
     bool is_item =
-        c == ',' || (is_name_start(c) && keyword_find(p->text + p->token_begin, bytes) == NULL);
+        c == ',' || (is_name_start(c) && keyword_find(p->text + p->token_begin, bytes) == NULL &&
+                     !habit_is_nested(p->text, p->token_begin));
     const char *beyond = is_item ? habit_beyond(p->text, p->token_begin) : NULL;
     if (after != NULL || beyond != NULL) {
         err_hint(p->err, "%s", after != NULL ? after : beyond);
@@ -174,14 +175,14 @@ void parse_fail_expected(struct parse *p, const int *expected, size_t n)
      * meant as one, unless it is in parentheses. */
     bool is_known = p->err->hint[0] != '\0' && (keyword == NULL || keyword->token != TK_SELECT ||
                                                 habit_is_nested(p->text, p->token_begin));
-    if (needs_name && !is_known && parser_keyword_is_reserved(word)) {
+    bool is_at_end = p->token_begin == p->bytes || p->text[p->token_begin] == ';';
+    const char *after = is_at_end ? NULL : habit_after(p->text, p->token_begin);
+    if (needs_name && !is_known && after == NULL && parser_keyword_is_reserved(word)) {
         err_hint(p->err, "%s is a reserved word. To use it as a name, write it in double quotes.",
                  word);
         return;
     }
     bool is_slip = word[0] != '\0' && keyword == NULL;
-    bool is_at_end = p->token_begin == p->bytes || p->text[p->token_begin] == ';';
-    const char *after = is_at_end ? NULL : habit_after(p->text, p->token_begin);
     if (after != NULL && !is_slip) {
         err_hint(p->err, "%s", after);
     } else if (p->err->hint[0] == '\0' && !(is_slip && hint_nearest(p, word, expected, n))) {

@@ -30,6 +30,7 @@ enum errcode parse(const char *text, size_t bytes, struct arena *arena, struct s
 /* Appends canonical VQL, without the ";". */
 void print_stmt(struct buf *b, const struct stmt *stmt);
 void print_expr(struct buf *b, const struct expr *expr);
+void print_order(struct buf *b, const struct order *order); /* A key of ORDER BY. */
 /* A name as VQL needs it: quoted where it is a reserved word or not plain lower case. */
 void print_name(struct buf *b, const char *name);
 /* A text literal with its quotes doubled. */

@@ -134,6 +134,7 @@ struct expr *expr_float(struct parse *p, struct token t);
 struct expr *expr_parameter(struct parse *p, struct token t);
 struct expr *expr_column(struct parse *p, struct token t);
 struct expr *expr_call(struct parse *p, struct token name, struct list *arguments, bool is_star);
+struct expr *expr_distinct(struct expr *e); /* Of a call. */
 struct expr *expr_unary(struct parse *p, enum expr_op op, struct token t, struct expr *operand);
 struct expr *expr_negate(struct parse *p, struct token t, struct expr *operand);
 struct expr *expr_binary(struct parse *p, enum expr_op op, struct token t, struct expr *left,
@@ -162,6 +163,10 @@ struct expr *chain_end(struct parse *p, struct chain chain, enum expr_op op);
 
 struct limits {
     struct expr *limit, *offset;
+};
+struct from { /* name.data = NULL and show = NULL: none was given. */
+    struct token name;
+    struct stmt *show; /* SHOW or DESCRIBE. */
 };
 
 struct list *list_add_name(struct parse *p, struct list *list, struct token t);
@@ -207,7 +212,10 @@ struct stmt *stmt_update(struct stmt *s, const struct list *set, struct expr *wh
                          const struct list *with);
 struct stmt *stmt_reindex(struct stmt *s, struct token column, const struct list *with);
 struct stmt *stmt_delete(struct stmt *s, struct expr *where, const struct list *with);
-struct stmt *stmt_select(struct stmt *s, const struct list *targets, const struct list *order_by);
+struct stmt *stmt_select(struct stmt *s, bool is_distinct, const struct list *targets,
+                         const struct list *order_by);
+void stmt_group(struct stmt *s, struct stmt *show, const struct list *group_by,
+                struct expr *having);
 struct stmt *stmt_search(struct stmt *s, const struct list *targets, const struct list *queries,
                          struct token in_column);
 void stmt_filter(struct stmt *s, struct expr *where, struct limits limits, const struct list *with);

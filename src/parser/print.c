@@ -241,7 +241,7 @@ void print_expr(struct buf *b, const struct expr *e)
         break;
     case EXPR_CALL:
         print_name(b, e->name);
-        print_cstr(b, e->is_star ? "(*" : "(");
+        print_cstr(b, e->is_star ? "(*" : e->is_distinct ? "(DISTINCT " : "(");
         print_items(b, e->items, e->n_items);
         print_cstr(b, ")");
         break;
@@ -361,21 +361,50 @@ static void print_update(struct buf *b, const struct stmt_update *s)
     print_options(b, &s->with);
 }
 
-static void print_select(struct buf *b, const struct stmt_select *s)
+/* Of the two statements that FROM takes in parentheses, too. */
+static void print_show(struct buf *b, const struct stmt *s)
 {
-    print_cstr(b, "SELECT");
-    print_targets(b, s->targets, s->n_targets);
-    if (s->collection.text != NULL) {
+    CHECK(s->kind == STMT_SHOW || s->kind == STMT_DESCRIBE);
+    if (s->kind == STMT_SHOW) {
+        print_subject(b, "SHOW ", &s->show.name);
+    } else {
+        print_subject(b, "DESCRIBE ", &s->describe.collection);
+    }
+}
+
+static void print_from(struct buf *b, const struct stmt_select *s)
+{
+    CHECK(s->show == NULL || s->collection.text == NULL);
+    if (s->show != NULL) {
+        print_cstr(b, " FROM (");
+        print_show(b, s->show);
+        print_cstr(b, ")");
+    } else if (s->collection.text != NULL) {
         print_subject(b, " FROM ", &s->collection);
     }
+}
+
+void print_order(struct buf *b, const struct order *order)
+{
+    print_expr(b, order->expr);
+    print_cstr(b, order->is_descending ? " DESC" : "");
+    if (order->nulls_first != order->is_descending) {
+        print_cstr(b, order->nulls_first ? " NULLS FIRST" : " NULLS LAST");
+    }
+}
+
+static void print_select(struct buf *b, const struct stmt_select *s)
+{
+    print_cstr(b, s->is_distinct ? "SELECT DISTINCT" : "SELECT");
+    print_targets(b, s->targets, s->n_targets);
+    print_from(b, s);
     print_clause(b, " WHERE ", s->where);
+    print_cstr(b, s->n_group_by > 0 ? " GROUP BY " : "");
+    print_items(b, s->group_by, s->n_group_by);
+    print_clause(b, " HAVING ", s->having);
     for (size_t i = 0; i < s->n_order_by; i++) {
-        const struct order *o = &s->order_by[i];
-        print_clause(b, i == 0 ? " ORDER BY " : ", ", o->expr);
-        print_cstr(b, o->is_descending ? " DESC" : "");
-        if (o->nulls_first != o->is_descending) {
-            print_cstr(b, o->nulls_first ? " NULLS FIRST" : " NULLS LAST");
-        }
+        print_cstr(b, i == 0 ? " ORDER BY " : ", ");
+        print_order(b, &s->order_by[i]);
     }
     print_clause(b, " LIMIT ", s->limit);
     print_clause(b, " OFFSET ", s->offset);
@@ -455,14 +484,12 @@ void print_stmt(struct buf *b, const struct stmt *s)
         print_subject(b, "SET ", &s->set.name);
         print_clause(b, " = ", s->set.value);
         break;
-    case STMT_SHOW:
-        print_subject(b, "SHOW ", &s->show.name);
-        break;
     case STMT_RESET:
         print_subject(b, "RESET ", &s->reset.name);
         break;
+    case STMT_SHOW:
     case STMT_DESCRIBE:
-        print_subject(b, "DESCRIBE ", &s->describe.collection);
+        print_show(b, s);
         break;
     case STMT_CHECKPOINT:
         print_cstr(b, "CHECKPOINT");

@@ -9,6 +9,7 @@
 #include "query/plan_int.h"
 #include "query/session_int.h"
 #include "query/verb_int.h"
+#include "query/view_int.h"
 
 #include "expr/expr.h"
 
@@ -36,8 +37,11 @@ enum errcode analyze_collection(struct analysis *a, const struct name *name, str
         err_collection(err, name->text);
         if (nearest != NULL) {
             err_hint(err, "Perhaps you meant \"%s\".", nearest);
+        } else if (view_find(name->text) != NULL) {
+            err_hint(err, "It is a view: write FROM (SHOW %s).", name->text);
         } else {
-            err_hint(err, "SHOW COLLECTIONS lists them.");
+            const char *habit = parser_habit_of_name(name->text);
+            err_hint(err, "%s", habit != NULL ? habit : "SHOW COLLECTIONS lists them.");
         }
     }
     pd_map_release(db->pd, map);
@@ -170,7 +174,9 @@ enum errcode analyze_where(struct analysis *a, const struct expr *where, struct 
     }
     access->columns = access->where->columns;
     access->shown = where;
-    return a->plan->schema != NULL ? find_keys(a, where, err) : ERR_OK;
+    return a->plan->collection != NULL && a->scope.schema == a->plan->schema
+               ? find_keys(a, where, err)
+               : ERR_OK;
 }
 
 /* ---- the select list ---- */
@@ -192,37 +198,30 @@ static void name_column(struct result_column *column, const struct target *targe
 static size_t star_width(const struct analysis *a, size_t n_queries)
 {
     size_t n_pseudo = a->scope.has_pseudo ? (n_queries > 1 ? 2 : 1) : 0;
-    return a->plan->schema->n_columns + n_pseudo;
+    return a->scope.schema->n_columns + n_pseudo;
 }
 
 /* "*": every column; in a SEARCH also distance, and query where there are several. */
 static enum errcode expand_star(struct analysis *a, size_t width, struct err *err)
 {
     struct plan *plan = a->plan;
+    const struct schema *schema = a->scope.schema;
     static const char *const pseudo_names[] = {"distance", "query"};
     for (size_t i = 0; i < width; i++) {
-        const struct program *program;
-        struct result_column *column = &plan->columns[plan->n_columns];
-        if (i < plan->schema->n_columns) {
-            program = program_of_column(&a->scope, (uint32_t)i);
-            memcpy(column->name, plan->schema->columns[i].name, sizeof(column->name));
-        } else {
-            CHECK(i - plan->schema->n_columns < COUNT_OF(pseudo_names));
-            const char *name = pseudo_names[i - plan->schema->n_columns];
-            struct expr e = {.kind = EXPR_COLUMN, .name = name};
-            if (schema_column(plan->schema, name) >= 0) {
-                continue; /* A column of that name hides it. */
-            }
-            enum errcode code = program_compile(&a->scope, &e, TYPE_NULL, &program, err);
-            if (code != ERR_OK) {
-                return code;
-            }
-            snprintf(column->name, sizeof(column->name), "%s", name);
+        bool is_column = i < schema->n_columns;
+        const char *name =
+            is_column ? schema->columns[i].name : pseudo_names[i - schema->n_columns];
+        if (!is_column && schema_column(schema, name) >= 0) {
+            continue; /* A column of that name hides it. */
         }
-        if (program == NULL) {
-            return err_no_memory(err);
+        const struct program **program = &plan->output.programs[plan->n_columns];
+        struct expr e = {.kind = EXPR_COLUMN, .name = name};
+        enum errcode code = program_compile(&a->scope, &e, TYPE_NULL, program, err);
+        if (code != ERR_OK) {
+            return code;
         }
-        plan->output.programs[plan->n_columns++] = program;
+        struct result_column *column = &plan->columns[plan->n_columns++];
+        snprintf(column->name, sizeof(column->name), "%s", name);
     }
     return ERR_OK;
 }
@@ -235,6 +234,7 @@ static enum errcode add_target(struct analysis *a, const struct target *target, 
         return expand_star(a, width, err);
     }
     const struct program **program = &plan->output.programs[plan->n_columns];
+    plan->output.shown[plan->n_columns] = target->expr;
     enum errcode code = program_compile(&a->scope, target->expr, TYPE_NULL, program, err);
     if (code == ERR_OK) {
         name_column(&plan->columns[plan->n_columns++], target);
@@ -246,9 +246,9 @@ enum errcode analyze_targets(struct analysis *a, const struct target *targets, s
                              size_t n_queries, struct err *err)
 {
     struct plan *plan = a->plan;
-    size_t width = plan->schema != NULL ? star_width(a, n_queries) : 0, capacity = 0;
+    size_t width = a->scope.schema != NULL ? star_width(a, n_queries) : 0, capacity = 0;
     for (size_t i = 0; i < n; i++) {
-        if (targets[i].is_star && plan->schema == NULL) {
+        if (targets[i].is_star && a->scope.schema == NULL) {
             return err_set(err, ERR_SYNTAX, "SELECT * needs a FROM");
         }
         capacity += targets[i].is_star ? width : 1;
@@ -259,8 +259,9 @@ enum errcode analyze_targets(struct analysis *a, const struct target *targets, s
                        RESULT_COLUMNS_MAX);
     }
     plan->output.programs = arena_array(a->scope.arena, capacity, sizeof(const struct program *));
+    plan->output.shown = arena_zalloc(a->scope.arena, capacity * sizeof(const struct expr *));
     plan->columns = arena_zalloc(a->scope.arena, capacity * sizeof(*plan->columns));
-    if (plan->output.programs == NULL || plan->columns == NULL) {
+    if (plan->output.programs == NULL || plan->output.shown == NULL || plan->columns == NULL) {
         return err_no_memory(err);
     }
     for (size_t i = 0; i < n; i++) {
@@ -292,11 +293,14 @@ enum errcode analyze_result(struct analysis *a, const struct result_column *colu
 enum errcode analyze_constant(struct analysis *a, const struct expr *e, enum value_type want,
                               const struct program **out, struct err *err)
 {
+    struct grouping *grouping = a->scope.grouping;
     const struct schema *schema = a->scope.schema;
     bool has_pseudo = a->scope.has_pseudo;
+    a->scope.grouping = NULL;
     a->scope.schema = NULL;
     a->scope.has_pseudo = false;
     enum errcode code = program_compile(&a->scope, e, want, out, err);
+    a->scope.grouping = grouping;
     a->scope.schema = schema;
     a->scope.has_pseudo = has_pseudo;
     return code;

@@ -3,13 +3,11 @@
  * Each step reads within a view of its own until a chunk is full, so a slow client holds no view;
  * cursor.c says what that means for rows that change meanwhile.  fbin begins with the number of
  * rows, so there the count of the first view must hold to the end. */
+#include "query/analyze_int.h"
 #include "query/copy_int.h"
-#include "query/cursor_int.h"
-#include "query/plan_int.h"
-#include "query/portal_int.h"
+#include "query/operator_int.h"
 #include "query/verb_int.h"
 
-#include "expr/expr.h"
 #include "format/format.h"
 
 #include <errno.h>
@@ -17,7 +15,7 @@
 #include <unistd.h>
 
 struct copy_out {
-    struct cursor cursor;
+    struct operator_run base;
     struct buf chunk;
     struct row_encoder encoder; /* Into chunk. */
     struct column_mask mask;
@@ -28,7 +26,16 @@ struct copy_out {
 
 static enum errcode analyze_copy_out(struct analysis *a, const struct stmt *stmt, struct err *err)
 {
-    return copy_analyze(a, &stmt->copy, err);
+    enum errcode code = copy_analyze(a, &stmt->copy, err);
+    if (code == ERR_OK) {
+        code = operator_add(a, &operator_scan, NULL, err);
+    }
+    return code == ERR_OK ? operator_add(a, &operator_encode, NULL, err) : code;
+}
+
+static struct copy_out *copy_out_of(struct operator_run *o)
+{
+    return CONTAINER_OF(o, struct copy_out, base);
 }
 
 static enum errcode open_file(struct portal *p, struct copy_out *out, struct err *err)
@@ -37,13 +44,10 @@ static enum errcode open_file(struct portal *p, struct copy_out *out, struct err
     return copy_file_create(p, p->plan->stmt->copy.file, &out->target, err);
 }
 
-static enum errcode start_copy_out(struct portal *p, struct err *err)
+static enum errcode open_encode(struct operator_run *o, struct err *err)
 {
-    struct copy_out *out = arena_zalloc(p->arena, sizeof(*out));
-    if (out == NULL) {
-        return portal_no_memory(p, err);
-    }
-    p->verb_state = out;
+    struct portal *p = o->portal;
+    struct copy_out *out = copy_out_of(o);
     out->target.fd = out->target.folder = -1;
     buf_init(&out->chunk, MEM_STATEMENT, p->budget_bytes);
     row_encoder_init(&out->encoder, &p->plan->copy.format, &out->chunk);
@@ -58,14 +62,10 @@ static enum errcode start_copy_out(struct portal *p, struct err *err)
     return ERR_OK;
 }
 
-static void end_copy_out(struct portal *p)
+static void close_encode(struct operator_run *o)
 {
-    struct copy_out *out = p->verb_state;
-    p->copy_out = NULL;
-    if (out == NULL) {
-        return;
-    }
-    cursor_close(&out->cursor);
+    struct copy_out *out = copy_out_of(o);
+    o->portal->copy_out = NULL;
     buf_fini(&out->chunk);
     row_encoder_fini(&out->encoder);
     copy_file_close(&out->target);
@@ -108,38 +108,41 @@ static enum errcode finish(struct portal *p, struct copy_out *out, struct err *e
 }
 
 /* Rows until the chunk is full. */
-static enum errcode fill_chunk(struct portal *p, struct copy_out *out, bool *is_end,
-                               struct err *err)
+static enum errcode fill_chunk(struct operator_run *o, bool *is_end, struct err *err)
 {
-    bool found = true;
+    struct copy_out *out = copy_out_of(o);
+    struct value *row = NULL;
     enum errcode code = ERR_OK;
-    while (code == ERR_OK && found && out->chunk.bytes < COPY_CHUNK_BYTES) {
-        code = cursor_next(&out->cursor, &found, err);
-        if (code == ERR_OK && found) {
-            code = cursor_decode(&out->cursor, &out->mask, err);
+    *is_end = false;
+    while (code == ERR_OK && !*is_end && out->chunk.bytes < COPY_CHUNK_BYTES) {
+        code = operator_next(o->input, &row, err);
+        *is_end = row == NULL;
+        if (code == ERR_OK && row != NULL) {
+            code = operator_fetch(o->input, &out->mask, err);
         }
-        if (code == ERR_OK && found) {
-            code = row_encoder_put(&out->encoder, p->evaluator.columns, err);
+        if (code == ERR_OK && row != NULL) {
+            code = row_encoder_put(&out->encoder, row, err);
         }
     }
-    *is_end = !found;
-    return code == ERR_OK && out->chunk.failed ? portal_no_memory(p, err) : code;
+    return code == ERR_OK && out->chunk.failed ? portal_no_memory(o->portal, err) : code;
 }
 
-static enum step step_copy_out(struct portal *p, struct err *err)
+static enum step step_encode(struct operator_run *o, struct err *err)
 {
-    struct copy_out *out = p->verb_state;
+    struct portal *p = o->portal;
+    struct copy_out *out = copy_out_of(o);
     bool is_end = false;
-    enum errcode code = cursor_open(&out->cursor, p, err);
-    if (code == ERR_OK && !out->has_begun) {
-        out->has_begun = true;
-        out->n_promised = shard_view_count(out->cursor.view);
-        row_encoder_begin(&out->encoder, out->n_promised);
+    enum errcode code = ERR_OK;
+    if (!out->has_begun) {
+        code = scan_count(o->input, &out->n_promised, err);
+        if (code == ERR_OK) {
+            out->has_begun = true;
+            row_encoder_begin(&out->encoder, out->n_promised);
+        }
     }
     if (code == ERR_OK) {
-        code = fill_chunk(p, out, &is_end, err);
+        code = fill_chunk(o, &is_end, err);
     }
-    cursor_close(&out->cursor);
     if (code == ERR_OK && out->target.fd >= 0) {
         code = write_file(p, out, err);
     }
@@ -149,12 +152,20 @@ static enum step step_copy_out(struct portal *p, struct err *err)
     return code != ERR_OK ? STEP_FAILED : is_end ? STEP_DONE : STEP_MORE;
 }
 
+const struct operator_kind operator_encode = {
+    .name = "encode",
+    .bytes = sizeof(struct copy_out),
+    .open = open_encode,
+    .close = close_encode,
+    .step = step_encode,
+};
+
 const struct verb verb_copy_out = {
     .needs_shard = true,
     .keeps_steps = true,
     .policies = 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
     .analyze = analyze_copy_out,
-    .start = start_copy_out,
-    .step = step_copy_out,
-    .end = end_copy_out,
+    .start = operators_open,
+    .step = operators_step,
+    .end = operators_close,
 };

@@ -85,6 +85,7 @@ enum errcode cursor_next(struct cursor *c, bool *found, struct err *err)
             tell(c);
         }
         arena_reset(p->row_arena);
+        p->evaluator.columns = p->columns;
         code = work_spend(&p->work, ROW_WORK + c->row.bytes / BYTES_A_UNIT, err);
         if (code != ERR_OK || c->access->where == NULL) {
             return code;
@@ -106,8 +107,7 @@ enum errcode cursor_decode(struct cursor *c, const struct column_mask *columns, 
     if (mask_is_empty(columns)) {
         return ERR_OK;
     }
-    return shard_row_decode(p->plan->schema, &c->row, columns->bits, p->evaluator.columns,
-                            p->row_arena, err);
+    return shard_row_decode(p->plan->schema, &c->row, columns->bits, p->columns, p->row_arena, err);
 }
 
 enum errcode access_estimate(struct portal *p, uint64_t *rows, struct err *err)

@@ -3,6 +3,8 @@
 #include "query/plan_int.h"
 #include "query/portal_int.h"
 
+#include "expr/aggregate.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,12 +14,20 @@ enum {
     LINE_BYTES_MAX = 64 << 10
 };
 
+static void indent(struct explain *out)
+{
+    for (unsigned i = 0; i < out->depth; i++) {
+        buf_printf(&out->text, i == 0 ? "  " : "   ");
+    }
+}
+
 void explain_begin_member(struct explain *out, const char *key)
 {
     if (out->is_json) {
         buf_printf(&out->text, "%s\"%s\": ", out->has_member ? ", " : "", key);
     } else {
-        buf_printf(&out->text, "%s%s: ", out->group != NULL ? "  " : "", key);
+        indent(out);
+        buf_printf(&out->text, "%s: ", key);
     }
     out->has_member = true;
 }
@@ -68,48 +78,148 @@ void explain_number(struct explain *out, const char *key, double value)
     end_member(out);
 }
 
-void explain_access(struct explain *out)
+/* ---- what a statement has ---- */
+
+static void begin_shown(struct buf *shown)
 {
-    bool is_by_key = out->portal->plan->access.kind == ACCESS_KEYS;
-    explain_text(out, "Plan", "%s", is_by_key ? "by key" : "scan");
-    explain_filter(out);
+    buf_init(shown, MEM_STATEMENT, LINE_BYTES_MAX);
+}
+
+static void end_shown(struct explain *out, const char *key, struct buf *shown)
+{
+    buf_u8(shown, 0);
+    explain_begin_member(out, key);
+    const char *text = shown->failed ? "..." : (const char *)shown->data;
+    if (out->is_json) {
+        explain_string(&out->text, text);
+    } else {
+        buf_bytes(&out->text, text, strlen(text));
+    }
+    end_member(out);
+    out->text.failed = out->text.failed || (shown->failed && !shown->is_full);
+    buf_fini(shown);
+}
+
+void explain_expr(struct explain *out, const char *key, const struct expr *e)
+{
+    explain_exprs(out, key, &e, 1);
+}
+
+void explain_exprs(struct explain *out, const char *key, const struct expr *const *items, size_t n)
+{
+    struct buf shown;
+    begin_shown(&shown);
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(&shown, i > 0 ? ", " : "");
+        print_expr(&shown, items[i]);
+    }
+    end_shown(out, key, &shown);
+}
+
+void explain_order(struct explain *out, const char *key, const struct order *items, size_t n)
+{
+    struct buf shown;
+    begin_shown(&shown);
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(&shown, i > 0 ? ", " : "");
+        print_order(&shown, &items[i]);
+    }
+    end_shown(out, key, &shown);
+}
+
+void explain_calls(struct explain *out, const char *key, const struct aggregate_call *items,
+                   size_t n)
+{
+    struct buf shown;
+    begin_shown(&shown);
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(&shown, i > 0 ? ", " : "");
+        print_expr(&shown, items[i].shown);
+    }
+    end_shown(out, key, &shown);
 }
 
 void explain_filter(struct explain *out)
 {
-    struct portal *p = out->portal;
+    const struct portal *p = out->portal;
     const struct access *access = &p->plan->access;
     if (access->kind == ACCESS_KEYS) {
         explain_number(out, "Keys", (double)p->evaluator.sets[access->key_set].n);
     }
     if (access->shown != NULL) {
-        struct buf shown;
-        buf_init(&shown, MEM_STATEMENT, LINE_BYTES_MAX);
-        print_expr(&shown, access->shown);
-        buf_u8(&shown, 0);
-        explain_text(out, "Filter", "%s", shown.failed ? "..." : (const char *)shown.data);
-        out->text.failed = out->text.failed || (shown.failed && !shown.is_full);
-        buf_fini(&shown);
+        explain_expr(out, "Filter", access->shown);
     }
 }
 
-void explain_begin_group(struct explain *out, const char *name)
+/* ---- groups of lines ---- */
+
+static void begin_object(struct explain *out)
 {
     if (out->is_json) {
-        explain_begin_member(out, name);
         buf_u8(&out->text, '{');
         out->has_member = false;
-    } else {
-        buf_printf(&out->text, "%s:\n", name);
     }
-    out->group = name;
+    out->depth++;
 }
 
-void explain_end_group(struct explain *out)
+static void end_object(struct explain *out)
 {
     if (out->is_json) {
         buf_u8(&out->text, '}');
     }
     out->has_member = true;
-    out->group = NULL;
+    out->depth--;
+}
+
+void explain_begin_group(struct explain *out, const char *name)
+{
+    explain_begin_member(out, name);
+    if (!out->is_json) {
+        out->text.bytes--; /* The blank. */
+    }
+    end_member(out);
+    begin_object(out);
+}
+
+void explain_end_group(struct explain *out)
+{
+    end_object(out);
+}
+
+static void put_measure(struct explain *out, const struct explain_measure *m)
+{
+    if (out->is_json) {
+        explain_number(out, "Rows given", (double)m->rows);
+        explain_number(out, "Milliseconds", (double)m->us / 1000);
+        explain_number(out, "Work", (double)m->work);
+    } else {
+        buf_printf(&out->text, " (rows %llu, %.3f ms, work %llu)", (unsigned long long)m->rows,
+                   (double)m->us / 1000, (unsigned long long)m->work);
+    }
+}
+
+void explain_begin_operator(struct explain *out, const char *name,
+                            const struct explain_measure *measure)
+{
+    bool is_root = out->depth == 0;
+    if (out->is_json) {
+        explain_begin_member(out, is_root ? "Plan" : "Input");
+        begin_object(out);
+        explain_text(out, "Operator", "%s", name);
+    } else {
+        indent(out);
+        buf_printf(&out->text, "%s%s", is_root ? "Plan: " : "-> ", name);
+    }
+    if (measure != NULL) {
+        put_measure(out, measure);
+    }
+    if (!out->is_json) {
+        end_member(out);
+        begin_object(out);
+    }
+}
+
+void explain_end_operator(struct explain *out)
+{
+    end_object(out);
 }

@@ -16,6 +16,20 @@ src_query_libquery_a_SOURCES = \
     src/query/insert.c \
     src/query/lanes.c src/query/lanes_int.h \
     src/query/modify.c \
+    src/query/operator.c src/query/operator_int.h src/query/operators.def \
+    src/query/operator_aggregate.c \
+    src/query/operator_distinct.c \
+    src/query/operator_filter.c \
+    src/query/operator_insert.c \
+    src/query/operator_limit.c \
+    src/query/operator_modify.c \
+    src/query/operator_one.c \
+    src/query/operator_project.c \
+    src/query/operator_scan.c \
+    src/query/operator_search.c \
+    src/query/operator_show.c \
+    src/query/operator_sort.c \
+    src/query/operator_values.c \
     src/query/pending.c src/query/pending_int.h \
     src/query/plan.c src/query/plan_int.h \
     src/query/pool.c src/query/pool_int.h \

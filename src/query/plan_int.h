@@ -4,12 +4,13 @@
 
 #include <stdatomic.h>
 
+#include "expr/aggregate.h"
 #include "expr/expr.h"
 #include "format/format.h"
 #include "query/query.h"
 
 struct collection;
-struct sort_key;
+struct operator_kind;
 struct verb;
 struct view;
 
@@ -29,14 +30,45 @@ struct access {
 
 struct output { /* The select list. */
     const struct program **programs;
+    const struct expr **shown; /* NULL where "*" stands for it. */
     size_t n;
     struct column_mask columns;
 };
 
-struct select_plan {
+struct sort_key {
+    const struct program *program; /* Over the input row; */
+    size_t place;                  /* or its value, where rows come projected. */
+    bool is_descending, nulls_first;
+};
+
+struct sort_plan {
     struct sort_key *keys;
+    const struct order *shown; /* For EXPLAIN: as many. */
     size_t n_keys;
-    bool is_count;
+    struct column_mask columns; /* That the keys read. */
+    bool is_projected;          /* Rows come so; else the select list is reckoned here. */
+};
+
+/* An operator of a plan: operator_int.h. */
+struct operator_plan {
+    const struct operator_kind *kind;
+    const struct operator_plan *input; /* NULL: a leaf. */
+    union {                            /* By the kind. */
+        struct {
+            const struct program *program;
+            const struct expr *shown;
+        } filter;
+        struct sort_plan sort;
+        struct {
+            const struct grouping *grouping;
+            struct column_mask columns; /* That keys and arguments read. */
+        } aggregate;
+        struct {
+            const struct verb *verb; /* Which makes the rows. */
+            const char *name;
+            size_t n_columns;
+        } show;
+    };
 };
 
 struct search_query {
@@ -113,17 +145,17 @@ struct plan {
     uint32_t n_sets;
     bool uses_now;
     struct access access;
-    struct column_mask order_columns; /* That ORDER BY reads. */
     struct output output;
+    const struct operator_plan *root; /* NULL: the verb's steps are its own. */
+    bool reads_all;                   /* All rows before it gives the first, or those that match. */
+    struct policy_plan set;           /* Of SHOW, also in FROM. */
     const struct program *limit, *offset; /* INT; NULL where not given. */
     const char *tag;
     union { /* By the verb. */
-        struct select_plan select;
         struct search_plan search;
         struct insert_plan insert;
         struct modify_plan modify;
         struct copy_plan copy;
-        struct policy_plan set;
         const struct schema *created; /* CREATE COLLECTION */
         struct reindex_plan reindex;
     };

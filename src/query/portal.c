@@ -69,12 +69,13 @@ static enum errcode ask(struct work *work, struct err *err)
 {
     struct portal *p = CONTAINER_OF(work, struct portal, work);
     enum errcode code = portal_poll(p, err);
+    p->work_spent = portal_work(p);
     if (code == ERR_OK && p->is_inline) {
         p->inline_left -= WORK_SLICE - work->left;
         p->is_moving = p->inline_left <= 0;
         code = p->is_moving ? err_set(err, ERR_CANCELED, "the step goes to the pool") : ERR_OK;
     }
-    work->left = code == ERR_OK ? WORK_SLICE : 0;
+    work->left = p->slice_left = code == ERR_OK ? WORK_SLICE : 0;
     return code;
 }
 
@@ -177,6 +178,8 @@ static void reset_portal(struct portal *p, struct query_session *session, struct
     p->offset = 0;
     p->is_heavy = p->is_inline = p->is_moving = p->told_copy_out = p->has_notice = false;
     p->work = (struct work){.left = WORK_SLICE, .ask = ask};
+    p->slice_left = WORK_SLICE;
+    p->work_spent = 0;
     p->copy_out = NULL;
     p->rows = p->analyzed_rows = p->started_us = p->deadline_us = 0;
     p->pause_until_us = p->settle_until_us = 0;

@@ -14,6 +14,8 @@
 
 struct collection;
 struct database;
+struct operator_run;
+struct output;
 struct pending;
 struct plan;
 struct policy_file;
@@ -64,7 +66,8 @@ struct portal {
     struct value *parameters;
     bool is_unchecked; /* They are as they came, and the first step looks at them. */
     struct evaluator evaluator;
-    struct value *output; /* One row of the select list. */
+    struct value *columns; /* Of a row of the collection; those that are wanted are filled in. */
+    struct value *output;  /* One row of the select list. */
     struct force force;
     struct portal *next_running; /* Of the session, under its lock. */
     struct policy_file *file;
@@ -73,18 +76,21 @@ struct portal {
     struct collection *entered;    /* NULL where there is no collection. */
     struct shard *shard;           /* Of it. */
     void *verb_state;
-    uint64_t limit, offset; /* limit: UINT64_MAX where there is none. */
-    bool is_heavy;          /* The next step belongs on the pool. */
-    bool is_started;        /* The verb's end is called. */
-    bool is_open;           /* The start is done: steps follow. */
-    struct work work;       /* Of start and steps. */
-    int64_t inline_left;    /* Of portal_run's work on the owner's thread. */
-    bool is_inline;         /* A step runs there... */
-    bool is_moving;         /* ...and has used it up. */
-    bool is_suspended;      /* By its owner, until portal_run. */
-    uint8_t state;          /* enum portal_state */
-    uint64_t rows;          /* Given or changed. */
-    uint64_t analyzed_rows; /* EXPLAIN ANALYZE: of the statement explained. */
+    struct operator_run *root; /* Of a plan of operators, from start to end. */
+    uint64_t limit, offset;    /* limit: UINT64_MAX where there is none. */
+    bool is_heavy;             /* The next step belongs on the pool. */
+    bool is_started;           /* The verb's end is called. */
+    bool is_open;              /* The start is done: steps follow. */
+    struct work work;          /* Of start and steps. */
+    int64_t slice_left;        /* What work.left was when it was asked last, */
+    uint64_t work_spent;       /* and what was spent until then. */
+    int64_t inline_left;       /* Of portal_run's work on the owner's thread. */
+    bool is_inline;            /* A step runs there... */
+    bool is_moving;            /* ...and has used it up. */
+    bool is_suspended;         /* By its owner, until portal_run. */
+    uint8_t state;             /* enum portal_state */
+    uint64_t rows;             /* Given or changed. */
+    uint64_t analyzed_rows;    /* EXPLAIN ANALYZE: of the statement explained. */
     uint64_t started_us, deadline_us;
     uint64_t pause_until_us;  /* What a step that waits for time waits for; 0: for nothing. */
     uint64_t settle_until_us; /* It ends early, and waits so long for pendings; 0: it does not. */
@@ -144,15 +150,21 @@ void portal_release_run(struct portal *portal);
 
 /* ---- portal_step.c ---- */
 
+uint64_t portal_work(const struct portal *portal); /* Spent so far. */
+/* LIMIT plus OFFSET; UINT64_MAX: all. */
+uint64_t portal_rows_wanted(const struct portal *portal);
+
 /* Evaluates a program that is not per row. */
 enum errcode portal_eval(struct portal *portal, const struct program *program, struct value *out,
                          struct err *err) WARN_UNUSED;
 /* Appends a row (deep copies) to the batch; OUT_OF_MEMORY over the budget. */
 enum errcode portal_emit(struct portal *portal, const struct value *values,
                          struct err *err) WARN_UNUSED;
+/* The values of a select list over the row at hand. */
+enum errcode output_run(const struct output *output, struct evaluator *evaluator,
+                        struct value *values, struct err *err) WARN_UNUSED;
 bool portal_batch_is_full(const struct portal *portal);
-/* Runs the select list over the row at hand into portal->output; emit_output appends it too. */
-enum errcode portal_make_output(struct portal *portal, struct err *err) WARN_UNUSED;
+/* Appends the select list over the row at hand. */
 enum errcode portal_emit_output(struct portal *portal, struct err *err) WARN_UNUSED;
 void portal_policy_view(const struct portal *portal, struct policy_view *out);
 /* OUT_OF_MEMORY that names statement_memory. */

@@ -123,7 +123,7 @@ static enum errcode prepare_evaluator(struct portal *p, struct err *err)
             (struct value){.type = TYPE_TIMESTAMP, .integer = clock_wall_micros()};
     }
     p->evaluator.stack = arena_array(p->arena, plan->stack_max + 1, sizeof(struct value));
-    p->evaluator.columns = arena_array(p->arena, n_columns, sizeof(struct value));
+    p->columns = p->evaluator.columns = arena_array(p->arena, n_columns, sizeof(struct value));
     p->output = arena_array(p->arena, plan->output.n, sizeof(struct value));
     if (p->evaluator.stack == NULL || p->evaluator.columns == NULL || p->output == NULL) {
         return portal_no_memory(p, err);

@@ -23,6 +23,16 @@ enum errcode portal_no_memory(const struct portal *p, struct err *err)
     return ERR_OUT_OF_MEMORY;
 }
 
+uint64_t portal_work(const struct portal *p)
+{
+    return p->work_spent + (uint64_t)(p->slice_left - p->work.left);
+}
+
+uint64_t portal_rows_wanted(const struct portal *p)
+{
+    return p->limit > UINT64_MAX - p->offset ? UINT64_MAX : p->limit + p->offset;
+}
+
 void portal_policy_view(const struct portal *p, struct policy_view *out)
 {
     *out = (struct policy_view){
@@ -80,11 +90,11 @@ enum errcode portal_emit(struct portal *p, const struct value *values, struct er
     return ERR_OK;
 }
 
-enum errcode portal_make_output(struct portal *p, struct err *err)
+enum errcode output_run(const struct output *output, struct evaluator *evaluator,
+                        struct value *values, struct err *err)
 {
-    const struct output *output = &p->plan->output;
     for (size_t i = 0; i < output->n; i++) {
-        enum errcode code = program_run(output->programs[i], &p->evaluator, &p->output[i], err);
+        enum errcode code = program_run(output->programs[i], evaluator, &values[i], err);
         if (code != ERR_OK) {
             return code;
         }
@@ -94,6 +104,6 @@ enum errcode portal_make_output(struct portal *p, struct err *err)
 
 enum errcode portal_emit_output(struct portal *p, struct err *err)
 {
-    enum errcode code = portal_make_output(p, err);
+    enum errcode code = output_run(&p->plan->output, &p->evaluator, p->output, err);
     return code == ERR_OK ? portal_emit(p, p->output, err) : code;
 }

@@ -1,20 +1,7 @@
-/* SEARCH: the k nearest rows of each query vector.
- *
- *   queries -> search_choose -> per query: search_query_rows -> batch
- *
- * Rows come by distance, then by key. */
+/* SEARCH: what it means.  operator_search.c carries it out. */
 #include "query/analyze_int.h"
-#include "query/explain_int.h"
-#include "query/plan_int.h"
-#include "query/portal_int.h"
 #include "query/search_int.h"
 #include "query/verb_int.h"
-
-#include "expr/expr.h"
-
-#include <math.h>
-
-/* ---- analysis ---- */
 
 static enum errcode analyze_vector_column(struct analysis *a, const struct stmt_search *s,
                                           struct err *err)
@@ -42,7 +29,7 @@ static enum errcode analyze_vector_column(struct analysis *a, const struct stmt_
     return code;
 }
 
-static enum errcode wrong_dimension(const struct plan *plan, uint32_t dim, uint32_t position,
+enum errcode search_wrong_dimension(const struct plan *plan, uint32_t dim, uint32_t position,
                                     struct err *err)
 {
     const struct column *column = &plan->schema->columns[plan->search.column];
@@ -75,7 +62,7 @@ static enum errcode analyze_queries(struct analysis *a, const struct stmt_search
         }
         uint32_t dim = query->program->dim;
         if (!query->is_key && dim != 0 && dim != a->plan->schema->columns[plan->column].dim) {
-            return wrong_dimension(a->plan, dim, e->position, err);
+            return search_wrong_dimension(a->plan, dim, e->position, err);
         }
     }
     return ERR_OK;
@@ -106,287 +93,7 @@ static enum errcode analyze_search(struct analysis *a, const struct stmt *stmt, 
         a->plan->search.limit_position = s->limit->position;
         code = analyze_limit(a, s->limit, s->offset, err);
     }
-    return code;
-}
-
-/* ---- the query vectors ---- */
-
-static enum errcode vector_of_key(struct portal *p, const struct value *key,
-                                  const struct search_query *query, struct value *out,
-                                  uint64_t *number, struct err *err)
-{
-    const struct schema *schema = p->plan->schema;
-    uint32_t column = p->plan->search.column;
-    struct shard_view *view;
-    struct shard_row row;
-    bool found = false;
-    *out = value_null();
-    if (key->type == TYPE_NULL) {
-        return err_at(err, query->position, ERR_UNKNOWN_KEY, "the key of the query is NULL");
-    }
-    enum errcode code = shard_view_open(p->shard, &view, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    code = shard_view_get(view, key, &row, &found, err);
-    if (code == ERR_OK && found) {
-        struct column_mask mask = {0};
-        mask_add(&mask, column);
-        code = shard_row_decode(schema, &row, mask.bits, p->evaluator.columns, p->arena, err);
-        *out = p->evaluator.columns[column];
-        *number = row.number;
-    }
-    shard_view_close(view);
-    if (code == ERR_OK && out->type == TYPE_NULL) {
-        struct buf text;
-        buf_init(&text, MEM_STATEMENT, 4096);
-        value_format(&text, key);
-        buf_u8(&text, 0);
-        err_at(err, query->position, ERR_UNKNOWN_KEY, "%s \"%.200s\" in collection \"%s\"",
-               found ? "there is no vector in the row with the key"
-                     : "there is no row with the key",
-               text.failed ? "..." : (const char *)text.data, schema->name);
-        err_collection(err, schema->name);
-        buf_fini(&text);
-        return ERR_UNKNOWN_KEY;
-    }
-    return code;
-}
-
-static enum errcode check_vector(struct portal *p, const struct value *v, uint32_t position,
-                                 struct err *err)
-{
-    const struct column *column = &p->plan->schema->columns[p->plan->search.column];
-    if (v->type != TYPE_VECTOR) {
-        return err_at(err, position, ERR_TYPE_MISMATCH, "the query vector is NULL");
-    }
-    if (v->vector.dim != column->dim) {
-        return wrong_dimension(p->plan, v->vector.dim, position, err);
-    }
-    float sum = 0;
-    for (uint32_t i = 0; i < v->vector.dim; i++) {
-        sum += fabsf(v->vector.data[i]);
-    }
-    if (!isfinite(sum)) {
-        for (uint32_t i = 0; i < v->vector.dim; i++) {
-            if (!isfinite(v->vector.data[i])) {
-                return err_at(err, position, ERR_NOT_FINITE,
-                              "the query vector holds NaN or an infinity at element %u", i + 1);
-            }
-        }
-    }
-    if (sum == 0 && column->distance == DISTANCE_COSINE) {
-        return err_at(err, position, ERR_ZERO_VECTOR,
-                      "the query vector is zero and has no direction for COSINE");
-    }
-    return ERR_OK;
-}
-
-static enum errcode resolve_queries(struct portal *p, struct search_state *s, struct err *err)
-{
-    enum {
-        KEY_WORK = 20000 /* To open a view and read a row. */
-    };
-    const struct search_plan *plan = &p->plan->search;
-    s->queries = arena_array(p->arena, plan->n_queries, sizeof(*s->queries));
-    s->from_rows = arena_array(p->arena, plan->n_queries, sizeof(*s->from_rows));
-    if (s->queries == NULL || s->from_rows == NULL) {
-        return portal_no_memory(p, err);
-    }
-    for (size_t i = 0; i < plan->n_queries; i++) {
-        const struct search_query *query = &plan->queries[i];
-        struct value value;
-        enum errcode code = portal_eval(p, query->program, &value, err);
-        if (code == ERR_OK && query->is_key) {
-            code = work_spend(&p->work, KEY_WORK, err);
-        }
-        if (code == ERR_OK && query->is_key) {
-            struct value key = value;
-            code = vector_of_key(p, &key, query, &value, &s->from_rows[i], err);
-        }
-        if (code == ERR_OK) {
-            code = check_vector(p, &value, query->position, err);
-        }
-        if (code != ERR_OK) {
-            return code;
-        }
-        s->queries[i] = value.vector.data;
-    }
-    return ERR_OK;
-}
-
-/* ---- the start ---- */
-
-static enum errcode check_limit(struct portal *p, struct err *err)
-{
-    uint64_t max = p->force.limit_max;
-    if (p->limit > max || p->offset > max - p->limit) {
-        err_at(err, p->plan->search.limit_position, ERR_LIMIT_OUT_OF_RANGE,
-               "LIMIT plus OFFSET of a SEARCH may be %llu at the most", (unsigned long long)max);
-        err_hint(err, "Raise the policy limit_max, or read large results by SELECT.");
-        err_policy(err, "limit_max");
-        return ERR_LIMIT_OUT_OF_RANGE;
-    }
-    return ERR_OK;
-}
-
-static bool is_lagging(struct portal *p)
-{
-    if (p->force.on_lag != ON_LAG_WAIT) {
-        return false;
-    }
-    struct shard_figures figures;
-    shard_figures(p->shard, &figures);
-    return figures.index_lag > p->force.index_lag;
-}
-
-/* No column is asked for but the key. */
-static bool is_of_index(const struct plan *plan)
-{
-    struct column_mask mask = plan->output.columns;
-    mask.bits[0] &= ~UINT64_C(1);
-    return plan->access.where == NULL && mask_is_empty(&mask);
-}
-
-static enum errcode start_search(struct portal *p, struct err *err)
-{
-    enum {
-        INLINE_COST_NS = INLINE_WORK_MAX / 2, /* The half, so that few are given up. */
-        TEAM_COST_NS = 300000, /* From here on a team is worth the change of threads. */
-    };
-    struct search_state *s = arena_zalloc(p->arena, sizeof(*s));
-    if (s == NULL) {
-        return portal_no_memory(p, err);
-    }
-    p->verb_state = s;
-    enum errcode code = check_limit(p, err);
-    if (code == ERR_OK) {
-        code = resolve_queries(p, s, err);
-    }
-    if (code != ERR_OK) {
-        return code;
-    }
-    s->k = (size_t)(p->limit + p->offset);
-    s->self = (struct searcher){
-        .portal = p,
-        .evaluator = &p->evaluator,
-        .row_arena = p->row_arena,
-        .work = &p->work,
-        .hits = arena_array(p->arena, s->k + 1, sizeof(*s->self.hits)),
-        .index_hits = arena_array(p->arena, s->k + 1, sizeof(*s->self.index_hits)),
-    };
-    if (s->self.hits == NULL || s->self.index_hits == NULL) {
-        return portal_no_memory(p, err);
-    }
-    s->is_of_index = is_of_index(p->plan);
-    s->self.lanes = search_lanes(p->plan, p->arena);
-    code = search_choose(p, s, err);
-    double cost_ns = s->cost_ns * (double)p->plan->search.n_queries;
-    double most_ns = p->plan->search.n_queries > 1 ? TEAM_COST_NS : INLINE_COST_NS;
-    atomic_store(&p->plan->search.cost_ns, (uint64_t)cost_ns);
-    p->is_heavy = cost_ns > most_ns || is_lagging(p);
-    return code;
-}
-
-static void end_search(struct portal *p)
-{
-    struct search_state *s = p->verb_state;
-    if (s != NULL) {
-        searcher_close_view(&s->self);
-    }
-}
-
-/* ---- steps ---- */
-
-static enum step step_search(struct portal *p, struct err *err)
-{
-    struct search_state *s = p->verb_state;
-    size_t n_queries = p->plan->search.n_queries;
-    if (s->is_miss_told && s->next_query == 0) {
-        (void)search_tell_miss(p, s, &p->notice);
-        p->has_notice = true;
-    }
-    while (s->next_query < n_queries && !portal_batch_is_full(p)) {
-        struct batch mark = p->batch;
-        struct index_work done = s->self.done;
-        if (s->k > 0 && s->next_query >= s->first_found + s->n_found) {
-            search_team_find(p);
-        }
-        if (s->k > 0 && search_query_rows(p, s->next_query, err) != ERR_OK) {
-            p->batch.n_rows = mark.n_rows; /* The query may be begun again. */
-            p->batch.bytes = mark.bytes;
-            s->self.done = done;
-            return STEP_FAILED;
-        }
-        s->next_query++;
-    }
-    return s->next_query < n_queries ? STEP_MORE : STEP_DONE;
-}
-
-/* ---- EXPLAIN ---- */
-
-static const char *ef_origin(const struct portal *p, const struct shard_effort *e)
-{
-    static const double STRETCH_SHOWN = 1.005;
-    if (p->force.ef != 0) {
-        return "the policy ef";
-    }
-    if (e->verdict == SHARD_IS_NOT_MEASURED) {
-        return "recall, by a cautious guess (not measured yet)";
-    }
-    return e->stretch < STRETCH_SHOWN ? "recall, as measured on this collection"
-                                      : "recall, as measured, and more for what has changed since";
-}
-
-static void explain_effort(const struct portal *p, const struct search_state *s,
-                           struct explain *out)
-{
-    const struct shard_effort *e = &s->effort;
-    bool is_walk = s->way == WAY_WALK || s->way == WAY_FILTERED_WALK;
-    if (is_walk) {
-        explain_number(out, "ef", (double)s->ef);
-        explain_text(out, "ef from", "%s", ef_origin(p, e));
-    }
-    if (is_walk && p->force.ef == 0 && e->verdict != SHARD_IS_NOT_MEASURED) {
-        explain_text(out, "Measured recall", "%.4f (%.4f to %.4f)", e->recall, e->low, e->high);
-    }
-    if (s->why_exact != NULL) {
-        explain_text(out, "Exact because", "%s", s->why_exact);
-    }
-}
-
-static void explain_search(struct portal *p, struct explain *out)
-{
-    const struct search_state *s = p->verb_state;
-    const struct plan *plan = p->plan;
-    const struct column *column = &plan->schema->columns[plan->search.column];
-    explain_text(out, "Collection", "%s", plan->schema->name);
-    explain_text(out, "Column", "%s (%s, %u dimensions)", column->name,
-                 distance_name(column->distance), column->dim);
-    explain_text(out, "Plan", "%s", search_way_name(s->way));
-    explain_number(out, "Queries", (double)plan->search.n_queries);
-    explain_number(out, "Limit", (double)p->limit);
-    explain_number(out, "Offset", (double)p->offset);
-    if (plan->access.where != NULL) {
-        explain_filter(out);
-    }
-    if (s->n_sampled > 0) {
-        explain_number(out, "Estimated selectivity", s->selectivity);
-        explain_number(out, "Rows sampled", (double)s->n_sampled);
-    }
-    explain_effort(p, s, out);
-    explain_number(out, "Estimated milliseconds",
-                   s->cost_ns / 1e6 * (double)plan->search.n_queries);
-    if (plan->is_analyze) {
-        explain_number(out, "Distances", (double)s->self.done.distances);
-        explain_number(out, "Hops", (double)s->self.done.hops);
-        explain_number(out, "Looked at exactly", (double)s->self.done.reranked);
-        explain_number(out, "Exact walks", (double)s->self.done.exact_walks);
-        explain_number(out, "Tail rows", (double)s->self.done.tail_rows);
-        explain_number(out, "Filter calls", (double)s->self.done.filter_calls);
-        explain_number(out, "Searched again", (double)s->again);
-        explain_number(out, "Fell back to an exact way", (double)s->fell_back);
-    }
+    return code == ERR_OK ? operator_add(a, &operator_search, NULL, err) : code;
 }
 
 const struct verb verb_search = {
@@ -395,8 +102,8 @@ const struct verb verb_search = {
                 1ULL << POLICY_on_miss | 1ULL << POLICY_rerank_depth | 1ULL << POLICY_index_lag |
                 1ULL << POLICY_on_lag | 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
     .analyze = analyze_search,
-    .start = start_search,
-    .step = step_search,
-    .end = end_search,
-    .explain = explain_search,
+    .start = operators_open,
+    .step = operators_step,
+    .end = operators_close,
+    .explain = operators_explain,
 };

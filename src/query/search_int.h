@@ -1,6 +1,7 @@
 /* What the files of SEARCH share.
  *
- *   search.c       analysis, query vectors, steps
+ *   search.c       analysis
+ *   operator_search.c  query vectors, steps, EXPLAIN
  *   search_plan.c  which way
  *   search_find.c  the hits of one query
  *   search_matches.c  the rows that match, block by block, and the nearest of them
@@ -11,13 +12,10 @@
 #ifndef VECTRON_QUERY_SEARCH_INT_H
 #define VECTRON_QUERY_SEARCH_INT_H
 
-#include "query/query.h"
+#include "query/operator_int.h"
 #include "shard/block.h"
 
-struct column_mask;
-struct evaluator;
 struct lanes;
-struct plan;
 
 enum {
     CELL_WORK = 60 /* A row whose columns are in memory. */
@@ -64,6 +62,7 @@ struct search_found {
 };
 
 struct search_state {
+    struct operator_run base;
     enum search_way way;
     size_t k; /* LIMIT plus OFFSET. */
     size_t ef;
@@ -92,6 +91,11 @@ static inline struct search_hit search_hit_of(const struct index_hit *hit)
 {
     return (struct search_hit){.distance = hit->distance, .number = hit->row, .label = hit->label};
 }
+
+/* ---- search.c ---- */
+
+enum errcode search_wrong_dimension(const struct plan *plan, uint32_t dim, uint32_t position,
+                                    struct err *err);
 
 /* ---- search_plan.c ---- */
 

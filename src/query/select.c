@@ -1,34 +1,153 @@
-/* SELECT: rows by key or by a scan, as they come, sorted, or counted.
+/* SELECT: what it means, as a tree of operators.
  *
- *   as they come   each step opens a view, goes on behind the last row, and makes a batch
- *   ORDER BY       one step reads everything within one view and sorts; the next ones hand out
- *   count(*)       one step reads everything within one view (or asks the view how many there are)
+ *   [limit] <- sort <- [filter: HAVING] <- [aggregate] <- [filter: WHERE] <- scan, show, one
+ *   project <- [limit] <- ...                                     without ORDER BY
+ *   [limit] <- [sort] <- distinct <- project <- ...               SELECT DISTINCT
  *
- * So a sorted or counted result is of one instant.  A large one that comes as it is read is of one
- * instant a batch; cursor.c says what that means for rows that change meanwhile. */
+ * A scan sees to the WHERE itself.  A sorted, counted or grouped result is of one instant; a large
+ * one that comes as it is read is of one instant a batch: cursor.c says what that means for rows
+ * that change meanwhile. */
 #include "query/analyze_int.h"
-#include "query/cursor_int.h"
-#include "query/explain_int.h"
+#include "query/operator_int.h"
 #include "query/plan_int.h"
-#include "query/portal_int.h"
-#include "query/sort_int.h"
 #include "query/verb_int.h"
 
-#include "expr/expr.h"
-
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
-struct select_state {
-    struct cursor cursor;
-    struct sorter *sorter;
-    struct value *keys; /* Of ORDER BY, of one row. */
-    size_t next_sorted;
-    uint64_t wanted; /* LIMIT plus OFFSET. */
-    uint64_t skipped, given;
-    bool is_sorted;
-};
+/* ---- FROM ---- */
 
-/* ---- analysis ---- */
+/* What a view's columns are to the expressions over it. */
+static enum errcode schema_of_view(struct analysis *a, const char *name, struct err *err)
+{
+    const struct plan *plan = a->plan;
+    size_t bytes = offsetof(struct schema, columns) + plan->n_columns * sizeof(struct column);
+    struct schema *schema = arena_zalloc(a->scope.arena, bytes);
+    if (schema == NULL) {
+        return err_no_memory(err);
+    }
+    snprintf(schema->name, sizeof(schema->name), "%s", name);
+    schema->n_columns = (uint32_t)plan->n_columns;
+    for (size_t i = 0; i < plan->n_columns; i++) {
+        struct column *column = &schema->columns[i];
+        memcpy(column->name, plan->columns[i].name, sizeof(column->name));
+        column->type = plan->columns[i].type;
+        column->dim = plan->columns[i].dim;
+    }
+    a->scope.schema = schema;
+    a->scope.is_view = true;
+    return ERR_OK;
+}
+
+static enum errcode analyze_show_in_from(struct analysis *a, const struct stmt *show,
+                                         struct err *err)
+{
+    const struct name *name =
+        show->kind == STMT_SHOW ? &show->show.name : &show->describe.collection;
+    const struct verb *verb = show->kind == STMT_SHOW ? &verb_show : &verb_describe;
+    struct operator_plan *o;
+    enum errcode code = verb->analyze(a, show, err);
+    if (code == ERR_OK) {
+        code = schema_of_view(a, name->text, err);
+    }
+    if (code == ERR_OK) {
+        code = operator_add(a, &operator_show, &o, err);
+    }
+    if (code == ERR_OK) {
+        o->show.verb = verb;
+        o->show.name = name->text;
+        o->show.n_columns = a->plan->n_columns;
+        a->plan->n_columns = 0; /* They are no longer the result's. */
+    }
+    return code;
+}
+
+static enum errcode analyze_from(struct analysis *a, const struct stmt_select *s, struct err *err)
+{
+    if (s->show != NULL) {
+        return analyze_show_in_from(a, s->show, err);
+    }
+    if (s->collection.text == NULL) {
+        return operator_add(a, &operator_one, NULL, err);
+    }
+    enum errcode code = analyze_collection(a, &s->collection, err);
+    return code == ERR_OK ? operator_add(a, &operator_scan, NULL, err) : code;
+}
+
+/* ---- GROUP BY ---- */
+
+static bool is_grouped(const struct stmt_select *s)
+{
+    bool is = s->n_group_by > 0 || s->having != NULL;
+    for (size_t i = 0; i < s->n_targets && !is; i++) {
+        is = !s->targets[i].is_star && expr_has_aggregate(s->targets[i].expr);
+    }
+    for (size_t i = 0; i < s->n_order_by && !is; i++) {
+        is = expr_has_aggregate(s->order_by[i].expr);
+    }
+    return is;
+}
+
+/* A place in the select list, as a number. */
+static enum errcode key_of_place(const struct stmt_select *s, const struct expr *e,
+                                 const struct expr **key, struct err *err)
+{
+    int64_t place = e->value.integer;
+    bool is_there = place >= 1 && (uint64_t)place <= s->n_targets;
+    for (size_t i = 0; i < s->n_targets && is_there && i < (size_t)place; i++) {
+        is_there = !s->targets[i].is_star; /* Which column that is, is not to be counted out. */
+    }
+    if (!is_there) {
+        return err_at(err, e->position, ERR_BAD_REFERENCE,
+                      "GROUP BY %lld is no place in the select list", (long long)place);
+    }
+    *key = s->targets[place - 1].expr;
+    return ERR_OK;
+}
+
+/* As in PostgreSQL: a number is a place in the select list, a name is first one of the input's. */
+static enum errcode resolve_key(const struct analysis *a, const struct stmt_select *s,
+                                const struct expr *e, const struct expr **key, struct err *err)
+{
+    *key = e;
+    if (e->kind == EXPR_LITERAL && e->value.type == TYPE_INT) {
+        return key_of_place(s, e, key, err);
+    }
+    if (e->kind == EXPR_LITERAL) {
+        err_at(err, e->position, ERR_SYNTAX, "GROUP BY a constant has no meaning");
+        err_hint(err, "Write a column, an expression, or a place in the select list. Names are in "
+                      "double quotes, if any.");
+        return ERR_SYNTAX;
+    }
+    bool is_of_input = e->kind != EXPR_COLUMN ||
+                       (a->scope.schema != NULL && schema_column(a->scope.schema, e->name) >= 0);
+    for (size_t i = 0; i < s->n_targets && !is_of_input; i++) {
+        const char *alias = s->targets[i].alias;
+        if (alias != NULL && strcmp(alias, e->name) == 0) {
+            *key = s->targets[i].expr;
+            break;
+        }
+    }
+    return ERR_OK;
+}
+
+static enum errcode analyze_groups(struct analysis *a, const struct stmt_select *s, struct err *err)
+{
+    struct grouping *grouping = arena_zalloc(a->scope.arena, sizeof(*grouping));
+    enum errcode code = grouping != NULL ? ERR_OK : err_no_memory(err);
+    for (size_t i = 0; i < s->n_group_by && code == ERR_OK; i++) {
+        const struct expr *key;
+        code = resolve_key(a, s, s->group_by[i], &key, err);
+        if (code == ERR_OK) {
+            code = grouping_add_key(&a->scope, grouping, key, err);
+        }
+    }
+    a->scope.grouping = code == ERR_OK ? grouping : NULL;
+    return code;
+}
+
+/* ---- ORDER BY ---- */
 
 static bool is_same(const struct program *a, const struct program *b)
 {
@@ -36,39 +155,41 @@ static bool is_same(const struct program *a, const struct program *b)
            b->code[0].code == CODE_COLUMN && a->code[0].at == b->code[0].at;
 }
 
-/* The column of the result that has this name; NULL where none has. */
-static enum errcode find_output(const struct plan *plan, const struct expr *e,
-                                const struct program **found, struct err *err)
+static const size_t NO_PLACE = SIZE_MAX;
+
+/* The column of the result that has this name; NO_PLACE where none has. */
+static enum errcode find_output(const struct plan *plan, const struct expr *e, size_t *found,
+                                struct err *err)
 {
-    *found = NULL;
     for (size_t i = 0; i < plan->output.n; i++) {
         if (strcmp(plan->columns[i].name, e->name) != 0) {
             continue;
         }
-        if (*found != NULL && !is_same(*found, plan->output.programs[i])) {
+        if (*found != NO_PLACE &&
+            !is_same(plan->output.programs[*found], plan->output.programs[i])) {
             err_at(err, e->position, ERR_AMBIGUOUS_COLUMN,
                    "ORDER BY \"%s\" is ambiguous: several columns of the result have this name",
                    e->name);
             err_hint(err, "Give them different names by AS, or write the place in the list.");
             return ERR_AMBIGUOUS_COLUMN;
         }
-        *found = plan->output.programs[i];
+        *found = i;
     }
     return ERR_OK;
 }
 
 /* As in PostgreSQL: a number is a place in the select list, a name is first one of the result's. */
-static enum errcode order_program(struct analysis *a, const struct expr *e,
-                                  const struct program **out, struct err *err)
+static enum errcode order_place(const struct plan *plan, const struct expr *e, size_t *place,
+                                struct err *err)
 {
-    const struct plan *plan = a->plan;
     bool is_place = e->kind == EXPR_LITERAL && e->value.type == TYPE_INT;
+    *place = NO_PLACE;
     if (is_place && (e->value.integer < 1 || (uint64_t)e->value.integer > plan->output.n)) {
         return err_at(err, e->position, ERR_BAD_REFERENCE,
                       "ORDER BY %lld is no place in the select list", (long long)e->value.integer);
     }
     if (is_place) {
-        *out = plan->output.programs[e->value.integer - 1];
+        *place = (size_t)e->value.integer - 1;
         return ERR_OK;
     }
     if (e->kind == EXPR_LITERAL) {
@@ -77,298 +198,212 @@ static enum errcode order_program(struct analysis *a, const struct expr *e,
                       "double quotes, if any.");
         return ERR_SYNTAX;
     }
-    *out = NULL;
-    enum errcode code = e->kind == EXPR_COLUMN ? find_output(plan, e, out, err) : ERR_OK;
-    return code == ERR_OK && *out == NULL ? program_compile(&a->scope, e, TYPE_NULL, out, err)
-                                          : code;
+    enum errcode code = e->kind == EXPR_COLUMN ? find_output(plan, e, place, err) : ERR_OK;
+    for (size_t i = 0; i < plan->output.n && code == ERR_OK && *place == NO_PLACE; i++) {
+        const struct expr *shown = plan->output.shown[i];
+        *place = shown != NULL && expr_is_same(shown, e) ? i : NO_PLACE;
+    }
+    return code;
 }
 
-static enum errcode analyze_order(struct analysis *a, const struct stmt_select *s, struct err *err)
+static enum errcode analyze_key(struct analysis *a, const struct stmt_select *s,
+                                const struct order *order, struct sort_key *key, struct err *err)
 {
-    struct select_plan *plan = &a->plan->select;
-    plan->n_keys = s->n_order_by;
-    plan->keys = arena_array(a->scope.arena, s->n_order_by, sizeof(*plan->keys));
-    if (plan->keys == NULL) {
-        return err_no_memory(err);
+    *key =
+        (struct sort_key){.is_descending = order->is_descending, .nulls_first = order->nulls_first};
+    enum errcode code = order_place(a->plan, order->expr, &key->place, err);
+    if (code != ERR_OK) {
+        return code;
     }
-    for (size_t i = 0; i < s->n_order_by; i++) {
-        const struct order *order = &s->order_by[i];
-        struct sort_key *key = &plan->keys[i];
-        *key = (struct sort_key){.is_descending = order->is_descending,
-                                 .nulls_first = order->nulls_first};
-        enum errcode code = order_program(a, order->expr, &key->program, err);
-        if (code != ERR_OK) {
-            return code;
-        }
-        mask_merge(&a->plan->order_columns, &key->program->columns);
-        if (key->program->type == TYPE_JSON || key->program->type == TYPE_VECTOR) {
-            return err_at(err, order->expr->position, ERR_TYPE_MISMATCH,
-                          "values of type %s have no order", type_name(key->program->type));
-        }
+    if (key->place != NO_PLACE) {
+        key->program = a->plan->output.programs[key->place];
+    } else if (s->is_distinct) {
+        err_at(err, order->expr->position, ERR_BAD_REFERENCE,
+               "ORDER BY of a SELECT DISTINCT can only name what stands in its select list");
+        err_hint(err, "Add the expression to the list, or use GROUP BY.");
+        return ERR_BAD_REFERENCE;
+    } else {
+        code = program_compile(&a->scope, order->expr, TYPE_NULL, &key->program, err);
     }
-    return ERR_OK;
+    if (code == ERR_OK && (key->program->type == TYPE_JSON || key->program->type == TYPE_VECTOR)) {
+        return err_at(err, order->expr->position, ERR_TYPE_MISMATCH,
+                      "values of type %s have no order", type_name(key->program->type));
+    }
+    return code;
 }
 
-static enum errcode check_count(const struct analysis *a, const struct stmt_select *s,
-                                struct err *err)
+static enum errcode analyze_order(struct analysis *a, const struct stmt_select *s,
+                                  struct sort_plan *sort, struct err *err)
 {
-    const struct plan *plan = a->plan;
-    for (size_t i = 0; i < plan->output.n; i++) {
-        if (plan->output.programs[i]->is_per_row) {
-            return err_at(err, s->targets[i].expr != NULL ? s->targets[i].expr->position : 0,
-                          ERR_FEATURE_UNSUPPORTED, "columns cannot stand beside count(*)");
+    sort->n_keys = s->n_order_by;
+    sort->shown = s->order_by;
+    sort->is_projected = s->is_distinct;
+    sort->keys = arena_array(a->scope.arena, s->n_order_by, sizeof(*sort->keys));
+    enum errcode code = sort->keys != NULL ? ERR_OK : err_no_memory(err);
+    for (size_t i = 0; i < s->n_order_by && code == ERR_OK; i++) {
+        code = analyze_key(a, s, &s->order_by[i], &sort->keys[i], err);
+        if (code == ERR_OK) {
+            mask_merge(&sort->columns, &sort->keys[i].program->columns);
         }
     }
-    if (s->n_order_by > 0) {
-        return err_at(err, s->order_by[0].expr->position, ERR_FEATURE_UNSUPPORTED,
-                      "ORDER BY cannot stand beside count(*): there is one row");
+    return code;
+}
+
+/* ---- the tree ---- */
+
+static enum errcode add_filter(struct analysis *a, const struct program *program,
+                               const struct expr *shown, struct err *err)
+{
+    struct operator_plan *o;
+    enum errcode code = operator_add(a, &operator_filter, &o, err);
+    if (code == ERR_OK) {
+        o->filter.program = program;
+        o->filter.shown = shown;
     }
-    return ERR_OK;
+    return code;
+}
+
+/* That of a collection without a WHERE is known. */
+static bool is_count(const struct plan *plan, const struct grouping *grouping)
+{
+    return plan->root->kind == &operator_scan && plan->access.where == NULL &&
+           grouping->n_keys == 0 && grouping->n_calls == 1 && grouping->calls[0].argument == NULL;
+}
+
+static enum errcode add_groups(struct analysis *a, const struct stmt_select *s,
+                               const struct program *having, struct err *err)
+{
+    const struct grouping *grouping = a->scope.grouping;
+    struct operator_plan *o;
+    if (is_count(a->plan, grouping)) {
+        a->plan->root = NULL;
+        enum errcode code = operator_add(a, &operator_count, NULL, err);
+        return code == ERR_OK && having != NULL ? add_filter(a, having, s->having, err) : code;
+    }
+    enum errcode code = operator_add(a, &operator_aggregate, &o, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    o->aggregate.grouping = grouping;
+    for (size_t i = 0; i < grouping->n_keys; i++) {
+        mask_merge(&o->aggregate.columns, &grouping->programs[i]->columns);
+    }
+    for (size_t i = 0; i < grouping->n_calls; i++) {
+        if (grouping->calls[i].argument != NULL) {
+            mask_merge(&o->aggregate.columns, &grouping->calls[i].argument->columns);
+        }
+    }
+    return having != NULL ? add_filter(a, having, s->having, err) : ERR_OK;
+}
+
+static enum errcode check_distinct(const struct analysis *a, const struct stmt_select *s,
+                                   struct err *err)
+{
+    const struct output *output = &a->plan->output;
+    enum errcode code = ERR_OK;
+    for (size_t i = 0; i < output->n && s->is_distinct && code == ERR_OK; i++) {
+        uint32_t position = output->shown[i] != NULL ? output->shown[i]->position : 0;
+        code = check_distinct_type(output->programs[i]->type, "SELECT DISTINCT", position, err);
+    }
+    return code;
+}
+
+static enum errcode add_sort(struct analysis *a, const struct sort_plan *sort, struct err *err)
+{
+    struct operator_plan *o;
+    enum errcode code = operator_add(a, &operator_sort, &o, err);
+    if (code == ERR_OK) {
+        o->sort = *sort;
+    }
+    return code;
+}
+
+/* What makes of rows of the input, or of groups, those of the result. */
+static enum errcode add_output(struct analysis *a, const struct stmt_select *s,
+                               const struct sort_plan *sort, struct err *err)
+{
+    enum errcode code = ERR_OK;
+    if (s->is_distinct) {
+        code = operator_add(a, &operator_project, NULL, err);
+        code = code == ERR_OK ? operator_add(a, &operator_distinct, NULL, err) : code;
+    }
+    if (code == ERR_OK && s->n_order_by > 0) {
+        code = add_sort(a, sort, err);
+    }
+    if (code == ERR_OK && (s->limit != NULL || s->offset != NULL)) {
+        code = operator_add(a, &operator_limit, NULL, err);
+    }
+    if (code == ERR_OK && !s->is_distinct && s->n_order_by == 0) {
+        code = operator_add(a, &operator_project, NULL, err);
+    }
+    return code;
+}
+
+static enum errcode build_tree(struct analysis *a, const struct stmt_select *s,
+                               const struct sort_plan *sort, const struct program *having,
+                               struct err *err)
+{
+    struct plan *plan = a->plan;
+    enum errcode code = ERR_OK;
+    plan->reads_all = a->scope.grouping != NULL || s->is_distinct || s->n_order_by > 0 ||
+                      plan->access.where != NULL;
+    if (plan->access.where != NULL && plan->root->kind != &operator_scan) {
+        code = add_filter(a, plan->access.where, s->where, err);
+    }
+    if (code == ERR_OK && a->scope.grouping != NULL) {
+        code = add_groups(a, s, having, err);
+    }
+    return code == ERR_OK ? add_output(a, s, sort, err) : code;
+}
+
+/* What stands over groups where there are any. */
+static enum errcode analyze_list(struct analysis *a, const struct stmt_select *s,
+                                 struct sort_plan *sort, const struct program **having,
+                                 struct err *err)
+{
+    struct grouping *grouping = a->scope.grouping;
+    enum errcode code = analyze_targets(a, s->targets, s->n_targets, 0, err);
+    a->scope.grouping = NULL;
+    if (code == ERR_OK) {
+        code = analyze_where(a, s->where, err);
+    }
+    a->scope.grouping = grouping;
+    if (code == ERR_OK && s->having != NULL) {
+        code = program_compile(&a->scope, s->having, TYPE_BOOL, having, err);
+    }
+    if (code == ERR_OK) {
+        code = check_distinct(a, s, err);
+    }
+    return code == ERR_OK ? analyze_order(a, s, sort, err) : code;
 }
 
 static enum errcode analyze_select(struct analysis *a, const struct stmt *stmt, struct err *err)
 {
     const struct stmt_select *s = &stmt->select;
-    enum errcode code = ERR_OK;
-    if (s->collection.text != NULL) {
-        code = analyze_collection(a, &s->collection, err);
-    }
+    const struct program *having = NULL;
+    struct sort_plan sort = {0};
+    enum errcode code = analyze_from(a, s, err);
     if (code == ERR_OK) {
         code = analyze_with(a, &s->with, NULL, err);
     }
-    if (code == ERR_OK) {
-        a->scope.has_count = s->collection.text != NULL;
-        code = analyze_targets(a, s->targets, s->n_targets, 0, err);
-        a->scope.has_count = false;
+    if (code == ERR_OK && is_grouped(s)) {
+        code = analyze_groups(a, s, err);
     }
     if (code == ERR_OK) {
-        code = analyze_where(a, s->where, err);
-    }
-    if (code == ERR_OK) {
-        code = analyze_order(a, s, err);
+        code = analyze_list(a, s, &sort, &having, err);
     }
     if (code == ERR_OK) {
         code = analyze_limit(a, s->limit, s->offset, err);
     }
-    a->plan->select.is_count = a->scope.used_count;
-    return code == ERR_OK && a->scope.used_count ? check_count(a, s, err) : code;
-}
-
-/* ---- running ---- */
-
-static enum errcode start_select(struct portal *p, struct err *err)
-{
-    struct select_state *state = arena_zalloc(p->arena, sizeof(*state));
-    if (state == NULL) {
-        return portal_no_memory(p, err);
-    }
-    p->verb_state = state;
-    if (p->plan->schema == NULL) {
-        return ERR_OK;
-    }
-    const struct select_plan *select = &p->plan->select;
-    uint64_t rows;
-    state->wanted = p->limit > UINT64_MAX - p->offset ? UINT64_MAX : p->limit + p->offset;
-    enum errcode code = access_estimate(p, &rows, err);
-    if (code != ERR_OK) {
-        return code;
-    }
-    if (select->is_count && p->plan->access.where == NULL) {
-        return ERR_OK; /* The view knows. */
-    }
-    if (select->n_keys == 0 && p->plan->access.where == NULL && state->wanted < rows) {
-        rows = state->wanted;
-    }
-    p->is_heavy = rows > INLINE_ROWS_MAX;
-    if (select->n_keys == 0) {
-        return ERR_OK;
-    }
-    state->keys = arena_array(p->arena, select->n_keys, sizeof(*state->keys));
-    state->sorter = sorter_new(select->keys, select->n_keys, p->plan->output.n, state->wanted, p);
-    return state->keys != NULL && state->sorter != NULL ? ERR_OK : portal_no_memory(p, err);
-}
-
-static void end_select(struct portal *p)
-{
-    struct select_state *state = p->verb_state;
-    if (state != NULL) {
-        cursor_close(&state->cursor);
-        sorter_free(state->sorter);
-    }
-}
-
-static enum errcode emit_one(struct portal *p, struct err *err)
-{
-    if (p->offset > 0 || p->limit == 0) {
-        return ERR_OK;
-    }
-    return portal_emit_output(p, err);
-}
-
-static enum errcode count_rows(struct portal *p, struct cursor *cursor, struct err *err)
-{
-    if (p->plan->access.where == NULL) {
-        p->evaluator.count = (int64_t)shard_view_count(cursor->view);
-        return ERR_OK;
-    }
-    bool found = true;
-    enum errcode code = ERR_OK;
-    p->evaluator.count = 0;
-    while (code == ERR_OK && found) {
-        code = cursor_next(cursor, &found, err);
-        p->evaluator.count += found ? 1 : 0;
-    }
-    return code;
-}
-
-static enum errcode sort_row(struct portal *p, struct select_state *state, struct err *err)
-{
-    const struct select_plan *select = &p->plan->select;
-    enum errcode code = cursor_decode(&state->cursor, &p->plan->order_columns, err);
-    for (size_t i = 0; i < select->n_keys && code == ERR_OK; i++) {
-        code = program_run(select->keys[i].program, &p->evaluator, &state->keys[i], err);
-    }
-    if (code != ERR_OK || !sorter_wants(state->sorter, state->keys)) {
-        return code;
-    }
-    code = cursor_decode(&state->cursor, &p->plan->output.columns, err);
-    if (code == ERR_OK) {
-        code = portal_make_output(p, err);
-    }
-    return code == ERR_OK ? sorter_add(state->sorter, state->keys, p->output, err) : code;
-}
-
-static enum errcode sort_rows(struct portal *p, struct select_state *state, struct err *err)
-{
-    bool found = true;
-    enum errcode code = ERR_OK;
-    sorter_reset(state->sorter);
-    while (code == ERR_OK && found) {
-        code = cursor_next(&state->cursor, &found, err);
-        if (code == ERR_OK && found) {
-            code = sort_row(p, state, err);
-        }
-    }
-    if (code == ERR_OK) {
-        code = sorter_finish(state->sorter, err);
-        state->next_sorted = p->offset < SIZE_MAX ? (size_t)p->offset : SIZE_MAX;
-    }
-    return code;
-}
-
-static enum step hand_out_sorted(struct portal *p, struct select_state *state, struct err *err)
-{
-    while (state->next_sorted < sorter_rows(state->sorter)) {
-        if (portal_batch_is_full(p)) {
-            return STEP_MORE;
-        }
-        if (portal_emit(p, sorter_row(state->sorter, state->next_sorted++), err) != ERR_OK) {
-            return STEP_FAILED;
-        }
-    }
-    return STEP_DONE;
-}
-
-/* The row at hand, as a row of the result. */
-static enum errcode give_row(struct portal *p, struct select_state *state, struct err *err)
-{
-    enum errcode code = cursor_decode(&state->cursor, &p->plan->output.columns, err);
-    if (code == ERR_OK) {
-        code = portal_emit_output(p, err);
-    }
-    state->given += code == ERR_OK ? 1 : 0;
-    return code;
-}
-
-/* Rows as they come, until the batch is full. */
-static enum step read_batch(struct portal *p, struct select_state *state, struct err *err)
-{
-    bool found = true;
-    while (state->given < p->limit && !portal_batch_is_full(p)) {
-        enum errcode code = cursor_next(&state->cursor, &found, err);
-        if (code == ERR_OK && found && state->skipped < p->offset) {
-            state->skipped++;
-            continue;
-        }
-        if (code == ERR_OK && found) {
-            code = give_row(p, state, err);
-        }
-        if (code != ERR_OK) {
-            cursor_back(&state->cursor);
-            return STEP_FAILED;
-        }
-        if (!found) {
-            return STEP_DONE;
-        }
-    }
-    return state->given < p->limit ? STEP_MORE : STEP_DONE;
-}
-
-static enum step step_select(struct portal *p, struct err *err)
-{
-    struct select_state *state = p->verb_state;
-    if (p->plan->schema == NULL) {
-        bool matches;
-        enum errcode code = program_matches(p->plan->access.where, &p->evaluator, &matches, err);
-        if (code == ERR_OK && matches) {
-            code = emit_one(p, err);
-        }
-        return code == ERR_OK ? STEP_DONE : STEP_FAILED;
-    }
-    bool is_sorted = state->sorter != NULL;
-    if (is_sorted && state->is_sorted) {
-        return hand_out_sorted(p, state, err);
-    }
-    if (is_sorted || p->plan->select.is_count) {
-        state->cursor = (struct cursor){0};
-    }
-    if (cursor_open(&state->cursor, p, err) != ERR_OK) {
-        return STEP_FAILED;
-    }
-    enum step step;
-    if (p->plan->select.is_count) {
-        enum errcode code = count_rows(p, &state->cursor, err);
-        step = code == ERR_OK && emit_one(p, err) == ERR_OK ? STEP_DONE : STEP_FAILED;
-    } else if (is_sorted) {
-        state->is_sorted = sort_rows(p, state, err) == ERR_OK;
-        step = state->is_sorted ? hand_out_sorted(p, state, err) : STEP_FAILED;
-    } else {
-        step = read_batch(p, state, err);
-    }
-    cursor_close(&state->cursor);
-    return step;
-}
-
-/* ---- EXPLAIN ---- */
-
-static void explain_select(struct portal *p, struct explain *out)
-{
-    const struct select_state *state = p->verb_state;
-    if (p->plan->schema == NULL) {
-        explain_text(out, "Plan", "one row without a collection");
-        return;
-    }
-    explain_text(out, "Collection", "%s", p->plan->schema->name);
-    if (p->plan->select.is_count && p->plan->access.where == NULL) {
-        explain_text(out, "Plan", "count that is kept");
-    } else {
-        explain_access(out);
-    }
-    if (state->sorter != NULL) {
-        explain_text(out, "Sort", p->limit != UINT64_MAX ? "first %llu rows kept" : "all rows",
-                     (unsigned long long)state->wanted);
-    }
-    if (p->plan->is_analyze) {
-        explain_number(out, "Rows looked at", (double)state->cursor.looked_at);
-    }
+    return code == ERR_OK ? build_tree(a, s, &sort, having, err) : code;
 }
 
 const struct verb verb_select = {
     .needs_shard = true,
     .policies = 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
     .analyze = analyze_select,
-    .start = start_select,
-    .step = step_select,
-    .end = end_select,
-    .explain = explain_select,
+    .start = operators_open,
+    .step = operators_step,
+    .end = operators_close,
+    .explain = operators_explain,
 };

@@ -4,6 +4,7 @@
  * and not the collection.  Rows are copied into an arena; those that fall out of the heap leave
  * garbage, which is squeezed out by copying the live rows to a fresh arena when it is most of what
  * is held.  Equal keys keep the order in which they were added. */
+#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/sort_int.h"
 
@@ -258,7 +259,7 @@ size_t sorter_rows(const struct sorter *s)
     return s->n;
 }
 
-const struct value *sorter_row(const struct sorter *s, size_t i)
+struct value *sorter_row(const struct sorter *s, size_t i)
 {
     CHECK(i < s->n);
     return s->rows[i]->values + s->n_keys;

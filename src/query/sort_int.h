@@ -5,12 +5,7 @@
 #include "base/base.h"
 
 struct portal;
-struct program;
-
-struct sort_key {
-    const struct program *program;
-    bool is_descending, nulls_first;
-};
+struct sort_key;
 
 /* Keeps the first @rows_max rows by the keys, within the portal's budget, at the cost of its work.
  */
@@ -24,6 +19,6 @@ enum errcode sorter_add(struct sorter *sorter, const struct value *keys, const s
                         struct err *err) WARN_UNUSED;
 enum errcode sorter_finish(struct sorter *sorter, struct err *err) WARN_UNUSED;
 size_t sorter_rows(const struct sorter *sorter);
-const struct value *sorter_row(const struct sorter *sorter, size_t i);
+struct value *sorter_row(const struct sorter *sorter, size_t i);
 
 #endif

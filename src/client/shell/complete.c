@@ -179,6 +179,9 @@ static bool find_collection(const struct context *x, char out[WORD_BYTES])
             at++;
         }
         if (at == begin) {
+            if (*at == '(') { /* FROM (SHOW view) */
+                last[0] = '\0';
+            }
             at++;
             continue;
         }
@@ -321,6 +324,9 @@ static void complete_vql(struct context *x)
     } else if (is_one_of(last, before_collection, COUNT_OF(before_collection)) &&
                strcasecmp(second, "create") != 0) {
         add_collections(x);
+    } else if (last[0] == '(' && strcasecmp(second, "from") == 0) {
+        add_keyword(x, "show");
+        add_keyword(x, "describe");
     } else if (strcasecmp(last, "reset") == 0) {
         add_policies(x);
         add_keyword(x, "all");

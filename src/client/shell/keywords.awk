@@ -1,6 +1,7 @@
-# src/parser/keywords.def src/expr/functions.def -> the words that vsql completes.
+# keywords.def of src/parser, functions.def and aggregates.def of src/expr -> the words that vsql
+# completes.
 BEGIN {
-    print "/* Made from the tables of keywords and functions by src/client/shell/keywords.awk. */"
+    print "/* Made from the tables of keywords, functions and aggregates by src/client/shell/keywords.awk. */"
     print "#include \"client/shell/edit_int.h\"\n"
     print "const char *const shell_keywords[] = {"
 }
@@ -9,7 +10,7 @@ BEGIN {
     printf "    \"%s\",\n", part[2]
     n++
 }
-/^(FUNCTION|FORM)\(/ {
+/^(FUNCTION|FORM|AGGREGATE)\(/ {
     split($0, part, /[(,]/)
     if (part[2] != last) {
         functions = functions "    \"" part[2] "\",\n"

@@ -365,6 +365,10 @@ static void tab_offers_what_may_stand_there(void **state)
     assert_completed("\\con", "\\conninfo");
     assert_completed("\\h ins", "insert");
     assert_completed("SEARCH id FROM words NEA", "NEAR");
+    assert_completed("SELECT a FROM c GROUP BY a HAV", "HAVING");
+    assert_completed("SELECT DIST", "DISTINCT");
+    assert_completed("SELECT a FROM (S", "SHOW");
+    assert_completed("select a from ( ", "DESCRIBE SHOW");
     assert_completed("xyzzy", "");
 }
 

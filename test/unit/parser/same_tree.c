@@ -46,10 +46,11 @@ bool same_expr(const struct expr *a, const struct expr *b)
         return a == b;
     }
     return a->kind == b->kind && a->op == b->op && a->is_negated == b->is_negated &&
-           a->is_star == b->is_star && a->height == b->height && a->parameter == b->parameter &&
-           a->type == b->type && a->dim == b->dim && same_value(&a->value, &b->value) &&
-           same_text(a->name, b->name) && same_expr(a->left, b->left) &&
-           same_expr(a->right, b->right) && same_exprs(a->items, a->n_items, b->items, b->n_items);
+           a->is_star == b->is_star && a->is_distinct == b->is_distinct && a->height == b->height &&
+           a->parameter == b->parameter && a->type == b->type && a->dim == b->dim &&
+           same_value(&a->value, &b->value) && same_text(a->name, b->name) &&
+           same_expr(a->left, b->left) && same_expr(a->right, b->right) &&
+           same_exprs(a->items, a->n_items, b->items, b->n_items);
 }
 
 static bool same_options(const struct options *a, const struct options *b)
@@ -119,9 +120,17 @@ static bool same_update(const struct stmt_update *a, const struct stmt_update *b
     return is_same;
 }
 
+static bool same_show(const struct stmt *a, const struct stmt *b)
+{
+    return a == NULL || b == NULL ? a == b : same_stmt(a, b);
+}
+
 static bool same_select(const struct stmt_select *a, const struct stmt_select *b)
 {
-    bool is_same = same_targets(a->targets, a->n_targets, b->targets, b->n_targets) &&
+    bool is_same = a->is_distinct == b->is_distinct && same_show(a->show, b->show) &&
+                   same_exprs(a->group_by, a->n_group_by, b->group_by, b->n_group_by) &&
+                   same_expr(a->having, b->having) &&
+                   same_targets(a->targets, a->n_targets, b->targets, b->n_targets) &&
                    same_text(a->collection.text, b->collection.text) &&
                    same_expr(a->where, b->where) && a->n_order_by == b->n_order_by &&
                    same_expr(a->limit, b->limit) && same_expr(a->offset, b->offset) &&

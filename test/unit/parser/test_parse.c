@@ -153,6 +153,60 @@ static void positions_are_bytes_from_one(void **state)
     assert_int_equal(s->where->right->items[0]->position, 56);
 }
 
+static void every_clause_of_a_select_has_its_place_in_the_tree(void **state)
+{
+    struct fixture *f = *state;
+    const struct stmt_select *s =
+        &must_parse(f, "SELECT DISTINCT a, count(DISTINCT b) FROM docs WHERE c GROUP BY a, 2 "
+                       "HAVING max(d) > $1 ORDER BY e LIMIT 3")
+             ->select;
+    assert_true(s->is_distinct);
+    assert_int_equal(s->n_targets, 2);
+    const struct expr *call = s->targets[1].expr;
+    assert_int_equal(call->kind, EXPR_CALL);
+    assert_true(call->is_distinct && !call->is_star);
+    assert_int_equal(call->n_items, 1);
+    assert_int_equal(call->position, 20);
+    assert_int_equal(call->items[0]->position, 35);
+    assert_string_equal(s->collection.text, "docs");
+    assert_null(s->show);
+    assert_string_equal(s->where->name, "c");
+    assert_int_equal(s->n_group_by, 2);
+    assert_string_equal(s->group_by[0]->name, "a");
+    assert_int_equal(s->group_by[0]->position, 65);
+    assert_int_equal(s->group_by[1]->value.integer, 2);
+    assert_int_equal(s->having->op, OP_GT);
+    assert_string_equal(s->having->left->name, "max");
+    assert_int_equal(s->n_order_by, 1);
+    assert_int_equal(s->limit->value.integer, 3);
+}
+
+static void a_select_without_them_has_no_groups(void **state)
+{
+    const struct stmt_select *s = &must_parse(*state, "SELECT count(b) FROM docs")->select;
+    assert_false(s->is_distinct || s->targets[0].expr->is_distinct);
+    assert_true(s->show == NULL && s->having == NULL && s->group_by == NULL);
+    assert_int_equal(s->n_group_by, 0);
+}
+
+static void from_takes_what_show_and_describe_give(void **state)
+{
+    struct fixture *f = *state;
+    const struct stmt_select *s =
+        &must_parse(f, "SELECT a FROM ( SHOW Shards ) AS x WHERE b")->select;
+    assert_null(s->collection.text);
+    assert_int_equal(s->show->kind, STMT_SHOW);
+    assert_int_equal(s->show->position, 17);
+    assert_string_equal(s->show->show.name.text, "shards");
+    assert_int_equal(s->show->show.name.position, 22);
+    s = &must_parse(f, "SELECT a FROM (DESCRIBE docs) GROUP BY a")->select;
+    assert_null(s->collection.text);
+    assert_int_equal(s->show->kind, STMT_DESCRIBE);
+    assert_string_equal(s->show->describe.collection.text, "docs");
+    assert_int_equal(s->show->describe.collection.position, 25);
+    assert_int_equal(s->n_group_by, 1);
+}
+
 static void keywords_that_are_not_reserved_are_names_everywhere(void **state)
 {
     struct fixture *f = *state;
@@ -168,6 +222,7 @@ static void keywords_that_are_not_reserved_are_names_everywhere(void **state)
         "SEARCH %s FROM %s NEAR $1 IN %s LIMIT 1",
         "COPY %s (%s, %s) FROM STDIN",
         "SELECT %s(1), %s(%s) FROM c",
+        "SELECT DISTINCT %s, %s(DISTINCT %s) FROM (SHOW %s) GROUP BY %s, %s HAVING %s",
     };
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < COUNT_OF(places); j++) {
@@ -303,6 +358,9 @@ int main(void)
         cmocka_unit_test(an_empty_text_holds_no_statement),
         cmocka_unit_test(the_text_needs_no_terminating_zero),
         cmocka_unit_test(positions_are_bytes_from_one),
+        cmocka_unit_test(every_clause_of_a_select_has_its_place_in_the_tree),
+        cmocka_unit_test(a_select_without_them_has_no_groups),
+        cmocka_unit_test(from_takes_what_show_and_describe_give),
         cmocka_unit_test(keywords_that_are_not_reserved_are_names_everywhere),
         cmocka_unit_test(keywords_are_sorted_and_found_in_any_case),
         cmocka_unit_test(every_kind_of_statement_has_a_name),

@@ -116,6 +116,43 @@ static const struct {
     {"SELECT a IN ()", 14, S "\")\"", ""},
     {"SEARCH id FROM c NEAR a LIMIT 1", 23, S "\"a\"", ""},
     {"SEARCH id FROM c NEAR () LIMIT 1", 24, S "\")\"", ""},
+    {"SELECT a FROM c GROUP a", 23, S "\"a\"",
+     "Write GROUP BY expression, ...; there is no WITHIN GROUP."},
+    {"SELECT a FROM c GROUP BY", 25, END, ""},
+    {"SELECT a FROM c GROUP BY HAVING b", 26, S "\"HAVING\"", NULL},
+    {"SELECT a FROM c GROUP BY *", 26, S "\"*\"", ""},
+    {"SELECT a FROM c GROUP BY a, ", 29, END, ""},
+    {"SELECT a FROM c HAVING b GROUP BY a", 26, S "\"GROUP\"", ""},
+    {"SELECT a FROM c GROUP BY a GROUP BY b", 28, S "\"GROUP\"", ""},
+    {"SELECT a FROM c GROUP BY a WHERE b", 28, S "\"WHERE\"", ""},
+    {"SELECT a FROM c ORDER BY a HAVING b", 28, S "\"HAVING\"", ""},
+    {"SELECT a FROM c GROUP BY a DESC", 28, S "\"DESC\"", ""},
+    {"SELECT a FROM c GRUOP BY a", 17, S "\"GRUOP\"", "Perhaps you meant GROUP."},
+    {"SELECT a FROM c HAVIN b", 17, S "\"HAVIN\"", "Perhaps you meant HAVING."},
+    {"SELECT DISTINCT FROM c", 17, S "\"FROM\"",
+     "Behind DISTINCT stand expressions: SELECT DISTINCT a, b, or count(DISTINCT a)."},
+    {"SELECT DISTINCT DISTINCT a", 17, S "\"DISTINCT\"",
+     "Behind DISTINCT stand expressions: SELECT DISTINCT a, b, or count(DISTINCT a)."},
+    {"SELECT a, DISTINCT b FROM c", 11, S "\"DISTINCT\"",
+     "DISTINCT stands right behind SELECT, or first in the parentheses of an aggregate."},
+    {"SELECT f(a, DISTINCT b)", 13, S "\"DISTINCT\"",
+     "DISTINCT stands right behind SELECT, or first in the parentheses of an aggregate."},
+    {"SELECT f(DISTINCT)", 18, S "\")\"", NULL},
+    {"SELECT count(DISTINCT *)", 23, S "\"*\"",
+     "Behind DISTINCT stand expressions: SELECT DISTINCT a, b, or count(DISTINCT a)."},
+    {"SEARCH DISTINCT id FROM c NEAR $1 LIMIT 1", 8, S "\"DISTINCT\"", NULL},
+    {"SEARCH id FROM c NEAR $1 GROUP BY id LIMIT 1", 26, S "\"GROUP\"", ""},
+    {"SELECT a FROM (SHOW)", 20, S "\")\"", "Expected a name."},
+    {"SELECT a FROM (SHOW shards", 27, END, "Expected \")\"."},
+    {"SELECT a FROM (SHOW shards, sessions)", 27, S "\",\"", "Expected \")\"."},
+    {"SELECT a FROM (SHOW shards) x y", 31, S "\"y\"", NULL},
+    {"SELECT a FROM (docs)", 16, S "\"docs\"", "Expected DESCRIBE or SHOW."},
+    {"SELECT a FROM ()", 16, S "\")\"", "Expected DESCRIBE or SHOW."},
+    {"SELECT a FROM (RESET all)", 16, S "\"RESET\"", "Expected DESCRIBE or SHOW."},
+    {"SELECT a FROM ((SHOW shards))", 16, S "\"(\"", "Expected DESCRIBE or SHOW."},
+    {"DELETE FROM (SHOW shards)", 13, S "\"(\"", "Expected a name."},
+    {"SEARCH id FROM (SHOW shards) NEAR $1 LIMIT 1", 16, S "\"(\"", "Expected a name."},
+    {"SHOW shards AS s", 13, S "\"AS\"", "Expected the end."},
     /* Options. */
     {"SELECT 1 WITH (a = 1, a = 2)", 23, "option \"a\" is given twice", ""},
     {"SELECT 1 WITH ()", 16, S "\")\"", "Expected a name or NULL."},
@@ -213,7 +250,21 @@ static void who_comes_from_sql_is_told_what_vql_has_instead(void **state)
         {"UPSERT INTO c VALUES (1)", "ON CONFLICT DO UPDATE"},
         {"quit", "\\q"},
         {"CREATE EXTENSION vector", "built in"},
-        {"SELECT a FROM c GROUP BY a", "no groups"},
+        {"SELECT DISTINCT ON (a) * FROM c", "DISTINCT ON"},
+        {"SELECT a FROM c GROUP BY GROUPING SETS ((a), (b))", "GROUPING SETS"},
+        {"SELECT f(a) WITHIN GROUP (ORDER BY b) FROM c", "WITHIN GROUP"},
+        {"SELECT count(*) FILTER (WHERE a) FROM c", "CASE WHEN"},
+        {"SELECT a FROM c GROUP BY a HAVING count(*) FILTER (WHERE b) > 1", "CASE WHEN"},
+        {"SELECT rank() OVER (ORDER BY a) FROM c", "windows"},
+        {"SELECT a FROM c ORDER BY rank() OVER (ORDER BY a)", "windows"},
+        {"SELECT a FROM (SELECT 1) x", "FROM (SHOW"},
+        {"SELECT a FROM (VALUES (1)) x", "FROM (SHOW"},
+        {"SELECT a FROM ( search id FROM c NEAR $1 LIMIT 1)", "FROM (SHOW"},
+        {"SELECT a FROM SHOW shards", "FROM (SHOW"},
+        {"SELECT a FROM describe c WHERE b", "parentheses"},
+        {"SELECT a FROM information_schema.tables", "FROM (SHOW"},
+        {"SELECT a FROM pg_catalog.pg_class", "SHOW VIEWS"},
+        {"SELECT a FROM public.docs", "alone"},
         {"SELECT a FROM c WHERE a ~ 'x'", "LIKE"},
         {"SELECT a FROM c WHERE a == 1", "="},
         {"SELECT a FROM c ORDER BY v <-> '[1]' LIMIT 1", "SEARCH"},
@@ -245,6 +296,12 @@ static void who_comes_from_sql_is_told_what_vql_has_instead(void **state)
         }
     }
     assert_non_null(strstr(parser_habit_of_name("version"), "conninfo"));
+    /* What the grammar takes for names. */
+    assert_non_null(strstr(parser_habit_of_name("on"), "DISTINCT ON"));
+    assert_non_null(strstr(parser_habit_of_name("ALL"), "GROUP BY"));
+    assert_non_null(strstr(parser_habit_of_name("rollup"), "grouping"));
+    assert_non_null(strstr(parser_habit_of_name("string_agg"), "count, sum, avg, min and max"));
+    assert_null(parser_habit_of_name("sum"));
     assert_null(parser_habit_of_name("vers"));
     assert_null(parser_habit_of_name(""));
 }
@@ -365,6 +422,8 @@ static const struct {
     {"SELECT a", " OR a", "", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
     {"SELECT a", " AND (a)", "", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
     {"SELECT a FROM c ORDER BY a", ",a", "", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
+    {"SELECT a FROM c GROUP BY a", ",a", "", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
+    {"SELECT f(DISTINCT a", ",a", ")", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
     {"INSERT INTO c VALUES (1)", ",(1)", "", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
     {"INSERT INTO c VALUES (1", ",1", ")", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
     {"COPY c (a", ",a", ") FROM STDIN", VQL_ITEMS_MAX - 1, ERR_TOO_MANY_ITEMS},
@@ -427,6 +486,8 @@ static void nesting_has_one_bound_whatever_is_nested(void **state)
         {"(", ")", VQL_DEPTH_MAX},
         {"(a OR b AND ", ")", 49},
         {"f(", ")", VQL_DEPTH_MAX - 1},
+        {"f(DISTINCT a, ", ")", VQL_DEPTH_MAX - 1},
+        {"a OR b AND f(DISTINCT c, ", ")", 33},
         {"(a + ", ")", VQL_DEPTH_MAX - 1},
         {"a IN (1, ", ")", VQL_DEPTH_MAX - 1},
         {"a BETWEEN (", ") AND 2", VQL_DEPTH_MAX - 1},
@@ -465,20 +526,22 @@ static void operators_without_an_end_overflow_nothing(void **state)
 
 /* ---- memory ---- */
 
-static const char large[] =
+static const char *const large[] = {
     "SEARCH id, title AS t, f(a, b) FROM docs NEAR ([1,2,3], KEY 'it''s', $1) IN v WHERE a = 1 "
     "AND b IN (1, 2, 3) OR c BETWEEN 1 AND 2.55555555555555555555555555555555555555555555555555555 "
-    "AND d LIKE '%x' OR NOT e || 'f' = -g LIMIT 10 OFFSET $2 WITH (recall = 0.9, ef = auto)";
+    "AND d LIKE '%x' OR NOT e || 'f' = -g LIMIT 10 OFFSET $2 WITH (recall = 0.9, ef = auto)",
+    "SELECT DISTINCT a, count(DISTINCT b, c) AS n FROM (SHOW shards) AS s WHERE a > $1 GROUP BY a, "
+    "1, d, e, f, g, h, i, j, k HAVING count(*) > 1 AND NOT max(b) = 3 ORDER BY a, n DESC LIMIT 3",
+};
 
-static void a_budget_that_is_too_small_is_out_of_memory(void **state)
+static void check_small_budgets(const char *text)
 {
-    (void)state;
     bool was_refused = false, was_accepted = false;
     for (size_t budget = 0; budget < 16384 && !was_accepted; budget += 64) {
         struct arena *arena = arena_new(MEM_STATEMENT, budget);
         assert_non_null(arena);
         struct err err;
-        enum errcode code = parse_text(arena, large, sizeof(large) - 1, &err);
+        enum errcode code = parse_text(arena, text, strlen(text), &err);
         assert_true(code == ERR_OK || code == ERR_OUT_OF_MEMORY);
         was_refused = was_refused || code == ERR_OUT_OF_MEMORY;
         was_accepted = code == ERR_OK;
@@ -487,12 +550,16 @@ static void a_budget_that_is_too_small_is_out_of_memory(void **state)
     assert_true(was_refused && was_accepted);
 }
 
-static void the_nth_allocation_that_fails_is_out_of_memory(void **state)
+static void a_budget_that_is_too_small_is_out_of_memory(void **state)
 {
     (void)state;
-    if (!fault_is_built()) {
-        skip();
+    for (size_t i = 0; i < COUNT_OF(large); i++) {
+        check_small_budgets(large[i]);
     }
+}
+
+static void check_nth_allocations(const char *text)
+{
     enum errcode code = ERR_OUT_OF_MEMORY;
     uint64_t nth = 1;
     for (; code != ERR_OK; nth++) {
@@ -500,12 +567,23 @@ static void the_nth_allocation_that_fails_is_out_of_memory(void **state)
         assert_non_null(arena);
         struct err err;
         fault_arm(FAULT_MALLOC, nth, 1);
-        code = parse_text(arena, large, sizeof(large) - 1, &err);
+        code = parse_text(arena, text, strlen(text), &err);
         fault_disarm_all();
         assert_true(code == ERR_OK || code == ERR_OUT_OF_MEMORY);
         arena_free(arena);
     }
     assert_true(nth > 2);
+}
+
+static void the_nth_allocation_that_fails_is_out_of_memory(void **state)
+{
+    (void)state;
+    if (!fault_is_built()) {
+        skip();
+    }
+    for (size_t i = 0; i < COUNT_OF(large); i++) {
+        check_nth_allocations(large[i]);
+    }
 }
 
 int main(void)

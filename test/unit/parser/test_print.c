@@ -229,6 +229,7 @@ static struct expr *any_among(struct generator *g, enum expr_kind kind, unsigned
     if (kind == EXPR_CALL) {
         e->name = any_name(g);
         e->is_star = e->n_items == 0 && chance(g, 2);
+        e->is_distinct = e->n_items > 0 && chance(g, 3);
     } else {
         e->left = any_expr(g, height - 1);
         e->is_negated = chance(g, 2);
@@ -383,52 +384,6 @@ static void any_update(struct generator *g, struct stmt_update *s)
     s->with = any_options(g);
 }
 
-static void any_select(struct generator *g, struct stmt_select *s)
-{
-    s->n_targets = below(g, 3) + 1;
-    bool has_from = !chance(g, 4);
-    s->targets = any_targets(g, s->n_targets, has_from);
-    s->collection = has_from ? some_name(g) : (struct name){.text = NULL};
-    s->where = expr_or_null(g);
-    s->n_order_by = below(g, 3);
-    s->order_by = make(g, s->n_order_by + 1, sizeof(*s->order_by));
-    for (size_t i = 0; i < s->n_order_by; i++) {
-        s->order_by[i].expr = any_expr(g, 3);
-        s->order_by[i].is_descending = chance(g, 2);
-        s->order_by[i].nulls_first = chance(g, 2);
-    }
-    s->limit = chance(g, 2) ? NULL : any_count(g);
-    s->offset = chance(g, 2) ? NULL : any_count(g);
-    s->with = any_options(g);
-}
-
-static void any_search(struct generator *g, struct stmt_search *s)
-{
-    s->n_targets = below(g, 3) + 1;
-    s->targets = any_targets(g, s->n_targets, true);
-    s->n_queries = below(g, 4) + 1;
-    s->queries = make(g, s->n_queries, sizeof(*s->queries));
-    for (size_t i = 0; i < s->n_queries; i++) {
-        s->queries[i].kind = chance(g, 2) ? NEAR_KEY : NEAR_VECTOR;
-        s->queries[i].expr = any_constant(g);
-    }
-    s->in_column = chance(g, 2) ? some_name(g) : (struct name){.text = NULL};
-    s->where = expr_or_null(g);
-    s->limit = any_count(g);
-    s->offset = chance(g, 2) ? NULL : any_count(g);
-    s->with = any_options(g);
-}
-
-static void any_copy(struct generator *g, struct stmt_copy *s)
-{
-    s->is_from = chance(g, 2);
-    s->on_conflict = s->is_from ? (enum on_conflict)below(g, 3) : CONFLICT_ERROR;
-    s->n_columns = below(g, 3);
-    s->columns = any_names(g, s->n_columns);
-    s->file = chance(g, 2) ? NULL : any_text(g).text.data;
-    s->with = any_options(g);
-}
-
 static void set_subject(struct generator *g, struct stmt *s)
 {
     struct name name = some_name(g);
@@ -472,6 +427,76 @@ static void set_subject(struct generator *g, struct stmt *s)
     default:
         break;
     }
+}
+
+/* Nothing, a collection, what SHOW gives, or what DESCRIBE does. */
+static void any_from(struct generator *g, struct stmt_select *s)
+{
+    size_t source = below(g, 4);
+    if (source == 1) {
+        s->collection = some_name(g);
+    } else if (source > 1) {
+        s->show = make(g, 1, sizeof(*s->show));
+        s->show->kind = source == 2 ? STMT_SHOW : STMT_DESCRIBE;
+        set_subject(g, s->show);
+    }
+}
+
+static void any_groups(struct generator *g, struct stmt_select *s)
+{
+    s->n_group_by = below(g, 3);
+    s->group_by = make(g, s->n_group_by + 1, sizeof(*s->group_by));
+    for (size_t i = 0; i < s->n_group_by; i++) {
+        s->group_by[i] = any_expr(g, 3);
+    }
+    s->having = expr_or_null(g);
+}
+
+static void any_select(struct generator *g, struct stmt_select *s)
+{
+    s->is_distinct = chance(g, 3);
+    s->n_targets = below(g, 3) + 1;
+    s->targets = any_targets(g, s->n_targets, true);
+    any_from(g, s);
+    s->where = expr_or_null(g);
+    any_groups(g, s);
+    s->n_order_by = below(g, 3);
+    s->order_by = make(g, s->n_order_by + 1, sizeof(*s->order_by));
+    for (size_t i = 0; i < s->n_order_by; i++) {
+        s->order_by[i].expr = any_expr(g, 3);
+        s->order_by[i].is_descending = chance(g, 2);
+        s->order_by[i].nulls_first = chance(g, 2);
+    }
+    s->limit = chance(g, 2) ? NULL : any_count(g);
+    s->offset = chance(g, 2) ? NULL : any_count(g);
+    s->with = any_options(g);
+}
+
+static void any_search(struct generator *g, struct stmt_search *s)
+{
+    s->n_targets = below(g, 3) + 1;
+    s->targets = any_targets(g, s->n_targets, true);
+    s->n_queries = below(g, 4) + 1;
+    s->queries = make(g, s->n_queries, sizeof(*s->queries));
+    for (size_t i = 0; i < s->n_queries; i++) {
+        s->queries[i].kind = chance(g, 2) ? NEAR_KEY : NEAR_VECTOR;
+        s->queries[i].expr = any_constant(g);
+    }
+    s->in_column = chance(g, 2) ? some_name(g) : (struct name){.text = NULL};
+    s->where = expr_or_null(g);
+    s->limit = any_count(g);
+    s->offset = chance(g, 2) ? NULL : any_count(g);
+    s->with = any_options(g);
+}
+
+static void any_copy(struct generator *g, struct stmt_copy *s)
+{
+    s->is_from = chance(g, 2);
+    s->on_conflict = s->is_from ? (enum on_conflict)below(g, 3) : CONFLICT_ERROR;
+    s->n_columns = below(g, 3);
+    s->columns = any_names(g, s->n_columns);
+    s->file = chance(g, 2) ? NULL : any_text(g).text.data;
+    s->with = any_options(g);
 }
 
 static struct stmt *any_stmt(struct generator *g, enum stmt_kind kind)

@@ -142,7 +142,7 @@ static void expect_plan(struct client *c, const char *where, const char *plan)
 {
     char text[512], wanted[64];
     snprintf(text, sizeof(text), "EXPLAIN ANALYZE SEARCH id FROM v NEAR %s %s", query_text, where);
-    snprintf(wanted, sizeof(wanted), "Plan: %s", plan);
+    snprintf(wanted, sizeof(wanted), "Way: %s", plan);
     expect_ok(c, text);
     if (strstr(rows_text(c), wanted) == NULL) {
         fail_msg("%s: not %s but\n%s", where, plan, rows_text(c));
@@ -189,7 +189,7 @@ static void an_ef_that_is_set_is_used_and_shown(void **state)
     snprintf(text, sizeof(text), "SET ef = 77; EXPLAIN SEARCH id FROM v NEAR %s LIMIT 5",
              query_text);
     expect_ok(c, text);
-    assert_non_null(strstr(rows_text(c), "ef: 77\nef from: the policy ef\n"));
+    assert_non_null(strstr(rows_text(c), "ef: 77\n  ef from: the policy ef\n"));
 }
 
 static void equal_distances_come_in_the_order_of_their_keys(void **state)
@@ -288,7 +288,7 @@ static void flat_collections_scan_exactly(void **state)
     expect_ok(c, "CREATE COLLECTION f (id INT PRIMARY KEY, e VECTOR(2)) WITH (index = flat)");
     expect_ok(c, "INSERT INTO f VALUES (1, [1, 0]), (2, [2, 0])");
     expect_ok(c, "EXPLAIN SEARCH id FROM f NEAR [0, 0] LIMIT 1");
-    assert_non_null(strstr(rows_text(c), "Plan: exact scan\n"));
+    assert_non_null(strstr(rows_text(c), "Way: exact scan\n"));
     expect_rows(c, "SEARCH id FROM f NEAR [0, 0] LIMIT 1", "1\n");
 }
 

@@ -88,10 +88,10 @@ static void a_recall_that_no_walk_reaches_is_answered_as_on_miss_says(void **sta
     wait_until_measured(c, "0.99");
     assert_non_null(strstr(rows_text(c), "v|e|10|1|0.99|false|"));
     int64_t misses = metric_value(METRIC_recall_misses);
-    expect_plan(c, "LIMIT 10", "Plan: exact scan\n",
+    expect_plan(c, "LIMIT 10", "Way: exact scan\n",
                 "Exact because: no walk is known to reach recall\n");
     assert_string_equal(c->notice, "");
-    expect_plan(c, "LIMIT 10 WITH (on_miss = notice)", "Plan: walk\n", "Measured recall: ");
+    expect_plan(c, "LIMIT 10 WITH (on_miss = notice)", "Way: walk\n", "Measured recall: ");
     assert_non_null(
         strstr(c->notice, "recall is 0.99, and of \"v\" a walk was measured to find 0."));
     assert_int_equal(search(c, "", "LIMIT 10 WITH (on_miss = notice)"), ERR_OK);
@@ -110,11 +110,11 @@ static void a_recall_that_a_walk_reaches_is_walked_for_whatever_on_miss_says(voi
 {
     struct client *c = set_up_rows(state, 2);
     wait_until_measured(c, "0.95");
-    wait_for_plan(c, "LIMIT 1 WITH (on_miss = fail, recall = 0.5)", "Plan: walk\n",
+    wait_for_plan(c, "LIMIT 1 WITH (on_miss = fail, recall = 0.5)", "Way: walk\n",
                   "ef from: recall, as measured on this collection\nMeasured recall: ");
     assert_string_equal(c->notice, "");
     expect_ok(c, "DELETE FROM v WHERE id < 90");
-    expect_plan(c, "LIMIT 1 WITH (on_miss = fail, recall = 0.5)", "Plan: walk\n",
+    expect_plan(c, "LIMIT 1 WITH (on_miss = fail, recall = 0.5)", "Way: walk\n",
                 "ef from: recall, as measured, and more for what has changed since\n");
 }
 

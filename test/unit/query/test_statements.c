@@ -327,13 +327,13 @@ static void explain_shows_writes_and_analyze_does_them(void **state)
 {
     struct client *c = setup_docs(state);
     expect_ok(c, "EXPLAIN UPDATE docs SET year = 1 WHERE id = 'a' AND year > 5");
-    assert_non_null(strstr(rows_text(c), "Plan: by key\nKeys: 1\nFilter: "));
+    assert_non_null(strstr(rows_text(c), "-> scan\n     Collection: docs\n     Keys: 1\n     Filter: "));
     expect_rows(c, "SELECT year FROM docs WHERE id = 'a'", "2000\n");
     expect_ok(c, "EXPLAIN ANALYZE UPDATE docs SET year = 1 WHERE id = 'a'");
     assert_non_null(strstr(rows_text(c), "Rows given: 1\n"));
     expect_rows(c, "SELECT year FROM docs WHERE id = 'a'", "1\n");
     expect_ok(c, "EXPLAIN SELECT id FROM docs ORDER BY year LIMIT 3");
-    assert_non_null(strstr(rows_text(c), "Plan: scan\nSort: first 3 rows kept\n"));
+    assert_non_null(strstr(rows_text(c), "-> sort\n     Keys: year\n     First rows kept: 3\n"));
     expect_ok(c, "EXPLAIN ANALYZE INSERT INTO docs (id) VALUES ('n1'), ('n2')");
     assert_non_null(strstr(rows_text(c), "Rows given: 2\n"));
     expect_ok(c, "EXPLAIN SELECT 1");

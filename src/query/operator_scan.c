@@ -1,0 +1,108 @@
+/* scan: the rows of a collection that WHERE takes, in the order of their numbers or of their keys.
+ *
+ * Between two steps its view is closed; cursor.c says what that means for rows that change. */
+#include "query/cursor_int.h"
+#include "query/explain_int.h"
+#include "query/operator_int.h"
+
+struct scan {
+    struct operator_run base;
+    struct cursor cursor;
+};
+
+static struct scan *scan_of(struct operator_run *o)
+{
+    return CONTAINER_OF(o, struct scan, base);
+}
+
+/* Long ones belong on the pool. */
+static enum errcode open_scan(struct operator_run *o, struct err *err)
+{
+    struct portal *p = o->portal;
+    uint64_t rows, wanted = portal_rows_wanted(p);
+    enum errcode code = access_estimate(p, &rows, err);
+    if (code == ERR_OK && !p->plan->reads_all && wanted < rows) {
+        rows = wanted;
+    }
+    p->is_heavy = p->is_heavy || (code == ERR_OK && rows > INLINE_ROWS_MAX);
+    return code;
+}
+
+static enum errcode next_row(struct operator_run *o, struct value **row, struct err *err)
+{
+    struct cursor *cursor = &scan_of(o)->cursor;
+    bool found = false;
+    enum errcode code = cursor->view == NULL ? cursor_open(cursor, o->portal, err) : ERR_OK;
+    if (code != ERR_OK) {
+        return code;
+    }
+    CHECK(cursor->view != NULL);
+    code = cursor_next(cursor, &found, err);
+    if (code != ERR_OK) {
+        cursor_back(cursor);
+    }
+    *row = found ? o->portal->columns : NULL;
+    return code;
+}
+
+static void back(struct operator_run *o)
+{
+    cursor_back(&scan_of(o)->cursor);
+}
+
+static enum errcode fetch(struct operator_run *o, const struct column_mask *columns,
+                          struct err *err)
+{
+    return cursor_decode(&scan_of(o)->cursor, columns, err);
+}
+
+static void pause(struct operator_run *o)
+{
+    cursor_close(&scan_of(o)->cursor);
+}
+
+static void rewind_scan(struct operator_run *o)
+{
+    cursor_close(&scan_of(o)->cursor);
+    scan_of(o)->cursor = (struct cursor){0};
+}
+
+uint32_t scan_stamp(const struct operator_run *o)
+{
+    CHECK(o->kind == &operator_scan);
+    return shard_row_stamp(&CONTAINER_OF(o, struct scan, base)->cursor.row);
+}
+
+enum errcode scan_count(struct operator_run *o, uint64_t *rows, struct err *err)
+{
+    CHECK(o->kind == &operator_scan);
+    struct cursor *cursor = &scan_of(o)->cursor;
+    enum errcode code = cursor->view == NULL ? cursor_open(cursor, o->portal, err) : ERR_OK;
+    if (code == ERR_OK) {
+        *rows = shard_view_count(cursor->view);
+    }
+    return code;
+}
+
+static void explain(const struct operator_run *o, struct explain *out)
+{
+    const struct scan *scan = CONTAINER_OF(o, struct scan, base);
+    explain_text(out, "Collection", "%s", o->portal->plan->schema->name);
+    explain_filter(out);
+    if (o->is_measured) {
+        explain_number(out, "Rows looked at", (double)scan->cursor.looked_at);
+    }
+}
+
+const struct operator_kind operator_scan = {
+    .name = "scan",
+    .bytes = sizeof(struct scan),
+    .open = open_scan,
+    .next = next_row,
+    .back = back,
+    .rewind = rewind_scan,
+    .fetch = fetch,
+    .pause = pause,
+    .close = pause,
+    .explain = explain,
+};
