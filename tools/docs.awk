@@ -6,7 +6,7 @@
 # A page holds, in the comments of its own language, a line with "BEGIN GENERATED <part>" and one
 # with "END GENERATED"; what stands between them is replaced.  The parts: messages types errors
 # policies policies-man policies-conf metrics memory faults keywords shard-commands pd-commands
-# views functions aggregates.
+# views functions aggregates operators.
 
 # ---- the tables ----
 
@@ -414,6 +414,14 @@ function write_aggregates(    i, takes) {
     }
 }
 
+function write_operators(    i) {
+    print "| operator | what it gives |"
+    print "|---|---|"
+    for (i = 1; i <= n_rows["OPERATOR"]; i++) {
+        printf "| `%s` | %s |\n", row["OPERATOR", i, 1], cell(row["OPERATOR", i, 2])
+    }
+}
+
 function write_part(part) {
     if (part == "messages") write_messages()
     else if (part == "types") write_types()
@@ -428,6 +436,7 @@ function write_part(part) {
     else if (part == "views") write_views()
     else if (part == "functions") write_functions()
     else if (part == "aggregates") write_aggregates()
+    else if (part == "operators") write_operators()
     else if (part == "shard-commands") write_commands("SHARD_COMMAND")
     else if (part == "pd-commands") write_commands("PD_COMMAND")
     else {

@@ -60,6 +60,10 @@ function rule(macro, name, second,    lower) {
         needs("src", "add_" second)
         needs("doc", name)
         needs("test", "call:" name)
+    } else if (macro == "OPERATOR") {
+        needs("src", "operator_" name)
+        needs("doc", name)
+        needs("test", name)
     } else if (macro == "KEYWORD") {
         needs("doc", toupper(name) " " lower)
         needs("test", toupper(name) " " lower)

@@ -6,6 +6,7 @@
  * taken where none is left.  What would be an error for a row is not told here: the caller then
  * asks row by row, and meets it, or a row before it that ends the statement otherwise. */
 #include "query/lanes_int.h"
+#include "query/plan_int.h"
 
 #include "expr/expr.h"
 
@@ -55,6 +56,17 @@ struct lanes *lanes_new(const struct program *program, struct arena *arena)
     return program->stack_max > STACK_MAX || n_jumps > JUMPS_MAX
                ? NULL
                : arena_array(arena, program->stack_max, sizeof(struct lanes));
+}
+
+struct lanes *lanes_of_access(const struct plan *plan, struct arena *arena)
+{
+    const struct program *where = plan->access.where;
+    bool is_kept = where != NULL;
+    for (uint32_t i = 0; i < plan->schema->n_columns && is_kept; i++) {
+        is_kept =
+            plan->schema->columns[i].type != TYPE_VECTOR || !mask_has(&plan->access.columns, i);
+    }
+    return is_kept ? lanes_new(where, arena) : NULL;
 }
 
 /* On the machine of doc/architecture.md. */

@@ -5,6 +5,7 @@
 #include "shard/block.h"
 
 struct evaluator;
+struct plan;
 struct program;
 
 /* One operand of 64 rows. */
@@ -18,6 +19,9 @@ struct lanes {
 
 /* Operands for a program; NULL where it cannot be run so, or memory ran out (the arena tells). */
 struct lanes *lanes_new(const struct program *program, struct arena *arena);
+
+/* For the WHERE of a plan; NULL where there is none, or it is to be run row by row. */
+struct lanes *lanes_of_access(const struct plan *plan, struct arena *arena);
 
 /* What a row costs, about, where whole blocks are tested. */
 double lanes_row_ns(const struct program *program);

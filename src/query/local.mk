@@ -42,6 +42,7 @@ src_query_libquery_a_SOURCES = \
     src/query/query.h \
     src/query/registry.c \
     src/query/reindex.c \
+    src/query/scan_blocks.c src/query/scan_blocks_int.h \
     src/query/search.c src/query/search_int.h \
     src/query/search_find.c \
     src/query/search_hits.c \

@@ -4,10 +4,16 @@
 #include "query/cursor_int.h"
 #include "query/explain_int.h"
 #include "query/operator_int.h"
+#include "query/scan_blocks_int.h"
+
+enum {
+    COLUMNS_ROWS_MIN = 64 /* For fewer, blocks are not worth being read into memory. */
+};
 
 struct scan {
     struct operator_run base;
     struct cursor cursor;
+    struct scan_blocks *blocks; /* NULL: rows are read by the cursor. */
 };
 
 static struct scan *scan_of(struct operator_run *o)
@@ -24,14 +30,27 @@ static enum errcode open_scan(struct operator_run *o, struct err *err)
     if (code == ERR_OK && !p->plan->reads_all && wanted < rows) {
         rows = wanted;
     }
-    p->is_heavy = p->is_heavy || (code == ERR_OK && rows > INLINE_ROWS_MAX);
-    return code;
+    if (code != ERR_OK) {
+        return code;
+    }
+    p->is_heavy = p->is_heavy || rows > INLINE_ROWS_MAX;
+    if (p->plan->access.is_in_columns && rows >= COLUMNS_ROWS_MIN) {
+        scan_of(o)->blocks = scan_blocks_new(p);
+        return scan_of(o)->blocks != NULL ? ERR_OK : portal_no_memory(p, err);
+    }
+    return ERR_OK;
 }
 
 static enum errcode next_row(struct operator_run *o, struct value **row, struct err *err)
 {
+    struct scan_blocks *blocks = scan_of(o)->blocks;
     struct cursor *cursor = &scan_of(o)->cursor;
     bool found = false;
+    if (blocks != NULL) {
+        enum errcode code = scan_blocks_next(blocks, &found, err);
+        *row = found ? o->portal->columns : NULL;
+        return code;
+    }
     enum errcode code = cursor->view == NULL ? cursor_open(cursor, o->portal, err) : ERR_OK;
     if (code != ERR_OK) {
         return code;
@@ -47,24 +66,35 @@ static enum errcode next_row(struct operator_run *o, struct value **row, struct 
 
 static void back(struct operator_run *o)
 {
-    cursor_back(&scan_of(o)->cursor);
+    if (scan_of(o)->blocks != NULL) {
+        scan_blocks_back(scan_of(o)->blocks);
+    } else {
+        cursor_back(&scan_of(o)->cursor);
+    }
 }
 
 static enum errcode fetch(struct operator_run *o, const struct column_mask *columns,
                           struct err *err)
 {
-    return cursor_decode(&scan_of(o)->cursor, columns, err);
+    return scan_of(o)->blocks == NULL ? cursor_decode(&scan_of(o)->cursor, columns, err) : ERR_OK;
 }
 
 static void pause(struct operator_run *o)
 {
-    cursor_close(&scan_of(o)->cursor);
+    if (scan_of(o)->blocks != NULL) {
+        scan_blocks_pause(scan_of(o)->blocks);
+    } else {
+        cursor_close(&scan_of(o)->cursor);
+    }
 }
 
 static void rewind_scan(struct operator_run *o)
 {
-    cursor_close(&scan_of(o)->cursor);
+    pause(o);
     scan_of(o)->cursor = (struct cursor){0};
+    if (scan_of(o)->blocks != NULL) {
+        scan_blocks_rewind(scan_of(o)->blocks);
+    }
 }
 
 uint32_t scan_stamp(const struct operator_run *o)
@@ -89,8 +119,11 @@ static void explain(const struct operator_run *o, struct explain *out)
     const struct scan *scan = CONTAINER_OF(o, struct scan, base);
     explain_text(out, "Collection", "%s", o->portal->plan->schema->name);
     explain_filter(out);
+    explain_text(out, "Reads", "%s", scan->blocks != NULL ? "columns in memory" : "rows");
     if (o->is_measured) {
-        explain_number(out, "Rows looked at", (double)scan->cursor.looked_at);
+        uint64_t n =
+            scan->blocks != NULL ? scan_blocks_looked_at(scan->blocks) : scan->cursor.looked_at;
+        explain_number(out, "Rows looked at", (double)n);
     }
 }
 

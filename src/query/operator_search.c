@@ -4,6 +4,7 @@
  *
  * Rows come by distance, then by key. */
 #include "query/explain_int.h"
+#include "query/lanes_int.h"
 #include "query/search_int.h"
 #include "query/verb_int.h"
 
@@ -177,7 +178,7 @@ static enum errcode open_search(struct operator_run *o, struct err *err)
         return portal_no_memory(p, err);
     }
     s->is_of_index = is_of_index(p->plan);
-    s->self.lanes = search_lanes(p->plan, p->arena);
+    s->self.lanes = lanes_of_access(p->plan, p->arena);
     code = search_choose(p, s, err);
     double cost_ns = s->cost_ns * (double)p->plan->search.n_queries;
     double most_ns = p->plan->search.n_queries > 1 ? TEAM_COST_NS : INLINE_COST_NS;

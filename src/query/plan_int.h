@@ -25,7 +25,9 @@ struct access {
     uint32_t key_set;            /* ACCESS_KEYS: its number. */
     const struct program *where; /* NULL: all. */
     struct column_mask columns;  /* That where reads. */
-    const struct expr *shown;    /* For EXPLAIN. */
+    struct column_mask reads;    /* That anything reads, where is_in_columns. */
+    bool is_in_columns; /* A scan may read columns from memory: no VECTOR, no row as a whole. */
+    const struct expr *shown; /* For EXPLAIN. */
 };
 
 struct output { /* The select list. */

@@ -142,8 +142,6 @@ enum errcode search_find(struct searcher *self, size_t q, enum search_way way,
 
 /* ---- search_matches.c ---- */
 
-/* What a searcher tests blocks with; NULL where the WHERE is to be run row by row. */
-struct lanes *search_lanes(const struct plan *plan, struct arena *arena);
 /* Which rows of a block match. */
 struct search_block {
     uint64_t first;          /* Its first row. */

@@ -16,17 +16,6 @@
 
 /* ---- blocks ---- */
 
-struct lanes *search_lanes(const struct plan *plan, struct arena *arena)
-{
-    const struct program *where = plan->access.where;
-    bool is_kept = where != NULL;
-    for (uint32_t i = 0; i < plan->schema->n_columns && is_kept; i++) {
-        is_kept =
-            plan->schema->columns[i].type != TYPE_VECTOR || !mask_has(&plan->access.columns, i);
-    }
-    return is_kept ? lanes_new(where, arena) : NULL;
-}
-
 static enum errcode test_rows(struct searcher *self, uint64_t rows, struct search_block *out,
                               struct err *err)
 {

@@ -8,6 +8,7 @@
  * A helper that comes late finds it over, so nobody waits for a job that has not begun.  What a
  * helper cannot find (an error, a cancel) the step looks for again by itself, and tells. */
 #include "query/database_int.h"
+#include "query/lanes_int.h"
 #include "query/plan_int.h"
 #include "query/pool_int.h"
 #include "query/portal_int.h"
@@ -100,7 +101,7 @@ static void help(struct team *team, struct arena *arena, struct arena *row_arena
     evaluator.arena = row_arena;
     evaluator.stack = arena_array(arena, p->plan->stack_max + 1, sizeof(struct value));
     evaluator.columns = arena_array(arena, p->plan->schema->n_columns, sizeof(struct value));
-    self.lanes = search_lanes(p->plan, arena);
+    self.lanes = lanes_of_access(p->plan, arena);
     if (!arena_failed(arena)) {
         claim_and_look(team, &self);
     }

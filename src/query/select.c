@@ -339,6 +339,28 @@ static enum errcode add_output(struct analysis *a, const struct stmt_select *s,
     return code;
 }
 
+/* What is read of a row of the collection, and whether it may come from memory. */
+static void find_reads(struct plan *plan, const struct grouping *grouping,
+                       const struct sort_plan *sort)
+{
+    struct access *access = &plan->access;
+    access->reads = access->columns;
+    if (grouping == NULL) {
+        mask_merge(&access->reads, &plan->output.columns);
+        mask_merge(&access->reads, &sort->columns);
+    }
+    for (const struct operator_plan *o = plan->root; o != NULL; o = o->input) {
+        if (o->kind == &operator_aggregate) {
+            mask_merge(&access->reads, &o->aggregate.columns);
+        }
+    }
+    access->is_in_columns = access->kind == ACCESS_SCAN;
+    for (uint32_t i = 0; i < plan->schema->n_columns && access->is_in_columns; i++) {
+        access->is_in_columns =
+            plan->schema->columns[i].type != TYPE_VECTOR || !mask_has(&access->reads, i);
+    }
+}
+
 static enum errcode build_tree(struct analysis *a, const struct stmt_select *s,
                                const struct sort_plan *sort, const struct program *having,
                                struct err *err)
@@ -352,6 +374,9 @@ static enum errcode build_tree(struct analysis *a, const struct stmt_select *s,
     }
     if (code == ERR_OK && a->scope.grouping != NULL) {
         code = add_groups(a, s, having, err);
+    }
+    if (code == ERR_OK && s->collection.text != NULL) {
+        find_reads(plan, a->scope.grouping, sort);
     }
     return code == ERR_OK ? add_output(a, s, sort, err) : code;
 }

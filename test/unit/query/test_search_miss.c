@@ -111,7 +111,7 @@ static void a_recall_that_a_walk_reaches_is_walked_for_whatever_on_miss_says(voi
     struct client *c = set_up_rows(state, 2);
     wait_until_measured(c, "0.95");
     wait_for_plan(c, "LIMIT 1 WITH (on_miss = fail, recall = 0.5)", "Way: walk\n",
-                  "ef from: recall, as measured on this collection\nMeasured recall: ");
+                  "ef from: recall, as measured on this collection\n  Measured recall: ");
     assert_string_equal(c->notice, "");
     expect_ok(c, "DELETE FROM v WHERE id < 90");
     expect_plan(c, "LIMIT 1 WITH (on_miss = fail, recall = 0.5)", "Way: walk\n",

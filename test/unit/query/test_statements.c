@@ -259,8 +259,8 @@ static void selects_that_cannot_be_are_refused(void **state)
     assert_non_null(strstr(c->err.hint, "\"docs\""));
     expect_error(c, "SELECT *", ERR_SYNTAX);
     expect_error(c, "SELECT x", ERR_UNKNOWN_COLUMN);
-    expect_error(c, "SELECT id, count(*) FROM docs", ERR_FEATURE_UNSUPPORTED);
-    expect_error(c, "SELECT count(*) FROM docs ORDER BY 1", ERR_FEATURE_UNSUPPORTED);
+    expect_error(c, "SELECT id, count(*) FROM docs", ERR_GROUPING);
+    expect_error(c, "SELECT count(*) FROM docs ORDER BY id", ERR_GROUPING);
     expect_error(c, "SELECT id FROM docs ORDER BY embedding", ERR_TYPE_MISMATCH);
     expect_error(c, "SELECT id FROM docs ORDER BY 2", ERR_BAD_REFERENCE);
     expect_error(c, "SELECT id, -1 AS id FROM docs ORDER BY id", ERR_AMBIGUOUS_COLUMN);
@@ -327,7 +327,7 @@ static void explain_shows_writes_and_analyze_does_them(void **state)
 {
     struct client *c = setup_docs(state);
     expect_ok(c, "EXPLAIN UPDATE docs SET year = 1 WHERE id = 'a' AND year > 5");
-    assert_non_null(strstr(rows_text(c), "-> scan\n     Collection: docs\n     Keys: 1\n     Filter: "));
+    assert_non_null(strstr(rows_text(c), "-> scan\n     Collection: docs\n"));
     expect_rows(c, "SELECT year FROM docs WHERE id = 'a'", "2000\n");
     expect_ok(c, "EXPLAIN ANALYZE UPDATE docs SET year = 1 WHERE id = 'a'");
     assert_non_null(strstr(rows_text(c), "Rows given: 1\n"));
