@@ -502,6 +502,20 @@ static enum errcode walk_graph(struct walk *w, uint32_t entry, bool *gave_up, st
     return code;
 }
 
+/* The slot of the row that the query comes from, if it is in the graph: asked when the tail has
+ * been read, as what was not in the tail any more is linked by then. */
+static uint32_t slot_of_origin(struct index *index, const struct index_search *search)
+{
+    if (!search->has_from_row) {
+        return SLOT_NONE;
+    }
+    mutex_lock(&index->map_lock);
+    uint32_t slot = row_map_find(&index->map, &index->slots, search->from_row);
+    mutex_unlock(&index->map_lock);
+    bool is_linked = slot != SLOT_NONE && (slot_state(&index->slots, slot) & SLOT_LINKED) != 0;
+    return is_linked ? slot : SLOT_NONE;
+}
+
 static enum errcode search_walk(struct walk *w, struct index *index, struct index_hit *hits,
                                 size_t *n_hits, struct err *err)
 {
@@ -512,6 +526,7 @@ static enum errcode search_walk(struct walk *w, struct index *index, struct inde
         return err_no_memory(err);
     }
     enum errcode code = scan_tail(w, &index->queue, &s->tail, err);
+    w->from_slot = slot_of_origin(index, search);
     uint32_t entry = atomic_load_explicit(&index->entry, memory_order_acquire);
     bool gave_up = false;
     if (code == ERR_OK && entry != SLOT_NONE) {
@@ -535,19 +550,6 @@ static enum errcode search_walk(struct walk *w, struct index *index, struct inde
     }
     bool is_short = gave_up || *n_hits < index_count(index);
     return is_short ? search_exact(w, index, hits, n_hits, err) : ERR_OK;
-}
-
-/* The slot of the row that the query comes from, if it is in the graph. */
-static uint32_t slot_of_origin(struct index *index, const struct index_search *search)
-{
-    if (!search->has_from_row) {
-        return SLOT_NONE;
-    }
-    mutex_lock(&index->map_lock);
-    uint32_t slot = row_map_find(&index->map, &index->slots, search->from_row);
-    mutex_unlock(&index->map_lock);
-    bool is_linked = slot != SLOT_NONE && (slot_state(&index->slots, slot) & SLOT_LINKED) != 0;
-    return is_linked ? slot : SLOT_NONE;
 }
 
 static bool is_exact(const struct index *index, const struct index_search *search)
@@ -579,7 +581,6 @@ enum errcode index_search(struct index *index, const struct index_search *search
     }
     unsigned place = epoch_enter(&index->epochs, scratch->place_hint);
     struct walk w = walk_start(index, scratch, query, search, work);
-    w.from_slot = slot_of_origin(index, search);
     code = is_exact(index, search) ? search_exact(&w, index, hits, n_hits, err)
                                    : search_walk(&w, index, hits, n_hits, err);
     epoch_leave(&index->epochs, place);
