@@ -5,7 +5,9 @@
  * Samples are queries that clients really asked; until there are some, vectors of stored rows.  A
  * stored row leads a walk straight to its neighbours, so a search with its vector passes it over,
  * as if it had not been inserted: otherwise 0.95 would be promised where a query from elsewhere
- * finds 0.67 (words-100).  What rows have told is promised with a wider margin.
+ * finds 0.67 (words-100).  What rows have told is promised with a wider margin.  Where clients ask
+ * with the vector of a stored row it is measured both ways, and the worse counts: by products the
+ * row itself may be hard to find.
  *
  * Due when never measured, when so much was linked since that the graph is another one, and when
  * clients have asked several times as much.  While rows keep coming and nobody searches it waits:
@@ -475,7 +477,8 @@ static bool measure_one(struct shard *shard, struct vector_index *v)
     struct tally_query query = {.index = vector_index_enter(v, &side),
                                 .distance = column->distance,
                                 .dim = column->dim,
-                                .vector = run->query};
+                                .vector = run->query,
+                                .is_asked = run->is_real};
     enum errcode code = tally_add(&run->tally, &query, &err);
     vector_index_leave(v, side);
     struct extent e = extent_of(v);

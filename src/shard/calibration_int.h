@@ -117,11 +117,13 @@ struct tally_query {
     enum distance distance;
     uint32_t dim;
     const float *vector;
+    bool is_asked; /* By clients. */
 };
 enum errcode tally_init(struct tally *t, struct err *err) WARN_UNUSED;
 void tally_fini(struct tally *t);
 /* One more sample, of all classes whose turn it is.  The vector of a stored row that has no copy is
- * passed over, as if it had not been inserted.  After an error nothing was added. */
+ * passed over, as if it had not been inserted; where clients asked it, it is searched for too, and
+ * the worse of both counts.  After an error nothing was added. */
 enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err *err) WARN_UNUSED;
 /* The curves so far.  @z: how many standard errors a promise stays below what was measured. */
 void tally_curves(const struct tally *t, double z, struct measured *out);

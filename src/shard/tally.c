@@ -27,7 +27,7 @@ enum {
     RUNGS_AN_OCTAVE = 8,
     BROAD_STEP = 2,            /* Each second rung is measured for all classes. */
     SAMPLES_TO_LEAVE_OUT = 16, /* Before a rung is judged. */
-    SAMPLES_TO_END = 8,
+    SAMPLES_TO_END = 32,
     SAMPLES_FOR_CURVE = 4,
     SAMPLES_FOR_HALF = 64,
     FULL_RUNGS = 2,        /* That found all, one after the other. */
@@ -90,7 +90,8 @@ struct sample {
     size_t n_truth;
     uint64_t n_rows;
     bool is_passed_over;
-    double limit[CURVE_COUNT]; /* NAN: not measured by this one. */
+    double limit[CURVE_COUNT];     /* NAN: not measured by this one. */
+    double own_limit[CURVE_COUNT]; /* With the query's own row; NAN: it is not asked for. */
     bool is_narrow;
     bool is_told[CURVE_COUNT][TALLY_RUNGS]; /* Walked by a query that had found all before. */
     struct rung rungs[CURVE_COUNT][TALLY_RUNGS];
@@ -136,28 +137,29 @@ static enum errcode search(struct sample *s, struct index_search *search, struct
                            size_t *n, struct index_work *work, struct err *err)
 {
     search->query = s->q->vector;
-    search->passes_itself_over = s->is_passed_over;
     search->is_canceled = s->t->is_canceled;
     search->canceled_arg = s->t->canceled_arg;
     return index_search(s->q->index, search, hits, n, work, err);
 }
 
-static void set_limit(struct sample *s, size_t class, double distance)
+static double limit_at(double distance)
 {
-    s->limit[class] = distance + EPSILON * fabs(distance);
+    return distance + EPSILON * fabs(distance);
 }
 
-/* The k-th nearest that matches, out of the nearest of all. */
-static void find_limit(struct sample *s, size_t class)
+/* The k-th nearest that matches, out of the nearest of all; NAN where they are too few. */
+static double find_limit(const struct sample *s, size_t class)
 {
     const struct recall_class *c = &recall_classes[class];
+    double limit = NAN;
     uint32_t n = 0;
     for (size_t i = 0; i < s->n_truth && n < c->k; i++) {
         n += c->share == 1 || passes((void *)c, s->t->hits[i].row) ? 1 : 0;
         if (n == c->k) {
-            set_limit(s, class, s->t->hits[i].distance);
+            limit = limit_at(s->t->hits[i].distance);
         }
     }
+    return limit;
 }
 
 /* The same by a scan of its own, where few match. */
@@ -167,11 +169,14 @@ static enum errcode scan_matching(struct sample *s, size_t class, struct err *er
     struct index_hit *hits = s->t->hits + TRUTH_MAX;
     struct index_work work = {0};
     size_t n;
-    struct index_search exact = {
-        .k = c->k, .plan = INDEX_EXACT, .matches = passes, .matches_arg = (void *)c};
+    struct index_search exact = {.k = c->k,
+                                 .plan = INDEX_EXACT,
+                                 .matches = passes,
+                                 .matches_arg = (void *)c,
+                                 .passes_itself_over = s->is_passed_over};
     enum errcode code = search(s, &exact, hits, &n, &work, err);
     if (code == ERR_OK && n == c->k) {
-        set_limit(s, class, hits[n - 1].distance);
+        s->limit[class] = limit_at(hits[n - 1].distance);
     }
     return code;
 }
@@ -182,7 +187,7 @@ static enum errcode find_truth(struct sample *s, struct err *err)
     size_t wanted = HITS_A_QUERY + 1;
     for (size_t i = 0; i < CURVE_COUNT; i++) {
         size_t n = truth_wanted(&recall_classes[i]);
-        s->limit[i] = NAN;
+        s->limit[i] = s->own_limit[i] = NAN;
         wanted = is_due(s, i) && n <= TRUTH_MAX && n > wanted ? n : wanted;
     }
     struct index_search exact = {.k = wanted, .plan = INDEX_EXACT};
@@ -190,10 +195,14 @@ static enum errcode find_truth(struct sample *s, struct err *err)
     if (code != ERR_OK) {
         return code;
     }
+    for (size_t i = 0; i < CURVE_COUNT && s->q->is_asked; i++) {
+        bool is_told = is_due(s, i) && truth_wanted(&recall_classes[i]) <= TRUTH_MAX;
+        s->own_limit[i] = is_told ? find_limit(s, i) : NAN;
+    }
     pass_over(s);
     for (size_t i = 0; i < CURVE_COUNT && code == ERR_OK; i++) {
         if (is_due(s, i) && truth_wanted(&recall_classes[i]) <= TRUTH_MAX) {
-            find_limit(s, i);
+            s->limit[i] = find_limit(s, i);
         } else if (is_due(s, i)) {
             code = scan_matching(s, i, err);
         }
@@ -203,7 +212,8 @@ static enum errcode find_truth(struct sample *s, struct err *err)
 
 /* ---- the walks ---- */
 
-static enum errcode walk_rung(struct sample *s, size_t class, size_t r, struct err *err)
+static enum errcode walk_to(struct sample *s, size_t class, size_t r, double limit,
+                            bool passes_over, struct rung *out, struct err *err)
 {
     const struct recall_class *c = &recall_classes[class];
     struct index_hit *hits = s->t->hits + TRUTH_MAX;
@@ -215,17 +225,32 @@ static enum errcode walk_rung(struct sample *s, size_t class, size_t r, struct e
         .plan = INDEX_WALK,
         .matches = c->share < 1 ? passes : NULL,
         .matches_arg = (void *)c,
+        .passes_itself_over = passes_over,
     };
     enum errcode code = search(s, &walk, hits, &n, &work, err);
     for (size_t i = 0; i < n && code == ERR_OK; i++) {
-        n_found += hits[i].distance <= s->limit[class] ? 1 : 0;
+        n_found += hits[i].distance <= limit ? 1 : 0;
     }
-    s->rungs[class][r] = (struct rung){
+    *out = (struct rung){
         .n = 1,
         .recall = (double)n_found / c->k,
         .distances = (double)work.distances,
         .filter_calls = (double)work.filter_calls,
     };
+    return code;
+}
+
+/* A stored row's vector that clients asked for leads to its neighbours, but by products not always
+ * to the row, though that may be the nearest: the worse of both ways counts. */
+static enum errcode walk_rung(struct sample *s, size_t class, size_t r, struct err *err)
+{
+    struct rung *rung = &s->rungs[class][r];
+    enum errcode code = walk_to(s, class, r, s->limit[class], s->is_passed_over, rung, err);
+    if (code == ERR_OK && s->is_passed_over && !isnan(s->own_limit[class])) {
+        struct rung own;
+        code = walk_to(s, class, r, s->own_limit[class], false, &own, err);
+        *rung = own.recall < rung->recall ? own : *rung;
+    }
     return code;
 }
 

@@ -162,7 +162,8 @@ static void next_query(struct world *w, float *out)
 
 enum source {
     STORED,
-    ASKED
+    ASKED,
+    STORED_AND_ASKED
 };
 
 /* @n samples, of which the first @n_broad are of all classes. */
@@ -177,16 +178,16 @@ static void measure_narrowly(struct world *w, enum source source, uint32_t n_bro
     for (uint32_t i = 0; i < n; i++) {
         struct world again = *w;
         next_query(source == ASKED ? w : &again, query);
-        if (source == STORED) { /* The rows were made by the same state, in their order. */
+        if (source != ASKED) { /* The rows were made by the same state, in their order. */
             again.state = 0;
             for (uint64_t row = 1; row <= 1 + i * (w->n_rows / n); row++) {
                 w->shape->make(row, w->shape->dim, &again.state, query);
             }
         }
-        struct tally_query q = {w->index, w->distance, w->shape->dim, query};
+        struct tally_query q = {w->index, w->distance, w->shape->dim, query, source != STORED};
         assert_int_equal(tally_add(&tally, &q, &err), ERR_OK);
     }
-    tally_curves(&tally, source == ASKED ? 2 : 2.6, out);
+    tally_curves(&tally, source == STORED ? 2.6 : 2, out);
     tally_fini(&tally);
 }
 
@@ -315,6 +316,54 @@ static void each_k_and_each_filter_has_its_own_floor(void **state)
     index_free(w.index);
 }
 
+/* Of the vectors of every fifth row: the share that finds one as near as there is. */
+static double recall_of_own_vectors(const struct world *w, size_t ef, double *error)
+{
+    float query[128];
+    uint64_t state = 0;
+    double n = 0, n_found = 0;
+    for (uint64_t row = 1; row <= w->n_rows; row++) {
+        struct err err = {0};
+        struct index_work work = {0};
+        struct index_hit nearest, hit;
+        size_t n_hits;
+        w->shape->make(row, w->shape->dim, &state, query);
+        if (row % 5 != 0) {
+            continue;
+        }
+        struct index_search s = {.query = query, .k = 1, .ef = ef, .plan = INDEX_EXACT};
+        assert_int_equal(index_search(w->index, &s, &nearest, &n_hits, &work, &err), ERR_OK);
+        s.plan = INDEX_WALK;
+        assert_int_equal(index_search(w->index, &s, &hit, &n_hits, &work, &err), ERR_OK);
+        n++;
+        n_found += hit.distance <= nearest.distance ? 1 : 0;
+    }
+    *error = sqrt(n_found / n * (1 - n_found / n) / n);
+    return n_found / n;
+}
+
+/* By products the row that a vector comes from is often the nearest, and hard to find: no shorter
+ * way leads there than to any other row. */
+static void stored_vectors_that_clients_ask_find_as_much_as_is_promised(void **state)
+{
+    (void)state;
+    static const double floors[] = {0.8, 0.9, 0.95};
+    static struct measured m;
+    static const struct shape positive = {"positive 128", 128, make_positive};
+    struct world w = world_of(&positive, DISTANCE_DOT, 2 * ROWS);
+    measure(&w, STORED_AND_ASKED, SAMPLES, &m);
+    for (size_t i = 0; i < COUNT_OF(floors); i++) {
+        struct curve_answer a = curve_ask(&m.curves[1], floors[i]);
+        double error, recall = recall_of_own_vectors(&w, (size_t)a.ef, &error);
+        if (is_loud) {
+            printf("own vectors, floor %.2f: ef %.0f, measured %.4f, got %.4f, verdict %d\n",
+                   floors[i], a.ef, a.recall, recall, a.verdict);
+        }
+        assert_true(a.verdict != SHARD_REACHES || recall + 2 * error >= floors[i]);
+    }
+    index_free(w.index);
+}
+
 /* 2,000 copies of one row: each is as near as the others, so the least ef finds all that is to be
  * found.  By row recall was 0 or a half, and the largest ef the answer. */
 static void of_equal_rows_each_is_as_good_as_the_other(void **state)
@@ -371,7 +420,7 @@ static void what_a_floor_costs_is_near_the_least_and_known(void **state)
     static struct measured m;
     const size_t numbers[] = {0, 5}; /* Uniform; near-equal, where few queries are hard. */
     for (size_t i = 0; i < COUNT_OF(numbers); i++) {
-        struct world w = world_of(&shapes[numbers[i]], DISTANCE_L2, 3 * ROWS);
+        struct world w = world_of(&shapes[numbers[i]], DISTANCE_L2, 2 * ROWS);
         measure_narrowly(&w, ASKED, 64, 8 * SAMPLES, &m);
         assert_int_equal(m.n_samples, 8 * SAMPLES);
         assert_int_equal(m.curves[0].n_samples, 8 * SAMPLES);
@@ -389,7 +438,7 @@ static void what_a_floor_costs_is_near_the_least_and_known(void **state)
                        "enough\n",
                        w.shape->name, floors[j], a.ef, a.distances, got.distances, least.distances);
             }
-            assert_true(fabs(a.distances / got.distances - 1) < 0.25);
+            assert_true(fabs(a.distances / got.distances - 1) < 0.35);
             assert_true(got.distances < GOOD_MEASURE(1.25, 1.4) * least.distances);
         }
         index_free(w.index);
@@ -414,7 +463,7 @@ static void a_sample_that_is_given_up_is_not_counted(void **state)
     tally.is_canceled = give_up;
     tally.canceled_arg = &polls;
     next_query(&w, query);
-    struct tally_query q = {w.index, w.distance, w.shape->dim, query};
+    struct tally_query q = {w.index, w.distance, w.shape->dim, query, true};
     assert_int_equal(tally_add(&tally, &q, &err), ERR_CANCELED);
     assert_true(polls > 0 && tally.n_samples == 0);
     tally_fini(&tally);
@@ -430,6 +479,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_stored_rows_tell_holds_for_queries_never_seen),
         cmocka_unit_test(what_queries_tell_holds_for_queries_never_seen),
         cmocka_unit_test(each_k_and_each_filter_has_its_own_floor),
+        cmocka_unit_test(stored_vectors_that_clients_ask_find_as_much_as_is_promised),
         cmocka_unit_test(of_equal_rows_each_is_as_good_as_the_other),
         cmocka_unit_test(few_samples_promise_less_than_many),
         cmocka_unit_test(what_a_floor_costs_is_near_the_least_and_known),
