@@ -17,8 +17,8 @@
  * Beside that the newest queries are looked at now and then: where they stay below the floor,
  * clients ask other things than they did, and what was known counts no more.
  *
- * After 512 samples of all classes of searches, what else there is of clients' queries measures the
- * commonest class alone, until more would lower nobody's effort (tally.c).
+ * After some hundred samples of all classes of searches, what else there is of clients' queries
+ * measures the commonest class alone, until more would lower nobody's effort (tally.c).
  *
  * A run that is wanted soon is published after 32 samples and at each doubling; others at their
  * end.
@@ -383,19 +383,20 @@ static void begin_run(const struct shard *shard, struct vector_index *v, enum ca
         mem_free(MEM_SEARCH, run);
         return; /* Another time. */
     }
-    run->tally.n_broad = SAMPLES;
     c->run = run;
     c->turn_seen = atomic_load(&c->turn);
     run->rows = extent_of(v).linked;
     run->is_urgent = cause == URGENT;
     run->is_fresh = cause == CHECK;
     run->publish_at = SAMPLES_FIRST;
-    uint32_t n_rows = run->rows < FEW_ROWS ? SAMPLES_OF_FEW : SAMPLES;
+    run->tally.n_broad = run->rows < FEW_ROWS ? SAMPLES_OF_FEW : SAMPLES;
     mutex_lock(&c->mutex);
     run->n_seen = c->queries.n_seen;
     run->n_forgotten = c->n_forgotten;
     run->is_real = run->n_seen >= SEEN_FIRST;
-    run->n_wanted = run->is_fresh ? QUERIES_FRESH : run->is_real ? c->queries.n_kept : n_rows;
+    run->n_wanted = run->is_fresh  ? QUERIES_FRESH
+                    : run->is_real ? c->queries.n_kept
+                                   : run->tally.n_broad;
     mutex_unlock(&c->mutex);
 }
 
