@@ -7,7 +7,8 @@
  * as if it had not been inserted: otherwise 0.95 would be promised where a query from elsewhere
  * finds 0.67 (words-100).  What rows have told is promised with a wider margin.  Where clients ask
  * with the vector of a stored row it is measured both ways, and the worse counts: by products the
- * row itself may be hard to find.
+ * row itself may be hard to find.  By other distances rows are looked for by their vectors in any
+ * case, for what is promised of the nearest alone.
  *
  * Due when never measured, when so much was linked since that the graph is another one, and when
  * clients have asked several times as much.  While rows keep coming and nobody searches it waits:
@@ -39,6 +40,7 @@ enum {
     SAMPLES = 512,
     SAMPLES_OF_FEW = 256, /* Where a scan is not dear either. */
     FEW_ROWS = 20000,
+    OWN_TURNS = 2,
     SHARP_AFTER = 64,   /* So many more samples it is asked whether they are enough. */
     SAMPLES_FIRST = 32, /* Enough to be published, where that is wanted soon. */
     SEEN_FIRST = QUERIES_FRESH,
@@ -464,24 +466,44 @@ static bool is_closing(void *arg)
     return atomic_load(&shard->is_closing);
 }
 
-static bool measure_one(struct shard *shard, struct vector_index *v)
+static enum errcode add_query(struct shard *shard, struct vector_index *v, bool is_own)
 {
     struct calibration_run *run = v->calibration.run;
     const struct column *column = &shard->schema->columns[v->column];
     struct err err = {0};
     unsigned side;
-    run->tally.is_canceled = is_closing;
-    run->tally.canceled_arg = shard;
-    if (!take_query(shard, v)) {
-        return false;
-    }
     struct tally_query query = {.index = vector_index_enter(v, &side),
                                 .distance = column->distance,
                                 .dim = column->dim,
                                 .vector = run->query,
-                                .is_asked = run->is_real};
+                                .is_asked = run->is_real,
+                                .is_own = is_own};
     enum errcode code = tally_add(&run->tally, &query, &err);
     vector_index_leave(v, side);
+    return code;
+}
+
+/* Beside some queries a row is looked for by its vector.  By products that need not be the nearest,
+ * and who looks for rows by it is measured by what he asks. */
+static bool is_own_due(const struct shard *shard, const struct vector_index *v)
+{
+    const struct tally *tally = &v->calibration.run->tally;
+    return shard->schema->columns[v->column].distance != DISTANCE_DOT &&
+           tally->n_samples < tally->n_broad && tally->n_samples % OWN_TURNS == 0;
+}
+
+static bool measure_one(struct shard *shard, struct vector_index *v)
+{
+    struct calibration_run *run = v->calibration.run;
+    run->tally.is_canceled = is_closing;
+    run->tally.canceled_arg = shard;
+    if (is_own_due(shard, v) && take_row(shard, v) && add_query(shard, v, true) != ERR_OK) {
+        return false;
+    }
+    if (!take_query(shard, v)) {
+        return false;
+    }
+    enum errcode code = add_query(shard, v, false);
     struct extent e = extent_of(v);
     run->rows_sum += (double)e.linked;
     run->changes_sum += (double)e.changes;

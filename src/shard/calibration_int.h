@@ -86,7 +86,9 @@ void published_read(const struct published *p, uint32_t classes, struct measured
 /* ---- tally.c ---- */
 
 enum {
-    TALLY_RUNGS = 80
+    TALLY_RUNGS = 80,
+    TALLY_OWN = CURVE_COUNT, /* The class of rows that are looked for by their vectors. */
+    TALLY_CLASSES
 };
 /* One class at one ef; sums over the samples. */
 struct rung {
@@ -110,7 +112,7 @@ struct tally {
     struct index_hit *hits; /* TALLY_TRUTH_MAX of them, and as many that a walk has found. */
     bool (*is_canceled)(void *arg);
     void *canceled_arg;
-    struct tally_class classes[CURVE_COUNT];
+    struct tally_class classes[TALLY_CLASSES];
 };
 struct tally_query {
     struct index *index;
@@ -118,6 +120,7 @@ struct tally_query {
     uint32_t dim;
     const float *vector;
     bool is_asked; /* By clients. */
+    bool is_own;   /* It is a row's, which is to be found by it: of the class TALLY_OWN alone. */
 };
 enum errcode tally_init(struct tally *t, struct err *err) WARN_UNUSED;
 void tally_fini(struct tally *t);

@@ -52,6 +52,13 @@ static const double NARROW_COST = 1.1;
 /* Every how manieth sample measures a class: the dear ones seldom. */
 static const uint32_t turns[CURVE_COUNT] = {1, 1, 2, 8, 2, 8, 2, 8, 4, 8};
 
+/* What a class of the tally asks for. */
+static const struct recall_class *asks_for(size_t class)
+{
+    static const struct recall_class nearest = {1, 1};
+    return class == TALLY_OWN ? &nearest : &recall_classes[class];
+}
+
 static uint32_t rung_ef(const struct recall_class *c, size_t rung)
 {
     double ef = fmax(c->k, EF_LEAST) * pow(2, (double)rung / RUNGS_AN_OCTAVE);
@@ -62,7 +69,7 @@ enum errcode tally_init(struct tally *t, struct err *err)
 {
     *t = (struct tally){.n_broad = UINT32_MAX,
                         .hits = mem_alloc(MEM_SEARCH, 2 * TRUTH_MAX * sizeof(*t->hits))};
-    for (size_t i = 0; i < CURVE_COUNT; i++) {
+    for (size_t i = 0; i < TALLY_CLASSES; i++) {
         t->classes[i].end = TALLY_RUNGS;
     }
     return t->hits == NULL ? err_no_memory(err) : ERR_OK;
@@ -90,11 +97,11 @@ struct sample {
     size_t n_truth;
     uint64_t n_rows;
     bool is_passed_over;
-    double limit[CURVE_COUNT];     /* NAN: not measured by this one. */
-    double own_limit[CURVE_COUNT]; /* With the query's own row; NAN: it is not asked for. */
+    double limit[TALLY_CLASSES];     /* NAN: not measured by this one. */
+    double own_limit[TALLY_CLASSES]; /* With the query's own row; NAN: it is not asked for. */
     bool is_narrow;
-    bool is_told[CURVE_COUNT][TALLY_RUNGS]; /* Walked by a query that had found all before. */
-    struct rung rungs[CURVE_COUNT][TALLY_RUNGS];
+    bool is_told[TALLY_CLASSES][TALLY_RUNGS]; /* Walked by a query that had found all before. */
+    struct rung rungs[TALLY_CLASSES][TALLY_RUNGS];
 };
 
 /* So many of the nearest rows hold k that match, but for bad luck. */
@@ -106,8 +113,11 @@ static size_t truth_wanted(const struct recall_class *c)
 
 static bool is_due(const struct sample *s, size_t class)
 {
-    const struct recall_class *c = &recall_classes[class];
+    const struct recall_class *c = asks_for(class);
     const struct tally_class *tc = &s->t->classes[class];
+    if (s->q->is_own || class == TALLY_OWN) {
+        return s->q->is_own && class == TALLY_OWN && tc->first < tc->end;
+    }
     bool is_its_turn = s->is_narrow ? class == 0 : s->t->n_samples % turns[class] == 0;
     return is_its_turn && tc->first < tc->end && (double)s->n_rows * c->share >= 4 * (double)c->k;
 }
@@ -150,7 +160,7 @@ static double limit_at(double distance)
 /* The k-th nearest that matches, out of the nearest of all; NAN where they are too few. */
 static double find_limit(const struct sample *s, size_t class)
 {
-    const struct recall_class *c = &recall_classes[class];
+    const struct recall_class *c = asks_for(class);
     double limit = NAN;
     uint32_t n = 0;
     for (size_t i = 0; i < s->n_truth && n < c->k; i++) {
@@ -165,7 +175,7 @@ static double find_limit(const struct sample *s, size_t class)
 /* The same by a scan of its own, where few match. */
 static enum errcode scan_matching(struct sample *s, size_t class, struct err *err)
 {
-    const struct recall_class *c = &recall_classes[class];
+    const struct recall_class *c = asks_for(class);
     struct index_hit *hits = s->t->hits + TRUTH_MAX;
     struct index_work work = {0};
     size_t n;
@@ -185,8 +195,8 @@ static enum errcode find_truth(struct sample *s, struct err *err)
 {
     struct index_work work = {0};
     size_t wanted = HITS_A_QUERY + 1;
-    for (size_t i = 0; i < CURVE_COUNT; i++) {
-        size_t n = truth_wanted(&recall_classes[i]);
+    for (size_t i = 0; i < TALLY_CLASSES; i++) {
+        size_t n = truth_wanted(asks_for(i));
         s->limit[i] = s->own_limit[i] = NAN;
         wanted = is_due(s, i) && n <= TRUTH_MAX && n > wanted ? n : wanted;
     }
@@ -195,13 +205,15 @@ static enum errcode find_truth(struct sample *s, struct err *err)
     if (code != ERR_OK) {
         return code;
     }
-    for (size_t i = 0; i < CURVE_COUNT && s->q->is_asked; i++) {
-        bool is_told = is_due(s, i) && truth_wanted(&recall_classes[i]) <= TRUTH_MAX;
+    for (size_t i = 0; i < TALLY_CLASSES && s->q->is_asked; i++) {
+        bool is_told = is_due(s, i) && truth_wanted(asks_for(i)) <= TRUTH_MAX;
         s->own_limit[i] = is_told ? find_limit(s, i) : NAN;
     }
-    pass_over(s);
-    for (size_t i = 0; i < CURVE_COUNT && code == ERR_OK; i++) {
-        if (is_due(s, i) && truth_wanted(&recall_classes[i]) <= TRUTH_MAX) {
+    if (!s->q->is_own) {
+        pass_over(s);
+    }
+    for (size_t i = 0; i < TALLY_CLASSES && code == ERR_OK; i++) {
+        if (is_due(s, i) && truth_wanted(asks_for(i)) <= TRUTH_MAX) {
             s->limit[i] = find_limit(s, i);
         } else if (is_due(s, i)) {
             code = scan_matching(s, i, err);
@@ -215,7 +227,7 @@ static enum errcode find_truth(struct sample *s, struct err *err)
 static enum errcode walk_to(struct sample *s, size_t class, size_t r, double limit,
                             bool passes_over, struct rung *out, struct err *err)
 {
-    const struct recall_class *c = &recall_classes[class];
+    const struct recall_class *c = asks_for(class);
     struct index_hit *hits = s->t->hits + TRUTH_MAX;
     struct index_work work = {0};
     size_t n, n_found = 0;
@@ -265,7 +277,7 @@ static double worth_a_scan(const struct sample *s)
 static bool is_exhausted(const struct sample *s, size_t class, size_t r)
 {
     return s->rungs[class][r].distances >= EXHAUSTED_SCANS * worth_a_scan(s) ||
-           rung_ef(&recall_classes[class], r) == EF_MAX;
+           rung_ef(asks_for(class), r) == EF_MAX;
 }
 
 /* The rungs that a sample measures: first, first + step, ... below end. */
@@ -379,16 +391,18 @@ static void judge_rungs(struct tally_class *tc, double distances_max)
 
 enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err *err)
 {
-    struct sample s = {
-        .q = q, .t = t, .n_rows = index_count(q->index), .is_narrow = t->n_samples >= t->n_broad};
+    struct sample s = {.q = q,
+                       .t = t,
+                       .n_rows = index_count(q->index),
+                       .is_narrow = !q->is_own && t->n_samples >= t->n_broad};
     enum errcode code = find_truth(&s, err);
-    for (size_t i = 0; i < CURVE_COUNT && code == ERR_OK; i++) {
+    for (size_t i = 0; i < TALLY_CLASSES && code == ERR_OK; i++) {
         code = isnan(s.limit[i]) ? ERR_OK : walk_class(&s, i, err);
     }
     if (code != ERR_OK) {
         return code;
     }
-    for (size_t i = 0; i < CURVE_COUNT; i++) {
+    for (size_t i = 0; i < TALLY_CLASSES; i++) {
         struct tally_class *tc = &t->classes[i];
         if (isnan(s.limit[i])) {
             continue;
@@ -404,7 +418,7 @@ enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err 
         }
         judge_rungs(tc, WORTH_A_SCAN * worth_a_scan(&s));
     }
-    t->n_samples++;
+    t->n_samples += q->is_own ? 0 : 1;
     return ERR_OK;
 }
 
@@ -468,8 +482,24 @@ static bool set_rung(struct curve_point *point, const struct tally_class *tc, ui
     return true;
 }
 
-static void make_curve(const struct tally_class *tc, const struct recall_class *c, double z,
-                       struct curve *out)
+/* Whoever asks for the nearest alone may look for a row by its vector: it is the nearest, but of
+ * rows that are the neighbours of few the walk finds fewer than of those that queries are near to.
+ * So no more is promised than holds for both. */
+static void lower_to_own(struct curve_point *point, const struct tally_class *own, uint32_t r,
+                         double z)
+{
+    struct curve_point lower = *point;
+    if (set_rung(&lower, own, r, 1, z) && lower.promise < point->promise) {
+        point->recall = lower.recall;
+        point->low = lower.low;
+        point->high = lower.high;
+        point->promise = lower.promise;
+    }
+}
+
+/* @own is NULL but for the class that it may lower. */
+static void make_curve(const struct tally_class *tc, const struct tally_class *own,
+                       const struct recall_class *c, double z, struct curve *out)
 {
     float promise = 0;
     bool is_full = false;
@@ -478,6 +508,9 @@ static void make_curve(const struct tally_class *tc, const struct recall_class *
         struct curve_point *point = &out->points[out->n_points];
         if (!set_rung(point, tc, r, c->k, z)) {
             continue;
+        }
+        if (own != NULL) {
+            lower_to_own(point, own, r, z);
         }
         point->ef = rung_ef(c, r);
         promise = point->promise > promise ? point->promise : promise;
@@ -491,7 +524,9 @@ void tally_curves(const struct tally *t, double z, struct measured *out)
 {
     out->n_samples = t->n_samples;
     for (size_t i = 0; i < CURVE_COUNT; i++) {
-        make_curve(&t->classes[i], &recall_classes[i], z, &out->curves[i]);
+        bool is_nearest = recall_classes[i].k == 1 && recall_classes[i].share == 1;
+        make_curve(&t->classes[i], is_nearest ? &t->classes[TALLY_OWN] : NULL, &recall_classes[i],
+                   z, &out->curves[i]);
     }
 }
 
@@ -501,7 +536,7 @@ bool tally_is_sharp(const struct tally *t, double z)
 {
     static const double floors[] = {0.8, 0.9, 0.95, 0.99};
     struct curve curve;
-    make_curve(&t->classes[0], &recall_classes[0], z, &curve);
+    make_curve(&t->classes[0], NULL, &recall_classes[0], z, &curve);
     for (size_t i = 0; i < COUNT_OF(floors) && curve.n_points > 0; i++) {
         size_t at = 0;
         while (at < curve.n_points && (double)curve.points[at].recall < floors[i]) {

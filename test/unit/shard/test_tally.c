@@ -85,6 +85,15 @@ static void make_norms(uint64_t i, uint32_t dim, uint64_t *state, float *out)
     }
 }
 
+/* Later rows lie elsewhere, and their directions ever closer together. */
+static void make_drift(uint64_t i, uint32_t dim, uint64_t *state, float *out)
+{
+    uint64_t way = 11;
+    for (uint32_t j = 0; j < dim; j++) {
+        out[j] = (float)(normal(&way) * (double)(i % (2 * ROWS)) / 100 + normal(state));
+    }
+}
+
 static void make_copy(uint64_t i, uint32_t dim, uint64_t *state, float *out)
 {
     (void)i;
@@ -175,16 +184,19 @@ static void measure_narrowly(struct world *w, enum source source, uint32_t n_bro
     float query[128];
     assert_int_equal(tally_init(&tally, &err), ERR_OK);
     tally.n_broad = n_broad;
+    uint64_t row = 0, rows_state = 0; /* The rows were made by it, in their order. */
     for (uint32_t i = 0; i < n; i++) {
-        struct world again = *w;
-        next_query(source == ASKED ? w : &again, query);
-        if (source != ASKED) { /* The rows were made by the same state, in their order. */
-            again.state = 0;
-            for (uint64_t row = 1; row <= 1 + i * (w->n_rows / n); row++) {
-                w->shape->make(row, w->shape->dim, &again.state, query);
-            }
+        if (source == ASKED) {
+            next_query(w, query);
         }
-        struct tally_query q = {w->index, w->distance, w->shape->dim, query, source != STORED};
+        while (source != ASKED && row < 1 + i * (w->n_rows / n)) {
+            w->shape->make(++row, w->shape->dim, &rows_state, query);
+        }
+        struct tally_query q = {.index = w->index,
+                                .distance = w->distance,
+                                .dim = w->shape->dim,
+                                .vector = query,
+                                .is_asked = source != STORED};
         assert_int_equal(tally_add(&tally, &q, &err), ERR_OK);
     }
     tally_curves(&tally, source == STORED ? 2.6 : 2, out);
@@ -364,6 +376,44 @@ static void stored_vectors_that_clients_ask_find_as_much_as_is_promised(void **s
     index_free(w.index);
 }
 
+/* Where queries find more than rows do by their own vectors, who asks for the nearest alone is
+ * promised no more than rows find. */
+static void the_nearest_alone_is_as_sure_for_rows_as_for_queries(void **state)
+{
+    (void)state;
+    static const struct shape drift = {"drift", 40, make_drift};
+    static struct measured m;
+    struct err err = {0};
+    struct tally tally;
+    struct world w = world_of(&drift, DISTANCE_COSINE, 2 * ROWS);
+    float query[128];
+    uint64_t rows_state = 0;
+    assert_int_equal(tally_init(&tally, &err), ERR_OK);
+    for (uint64_t row = 1; row <= w.n_rows; row++) {
+        struct tally_query q = {w.index, w.distance, drift.dim, query, true, true};
+        drift.make(row, drift.dim, &rows_state, query);
+        if (row % 16 == 7) {
+            assert_int_equal(tally_add(&tally, &q, &err), ERR_OK);
+            assert_true(tally.n_samples == 0 || tally.n_samples == row / 16);
+            next_query(&w, query);
+            q.is_own = false;
+            assert_int_equal(tally_add(&tally, &q, &err), ERR_OK);
+        }
+    }
+    tally_curves(&tally, 2, &m);
+    tally_fini(&tally);
+    for (double floor = 0.8; floor < 1; floor += 0.05) {
+        struct curve_answer a = curve_ask(&m.curves[1], floor);
+        double error, recall = recall_of_own_vectors(&w, (size_t)a.ef, &error);
+        if (is_loud) {
+            printf("drift, floor %.2f: ef %.0f, measured %.4f, own vectors %.4f, verdict %d\n",
+                   floor, a.ef, a.recall, recall, a.verdict);
+        }
+        assert_true(a.verdict != SHARD_REACHES || recall + 2 * error >= floor);
+    }
+    index_free(w.index);
+}
+
 /* 2,000 copies of one row: each is as near as the others, so the least ef finds all that is to be
  * found.  By row recall was 0 or a half, and the largest ef the answer. */
 static void of_equal_rows_each_is_as_good_as_the_other(void **state)
@@ -463,7 +513,7 @@ static void a_sample_that_is_given_up_is_not_counted(void **state)
     tally.is_canceled = give_up;
     tally.canceled_arg = &polls;
     next_query(&w, query);
-    struct tally_query q = {w.index, w.distance, w.shape->dim, query, true};
+    struct tally_query q = {w.index, w.distance, w.shape->dim, query, true, false};
     assert_int_equal(tally_add(&tally, &q, &err), ERR_CANCELED);
     assert_true(polls > 0 && tally.n_samples == 0);
     tally_fini(&tally);
@@ -480,6 +530,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_queries_tell_holds_for_queries_never_seen),
         cmocka_unit_test(each_k_and_each_filter_has_its_own_floor),
         cmocka_unit_test(stored_vectors_that_clients_ask_find_as_much_as_is_promised),
+        cmocka_unit_test(the_nearest_alone_is_as_sure_for_rows_as_for_queries),
         cmocka_unit_test(of_equal_rows_each_is_as_good_as_the_other),
         cmocka_unit_test(few_samples_promise_less_than_many),
         cmocka_unit_test(what_a_floor_costs_is_near_the_least_and_known),
