@@ -209,6 +209,7 @@ static enum errcode expand_star(struct analysis *a, size_t width, struct err *er
     static const char *const pseudo_names[] = {"distance", "query"};
     for (size_t i = 0; i < width; i++) {
         bool is_column = i < schema->n_columns;
+        CHECK(is_column || i - schema->n_columns < COUNT_OF(pseudo_names));
         const char *name =
             is_column ? schema->columns[i].name : pseudo_names[i - schema->n_columns];
         if (!is_column && schema_column(schema, name) >= 0) {

@@ -97,17 +97,17 @@ static void rewind_scan(struct operator_run *o)
     }
 }
 
-uint32_t scan_stamp(const struct operator_run *o)
+uint32_t scan_stamp(const struct operator_run *scan)
 {
-    CHECK(o->kind == &operator_scan);
-    return shard_row_stamp(&CONTAINER_OF(o, struct scan, base)->cursor.row);
+    CHECK(scan->kind == &operator_scan);
+    return shard_row_stamp(&CONTAINER_OF(scan, struct scan, base)->cursor.row);
 }
 
-enum errcode scan_count(struct operator_run *o, uint64_t *rows, struct err *err)
+enum errcode scan_count(struct operator_run *scan, uint64_t *rows, struct err *err)
 {
-    CHECK(o->kind == &operator_scan);
-    struct cursor *cursor = &scan_of(o)->cursor;
-    enum errcode code = cursor->view == NULL ? cursor_open(cursor, o->portal, err) : ERR_OK;
+    CHECK(scan->kind == &operator_scan);
+    struct cursor *cursor = &scan_of(scan)->cursor;
+    enum errcode code = cursor->view == NULL ? cursor_open(cursor, scan->portal, err) : ERR_OK;
     if (code == ERR_OK) {
         *rows = shard_view_count(cursor->view);
     }

@@ -243,6 +243,7 @@ static enum errcode analyze_order(struct analysis *a, const struct stmt_select *
     for (size_t i = 0; i < s->n_order_by && code == ERR_OK; i++) {
         code = analyze_key(a, s, &s->order_by[i], &sort->keys[i], err);
         if (code == ERR_OK) {
+            CHECK(sort->keys[i].program != NULL);
             mask_merge(&sort->columns, &sort->keys[i].program->columns);
         }
     }
