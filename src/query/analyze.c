@@ -181,18 +181,18 @@ enum errcode analyze_where(struct analysis *a, const struct expr *where, struct 
 
 /* ---- the select list ---- */
 
-static void name_column(struct result_column *column, const struct target *target)
+const char *target_name(const struct target *target)
 {
-    const char *name = target->alias;
-    if (name == NULL) {
-        const struct expr *e = target->expr;
-        while (e->kind == EXPR_CAST && e->left->kind != EXPR_LITERAL) {
-            e = e->left;
-        }
-        bool has_name = e->kind == EXPR_COLUMN || e->kind == EXPR_CALL;
-        name = has_name ? e->name : e->kind == EXPR_CASE ? "case" : "?column?";
+    CHECK(!target->is_star);
+    if (target->alias != NULL) {
+        return target->alias;
     }
-    snprintf(column->name, sizeof(column->name), "%s", name);
+    const struct expr *e = target->expr;
+    while (e->kind == EXPR_CAST && e->left->kind != EXPR_LITERAL) {
+        e = e->left;
+    }
+    bool has_name = e->kind == EXPR_COLUMN || e->kind == EXPR_CALL;
+    return has_name ? e->name : e->kind == EXPR_CASE ? "case" : "?column?";
 }
 
 static size_t star_width(const struct analysis *a, size_t n_queries)
@@ -238,7 +238,8 @@ static enum errcode add_target(struct analysis *a, const struct target *target, 
     plan->output.shown[plan->n_columns] = target->expr;
     enum errcode code = program_compile(&a->scope, target->expr, TYPE_NULL, program, err);
     if (code == ERR_OK) {
-        name_column(&plan->columns[plan->n_columns++], target);
+        struct result_column *column = &plan->columns[plan->n_columns++];
+        snprintf(column->name, sizeof(column->name), "%s", target_name(target));
     }
     return code;
 }

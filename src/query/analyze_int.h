@@ -33,6 +33,8 @@ enum errcode analyze_where(struct analysis *a, const struct expr *where,
 /* The select list; "*" depends on how many query vectors a SEARCH has. */
 enum errcode analyze_targets(struct analysis *a, const struct target *targets, size_t n,
                              size_t n_queries, struct err *err) WARN_UNUSED;
+/* Of the column that it becomes; not of "*". */
+const char *target_name(const struct target *target);
 /* An expression that may name no column. */
 enum errcode analyze_constant(struct analysis *a, const struct expr *e, enum value_type want,
                               const struct program **out, struct err *err) WARN_UNUSED;

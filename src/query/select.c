@@ -106,6 +106,33 @@ static enum errcode key_of_place(const struct stmt_select *s, const struct expr 
     return ERR_OK;
 }
 
+static enum errcode refuse_ambiguous(const struct expr *e, const char *clause, struct err *err)
+{
+    err_at(err, e->position, ERR_AMBIGUOUS_COLUMN,
+           "%s \"%s\" is ambiguous: several columns of the result have this name", clause, e->name);
+    err_hint(err, "Give them different names by AS, or write the place in the list.");
+    return ERR_AMBIGUOUS_COLUMN;
+}
+
+/* What the result has under this name; @key stays where there is none. */
+static enum errcode key_of_name(const struct stmt_select *s, const struct expr *e,
+                                const struct expr **key, struct err *err)
+{
+    const struct expr *found = NULL;
+    for (size_t i = 0; i < s->n_targets; i++) {
+        const struct target *target = &s->targets[i];
+        if (target->is_star || strcmp(target_name(target), e->name) != 0) {
+            continue;
+        }
+        if (found != NULL && !expr_is_same(found, target->expr)) {
+            return refuse_ambiguous(e, "GROUP BY", err);
+        }
+        found = target->expr;
+    }
+    *key = found != NULL ? found : *key;
+    return ERR_OK;
+}
+
 /* As in PostgreSQL: a number is a place in the select list, a name is first one of the input's. */
 static enum errcode resolve_key(const struct analysis *a, const struct stmt_select *s,
                                 const struct expr *e, const struct expr **key, struct err *err)
@@ -122,14 +149,7 @@ static enum errcode resolve_key(const struct analysis *a, const struct stmt_sele
     }
     bool is_of_input = e->kind != EXPR_COLUMN ||
                        (a->scope.schema != NULL && schema_column(a->scope.schema, e->name) >= 0);
-    for (size_t i = 0; i < s->n_targets && !is_of_input; i++) {
-        const char *alias = s->targets[i].alias;
-        if (alias != NULL && strcmp(alias, e->name) == 0) {
-            *key = s->targets[i].expr;
-            break;
-        }
-    }
-    return ERR_OK;
+    return is_of_input ? ERR_OK : key_of_name(s, e, key, err);
 }
 
 static enum errcode analyze_groups(struct analysis *a, const struct stmt_select *s, struct err *err)
@@ -149,8 +169,14 @@ static enum errcode analyze_groups(struct analysis *a, const struct stmt_select 
 
 /* ---- ORDER BY ---- */
 
-static bool is_same(const struct program *a, const struct program *b)
+/* Of two columns of the result; those of "*" have no expression, but are columns all. */
+static bool is_same(const struct output *output, size_t i, size_t j)
 {
+    const struct program *a = output->programs[i], *b = output->programs[j];
+    if (output->shown[i] != NULL && output->shown[j] != NULL &&
+        expr_is_same(output->shown[i], output->shown[j])) {
+        return true;
+    }
     return a->n_code == 1 && b->n_code == 1 && a->code[0].code == CODE_COLUMN &&
            b->code[0].code == CODE_COLUMN && a->code[0].at == b->code[0].at;
 }
@@ -165,13 +191,8 @@ static enum errcode find_output(const struct plan *plan, const struct expr *e, s
         if (strcmp(plan->columns[i].name, e->name) != 0) {
             continue;
         }
-        if (*found != NO_PLACE &&
-            !is_same(plan->output.programs[*found], plan->output.programs[i])) {
-            err_at(err, e->position, ERR_AMBIGUOUS_COLUMN,
-                   "ORDER BY \"%s\" is ambiguous: several columns of the result have this name",
-                   e->name);
-            err_hint(err, "Give them different names by AS, or write the place in the list.");
-            return ERR_AMBIGUOUS_COLUMN;
+        if (*found != NO_PLACE && !is_same(&plan->output, *found, i)) {
+            return refuse_ambiguous(e, "ORDER BY", err);
         }
         *found = i;
     }
@@ -217,13 +238,14 @@ static enum errcode analyze_key(struct analysis *a, const struct stmt_select *s,
     }
     if (key->place != NO_PLACE) {
         key->program = a->plan->output.programs[key->place];
-    } else if (s->is_distinct) {
+    } else {
+        code = program_compile(&a->scope, order->expr, TYPE_NULL, &key->program, err);
+    }
+    if (code == ERR_OK && key->place == NO_PLACE && s->is_distinct) {
         err_at(err, order->expr->position, ERR_BAD_REFERENCE,
                "ORDER BY of a SELECT DISTINCT can only name what stands in its select list");
         err_hint(err, "Add the expression to the list, or use GROUP BY.");
         return ERR_BAD_REFERENCE;
-    } else {
-        code = program_compile(&a->scope, order->expr, TYPE_NULL, &key->program, err);
     }
     if (code == ERR_OK && (key->program->type == TYPE_JSON || key->program->type == TYPE_VECTOR)) {
         return err_at(err, order->expr->position, ERR_TYPE_MISMATCH,
