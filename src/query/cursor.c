@@ -70,6 +70,8 @@ void cursor_back(struct cursor *c)
 {
     c->next_number = c->row.number;
     c->next_key = c->row_key;
+    c->looked_at -= c->is_counted ? 1 : 0;
+    c->is_counted = false;
 }
 
 enum errcode cursor_next(struct cursor *c, bool *found, struct err *err)
@@ -77,7 +79,8 @@ enum errcode cursor_next(struct cursor *c, bool *found, struct err *err)
     struct portal *p = c->portal;
     for (;;) {
         enum errcode code = next_row(c, found, err);
-        if (code != ERR_OK || !*found) {
+        c->is_counted = code == ERR_OK && *found;
+        if (!c->is_counted) {
             return code;
         }
         c->looked_at++;

@@ -22,6 +22,7 @@ struct cursor {
     size_t next_key;
     size_t row_key; /* ACCESS_KEYS: of the row at hand. */
     uint64_t looked_at;
+    bool is_counted;     /* The row at hand is among them. */
     uint64_t n_expected; /* That it will look at, about; 0: not asked yet. */
 };
 enum errcode cursor_open(struct cursor *cursor, struct portal *portal, struct err *err) WARN_UNUSED;

@@ -240,6 +240,28 @@ static void reads_give_all_their_rows_or_fail(void **state)
     fail_every_allocation(*state, steps, COUNT_OF(steps));
 }
 
+static void groups_are_given_whole_or_not_at_all(void **state)
+{
+    setup_rows(state);
+    const struct value parameters[] = {value_int(7), value_int(100)};
+    const struct step steps[] = {
+        {.text = "SELECT count(*), sum(id), avg(e), min(name), max(more ->> 'part') FROM t"},
+        {.text = "SELECT id % $1 AS k, count(DISTINCT more ->> 'part'), max(name), avg(e) FROM t"
+                 " GROUP BY k HAVING count(*) > $2 ORDER BY k DESC LIMIT 5",
+         .parameters = parameters,
+         .n_parameters = COUNT_OF(parameters)},
+        {.text = "SELECT name, count(*) FROM t GROUP BY name"},
+        {.text = "SELECT DISTINCT more ->> 'part', id % 2 FROM t"},
+        {.text = "SELECT DISTINCT substr(name, 1, 6) AS s FROM t ORDER BY s LIMIT 3 OFFSET 1"},
+        {.text = "SELECT count(*) FROM t HAVING count(*) > 1"},
+        {.text =
+             "EXPLAIN SELECT name, count(*) FROM t GROUP BY name HAVING count(*) > 1 ORDER BY 2"},
+        {.text = "EXPLAIN (ANALYZE, FORMAT JSON) SELECT DISTINCT name FROM t LIMIT 3",
+         .varies = true},
+    };
+    fail_every_allocation(*state, steps, COUNT_OF(steps));
+}
+
 static void copy_loads_and_gives_whole_batches(void **state)
 {
     setup_rows(state);
@@ -273,6 +295,11 @@ static void views_and_settings_fail_alone(void **state)
         {.text = "DESCRIBE t"},
         {.text = "SET recall = 0.8; SHOW recall"},
         {.text = "RESET recall"},
+        {.text = "SELECT name, rows FROM (SHOW COLLECTIONS) WHERE rows > 0 ORDER BY name"},
+        {.text = "SELECT plane, count(*) FROM (SHOW POLICIES) GROUP BY plane"},
+        {.text = "SELECT DISTINCT kind FROM (SHOW METRICS) m LIMIT 2"},
+        {.text = "SELECT count(*) FROM (DESCRIBE t)"},
+        {.text = "EXPLAIN SELECT * FROM (SHOW VIEWS) LIMIT 2"},
     };
     fail_every_allocation(*state, steps, COUNT_OF(steps));
 }
@@ -337,6 +364,7 @@ int main(void)
         TEST(writes_do_all_or_nothing),
         TEST(collections_are_made_and_dropped_or_the_next_statement_does_it),
         TEST(reads_give_all_their_rows_or_fail),
+        TEST(groups_are_given_whole_or_not_at_all),
         TEST(copy_loads_and_gives_whole_batches),
         TEST(views_and_settings_fail_alone),
         TEST(a_session_that_cannot_begin_leaves_nothing),

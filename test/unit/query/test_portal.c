@@ -2,6 +2,10 @@
 #include "query_fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+
+#define DEAR     "replace(replace(replace(s, 'a', 'bb'), 'b', 'cb'), 'c', 'aa')"
+#define DEAR_MAX "replace(replace(replace(max(s), 'a', 'bb'), 'b', 'cb'), 'c', 'aa')"
 
 enum {
     N_ROWS = 6000
@@ -138,6 +142,51 @@ static void large_results_come_whole_through_the_pool(void **state)
     assert_int_equal(bare.n_rows, N_ROWS);
     assert_int_equal(portal_rows(portal), N_ROWS);
     portal_free(portal);
+}
+
+/* Few rows, so the owner's thread begins; dear ones, so it gives the step up. */
+static void a_step_that_is_given_up_has_given_each_of_its_rows_once(void **state)
+{
+    enum {
+        ROWS = 1500
+    };
+    static const char *const froms[] = {
+        "SELECT id, " DEAR " FROM m",
+        "SELECT id FROM m WHERE " DEAR " LIKE '%b%'",
+        "SELECT DISTINCT id, " DEAR " FROM m",
+        "SELECT id, " DEAR " FROM m LIMIT 1500",
+        "SELECT id, max(" DEAR ") FROM m GROUP BY id",
+        "SELECT id FROM m GROUP BY id HAVING max(" DEAR ") LIKE '%b%'",
+        "SELECT id, count(*) FROM m GROUP BY id HAVING max(s) LIKE '%b%' ORDER BY " DEAR_MAX,
+    };
+    struct client *c = &((struct fixture *)*state)->client;
+    struct buf csv;
+    expect_ok(c, "CREATE COLLECTION m (id INT PRIMARY KEY, s TEXT)");
+    buf_init(&csv, MEM_GENERAL, 16 << 20);
+    for (int i = 0; i < ROWS; i++) {
+        buf_printf(&csv, "%d,%0500d\n", i, i);
+    }
+    assert_int_equal(run_copy(c, "COPY m FROM STDIN", csv.data, csv.bytes, 65536), ERR_OK);
+    buf_fini(&csv);
+    expect_ok(c, "UPDATE m SET s = replace(s, '00', 'ab')");
+    for (size_t i = 0; i < COUNT_OF(froms); i++) {
+        char text[512];
+        bool seen[ROWS] = {false};
+        expect_ok(c, froms[i]);
+        assert_true(c->n_wait > 0); /* It went to the pool. */
+        assert_int_equal(c->n_rows, ROWS);
+        for (const char *line = rows_text(c); *line != '\0'; line = strchr(line, '\n') + 1) {
+            int id = atoi(line);
+            assert_in_range(id, 0, ROWS - 1);
+            assert_false(seen[id]);
+            seen[id] = true;
+        }
+        snprintf(text, sizeof(text), "EXPLAIN ANALYZE %s", froms[i]);
+        expect_ok(c, text);
+        assert_non_null(strstr(rows_text(c), "scan (rows 1500,"));
+        assert_non_null(strstr(rows_text(c), "Rows looked at: 1500\n"));
+        assert_non_null(strstr(rows_text(c), "Rows given: 1500\n"));
+    }
 }
 
 static void a_null_column_has_no_type(void **state)
@@ -547,6 +596,7 @@ int main(void)
         TEST(a_slow_reader_gets_every_row_once),
         SERIAL_TEST(order_by_sorts_all_rows_or_keeps_the_first),
         SERIAL_TEST(a_sort_over_statement_memory_is_refused_and_a_bounded_one_is_not),
+        TEST(a_step_that_is_given_up_has_given_each_of_its_rows_once),
         TEST(a_null_column_has_no_type),
         TEST(a_cancel_and_the_deadline_wake_who_waits_for_its_client),
         TEST(a_suspended_portal_is_not_what_a_cancel_is_for_until_it_goes_on),
