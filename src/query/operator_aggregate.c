@@ -27,11 +27,6 @@ static struct aggregation *aggregation_of(struct operator_run *o)
     return CONTAINER_OF(o, struct aggregation, base);
 }
 
-static struct aggregate_room room_of(struct operator_run *o)
-{
-    return (struct aggregate_room){.arena = aggregation_of(o)->arena, .work = &o->portal->work};
-}
-
 static enum errcode open_aggregation(struct operator_run *o, struct err *err)
 {
     struct aggregation *a = aggregation_of(o);
@@ -115,7 +110,7 @@ static enum errcode find_group(struct operator_run *o, size_t *number, struct er
 static enum errcode take_row(struct operator_run *o, struct value *row, struct err *err)
 {
     const struct grouping *g = o->plan->aggregate.grouping;
-    const struct aggregate_room room = room_of(o);
+    const struct aggregate_room room = {aggregation_of(o)->arena, &o->portal->work};
     size_t number;
     enum errcode code = operator_fetch(o->input, &o->plan->aggregate.columns, err);
     operator_at_hand(o, row);
@@ -152,11 +147,12 @@ static enum errcode take_all(struct operator_run *o, struct err *err)
 
 /* ---- rows ---- */
 
+/* What an aggregate ends in is of the row alone: groups do not grow while they are given. */
 static enum errcode make_row(struct operator_run *o, size_t number, struct err *err)
 {
     struct aggregation *a = aggregation_of(o);
     const struct grouping *g = o->plan->aggregate.grouping;
-    const struct aggregate_room room = room_of(o);
+    const struct aggregate_room room = {o->portal->row_arena, &o->portal->work};
     enum errcode code = ERR_OK;
     if (g->n_keys > 0) {
         memcpy(a->row, value_table_row(a->groups, number), g->n_keys * sizeof(*a->row));

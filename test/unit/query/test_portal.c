@@ -63,6 +63,32 @@ static void a_sort_over_statement_memory_is_refused_and_a_bounded_one_is_not(voi
     expect_ok(c, "SELECT id FROM n ORDER BY name WITH (statement_memory = '64MiB')");
 }
 
+/* Of each group there are sums, but the vectors that they end in are not all there at once. */
+static void groups_take_no_more_memory_while_they_are_given(void **state)
+{
+    enum {
+        DIM = 500,
+        GROUPS = 12
+    };
+    struct client *c = &((struct fixture *)*state)->client;
+    char text[DIM * 2 + 200];
+    expect_ok(c, "CREATE COLLECTION wide (id INT PRIMARY KEY, e VECTOR(500))");
+    for (int i = 0; i < GROUPS; i++) {
+        int n = snprintf(text, sizeof(text), "INSERT INTO wide VALUES (%d, [1", i);
+        for (int k = 1; k < DIM; k++) {
+            n += snprintf(text + n, sizeof(text) - (size_t)n, ",1");
+        }
+        snprintf(text + n, sizeof(text) - (size_t)n, "])");
+        expect_ok(c, text);
+    }
+    expect_ok(c, "SET statement_memory = '64KiB'");
+    expect_ok(c, "SELECT id, dims(avg(e)) FROM wide GROUP BY id");
+    assert_int_equal(c->n_rows, GROUPS);
+    expect_error(c, "SELECT id, dims(avg(e)), dims(sum(e)) FROM wide GROUP BY id",
+                 ERR_OUT_OF_MEMORY);
+    assert_string_equal(c->err.policy, "statement_memory");
+}
+
 /* ---- portals by hand ---- */
 
 struct bare {
@@ -596,6 +622,7 @@ int main(void)
         TEST(a_slow_reader_gets_every_row_once),
         SERIAL_TEST(order_by_sorts_all_rows_or_keeps_the_first),
         SERIAL_TEST(a_sort_over_statement_memory_is_refused_and_a_bounded_one_is_not),
+        TEST(groups_take_no_more_memory_while_they_are_given),
         TEST(a_step_that_is_given_up_has_given_each_of_its_rows_once),
         TEST(a_null_column_has_no_type),
         TEST(a_cancel_and_the_deadline_wake_who_waits_for_its_client),
