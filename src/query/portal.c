@@ -301,7 +301,7 @@ void portal_prefer_pool(struct portal *p)
 /* ---- running ---- */
 
 /* The first one begins with the start, and ends with it where the rest belongs on the pool. */
-static enum step run_step(struct portal *p, struct err *err)
+static enum step start_or_step(struct portal *p, struct err *err)
 {
     bool was_heavy = p->is_heavy;
     if (!p->is_open && portal_start(p, err) != ERR_OK) {
@@ -309,6 +309,17 @@ static enum step run_step(struct portal *p, struct err *err)
     }
     p->is_open = true;
     return p->is_heavy == was_heavy ? p->verb->step(p, err) : STEP_MORE;
+}
+
+/* Expressions know nothing of the bound of the arenas that they are reckoned in. */
+static enum step run_step(struct portal *p, struct err *err)
+{
+    enum step step = start_or_step(p, err);
+    if (step == STEP_FAILED && err->code == ERR_OUT_OF_MEMORY && err->policy[0] == '\0' &&
+        (arena_failed(p->arena) || arena_failed(p->row_arena))) {
+        portal_no_memory(p, err);
+    }
+    return step;
 }
 
 /* A step on the owner's thread; POOL where it was given up for the pool. */

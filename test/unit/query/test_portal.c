@@ -89,6 +89,34 @@ static void groups_take_no_more_memory_while_they_are_given(void **state)
     assert_string_equal(c->err.policy, "statement_memory");
 }
 
+static void who_reckons_over_statement_memory_hears_its_name(void **state)
+{
+    static const char *const texts[] = {
+        "SELECT length(s || s) FROM l",
+        "SELECT id FROM l WHERE s || s = 'a'",
+        "SELECT id FROM l ORDER BY s || s LIMIT 1",
+        "SELECT count(*) FROM l GROUP BY s || s",
+        "SELECT DISTINCT length(s || s) FROM l",
+        "SELECT sum(length(s || s)) FROM l HAVING true",
+        "SELECT id FROM l GROUP BY id HAVING max(s) || max(s) = 'a'",
+        "UPDATE l SET n = length(s || s)",
+        "DELETE FROM l WHERE s || s = 'a'",
+    };
+    enum {
+        BYTES = 40000
+    };
+    struct client *c = &((struct fixture *)*state)->client;
+    static char text[BYTES + 100];
+    expect_ok(c, "CREATE COLLECTION l (id INT PRIMARY KEY, s TEXT, n INT)");
+    snprintf(text, sizeof(text), "INSERT INTO l VALUES (1, '%0*d', 0)", BYTES, 7);
+    expect_ok(c, text);
+    expect_ok(c, "SET statement_memory = '64KiB'");
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        expect_error(c, texts[i], ERR_OUT_OF_MEMORY);
+        assert_string_equal(c->err.policy, "statement_memory");
+    }
+}
+
 /* ---- portals by hand ---- */
 
 struct bare {
@@ -622,6 +650,7 @@ int main(void)
         TEST(a_slow_reader_gets_every_row_once),
         SERIAL_TEST(order_by_sorts_all_rows_or_keeps_the_first),
         SERIAL_TEST(a_sort_over_statement_memory_is_refused_and_a_bounded_one_is_not),
+        TEST(who_reckons_over_statement_memory_hears_its_name),
         TEST(groups_take_no_more_memory_while_they_are_given),
         TEST(a_step_that_is_given_up_has_given_each_of_its_rows_once),
         TEST(a_null_column_has_no_type),
