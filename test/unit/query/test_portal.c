@@ -230,7 +230,7 @@ static void a_step_that_is_given_up_has_given_each_of_its_rows_once(void **state
         assert_true(c->n_wait > 0); /* It went to the pool. */
         assert_int_equal(c->n_rows, ROWS);
         for (const char *line = rows_text(c); *line != '\0'; line = strchr(line, '\n') + 1) {
-            int id = atoi(line);
+            long id = strtol(line, NULL, 10);
             assert_in_range(id, 0, ROWS - 1);
             assert_false(seen[id]);
             seen[id] = true;
