@@ -1,11 +1,13 @@
 /* distinct: each row once, the first time that it comes.  Its input is projected. */
 #include "query/operator_int.h"
 
+#include <string.h>
+
 struct distinct {
     struct operator_run base;
     struct arena *arena;
     struct value_table *seen;
-    bool is_again; /* The row given last comes again, though it has been seen. */
+    bool is_again; /* The row given last comes again. */
 };
 
 static struct distinct *distinct_of(struct operator_run *o)
@@ -17,7 +19,6 @@ static enum errcode forget(struct operator_run *o, struct err *err)
 {
     struct distinct *d = distinct_of(o);
     arena_reset(d->arena);
-    d->is_again = false;
     d->seen = value_table_new(d->arena, &o->portal->work, o->portal->plan->output.n);
     return d->seen != NULL ? ERR_OK : portal_no_memory(o->portal, err);
 }
@@ -34,12 +35,28 @@ static void close_distinct(struct operator_run *o)
     arena_free(distinct_of(o)->arena);
 }
 
+/* The row given last, of which the table has a copy: what the input would give now may be another.
+ */
+static struct value *last_row(struct operator_run *o)
+{
+    const struct distinct *d = distinct_of(o);
+    struct value *row = o->portal->output;
+    memcpy(row, value_table_row(d->seen, value_table_count(d->seen) - 1),
+           o->portal->plan->output.n * sizeof(*row));
+    return row;
+}
+
 static enum errcode next_row(struct operator_run *o, struct value **row, struct err *err)
 {
     struct distinct *d = distinct_of(o);
     struct portal *p = o->portal;
-    enum errcode code = d->seen == NULL ? forget(o, err) : ERR_OK;
     bool is_new = false;
+    if (d->is_again) {
+        *row = last_row(o);
+        d->is_again = false;
+        return ERR_OK;
+    }
+    enum errcode code = d->seen == NULL ? forget(o, err) : ERR_OK;
     while (code == ERR_OK && !is_new) {
         size_t number;
         code = operator_next(o->input, row, err);
@@ -49,10 +66,7 @@ static enum errcode next_row(struct operator_run *o, struct value **row, struct 
         code = value_table_put(d->seen, *row, &number, &is_new, err);
         if (code != ERR_OK) {
             operator_back(o->input);
-            break;
         }
-        is_new = is_new || d->is_again;
-        d->is_again = false;
     }
     return code == ERR_OUT_OF_MEMORY ? portal_no_memory(p, err) : code;
 }
@@ -60,12 +74,12 @@ static enum errcode next_row(struct operator_run *o, struct value **row, struct 
 static void back(struct operator_run *o)
 {
     distinct_of(o)->is_again = true;
-    operator_back(o->input);
 }
 
 static void rewind_distinct(struct operator_run *o)
 {
     distinct_of(o)->seen = NULL;
+    distinct_of(o)->is_again = false;
 }
 
 const struct operator_kind operator_distinct = {
