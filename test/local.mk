@@ -1,4 +1,4 @@
-EXTRA_DIST += regress/run regress/schedule regress/filter.sed regress/sql regress/expected
+EXTRA_DIST += regress/run regress/make-data regress/schedule regress/filter.sed regress/sql regress/expected
 EXTRA_DIST += test/install/run test/install/client.c test/lint/run \
     test/quickstart/run test/start/run
 

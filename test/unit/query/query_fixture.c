@@ -23,7 +23,11 @@ static void take_row(void *arg, const struct value *values, size_t n)
         if (i > 0) {
             buf_u8(&c->rows, '|');
         }
-        value_format(&c->rows, &values[i]);
+        if (c->put_cell != NULL) {
+            c->put_cell(c, i, &values[i]);
+        } else {
+            value_format(&c->rows, &values[i]);
+        }
     }
     buf_u8(&c->rows, '\n');
     c->n_rows++;
@@ -130,6 +134,7 @@ static enum errcode drive(struct client *c, struct portal *portal, struct input 
             break;
         case PORTAL_COPY_IN:
             assert_non_null(input);
+            c->has_copied_in = true;
             feed(c, portal, input);
             break;
         case PORTAL_COPY_OUT:
@@ -144,12 +149,25 @@ static enum errcode drive(struct client *c, struct portal *portal, struct input 
 
 static void client_reset(struct client *c)
 {
+    buf_reset(&c->columns);
     buf_reset(&c->rows);
     buf_reset(&c->copy);
     c->n_rows = 0;
     c->n_full = c->n_wait = 0;
+    c->has_copied_in = false;
     c->notice[0] = c->status[0] = c->tag[0] = 0;
     err_clear(&c->err);
+}
+
+static void take_columns(struct client *c, const struct portal *portal)
+{
+    const struct result_column *columns;
+    size_t n = portal_columns(portal, &columns);
+    buf_reset(&c->columns);
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(&c->columns, "%s %s(%u)\n", columns[i].name, type_name(columns[i].type),
+                   columns[i].dim);
+    }
 }
 
 static enum errcode run_prepared(struct client *c, struct prepared *prepared,
@@ -168,6 +186,7 @@ static enum errcode run_prepared(struct client *c, struct prepared *prepared,
     c->phase[0] = '\0'; /* The last statement's says nothing of this one's. */
     enum errcode code = portal_new(c->session, prepared, &parameters, &sink, &portal, &c->err);
     if (code == ERR_OK) {
+        take_columns(c, portal);
         code = drive(c, portal, input);
         portal_free(portal);
     }
@@ -309,6 +328,7 @@ void client_init(struct client *c, struct database *db, uint64_t id)
     *c = (struct client){0};
     mutex_init(&c->lock);
     condition_init(&c->woken);
+    buf_init(&c->columns, MEM_GENERAL, ROWS_BYTES_MAX);
     buf_init(&c->rows, MEM_GENERAL, ROWS_BYTES_MAX);
     buf_init(&c->copy, MEM_GENERAL, ROWS_BYTES_MAX);
     c->session = session_new(db, id, &c->err);
@@ -318,6 +338,7 @@ void client_init(struct client *c, struct database *db, uint64_t id)
 void client_fini(struct client *c)
 {
     session_free(c->session);
+    buf_fini(&c->columns);
     buf_fini(&c->rows);
     buf_fini(&c->copy);
     condition_fini(&c->woken);

@@ -17,8 +17,12 @@ struct client {
     struct mutex lock;
     struct condition woken;
     unsigned wakes;
-    struct buf rows; /* Text of the rows given. */
-    struct buf copy; /* Bytes of COPY out. */
+    struct buf columns; /* Of the statement that ran last: NAME TYPE(dim), each with a newline. */
+    struct buf rows;    /* Text of the rows given. */
+    struct buf copy;    /* Bytes of COPY out. */
+    bool has_copied_in; /* COPY has asked for data. */
+    /* How a cell of the rows' text is written; NULL: as value_format does. */
+    void (*put_cell)(struct client *c, size_t column, const struct value *value);
     size_t n_rows;
     size_t full_after; /* The sink is full once after so many rows; 0 = never. */
     unsigned n_full, n_wait;
