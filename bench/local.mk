@@ -73,6 +73,15 @@ bench_filter_SOURCES = bench/filter.c
 bench_filter_LDADD = $(QUERY_LIBS)
 CLEANFILES += bench/filter$(EXEEXT)
 
+# A statement in process: make bench-statements.
+EXTRA_PROGRAMS += bench/statements
+bench_statements_SOURCES = bench/statements.c
+bench_statements_LDADD = $(QUERY_LIBS)
+CLEANFILES += bench/statements$(EXEEXT)
+.PHONY: bench-statements
+bench-statements: bench/statements
+	bench/statements
+
 # The server as a whole: make bench-server.
 EXTRA_DIST += bench/figures bench/collections bench/widen.awk
 .PHONY: bench-server
