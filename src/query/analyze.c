@@ -408,7 +408,7 @@ static enum errcode add_with(struct analysis *a, const struct option *option, st
         return add_with_parameter(a, id, option, err);
     }
     enum errcode code =
-        policy_assign(&a->plan->with, id, LEVEL_STATEMENT, &option->value->value, err);
+        policy_assign(a->plan->with, id, LEVEL_STATEMENT, &option->value->value, err);
     if (code != ERR_OK) {
         err->position = code == ERR_POLICY_SCOPE ? option->name.position : option->value->position;
     }
@@ -418,6 +418,13 @@ static enum errcode add_with(struct analysis *a, const struct option *option, st
 enum errcode analyze_with(struct analysis *a, const struct options *options,
                           bool (*skip)(const char *name), struct err *err)
 {
+    if (options->n == 0) {
+        return ERR_OK;
+    }
+    a->plan->with = arena_zalloc(a->scope.arena, sizeof(*a->plan->with));
+    if (a->plan->with == NULL) {
+        return err_no_memory(err);
+    }
     for (size_t i = 0; i < options->n; i++) {
         const struct option *option = &options->items[i];
         if (skip != NULL && skip(option->name.text)) {

@@ -7,51 +7,48 @@
 enum errcode operator_add(struct analysis *a, const struct operator_kind *kind,
                           struct operator_plan **out, struct err *err)
 {
+    struct plan *plan = a->plan;
     struct operator_plan *o = arena_zalloc(a->scope.arena, sizeof(*o));
     if (o == NULL) {
         return err_no_memory(err);
     }
+    CHECK(kind->bytes % _Alignof(struct operator_run) == 0);
     o->kind = kind;
-    o->input = a->plan->root;
-    a->plan->root = o;
+    o->input = plan->root;
+    plan->operator_bytes = kind->bytes + (plan->root != NULL ? plan->operator_bytes : 0);
+    *(plan->root != NULL ? &plan->root->above : &plan->leaf) = o;
+    plan->root = o;
     if (out != NULL) {
         *out = o;
     }
     return ERR_OK;
 }
 
-static struct operator_run *operator_new(struct portal *p, const struct operator_plan *plan)
+/* One behind the other in one piece of memory, the input first: who is open has whatever is below
+ * it. */
+enum errcode operators_open(struct portal *p, struct err *err)
 {
-    struct operator_run *o = arena_zalloc(p->arena, plan->kind->bytes);
-    if (o != NULL) {
+    void *at = arena_zalloc(p->arena, p->plan->operator_bytes);
+    if (at == NULL) {
+        return portal_no_memory(p, err);
+    }
+    p->leaf = at;
+    for (const struct operator_plan *plan = p->plan->leaf; plan != NULL; plan = plan->above) {
+        struct operator_run *o = at;
         o->kind = plan->kind;
         o->plan = plan;
         o->portal = p;
+        o->input = p->root;
         o->is_measured = p->plan->is_analyze;
+        p->root = o; /* What is to be closed. */
+        at = (uint8_t *)at + plan->kind->bytes;
+        enum errcode code = plan->kind->open != NULL ? plan->kind->open(o, err) : ERR_OK;
+        if (code != ERR_OK) {
+            operators_close(p);
+            return code;
+        }
     }
-    return o;
-}
-
-/* The input first: who is open has whatever is below it. */
-static enum errcode open_all(struct portal *p, const struct operator_plan *plan,
-                             struct operator_run **out, struct err *err)
-{
-    struct operator_run *o = operator_new(p, plan);
-    if (o == NULL) {
-        return portal_no_memory(p, err);
-    }
-    enum errcode code = plan->input != NULL ? open_all(p, plan->input, &o->input, err) : ERR_OK;
-    *out = code == ERR_OK ? o : o->input; /* What is to be closed. */
-    return code == ERR_OK && o->kind->open != NULL ? o->kind->open(o, err) : code;
-}
-
-enum errcode operators_open(struct portal *p, struct err *err)
-{
-    enum errcode code = open_all(p, p->plan->root, &p->root, err);
-    if (code != ERR_OK) {
-        operators_close(p);
-    }
-    return code;
+    return ERR_OK;
 }
 
 void operators_close(struct portal *p)
@@ -62,15 +59,6 @@ void operators_close(struct portal *p)
         }
     }
     p->root = NULL;
-}
-
-static void pause_all(struct operator_run *o)
-{
-    for (; o != NULL; o = o->input) {
-        if (o->kind->pause != NULL) {
-            o->kind->pause(o);
-        }
-    }
 }
 
 void operator_rewind(struct operator_run *o)
@@ -125,7 +113,9 @@ enum step operators_step(struct portal *p, struct err *err)
     } else {
         step = root->is_measured ? measured_step(root, err) : root->kind->step(root, err);
     }
-    pause_all(root);
+    if (p->leaf->kind->pause != NULL) {
+        p->leaf->kind->pause(p->leaf);
+    }
     return step;
 }
 

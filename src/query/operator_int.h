@@ -10,8 +10,8 @@
  * for, and programs are run over it once it is at hand (operator_at_hand).  Whoever fails with a
  * row that its input gave puts it back: the step may be begun again on the pool.
  *
- * Between two steps nothing is held that others wait for: operators_pause closes views.  Who makes
- * all of its rows at once (sort, aggregate) asks for them anew where that was given up. */
+ * Between two steps nothing is held that others wait for: a leaf's pause closes its view.  Who
+ * makes all of its rows at once (sort, aggregate) asks for them anew where that was given up. */
 #ifndef VECTRON_QUERY_OPERATOR_INT_H
 #define VECTRON_QUERY_OPERATOR_INT_H
 
@@ -45,7 +45,7 @@ struct operator_kind {
      * NULL: rows are whole. */
     enum errcode (*fetch)(struct operator_run *o, const struct column_mask *columns,
                           struct err *err);
-    void (*pause)(struct operator_run *o);
+    void (*pause)(struct operator_run *o); /* Of a leaf. */
     void (*close)(struct operator_run *o);
     void (*explain)(const struct operator_run *o, struct explain *out); /* Its lines. */
     /* Of a root that makes no rows, or many at once: instead of next. */

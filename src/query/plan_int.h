@@ -55,6 +55,7 @@ struct sort_plan {
 struct operator_plan {
     const struct operator_kind *kind;
     const struct operator_plan *input; /* NULL: a leaf. */
+    struct operator_plan *above;       /* NULL: the root. */
     union {                            /* By the kind. */
         struct {
             const struct program *program;
@@ -122,7 +123,7 @@ struct reindex_plan {
     uint32_t column; /* Where it is one; else each VECTOR. */
     uint32_t n_vectors;
     bool is_one;
-    struct policy_set with;
+    struct policy_set *with;
 };
 
 struct plan {
@@ -140,7 +141,7 @@ struct plan {
     struct result_column *columns;
     size_t n_columns;
     size_t n_output_columns; /* EXPLAIN: of the statement explained. */
-    struct policy_set with;  /* LEVEL_STATEMENT */
+    struct policy_set *with; /* LEVEL_STATEMENT; NULL: nothing is set. */
     struct with_parameter *with_parameters;
     uint32_t stack_max;
     struct set_plan *sets;
@@ -148,9 +149,10 @@ struct plan {
     bool uses_now;
     struct access access;
     struct output output;
-    const struct operator_plan *root; /* NULL: the verb's steps are its own. */
-    bool reads_all;                   /* All rows before it gives the first, or those that match. */
-    struct policy_plan set;           /* Of SHOW, also in FROM. */
+    struct operator_plan *root, *leaf; /* NULL: the verb's steps are its own. */
+    size_t operator_bytes;             /* Of all operators of a run. */
+    bool reads_all;         /* All rows before it gives the first, or those that match. */
+    struct policy_plan set; /* Of SHOW, also in FROM. */
     const struct program *limit, *offset; /* INT; NULL where not given. */
     const char *tag;
     union { /* By the verb. */

@@ -172,7 +172,7 @@ static void reset_portal(struct portal *p, struct query_session *session, struct
     p->sink = *sink;
     p->batch = (struct batch){.n_columns = plan->n_columns};
     p->set = &session->policies;
-    p->with = &plan->with;
+    p->with = plan->with;
     p->shard = NULL;
     p->limit = UINT64_MAX;
     p->offset = 0;
@@ -214,7 +214,7 @@ static size_t budget_of(struct query_session *session, const struct plan *plan)
     struct policy_file *file = policy_file_acquire(session->db);
     struct policy_view view = {.levels = {[LEVEL_FILE] = &file->set,
                                           [LEVEL_SESSION] = &session->policies,
-                                          [LEVEL_STATEMENT] = &plan->with}};
+                                          [LEVEL_STATEMENT] = plan->with}};
     size_t bytes = (size_t)policy_int(&view, POLICY_statement_memory);
     policy_file_release(file);
     return bytes;

@@ -76,21 +76,21 @@ struct portal {
     struct collection *entered;    /* NULL where there is no collection. */
     struct shard *shard;           /* Of it. */
     void *verb_state;
-    struct operator_run *root; /* Of a plan of operators, from start to end. */
-    uint64_t limit, offset;    /* limit: UINT64_MAX where there is none. */
-    bool is_heavy;             /* The next step belongs on the pool. */
-    bool is_started;           /* The verb's end is called. */
-    bool is_open;              /* The start is done: steps follow. */
-    struct work work;          /* Of start and steps. */
-    int64_t slice_left;        /* What work.left was when it was asked last, */
-    uint64_t work_spent;       /* and what was spent until then. */
-    int64_t inline_left;       /* Of portal_run's work on the owner's thread. */
-    bool is_inline;            /* A step runs there... */
-    bool is_moving;            /* ...and has used it up. */
-    bool is_suspended;         /* By its owner, until portal_run. */
-    uint8_t state;             /* enum portal_state */
-    uint64_t rows;             /* Given or changed. */
-    uint64_t analyzed_rows;    /* EXPLAIN ANALYZE: of the statement explained. */
+    struct operator_run *root, *leaf; /* Of a plan of operators, from start to end. */
+    uint64_t limit, offset;           /* limit: UINT64_MAX where there is none. */
+    bool is_heavy;                    /* The next step belongs on the pool. */
+    bool is_started;                  /* The verb's end is called. */
+    bool is_open;                     /* The start is done: steps follow. */
+    struct work work;                 /* Of start and steps. */
+    int64_t slice_left;               /* What work.left was when it was asked last, */
+    uint64_t work_spent;              /* and what was spent until then. */
+    int64_t inline_left;              /* Of portal_run's work on the owner's thread. */
+    bool is_inline;                   /* A step runs there... */
+    bool is_moving;                   /* ...and has used it up. */
+    bool is_suspended;                /* By its owner, until portal_run. */
+    uint8_t state;                    /* enum portal_state */
+    uint64_t rows;                    /* Given or changed. */
+    uint64_t analyzed_rows;           /* EXPLAIN ANALYZE: of the statement explained. */
     uint64_t started_us, deadline_us;
     uint64_t pause_until_us;  /* What a step that waits for time waits for; 0: for nothing. */
     uint64_t settle_until_us; /* It ends early, and waits so long for pendings; 0: it does not. */

@@ -58,7 +58,7 @@ static enum errcode fill_with(struct portal *p, struct err *err)
     if (p->plan->with_parameters == NULL) {
         return ERR_OK;
     }
-    struct policy_set *with = arena_copy(p->arena, &p->plan->with, sizeof(*with));
+    struct policy_set *with = arena_copy(p->arena, p->plan->with, sizeof(*with));
     if (with == NULL) {
         return portal_no_memory(p, err);
     }
@@ -122,12 +122,14 @@ static enum errcode prepare_evaluator(struct portal *p, struct err *err)
         p->evaluator.pseudo[PSEUDO_NOW] =
             (struct value){.type = TYPE_TIMESTAMP, .integer = clock_wall_micros()};
     }
-    p->evaluator.stack = arena_array(p->arena, plan->stack_max + 1, sizeof(struct value));
-    p->columns = p->evaluator.columns = arena_array(p->arena, n_columns, sizeof(struct value));
-    p->output = arena_array(p->arena, plan->output.n, sizeof(struct value));
-    if (p->evaluator.stack == NULL || p->evaluator.columns == NULL || p->output == NULL) {
+    size_t n_values = (size_t)plan->stack_max + 1 + n_columns + plan->output.n;
+    struct value *values = arena_array(p->arena, n_values, sizeof(*values));
+    if (values == NULL) {
         return portal_no_memory(p, err);
     }
+    p->evaluator.stack = values;
+    p->columns = p->evaluator.columns = values + plan->stack_max + 1;
+    p->output = p->columns + n_columns;
     enum errcode code = plan->n_sets > 0 ? build_sets(p, err) : ERR_OK;
     p->evaluator.arena = p->row_arena; /* Until here it was what must outlive a row. */
     return code;

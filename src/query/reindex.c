@@ -29,7 +29,7 @@ static enum errcode analyze_option(struct analysis *a, const struct option *opti
         err_hint(err, "Write the value into the statement: WITH (%s = value).", option->name.text);
         return ERR_FEATURE_UNSUPPORTED;
     }
-    code = policy_assign_name(&a->plan->reindex.with, option->name.text, LEVEL_COLLECTION,
+    code = policy_assign_name(a->plan->reindex.with, option->name.text, LEVEL_COLLECTION,
                               &option->value->value, err);
     if (code != ERR_OK) {
         bool is_value = code == ERR_POLICY_BOUNDS;
@@ -70,6 +70,10 @@ static enum errcode analyze_reindex(struct analysis *a, const struct stmt *stmt,
 {
     const struct stmt_reindex *s = &stmt->reindex;
     enum errcode code = analyze_collection(a, &s->collection, err);
+    a->plan->reindex.with = arena_zalloc(a->scope.arena, sizeof(*a->plan->reindex.with));
+    if (code == ERR_OK && a->plan->reindex.with == NULL) {
+        code = err_no_memory(err);
+    }
     if (code == ERR_OK) {
         code = analyze_which(a, s, err);
     }
@@ -96,7 +100,7 @@ static struct index_parameters parameters_of(const struct portal *p, uint32_t co
 {
     bool is_reindexed;
     struct index_parameters out = shard_index_parameters(p->shard, column, &is_reindexed);
-    const struct policy_set *with = &p->plan->reindex.with;
+    const struct policy_set *with = p->plan->reindex.with;
     if ((with->is_set >> POLICY_m & 1) != 0) {
         out.m = (uint32_t)with->values[POLICY_m].integer;
     }
