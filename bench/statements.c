@@ -9,8 +9,7 @@
  * nanoseconds that one took, by the clock and of CPU of the thread that ran it.  Those that write
  * wait for the disk.
  *
- * Instructions are what callgrind counts: of a run with --count 1000 less those of one with
- * --count 0, of the first thread (--separate-threads=yes), over 5,000. */
+ * How instructions are counted with it: doc/performance.md. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
