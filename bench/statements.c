@@ -1,7 +1,7 @@
 /* What a statement takes in the server's process, without the network.
  *
- *     bench/statements [--only NAME] [--count N] [--rows N] [--dim N] [--flat] [--parse] [--dir
- * DIR]
+ *     bench/statements [--only NAME] [--count N] [--rows N] [--dim N] [--flat] [--parse]
+ *                      [--dir DIR]
  *
  * A collection of --rows rows (id INT, word TEXT, part INT, x FLOAT, tag TEXT, v VECTOR) is made in
  * a directory of its own, or taken from --dir, where it stays.  Each statement is prepared once
