@@ -47,6 +47,28 @@ size_t model_count(unsigned client, unsigned from, unsigned to)
     return n;
 }
 
+size_t model_sums(unsigned client, unsigned from, unsigned to, unsigned group, struct buf *out)
+{
+    size_t n = 0;
+    int64_t sum = 0, least = INT64_MAX, greatest = INT64_MIN;
+    for (unsigned key = from; key <= to; key++) {
+        const struct cell *cell = &world->model.cells[client][key];
+        if (cell->is_there && (group == MODEL_ALL || cell->n % MODEL_GROUPS == group)) {
+            n++;
+            sum += cell->n;
+            least = cell->n < least ? cell->n : least;
+            greatest = cell->n > greatest ? cell->n : greatest;
+        }
+    }
+    if (n == 0) {
+        buf_printf(out, "0|||\n");
+    } else {
+        buf_printf(out, "%zu|%lld|%lld|%lld\n", n, (long long)sum, (long long)least,
+                   (long long)greatest);
+    }
+    return n;
+}
+
 void model_happened(unsigned client)
 {
     struct doubt *doubt = &world->model.doubts[client];

@@ -267,6 +267,12 @@ void model_row(unsigned client, unsigned key, const struct cell *cell, struct bu
 /* The rows of the keys [from, to] as SELECT id, n, count, note gives them. */
 void model_rows(unsigned client, unsigned from, unsigned to, struct buf *out);
 size_t model_count(unsigned client, unsigned from, unsigned to);
+/* "count|sum of n|least n|greatest n", of those with n % MODEL_GROUPS = @group, or of all. */
+enum {
+    MODEL_GROUPS = 4,
+    MODEL_ALL = MODEL_GROUPS
+};
+size_t model_sums(unsigned client, unsigned from, unsigned to, unsigned group, struct buf *out);
 void model_happened(unsigned client);  /* The doubt's statement has happened. */
 void model_forgotten(unsigned client); /* It has not, and will not. */
 

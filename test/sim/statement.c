@@ -283,15 +283,65 @@ static void select_range(struct run *r)
     read_range(r, from, to);
 }
 
+/* Runs @what over a range of the client's keys, with @end behind it. */
+static bool run_over_range(struct run *r, const char *what, const char *end, unsigned *from,
+                           unsigned *to)
+{
+    unsigned first = r->who->number * ID_OF_CLIENT;
+    some_range(from, to);
+    (void)snprintf(r->text, sizeof(r->text), "SELECT %s FROM t WHERE id BETWEEN %u AND %u%s", what,
+                   first + *from, first + *to, end);
+    buf_reset(&r->expected);
+    return run(r, ERR_OK) == ERR_OK;
+}
+
+static void sum_range(struct run *r)
+{
+    unsigned from, to;
+    if (run_over_range(r, "count(*), sum(n), min(n), max(n)", "", &from, &to)) {
+        (void)model_sums(r->who->number, from, to, MODEL_ALL, &r->expected);
+        expect_rows(r);
+    }
+}
+
 static void count_range(struct run *r)
 {
-    unsigned from, to, first = r->who->number * ID_OF_CLIENT;
-    some_range(&from, &to);
-    (void)snprintf(r->text, sizeof(r->text), "SELECT count(*) FROM t WHERE id BETWEEN %u AND %u",
-                   first + from, first + to);
-    if (run(r, ERR_OK) == ERR_OK) {
-        buf_reset(&r->expected);
+    unsigned from, to;
+    if (run_over_range(r, "count(*)", "", &from, &to)) {
         buf_printf(&r->expected, "%zu\n", model_count(r->who->number, from, to));
+        expect_rows(r);
+    }
+}
+
+_Static_assert(MODEL_GROUPS == 4, "the texts below have it");
+
+static void group_range(struct run *r)
+{
+    unsigned from, to;
+    if (run_over_range(r, "count(*), sum(n), min(n), max(n)",
+                       " GROUP BY n % 4 HAVING count(*) >= 2 ORDER BY n % 4", &from, &to)) {
+        for (unsigned group = 0; group < MODEL_GROUPS; group++) {
+            size_t before = r->expected.bytes;
+            if (model_sums(r->who->number, from, to, group, &r->expected) < 2) {
+                r->expected.bytes = before;
+            }
+        }
+        expect_rows(r);
+    }
+}
+
+static void distinct_range(struct run *r)
+{
+    unsigned from, to;
+    if (run_over_range(r, "DISTINCT n % 4", " ORDER BY 1 DESC", &from, &to)) {
+        for (unsigned group = MODEL_GROUPS; group-- > 0;) {
+            size_t before = r->expected.bytes;
+            bool is_there = model_sums(r->who->number, from, to, group, &r->expected) > 0;
+            r->expected.bytes = before;
+            if (is_there) {
+                buf_printf(&r->expected, "%u\n", group);
+            }
+        }
         expect_rows(r);
     }
 }
@@ -437,8 +487,10 @@ static void use_own(struct run *r)
 static const struct {
     void (*run)(struct run *r);
     unsigned share;
-} statements[] = {{insert, 6},      {update, 4},       {delete, 3}, {copy_in, 2}, {select_range, 3},
-                  {count_range, 1}, {search_range, 3}, {tend, 1},   {use_own, 2}, {use_shared, 3}};
+} statements[] = {{insert, 6},         {update, 4},       {delete, 3},    {copy_in, 2},
+                  {select_range, 3},   {count_range, 1},  {sum_range, 1}, {group_range, 1},
+                  {distinct_range, 1}, {search_range, 3}, {tend, 1},      {use_own, 2},
+                  {use_shared, 3}};
 
 void run_some_statement(struct run *r)
 {
