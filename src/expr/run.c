@@ -335,19 +335,19 @@ static enum errcode run_json(const struct instruction *i, struct value *a, const
 
 /* ---- the machine ---- */
 
-static struct value leaf(const struct program *program, const struct instruction *i,
-                         const struct evaluator *evaluator)
+static const struct value *leaf(const struct program *program, const struct instruction *i,
+                                const struct evaluator *evaluator)
 {
     switch ((enum opcode)i->code) {
     case CODE_CONSTANT:
-        return program->constants[i->at];
+        return &program->constants[i->at];
     case CODE_PARAMETER:
-        return evaluator->parameters[i->at];
+        return &evaluator->parameters[i->at];
     case CODE_COLUMN:
-        return evaluator->columns[i->at];
+        return &evaluator->columns[i->at];
     default:
         CHECK(i->code == CODE_PSEUDO);
-        return evaluator->pseudo[i->at];
+        return &evaluator->pseudo[i->at];
     }
 }
 
@@ -513,7 +513,7 @@ enum errcode program_run_part(const struct program *program, uint32_t from, uint
             return code;
         }
         if (i->code <= CODE_PSEUDO) {
-            stack[n++] = leaf(program, i, evaluator);
+            stack[n++] = *leaf(program, i, evaluator);
         } else if (i->code >= CODE_AND) {
             n -= operands(i) - 1;
             code = program_apply(program, i, evaluator, &stack[n - 1], err);
@@ -532,7 +532,7 @@ enum errcode program_run(const struct program *program, struct evaluator *evalua
                          struct value *out, struct err *err)
 {
     if (program->n_code == 1) {
-        *out = leaf(program, &program->code[0], evaluator);
+        *out = *leaf(program, &program->code[0], evaluator);
         return ERR_OK;
     }
     return program_run_part(program, 0, program->n_code, evaluator, out, err);
