@@ -168,7 +168,7 @@ static void print_twice(struct comparison *c, const struct stmt *stmt)
 static void compare_bytes(const struct comparison *c, const char *what, const struct buf *a,
                           const struct buf *b)
 {
-    if (a->bytes != b->bytes || memcmp(a->data, b->data, a->bytes) != 0) {
+    if (a->bytes != b->bytes || (a->bytes > 0 && memcmp(a->data, b->data, a->bytes) != 0)) {
         fail_msg("%s\nhas other %s:\n%.*s\nnot\n%.*s", (const char *)c->printed.data, what,
                  (int)b->bytes, (const char *)b->data, (int)a->bytes, (const char *)a->data);
     }
