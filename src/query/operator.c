@@ -15,9 +15,14 @@ enum errcode operator_add(struct analysis *a, const struct operator_kind *kind,
     CHECK(kind->bytes % _Alignof(struct operator_run) == 0);
     o->kind = kind;
     o->input = plan->root;
-    plan->operator_bytes = kind->bytes + (plan->root != NULL ? plan->operator_bytes : 0);
-    *(plan->root != NULL ? &plan->root->above : &plan->leaf) = o;
+    if (plan->root == NULL) {
+        plan->leaf = o;
+        plan->operator_bytes = 0;
+    } else {
+        plan->root->above = o;
+    }
     plan->root = o;
+    plan->operator_bytes += kind->bytes;
     if (out != NULL) {
         *out = o;
     }
