@@ -6,6 +6,7 @@ SHARD_FIXTURE = test/unit/shard/fixture.c test/unit/shard/fixture.h
 shard_serial_tests = \
     test/unit/shard/test_codecs \
     test/unit/shard/test_curve \
+    test/unit/shard/test_queries \
     test/unit/shard/test_remember \
     test/unit/shard/test_tally
 shard_tests = \
@@ -35,6 +36,9 @@ test_unit_shard_test_faults_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_payload_SOURCES = test/unit/shard/test_payload.c $(SHARD_FIXTURE)
 test_unit_shard_test_payload_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_payload_LDADD = $(SHARD_TEST_LIBS)
+test_unit_shard_test_queries_SOURCES = test/unit/shard/test_queries.c
+test_unit_shard_test_queries_CFLAGS = $(TEST_CFLAGS)
+test_unit_shard_test_queries_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_recovery_SOURCES = test/unit/shard/test_recovery.c $(SHARD_FIXTURE)
 test_unit_shard_test_recovery_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_recovery_LDADD = $(SHARD_TEST_LIBS)
