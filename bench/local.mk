@@ -83,7 +83,7 @@ bench-statements: bench/statements
 	bench/statements
 
 # The server as a whole: make bench-server.
-EXTRA_DIST += bench/figures bench/collections bench/widen.awk
+EXTRA_DIST += bench/figures bench/groups bench/collections bench/widen.awk
 .PHONY: bench-server
 bench-server: all bench/filter
 	$(top_srcdir)/bench/figures --build . --data $(BENCH_WORDS)
