@@ -418,9 +418,11 @@ int main(int argc, char **argv)
         return 1;
     }
     log_set_level(LOG_WARNING);
+    if (!index_choose_kernel(NULL) || (b.directory == NULL && mkdtemp(made) == NULL)) {
+        return 1;
+    }
     b.query = calloc(b.dim, sizeof(float));
-    if (!index_choose_kernel(NULL) || b.query == NULL ||
-        (b.directory == NULL && mkdtemp(made) == NULL)) {
+    if (b.query == NULL) {
         return 1;
     }
     bool is_kept = b.directory != NULL;

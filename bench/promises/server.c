@@ -228,17 +228,18 @@ static void unprepare(struct server *server)
 /* Whether what the server knows of recall is of all rows, and of many queries of clients. */
 static bool is_settled(struct server *server, const struct data *data)
 {
-    double most = fmax(SAMPLES_LEAST, fmin(count_rows(data) / ROWS_A_SAMPLE, SAMPLES_MOST));
+    double share = (double)count_rows(data) / ROWS_A_SAMPLE;
+    double most = fmax(SAMPLES_LEAST, fmin(share, SAMPLES_MOST));
     vc_result *view = execute(server, "SHOW CALIBRATION");
     const char *queries = view_text(view, "collection", "promises", "queries");
     const char *samples = view_text(view, "collection", "promises", "samples");
     const char *grown = view_text(view, "collection", "promises", "grown");
     const char *age = view_text(view, "collection", "promises", "age");
     long n_samples = samples == NULL ? 0 : strtol(samples, NULL, 10);
-    bool is =
-        queries != NULL && grown != NULL && age != NULL && strcmp(queries, "asked") == 0 &&
-        strtod(grown, NULL) <= GROWN_MAX &&
-        (n_samples >= most || (n_samples >= SAMPLES_LEAST && strtod(age, NULL) >= SECONDS_AT_REST));
+    bool is = queries != NULL && grown != NULL && age != NULL && strcmp(queries, "asked") == 0 &&
+              strtod(grown, NULL) <= GROWN_MAX &&
+              ((double)n_samples >= most ||
+               (n_samples >= SAMPLES_LEAST && strtod(age, NULL) >= SECONDS_AT_REST));
     vc_result_free(view);
     return is;
 }

@@ -261,7 +261,10 @@ static enum errcode analyze_order(struct analysis *a, const struct stmt_select *
     sort->shown = s->order_by;
     sort->is_projected = s->is_distinct;
     sort->keys = arena_array(a->scope.arena, s->n_order_by, sizeof(*sort->keys));
-    enum errcode code = sort->keys != NULL ? ERR_OK : err_no_memory(err);
+    if (sort->keys == NULL) {
+        return err_no_memory(err);
+    }
+    enum errcode code = ERR_OK;
     for (size_t i = 0; i < s->n_order_by && code == ERR_OK; i++) {
         code = analyze_key(a, s, &s->order_by[i], &sort->keys[i], err);
         if (code == ERR_OK) {

@@ -205,13 +205,13 @@ static void a_step_that_is_given_up_has_given_each_of_its_rows_once(void **state
         ROWS = 1500
     };
     static const char *const froms[] = {
-        "SELECT id, " DEAR " FROM m",
-        "SELECT id FROM m WHERE " DEAR " LIKE '%b%'",
-        "SELECT DISTINCT id, " DEAR " FROM m",
-        "SELECT id, " DEAR " FROM m LIMIT 1500",
-        "SELECT id, max(" DEAR ") FROM m GROUP BY id",
-        "SELECT id FROM m GROUP BY id HAVING max(" DEAR ") LIKE '%b%'",
-        "SELECT id, count(*) FROM m GROUP BY id HAVING max(s) LIKE '%b%' ORDER BY " DEAR_MAX,
+        ("SELECT id, " DEAR " FROM m"),
+        ("SELECT id FROM m WHERE " DEAR " LIKE '%b%'"),
+        ("SELECT DISTINCT id, " DEAR " FROM m"),
+        ("SELECT id, " DEAR " FROM m LIMIT 1500"),
+        ("SELECT id, max(" DEAR ") FROM m GROUP BY id"),
+        ("SELECT id FROM m GROUP BY id HAVING max(" DEAR ") LIKE '%b%'"),
+        ("SELECT id, count(*) FROM m GROUP BY id HAVING max(s) LIKE '%b%' ORDER BY " DEAR_MAX),
     };
     struct client *c = &((struct fixture *)*state)->client;
     struct buf csv;

@@ -402,7 +402,8 @@ static void the_nearest_alone_is_as_sure_for_rows_as_for_queries(void **state)
     }
     tally_curves(&tally, 2, &m);
     tally_fini(&tally);
-    for (double floor = 0.8; floor < 1; floor += 0.05) {
+    for (unsigned percent = 80; percent < 100; percent += 5) {
+        double floor = percent / 100.0;
         struct curve_answer a = curve_ask(&m.curves[1], floor);
         double error, recall = recall_of_own_vectors(&w, (size_t)a.ef, &error);
         if (is_loud) {
@@ -455,8 +456,8 @@ static void few_samples_promise_less_than_many(void **state)
 static struct got least_that_reaches(struct world *w, double floor)
 {
     struct got got = {0};
-    for (double ef = 10; ef < 1000 && got.recall < floor; ef *= 1.1) {
-        got = search_unseen(w, 10, (size_t)ef, 1);
+    for (size_t ef = 10; ef < 1000 && got.recall < floor; ef += (ef + 9) / 10) {
+        got = search_unseen(w, 10, ef, 1);
     }
     return got;
 }
