@@ -18,7 +18,8 @@ void select_neighbours(const struct code_space *space, const struct candidate *s
  * hides it.  Returns who lost a place: SLOT_NONE for nobody, @slot itself where it got none. */
 uint32_t list_offer(const struct slots *slots, const struct code_space *space, struct list *list,
                     size_t max, uint32_t base, uint32_t slot);
-/* What a key of two rows says of their distance: its square or half of that, from 0 on. */
+/* What a key of two rows says of their distance: its square or half of that, from 0 on; below 0
+ * under DOT, of rows that are longer than the reduction's radius. */
 float select_distance(const struct code_space *space, float key);
 /* By how much that may be wrong for rows as long as the query: a standard error. */
 float select_error(const struct code_space *space, const struct code_query *query);

@@ -14,6 +14,7 @@
  * All that can fail happens before step 2. */
 #include "index/build_int.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -193,7 +194,7 @@ static bool is_blind(const struct choice *c)
         return false;
     }
     float rank = select_distance(&c->walk.space, near->items[RANK - 1].key);
-    return rank < 3 * error && !are_copies(c);
+    return fabsf(rank) < 3 * error && !are_copies(c);
 }
 
 static bool choose_lists(struct chunk *chunk, size_t i)

@@ -4,7 +4,8 @@
  * algorithm 4 loses its meaning.  With one more dimension that makes all rows as long as the
  * longest (Bachrach and others, 2014) the order of distances is that of products, for any query.
  * Here the radius M is the 95th percentile of the lengths: with a larger one the new dimension
- * outweighs the others, and most rows are neighbours for their length alone.
+ * outweighs the others, and most rows are neighbours for their length alone.  Rows longer than M
+ * are compared by product alone.
  *
  * The lengths of the rows in the graph are counted in classes of about 6 %; M is the upper end of
  * the class where the percentile falls.  It changes at the ends of chunks only, and follows from

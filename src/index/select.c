@@ -2,9 +2,11 @@
  * that are full: behind the edges that the rule chose stand the nearest others.
  *
  * Distances are squares here, or half of them, and start at 0: a key less the key of two equal
- * rows.  An estimate may lie below, which counts as 0. */
+ * rows.  An estimate may lie below, which counts as 0.  Under DOT it keeps its sign: rows longer
+ * than the reduction's radius are compared by product, and the larger one goes first. */
 #include "index/build_int.h"
 
+#include <float.h>
 #include <string.h>
 
 enum {
@@ -33,8 +35,15 @@ static float zero_of(const struct code_space *space)
 
 float select_distance(const struct code_space *space, float key)
 {
-    float zero = zero_of(space);
-    return key > zero ? key - zero : 0;
+    float distance = key - zero_of(space);
+    float least = space->distance == DISTANCE_DOT ? -FLT_MAX : 0;
+    return distance > least ? distance : least; /* Nor is it NaN where floats overflowed. */
+}
+
+/* Whether a chosen row hides another: how far it is from that, and that from the base. */
+static bool hides(float between, float far)
+{
+    return (far > 0 ? alpha * between : between) <= far;
 }
 
 float select_error(const struct code_space *space, const struct code_query *query)
@@ -46,10 +55,9 @@ float select_error(const struct code_space *space, const struct code_query *quer
 static void distances_of(const struct code_space *space, const struct code_query *query,
                          const uint32_t *slots, size_t n, float *out)
 {
-    float zero = zero_of(space);
     space->code->keys(space, query, slots, n, out);
     for (size_t i = 0; i < n; i++) {
-        out[i] = out[i] > zero ? out[i] - zero : 0;
+        out[i] = select_distance(space, out[i]);
     }
 }
 
@@ -88,7 +96,7 @@ static enum verdict judge(const struct code_space *space, uint32_t slot, float d
         size_t n = n_chosen - at < CHOSEN_STEP ? n_chosen - at : CHOSEN_STEP;
         distances_of(space, &query, chosen + at, n, between);
         for (size_t i = 0; i < n; i++) {
-            if (alpha * between[i] <= distance) {
+            if (hides(between[i], distance)) {
                 bool is_same = between[i] <= 0 && is_copy(space, slot, chosen[at + i]);
                 return is_same ? HIDDEN_COPY : HIDDEN;
             }
@@ -146,11 +154,6 @@ static void offer_measure(struct offer *offer)
     distances_around(offer->space, offer->base, all, list->n + 1, offer->of_base);
     distances_around(offer->space, offer->slot, all, list->n, offer->of_slot);
     offer->distance = offer->of_base[list->n];
-}
-
-static bool hides(float between, float far)
-{
-    return alpha * between <= far;
 }
 
 static enum verdict offer_judge(const struct offer *offer)

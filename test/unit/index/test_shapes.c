@@ -260,12 +260,41 @@ static void a_filter_that_goes_with_the_vectors_costs_no_recall(void **state)
     check_filters("all lengths", all_lengths, 32);
 }
 
+/* In two dimensions nearly all of the rows that are longer than the reduction's radius have
+ * products above its square: none of them is nothing but a copy of the others. */
+static void long_rows_of_few_directions_are_found_by_product(void **state)
+{
+    enum {
+        DIM = 2,
+        ROWS = GOOD_MEASURE(4000, 2000),
+        LITTLE = 32
+    };
+    (void)state;
+    float *points = malloc((ROWS + QUERIES) * DIM * sizeof(float));
+    assert_non_null(points);
+    uint64_t seed = 1;
+    for (size_t i = 0; i < ROWS + QUERIES; i++) {
+        not_negative(&seed, i, DIM, points + i * DIM);
+    }
+    struct index_config config = config_of(INDEX_HNSW, DISTANCE_DOT, DIM);
+    struct index *index = index_make(&config);
+    stage_rows(index, points, DIM, 0, ROWS, INDEX_CHUNK);
+    advance_all(index, ROWS, NULL);
+    double recall = recall_of(index, points + (size_t)ROWS * DIM, DIM, QUERIES, K, LITTLE);
+    if (recall < 0.95) {
+        fail_msg("recall %.4f", recall);
+    }
+    index_free(index);
+    free(points);
+}
+
 int main(void)
 {
     assert_true(index_choose_kernel(NULL));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(walks_find_what_is_near_whatever_the_shape_of_the_data),
         cmocka_unit_test(no_row_of_many_small_far_clusters_is_lost_to_its_own_vector),
+        cmocka_unit_test(long_rows_of_few_directions_are_found_by_product),
         cmocka_unit_test(a_filter_that_goes_with_the_vectors_costs_no_recall),
     };
     int failed = cmocka_run_group_tests_name("index shapes", tests, NULL, NULL);
