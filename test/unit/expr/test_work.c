@@ -2,15 +2,12 @@
  * The meter is counted here, so that no clock decides. */
 #include "expr/expr_int.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
-#include <cmocka.h>
+#include "test/unit/unit.h"
 
 enum {
-    TEXT_BYTES = 4 << 20,
+    TEXT_BYTES = GOOD_MEASURE(4 << 20, 2 << 20),
     N_ITEMS = 30000,
     ARENA_BYTES = 512 << 20,
 };

@@ -19,10 +19,11 @@ INDEX_SERIAL_TESTS = \
 INDEX_TESTS = \
     test/unit/index/test_faults \
     test/unit/index/test_threads
-check_PROGRAMS += $(INDEX_SERIAL_TESTS) $(INDEX_TESTS)
 if !THREADS_WATCHED
+check_PROGRAMS += $(INDEX_SERIAL_TESTS)
 TESTS += $(INDEX_SERIAL_TESTS)
 endif
+check_PROGRAMS += $(INDEX_TESTS)
 TESTS += $(INDEX_TESTS)
 test_unit_index_test_churn_SOURCES = test/unit/index/test_churn.c $(INDEX_FIXTURE)
 test_unit_index_test_churn_CFLAGS = $(TEST_CFLAGS)

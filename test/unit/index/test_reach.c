@@ -8,7 +8,7 @@
 
 enum {
     DIM = 8,
-    N = GOOD_MEASURE(3000, 1200),
+    N = GOOD_MEASURE(3000, 600),
     CLUSTER = 60,
     CODES = INDEX_CODE_2 + 1
 };

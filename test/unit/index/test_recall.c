@@ -5,7 +5,7 @@
 
 enum {
     DIM = 24,
-    N = GOOD_MEASURE(6000, 2500),
+    N = GOOD_MEASURE(6000, 1500),
     QUERIES = 150,
     K = 10
 };

@@ -202,7 +202,7 @@ static void hidden_rows_around_the_query_do_not_hide_those_behind(void **state)
     };
     float *points = points_new(SHAPE_UNIFORM, N, DIM, 3), query[DIM] = {0};
     for (size_t c = 0; c < COUNT_OF(codes); c++) {
-        for (size_t n_hidden = 3; n_hidden <= 300; n_hidden *= 10) {
+        for (size_t n_hidden = 3; n_hidden <= 300; n_hidden *= GOOD_MEASURE(10, 100)) {
             struct index *index = index_of(DISTANCE_L2, DIM, codes[c], points, N);
             struct index_hit near[300 + K], hits[K];
             assert_int_equal(find(index, INDEX_EXACT, query, n_hidden + K, N, near), n_hidden + K);
@@ -237,7 +237,8 @@ static void only_rows_with_the_very_vector_of_the_query_are_passed_over(void **s
     points[2 * DIM] = nextafterf(points[0], 2);
     points[0] = points[DIM] = 0;
     for (enum distance distance = DISTANCE_L2; distance <= DISTANCE_DOT; distance++) {
-        for (size_t c = 0; c < COUNT_OF(codes); c++) {
+        for (size_t c = GOOD_MEASURE(0, distance % 2); c < COUNT_OF(codes);
+             c += GOOD_MEASURE(1, 2)) {
             struct index *index = index_of(distance, DIM, codes[c], points, N);
             for (size_t p = 0; p < COUNT_OF(plans); p++) {
                 struct index_hit hits[K];
@@ -403,13 +404,14 @@ static void more_effort_finds_no_less(void **state)
     (void)state;
     enum {
         DIM = 32,
-        QUERIES = 100
+        QUERIES = GOOD_MEASURE(100, 30)
     };
     float *points = points_new(SHAPE_UNIFORM, N, DIM, 7), *queries;
     queries = points_new(SHAPE_UNIFORM, QUERIES, DIM, 8);
     static const size_t efs[] = {10, 20, 40, 80, 160, 320, 640};
     for (enum distance distance = DISTANCE_L2; distance <= DISTANCE_DOT; distance++) {
-        for (size_t c = 0; c < COUNT_OF(codes); c++) {
+        for (size_t c = GOOD_MEASURE(0, distance % 2); c < COUNT_OF(codes);
+             c += GOOD_MEASURE(1, 2)) {
             struct index *index = index_of(distance, DIM, codes[c], points, N);
             double before = 0;
             for (size_t e = 0; e < COUNT_OF(efs); e++) {

@@ -6,8 +6,8 @@
 #include <string.h>
 
 enum {
-    N = GOOD_MEASURE(1200, 800),
-    QUERIES = GOOD_MEASURE(60, 40),
+    N = GOOD_MEASURE(1200, 400),
+    QUERIES = GOOD_MEASURE(60, 20),
     K = 10,
     EF = 200,
     CLUSTERS = 40,
@@ -101,7 +101,7 @@ static void check_shape(const char *name, shape_fn *shape, uint32_t dim, size_t 
         shape(&state, i, dim, points + i * dim);
     }
     for (enum distance distance = DISTANCE_L2; distance <= DISTANCE_DOT; distance++) {
-        for (size_t c = 0; c < n_codes; c++) {
+        for (size_t c = GOOD_MEASURE(0, distance % 2); c < n_codes; c += GOOD_MEASURE(1, 2)) {
             struct index_config config = config_of(INDEX_HNSW, distance, dim);
             config.code = codes[c];
             struct index *index = index_make(&config);

@@ -207,16 +207,16 @@ static void fbin_numbers_its_rows_and_comes_out_the_same(void **state)
 {
     struct client *c = setup_table(state);
     struct buf fbin;
-    make_fbin(&fbin, 5000, 2);
+    make_fbin(&fbin, 2500, 2); /* More than a batch. */
     for (size_t piece = 3; piece < 100000; piece *= 31) {
         expect_ok(c, "DELETE FROM t");
         assert_int_equal(run_copy(c, "COPY t FROM STDIN WITH (FORMAT fbin, START 100)", fbin.data,
                                   fbin.bytes, piece),
                          ERR_OK);
-        assert_int_equal(c->changed, 5000);
+        assert_int_equal(c->changed, 2500);
     }
-    expect_rows(c, "SELECT id, e FROM t WHERE id IN (99, 100, 5099)",
-                "100|[0,1]\n5099|[9998,9999]\n");
+    expect_rows(c, "SELECT id, e FROM t WHERE id IN (99, 100, 2599)",
+                "100|[0,1]\n2599|[4998,4999]\n");
     expect_ok(c, "COPY t (e) TO STDOUT WITH (FORMAT fbin)");
     assert_int_equal(c->copy.bytes, fbin.bytes);
     assert_memory_equal(c->copy.data, fbin.data, fbin.bytes);
@@ -551,7 +551,7 @@ int main(void)
         TEST(a_header_says_which_columns_the_fields_are),
         TEST(a_tab_may_stand_between_fields),
         SERIAL_TEST(the_row_of_an_error_is_the_one_that_is_wrong),
-        TEST(fbin_numbers_its_rows_and_comes_out_the_same),
+        SERIAL_TEST(fbin_numbers_its_rows_and_comes_out_the_same),
         TEST(fbin_that_lies_about_itself_is_an_error),
         TEST(binary_rows_go_in_and_come_out_the_same),
         SERIAL_TEST(files_on_the_server_are_written_and_read),

@@ -17,8 +17,9 @@ static struct client *setup_rows(void **state)
     struct buf csv;
     expect_ok(c, "CREATE COLLECTION n (id INT PRIMARY KEY, name TEXT, e VECTOR(2) METRIC L2)");
     buf_init(&csv, MEM_GENERAL, 16 << 20);
-    for (int i = 0; i < N_ROWS; i++) {
-        buf_printf(&csv, "%d,name %d,\"[%d,0]\"\n", i, (i * 7919) % N_ROWS, i);
+    for (int i = 0; i < N_ROWS; i++) { /* Few have a vector: the graph is not what takes time. */
+        buf_printf(&csv, "%d,name %d,", i, (i * 7919) % N_ROWS);
+        buf_printf(&csv, i % 100 == 0 ? "\"[%d,0]\"\n" : "\n", i);
     }
     assert_int_equal(run_copy(c, "COPY n FROM STDIN", csv.data, csv.bytes, 65536), ERR_OK);
     buf_fini(&csv);

@@ -248,7 +248,7 @@ static void fill(struct client *c)
     expect_ok(c, "CREATE COLLECTION n (id INT PRIMARY KEY, name TEXT, e VECTOR(2) METRIC L2)");
     buf_init(&csv, MEM_GENERAL, 16 << 20);
     for (int i = 0; i < N_ROWS; i++) {
-        buf_printf(&csv, "%d,name %d,\"[%d,0]\"\n", i, (i * 7919) % N_ROWS, i);
+        buf_printf(&csv, "%d,name %d,\n", i, (i * 7919) % N_ROWS);
     }
     assert_int_equal(run_copy(c, "COPY n FROM STDIN", csv.data, csv.bytes, 65536), ERR_OK);
     buf_fini(&csv);

@@ -11,10 +11,10 @@
 
 enum {
     KEYS = 400,
-    STEPS = 1500,
+    STEPS = GOOD_MEASURE(1500, 600),
     VIEWS = 5,
     READERS = 3,
-    CHANGES = 2000,
+    CHANGES = GOOD_MEASURE(2000, 500),
 };
 
 static const uint64_t all_but_vectors[4] = {1u << ID | 1u << TITLE | 1u << YEAR};
@@ -186,7 +186,7 @@ static void payload_memory_bounds_what_is_kept_and_0_keeps_nothing(void **state)
     for (size_t i = 0; i < COUNT_OF(bounds); i++) {
         fixture_policy(f, "payload_memory", bounds[i].text);
         struct shard_view *view = open_view(f);
-        for (int n = 0; n < 3000; n++) {
+        for (int n = 0; n < GOOD_MEASURE(3000, 1000); n++) {
             compare(f, view, 1 + random_next(&chance) % 2000, f->arena);
             assert_true(metric_value(METRIC_payload_bytes) <= bounds[i].bytes);
         }

@@ -10,7 +10,7 @@
 
 enum {
     GROUP_ROWS = 10, /* Of one command. */
-    ROUNDS = 300,
+    ROUNDS = GOOD_MEASURE(300, 100),
     READERS = 3,
 };
 
