@@ -69,9 +69,6 @@ int value_compare(const struct value *a, const struct value *b);
 void value_format(struct buf *b, const struct value *v);
 /* The shortest text that reads back as the same number: of 32 bits where @is_float32. */
 void number_format(struct buf *b, double x, bool is_float32);
-enum {
-    FLOAT32_BITS = 32 /* As the dimension of a FLOAT column: each value is a number of 32 bits. */
-};
 /* The reverse, for a known type.  Copies go to @arena. */
 enum errcode value_parse(enum value_type type, const char *text, size_t bytes, struct arena *arena,
                          struct value *out, struct err *err) WARN_UNUSED;

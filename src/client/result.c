@@ -267,16 +267,12 @@ bool vc_is_null(const vc_result *result, size_t row, size_t column)
 }
 
 /* Formats into the arena; "" where memory ran out. */
-static const char *format_value(vc_result *result, size_t column, const vc_value *value)
+static const char *format_value(vc_result *result, const vc_value *value)
 {
     struct buf text;
     buf_init(&text, MEM_GENERAL, RESULT_TEXT_BYTES_MAX);
     struct value plain = value_of_client(*value);
-    if (value->type == VC_FLOAT) {
-        number_format(&text, value->number, result->columns[column].dim == FLOAT32_BITS);
-    } else {
-        value_format(&text, &plain);
-    }
+    value_format(&text, &plain);
     const char *out = text.failed || text.bytes == 0
                           ? ""
                           : arena_strndup(result->arena, (const char *)text.data, text.bytes);
@@ -302,7 +298,7 @@ const char *vc_text(vc_result *result, size_t row, size_t column)
     }
     const char **text = &result->texts[row * result->n_columns + column];
     if (*text == NULL) {
-        *text = format_value(result, column, value);
+        *text = format_value(result, value);
     }
     return *text;
 }

@@ -700,9 +700,6 @@ static uint32_t dim_of(const struct compiler *c, enum value_type type)
     if (last->code == CODE_COLUMN && grouping_of(c) != NULL) {
         return grouped_dim(c->scope->grouping, last->at);
     }
-    if (last->code == CODE_PSEUDO && last->at == PSEUDO_DISTANCE) {
-        return FLOAT32_BITS; /* So that its text has no digits that it does not have. */
-    }
     if (type != TYPE_VECTOR) {
         return 0;
     }

@@ -109,7 +109,7 @@ struct program {
     const struct value *constants;
     const struct like *const *patterns;
     enum value_type type; /* TYPE_NULL: always NULL. */
-    uint32_t dim;         /* Of a VECTOR where it is known; FLOAT32_BITS of a distance; else 0. */
+    uint32_t dim;         /* Of a VECTOR where it is known; else 0. */
     uint32_t stack_max;
     struct column_mask columns; /* That it reads. */
     bool is_constant;           /* Reads neither columns nor parameters. */

@@ -1,5 +1,4 @@
-/* Functions of vectors.  Sums are of double precision: as SEARCH's distances are, before those are
- * shown as numbers of 32 bits. */
+/* Functions of vectors.  Sums are of double precision, as SEARCH's distances are. */
 #include "expr/function_int.h"
 
 #include <math.h>

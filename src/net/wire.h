@@ -139,8 +139,8 @@ void wire_write_empty(struct buf *b, enum wire_type type);
 void wire_write_parameters(struct buf *b, const uint8_t *types, uint16_t n);
 bool wire_read_parameters(struct reader *r, const uint8_t **types, uint16_t *n);
 
-/* ROW_DESCRIPTION: u16 n, then name, u8 type, u32 dimension: of a VECTOR; FLOAT32_BITS of a FLOAT
- * whose values are numbers of 32 bits; else 0. */
+/* ROW_DESCRIPTION: u16 n, then name, u8 type, u32 dimension: of a VECTOR where it is known; else 0.
+ */
 struct wire_column {
     struct wire_str name;
     uint8_t type; /* enum value_type; NULL where the type is not known before the rows. */

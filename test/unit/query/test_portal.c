@@ -256,6 +256,22 @@ static void a_null_column_has_no_type(void **state)
     portal_free(portal);
 }
 
+static void only_vectors_have_a_dimension(void **state)
+{
+    struct client *c = &((struct fixture *)*state)->client;
+    struct bare bare = {0};
+    const struct result_column *columns;
+    expect_ok(c, "CREATE COLLECTION d (id INT PRIMARY KEY, e VECTOR(2) METRIC L2)");
+    struct portal *portal =
+        open_portal(c, "SEARCH id, e, distance FROM d NEAR [0, 0] LIMIT 1", &bare);
+    assert_int_equal(portal_columns(portal, &columns), 3);
+    assert_int_equal(columns[0].dim, 0);
+    assert_int_equal(columns[1].dim, 2);
+    assert_int_equal(columns[2].type, TYPE_FLOAT);
+    assert_int_equal(columns[2].dim, 0);
+    portal_free(portal);
+}
+
 /* Each waits for its client, and hears of it in its sleep. */
 static void a_cancel_and_the_deadline_wake_who_waits_for_its_client(void **state)
 {
@@ -655,6 +671,7 @@ int main(void)
         TEST(groups_take_no_more_memory_while_they_are_given),
         TEST(a_step_that_is_given_up_has_given_each_of_its_rows_once),
         TEST(a_null_column_has_no_type),
+        TEST(only_vectors_have_a_dimension),
         TEST(a_cancel_and_the_deadline_wake_who_waits_for_its_client),
         TEST(a_suspended_portal_is_not_what_a_cancel_is_for_until_it_goes_on),
         TEST(a_row_limit_suspends_and_goes_on),
