@@ -84,16 +84,16 @@ static void wait_for_plan(struct client *c, const char *with, const char *plan, 
 static void a_recall_that_no_walk_reaches_is_answered_as_on_miss_says(void **state)
 {
     struct client *c = set_up_rows(state, DIM);
-    expect_ok(c, "SET recall = 0.99");
-    wait_until_measured(c, "0.99");
-    assert_non_null(strstr(rows_text(c), "v|e|10|1|0.99|false|"));
+    expect_ok(c, "SET recall = 0.999");
+    wait_until_measured(c, "0.999");
+    assert_non_null(strstr(rows_text(c), "v|e|10|1|0.999|false|"));
     int64_t misses = metric_value(METRIC_recall_misses);
     expect_plan(c, "LIMIT 10", "Way: exact scan\n",
                 "Exact because: no walk is known to reach recall\n");
     assert_string_equal(c->notice, "");
     expect_plan(c, "LIMIT 10 WITH (on_miss = notice)", "Way: walk\n", "Measured recall: ");
     assert_non_null(
-        strstr(c->notice, "recall is 0.99, and of \"v\" a walk was measured to find 0."));
+        strstr(c->notice, "recall is 0.999, and of \"v\" a walk was measured to find 0."));
     assert_int_equal(search(c, "", "LIMIT 10 WITH (on_miss = notice)"), ERR_OK);
     assert_int_equal(c->n_rows, 10);
     assert_non_null(strstr(c->notice, "a walk was measured to find 0."));
