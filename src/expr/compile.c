@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+static const int64_t FLOAT_WHOLE_MAX = INT64_C(1) << 53; /* Whole numbers up to it are FLOATs. */
+
 enum {
     EMIT_WORK = 100,
     NAME_WORK = 5, /* Of one column's name that is compared. */
@@ -264,14 +266,35 @@ static enum value_type side_type(const struct compiler *c, const struct expr *e,
     return met == TYPE_FLOAT && shape.type == TYPE_INT && !shape.is_soft ? TYPE_INT : met;
 }
 
+/* A whole number that a FLOAT holds is compared as one: as exactly, and in a loop of its own. */
+static void widen_constant(struct compiler *c, uint32_t from)
+{
+    const struct instruction *last = &c->code[c->n_code - 1];
+    if (last->code != CODE_CONSTANT || c->n_code != from + 1) {
+        return;
+    }
+    struct value *constant = &c->constants[last->at];
+    if (constant->type == TYPE_INT && constant->integer >= -FLOAT_WHOLE_MAX &&
+        constant->integer <= FLOAT_WHOLE_MAX) {
+        *constant = value_float((double)constant->integer);
+    }
+}
+
 enum errcode code_side(struct compiler *c, const struct expr *e, enum value_type want,
                        struct err *err)
 {
     enum value_type type = TYPE_NULL;
+    uint32_t from = c->n_code;
     bool is_json = shape_of(c, e).type == TYPE_JSON && want != TYPE_JSON;
     enum errcode code = code_expr(c, e, is_json ? TYPE_NULL : side_type(c, e, want), &type, err);
-    if (code != ERR_OK || !is_json) {
+    if (code != ERR_OK) {
         return code;
+    }
+    if (!is_json) {
+        if (want == TYPE_FLOAT) {
+            widen_constant(c, from);
+        }
+        return ERR_OK;
     }
     enum opcode reader = want == TYPE_BOOL ? CODE_JSON_BOOL : CODE_JSON_NUMBER;
     return code_emit(c, (struct instruction){.code = (uint8_t)reader, .position = e->position}, 1,

@@ -1,6 +1,7 @@
 /* Expressions: types, three-valued logic, arithmetic, texts and JSON, without a database. */
 #include "expr_fixture.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void null_is_unknown_in_logic(void **state)
@@ -150,6 +151,43 @@ static void parameters_take_the_first_type_that_their_context_gives(void **state
     gives(t, "$1 IN (1, 3)", "true");
 }
 
+/* What @expr, whose code is a column, a constant and what compares them, has for the constant. */
+static enum value_type constant_beside(struct expr_test *t, const char *expr)
+{
+    char text[128];
+    size_t rest;
+    struct stmt *stmt;
+    const struct program *program;
+    struct work work = {.left = INT64_MAX};
+    struct expr_scope scope = {.arena = t->arena, .work = &work, .schema = &t->schema};
+    snprintf(text, sizeof(text), "SELECT %s FROM t", expr);
+    assert_int_equal(parse(text, strlen(text), t->arena, &stmt, &rest, &t->err), ERR_OK);
+    const struct expr *tree = stmt->select.targets[0].expr;
+    assert_int_equal(program_compile(&scope, tree, TYPE_NULL, &program, &t->err), ERR_OK);
+    assert_int_equal(program->n_code, 3);
+    assert_int_equal(program->code[0].code, CODE_COLUMN);
+    assert_int_equal(program->code[1].code, CODE_CONSTANT);
+    return program->constants[program->code[1].at].type;
+}
+
+static void a_whole_number_beside_a_float_is_one_where_that_is_exact(void **state)
+{
+    struct expr_test *t = *state;
+    assert_int_equal(constant_beside(t, "price > 2"), TYPE_FLOAT);
+    assert_int_equal(constant_beside(t, "price = -2"), TYPE_FLOAT);
+    assert_int_equal(constant_beside(t, "price < 9007199254740992"), TYPE_FLOAT);
+    assert_int_equal(constant_beside(t, "price < 9007199254740993"), TYPE_INT);
+    assert_int_equal(constant_beside(t, "price > -9223372036854775807"), TYPE_INT);
+    assert_int_equal(constant_beside(t, "id > 2"), TYPE_INT);
+    t->columns[2] = value_float(9007199254740992.0);
+    gives(t, "price < 9007199254740993", "true");
+    gives(t, "price = 9007199254740993", "false");
+    gives(t, "price = 9007199254740992", "true");
+    gives(t, "price BETWEEN 1 AND 9007199254740992", "true");
+    gives(t, "price IN (9007199254740993, 1)", "false");
+    gives(t, "price IN (9007199254740992, 1)", "true");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -157,6 +195,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(in_knows_null, expr_setup, expr_teardown),
         cmocka_unit_test_setup_teardown(numbers_widen_and_overflow_is_an_error, expr_setup,
                                         expr_teardown),
+        cmocka_unit_test_setup_teardown(a_whole_number_beside_a_float_is_one_where_that_is_exact,
+                                        expr_setup, expr_teardown),
         cmocka_unit_test_setup_teardown(int_multiplication_is_right_at_every_edge, expr_setup,
                                         expr_teardown),
         cmocka_unit_test_setup_teardown(like_matches_characters_not_bytes, expr_setup,
