@@ -88,12 +88,18 @@ static const struct unit byte_units[] = {
     {"", 1},
 };
 
-/* As people write numbers: strtod would take hexadecimals, names and blanks before them, too. */
+static bool is_in(const char *set, char c)
+{
+    return c != '\0' && strchr(set, c) != NULL;
+}
+
+/* As people write numbers: strtod would take hexadecimals, names and blanks before them, too, and
+ * 010 as ten, which is eight to some. */
 static bool begins_a_number(const char *text)
 {
     const char *digits = text + (*text == '-' || *text == '+');
-    return strchr("0123456789.", *digits) != NULL && *digits != '\0' &&
-           !(digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X'));
+    return is_in("0123456789.", digits[0]) &&
+           !(digits[0] == '0' && is_in("0123456789xX", digits[1]));
 }
 
 static bool parse_number_with_unit(const char *text, const struct unit *units, size_t n_units,

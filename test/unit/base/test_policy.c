@@ -154,27 +154,37 @@ static void units_are_understood(void **state)
     assert_int_equal(policy_int(&view, POLICY_ack), ACK_QUORUM);
 }
 
+static void a_number_is_its_value_and_a_text_what_it_says(void **state)
+{
+    (void)state;
+    struct policy_set set = {0};
+    struct err err;
+    struct policy_view view = {.levels = {[LEVEL_COLLECTION] = &set}};
+    struct value eight[] = {value_int(8), value_float(8)}; /* 08 is the number 8 to the parser. */
+    for (size_t i = 0; i < COUNT_OF(eight); i++) {
+        policy_clear(&set, POLICY_quantization);
+        assert_int_equal(
+            policy_assign(&set, POLICY_quantization, LEVEL_COLLECTION, &eight[i], &err), ERR_OK);
+        assert_int_equal(policy_int(&view, POLICY_quantization), QUANTIZATION_8);
+    }
+    assert_int_equal(assign(&set, "quantization", LEVEL_COLLECTION, "8", &err), ERR_OK);
+    assert_int_equal(assign(&set, "quantization", LEVEL_COLLECTION, "08", &err), ERR_POLICY_BOUNDS);
+}
+
 static void what_is_out_of_bounds_or_no_value_is_refused_and_changes_nothing(void **state)
 {
     (void)state;
     static const char *const bad[][2] = {
-        {"recall", "1.5"},
-        {"recall", "high"},
-        {"recall", "nan"},
-        {"recall", "0x1p-1"},
-        {"recall", " 0.9"},
-        {"recall", "0.9 "},
-        {"timeout", "0x10 ms"},
-        {"timeout", "\t5ms"},
-        {"statement_memory", "+ 1MiB"},
-        {"ef", "10x"},
-        {"ef", "0"},
-        {"ef", "1.5"},
-        {"timeout", "-1"},
-        {"timeout", "5 weeks"},
-        {"exact", "perhaps"},
-        {"ack", "maybe"},
-        {"statement_memory", "1B"},
+        {"recall", "1.5"},      {"recall", "high"},
+        {"recall", "nan"},      {"recall", "0x1p-1"},
+        {"recall", " 0.9"},     {"recall", "0.9 "},
+        {"timeout", "0x10 ms"}, {"timeout", "010ms"},
+        {"ef", "08"},           {"recall", "00.9"},
+        {"timeout", "\t5ms"},   {"statement_memory", "+ 1MiB"},
+        {"ef", "10x"},          {"ef", "0"},
+        {"ef", "1.5"},          {"timeout", "-1"},
+        {"timeout", "5 weeks"}, {"exact", "perhaps"},
+        {"ack", "maybe"},       {"statement_memory", "1B"},
         {"recall", "auto"},
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
@@ -252,6 +262,7 @@ int main(void)
         cmocka_unit_test(bounds_are_told_in_units_that_can_be_written_back),
         cmocka_unit_test(a_hint_says_what_can_be_written_instead),
         cmocka_unit_test(units_are_understood),
+        cmocka_unit_test(a_number_is_its_value_and_a_text_what_it_says),
         cmocka_unit_test(what_is_out_of_bounds_or_no_value_is_refused_and_changes_nothing),
         cmocka_unit_test(a_policy_is_refused_at_a_level_that_is_not_its_own),
         cmocka_unit_test(an_unknown_name_gets_the_nearest_as_a_hint),
