@@ -2,8 +2,8 @@
  *
  *   plan: struct operator_plan, immutable     run: struct operator_run, of one portal
  *
- *     limit                 next (limit)
- *       <- project            next (project): the select list over the row below
+ *     project               next (project): the select list over the row below
+ *       <- limit              next (limit)
  *            <- scan            next (scan): the next row that matches
  *
  * An operator asks its input for a row at a time.  A row is borrowed until the next one is asked
