@@ -423,12 +423,13 @@ static void fill_own(struct run *r)
  * deleted. */
 static void copy_into_own(struct run *r)
 {
-    static char data[BULK_ROWS * (BULK_BYTES + 64)];
+    static char copied[CLIENTS][BULK_ROWS * (BULK_BYTES + 64)]; /* They copy at once. */
+    char *data = copied[r->who->number];
     struct own *own = &world->model.owns[r->who->number];
     size_t at = 0;
     for (unsigned i = 0; i < BULK_ROWS; i++) {
-        at += (size_t)snprintf(data + at, sizeof(data) - at, "row %u,\"[%u,1,2]\",", own->rows + i,
-                               i + 1);
+        at += (size_t)snprintf(data + at, sizeof(copied[0]) - at, "row %u,\"[%u,1,2]\",",
+                               own->rows + i, i + 1);
         memset(data + at, 'b', BULK_BYTES);
         at += BULK_BYTES;
         data[at++] = '\n';
