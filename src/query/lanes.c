@@ -43,7 +43,7 @@ static bool is_possible(const struct instruction *i)
     }
 }
 
-struct lanes *lanes_new(const struct program *program, struct arena *arena)
+static struct lanes *lanes_new(const struct program *program, struct arena *arena)
 {
     size_t n_jumps = 0;
     for (uint32_t i = 0; i < program->n_code; i++) {
@@ -61,11 +61,7 @@ struct lanes *lanes_new(const struct program *program, struct arena *arena)
 struct lanes *lanes_of_access(const struct plan *plan, struct arena *arena)
 {
     const struct program *where = plan->access.where;
-    bool is_kept = where != NULL;
-    for (uint32_t i = 0; i < plan->schema->n_columns && is_kept; i++) {
-        is_kept =
-            plan->schema->columns[i].type != TYPE_VECTOR || !mask_has(&plan->access.columns, i);
-    }
+    bool is_kept = where != NULL && !plan_reads_vector(plan, &plan->access.columns);
     return is_kept ? lanes_new(where, arena) : NULL;
 }
 

@@ -17,10 +17,8 @@ struct lanes {
     uint64_t room[SHARD_BLOCK_ROWS]; /* For cells that are made here. */
 };
 
-/* Operands for a program; NULL where it cannot be run so, or memory ran out (the arena tells). */
-struct lanes *lanes_new(const struct program *program, struct arena *arena);
-
-/* For the WHERE of a plan; NULL where there is none, or it is to be run row by row. */
+/* Operands for the WHERE of a plan; NULL where there is none, where it cannot be run so, or memory
+ * ran out (the arena tells). */
 struct lanes *lanes_of_access(const struct plan *plan, struct arena *arena);
 
 /* What a row costs, about, where whole blocks are tested. */

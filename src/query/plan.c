@@ -15,6 +15,16 @@ void plan_release(struct plan *plan)
     }
 }
 
+bool plan_reads_vector(const struct plan *plan, const struct column_mask *columns)
+{
+    for (uint32_t i = 0; i < plan->schema->n_columns; i++) {
+        if (plan->schema->columns[i].type == TYPE_VECTOR && mask_has(columns, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum shard_op insert_op(enum on_conflict on_conflict)
 {
     static const enum shard_op ops[] = {[CONFLICT_ERROR] = SHARD_INSERT,

@@ -174,6 +174,8 @@ struct with_parameter { /* name = $n in WITH */
 
 void plan_acquire(struct plan *plan);
 void plan_release(struct plan *plan);
+/* Whether one of @columns, of its collection, is a VECTOR: those are not kept beside the others. */
+bool plan_reads_vector(const struct plan *plan, const struct column_mask *columns);
 
 /* What becomes of a new row whose key is taken. */
 enum shard_op insert_op(enum on_conflict on_conflict);

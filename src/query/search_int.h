@@ -102,8 +102,6 @@ enum errcode search_wrong_dimension(const struct plan *plan, uint32_t dim, uint3
 /* Chooses s->way and s->ef for s->k.  RECALL_MISSED where on_miss says so. */
 enum errcode search_choose(struct portal *portal, struct search_state *s,
                            struct err *err) WARN_UNUSED;
-/* The cheaper of the two exact ways with a WHERE. */
-enum search_way search_exact_way(const struct portal *portal, const struct search_state *s);
 const char *search_way_name(enum search_way way);
 /* That recall will be below its floor, as an error or a notice. */
 enum errcode search_tell_miss(const struct portal *portal, const struct search_state *s,

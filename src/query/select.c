@@ -380,11 +380,7 @@ static void find_reads(struct plan *plan, const struct grouping *grouping,
             mask_merge(&access->reads, &o->aggregate.columns);
         }
     }
-    access->is_in_columns = access->kind == ACCESS_SCAN;
-    for (uint32_t i = 0; i < plan->schema->n_columns && access->is_in_columns; i++) {
-        access->is_in_columns =
-            plan->schema->columns[i].type != TYPE_VECTOR || !mask_has(&access->reads, i);
-    }
+    access->is_in_columns = access->kind == ACCESS_SCAN && !plan_reads_vector(plan, &access->reads);
 }
 
 static enum errcode build_tree(struct analysis *a, const struct stmt_select *s,
