@@ -279,17 +279,14 @@ size_t aggregates_count(void)
     return COUNT_OF(rows);
 }
 
+static const char *name_of(size_t number)
+{
+    return rows[number].name;
+}
+
 size_t aggregates_find(const char *name, size_t *n)
 {
-    size_t first = 0;
-    while (first < COUNT_OF(rows) && strcmp(rows[first].name, name) != 0) {
-        first++;
-    }
-    *n = 0;
-    while (first + *n < COUNT_OF(rows) && strcmp(rows[first + *n].name, name) == 0) {
-        ++*n;
-    }
-    return first;
+    return rows_find(name_of, COUNT_OF(rows), name, n);
 }
 
 /* ---- all of them ---- */

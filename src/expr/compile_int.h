@@ -26,25 +26,55 @@ struct shape {
     bool is_soft;         /* Takes the type of its context. */
 };
 
-/* ---- compile.c ---- */
-
 static inline bool is_number(enum value_type type)
 {
     return type == TYPE_INT || type == TYPE_FLOAT;
 }
 
+/* ---- compile_shape.c ---- */
+
+static inline bool is_arithmetic(enum expr_op op)
+{
+    return op >= OP_ADD && op <= OP_MODULO;
+}
+
 struct shape shape_of(const struct compiler *c, const struct expr *e);
+/* Of an operator with two sides. */
+struct shape shape_of_binary(const struct compiler *c, const struct expr *e);
 /* The type in which two sides of a comparison meet; TYPE_NULL where there is none. */
 enum value_type shape_meet(struct shape a, struct shape b);
+
+/* ---- compile_code.c ---- */
 
 /* @pops and @pushes are what the instruction does to the stack. */
 enum errcode code_emit(struct compiler *c, struct instruction instruction, uint32_t pops,
                        uint32_t pushes, struct err *err) WARN_UNUSED;
 enum errcode code_constant(struct compiler *c, const struct value *value, uint32_t position,
                            struct err *err) WARN_UNUSED;
+/* An instruction over the top of the stack and a pattern. */
+enum errcode code_pattern(struct compiler *c, const struct like *pattern,
+                          struct instruction instruction, struct err *err) WARN_UNUSED;
+struct program program_so_far(const struct compiler *c);
+/* Replaces code[from..] that reads nothing by the constant that it gives. */
+enum errcode code_fold(struct compiler *c, uint32_t from, uint32_t variables_before,
+                       uint32_t position, struct err *err) WARN_UNUSED;
+
+/* ---- compile.c ---- */
+
 /* Leaves one value on the stack, of type *type: @want where one is wanted (or NULL). */
 enum errcode code_expr(struct compiler *c, const struct expr *e, enum value_type want,
                        enum value_type *type, struct err *err) WARN_UNUSED;
+enum errcode refuse_type(const struct expr *e, enum value_type actual, enum value_type want,
+                         struct err *err);
+
+/* ---- compile_operator.c ---- */
+
+enum errcode code_unary(struct compiler *c, const struct expr *e, enum value_type want,
+                        enum value_type *type, struct err *err) WARN_UNUSED;
+enum errcode code_binary(struct compiler *c, const struct expr *e, enum value_type *type,
+                         struct err *err) WARN_UNUSED;
+enum errcode code_between(struct compiler *c, const struct expr *e, struct err *err) WARN_UNUSED;
+enum errcode code_in(struct compiler *c, const struct expr *e, struct err *err) WARN_UNUSED;
 /* One side of a comparison whose sides meet in @want; a JSON member is read as the number or truth
  * value that it is compared with. */
 enum errcode code_side(struct compiler *c, const struct expr *e, enum value_type want,

@@ -47,6 +47,9 @@ struct function {
 #undef FORM
 
 const struct function *function_at(size_t number);
+typedef const char *row_name(size_t number);
+/* Of a table whose rows of one name stand together: the first of that name, and how many. */
+size_t rows_find(row_name *name_of, size_t n_rows, const char *name, size_t *n);
 /* The first row of that name, and how many there are; 0: there is no such function. */
 size_t functions_find(const char *name, size_t *n);
 /* That there is none, with the names that are near. */

@@ -56,17 +56,28 @@ const struct function *function_at(size_t number)
     return &rows[number];
 }
 
-size_t functions_find(const char *name, size_t *n)
+size_t rows_find(row_name *name_of, size_t n_rows, const char *name, size_t *n)
 {
     size_t first = 0;
-    while (first < COUNT_OF(rows) && strcmp(rows[first].name, name) != 0) {
+    while (first < n_rows && strcmp(name_of(first), name) != 0) {
         first++;
     }
-    *n = 0;
-    while (first + *n < COUNT_OF(rows) && strcmp(rows[first + *n].name, name) == 0) {
-        ++*n;
+    size_t end = first;
+    while (end < n_rows && strcmp(name_of(end), name) == 0) {
+        end++;
     }
+    *n = end - first;
     return first;
+}
+
+static const char *name_of(size_t number)
+{
+    return rows[number].name;
+}
+
+size_t functions_find(const char *name, size_t *n)
+{
+    return rows_find(name_of, COUNT_OF(rows), name, n);
 }
 
 /* A text that is made of parts and cut where it is full. */

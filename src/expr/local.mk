@@ -5,7 +5,10 @@ src_expr_libexpr_a_SOURCES = \
     src/expr/compile.c src/expr/compile_int.h \
     src/expr/compile_call.c \
     src/expr/compile_case.c \
+    src/expr/compile_code.c \
     src/expr/compile_group.c \
+    src/expr/compile_operator.c \
+    src/expr/compile_shape.c \
     src/expr/expr.h src/expr/expr_int.h \
     src/expr/function_number.c \
     src/expr/function_text.c \
