@@ -72,13 +72,15 @@ function read_layers(    i, n, words) {
         for (; i <= n; i++) {
             word_advice[words[2]] = word_advice[words[2]] " " words[i]
         }
+    } else if (words[1] == "circle") {
+        return # Of lint_circles.awk.
     } else if (words[2] == ":") {
         is_folder[words[1]] = 1
         for (i = 3; i <= n; i++) {
             sees[words[1], words[i]] = 1
         }
     } else {
-        complain("not understood: a line is \"folder : ...\", door, home, call or word")
+        complain("not understood: a line is \"folder : ...\", door, home, call, word or circle")
     }
 }
 
