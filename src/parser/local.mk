@@ -3,6 +3,7 @@ src_parser_libparser_a_SOURCES = \
     src/parser/build.c \
     src/parser/build_stmt.c \
     src/parser/escape.c \
+    src/parser/fail.c \
     src/parser/habit.c src/parser/habits.def \
     src/parser/keyword.c src/parser/keywords.def \
     src/parser/lexer.c \
@@ -23,5 +24,5 @@ src/parser/grammar.c: $(srcdir)/src/parser/grammar.y
 	$(AM_V_GEN)$(LEMON) -c -q -l -dsrc/parser $(srcdir)/src/parser/grammar.y
 src/parser/grammar.h: src/parser/grammar.c
 	@test -f $@ && touch $@
-src/parser/escape.$(OBJEXT) src/parser/keyword.$(OBJEXT) src/parser/lexer.$(OBJEXT) src/parser/literal.$(OBJEXT) \
-    src/parser/parse.$(OBJEXT): src/parser/grammar.h
+src/parser/escape.$(OBJEXT) src/parser/fail.$(OBJEXT) src/parser/keyword.$(OBJEXT) src/parser/lexer.$(OBJEXT) \
+    src/parser/literal.$(OBJEXT): src/parser/grammar.h

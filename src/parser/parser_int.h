@@ -79,7 +79,7 @@ const struct keyword *keyword_find(const char *word, size_t bytes);
 /* As an error message shows the token: "LIMIT", "a name"; NULL where it is not worth showing. */
 const char *token_name(int token);
 
-/* ---- parse.c ---- */
+/* ---- fail.c ---- */
 
 /* Each keeps the first fault only, with its position (bytes from 1), and gives TOKEN_FAILED. */
 int parse_fail(struct parse *p, enum errcode code, size_t position, const char *format, ...)
