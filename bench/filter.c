@@ -121,7 +121,7 @@ static struct outcome search(struct bench *b, const char *text, const float *que
 {
     struct portal *p = open_portal(b, text, query);
     struct err err;
-    p->file = policy_file_acquire(b->db); /* As portal_run begins. */
+    p->file = policy_file_acquire(b->db->node); /* As portal_run begins. */
     uint64_t began_us = clock_cpu_micros();
     die_on(portal_start(p, &err), &err);
     struct search_state *s = p->verb_state;
@@ -309,7 +309,7 @@ static void wait_for_calibration(struct bench *b)
         struct portal *p = open_portal(b, text, b->queries);
         struct err err;
         clock_sleep_micros(500000);
-        p->file = policy_file_acquire(b->db);
+        p->file = policy_file_acquire(b->db->node);
         die_on(portal_start(p, &err), &err);
         n_reached = 0;
         for (unsigned i = 0; i < SHARD_RECALL_CLASSES; i++) {

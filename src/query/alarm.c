@@ -1,7 +1,7 @@
 /* Alarms: one thread that calls back when a statement that waits has reached its deadline.
  *
  * Only statements with a timeout that wait set one, so the list is short and unsorted. */
-#include "query/alarm_int.h"
+#include "query/node_inner_int.h"
 
 struct alarms {
     struct thread thread;
@@ -90,8 +90,9 @@ void alarms_free(struct alarms *alarms)
     mem_free(MEM_GENERAL, alarms);
 }
 
-void alarm_set(struct alarms *alarms, struct alarm *alarm, uint64_t at_us)
+void alarm_set(struct node *node, struct alarm *alarm, uint64_t at_us)
 {
+    struct alarms *alarms = node->alarms;
     mutex_lock(&alarms->lock);
     if (alarm->is_set && alarm->at_us == at_us) {
         mutex_unlock(&alarms->lock);
@@ -111,8 +112,9 @@ void alarm_set(struct alarms *alarms, struct alarm *alarm, uint64_t at_us)
     mutex_unlock(&alarms->lock);
 }
 
-void alarm_clear(struct alarms *alarms, struct alarm *alarm)
+void alarm_clear(struct node *node, struct alarm *alarm)
 {
+    struct alarms *alarms = node->alarms;
     mutex_lock(&alarms->lock);
     if (alarm->is_set) {
         unlink_alarm(alarms, alarm);

@@ -4,7 +4,6 @@
  * are folded, and whatever cannot work is refused here with its position.  What differs from
  * statement to statement is in the verbs' files; this file has what they share. */
 #include "query/analyze_int.h"
-#include "query/catalog_int.h"
 #include "query/database_int.h"
 #include "query/plan_int.h"
 #include "query/session_int.h"
@@ -25,11 +24,11 @@ enum {
 enum errcode analyze_collection(struct analysis *a, const struct name *name, struct err *err)
 {
     struct database *db = a->session->db;
-    const struct map *map = pd_map_acquire(db->pd);
+    const struct map *map = pd_map_acquire(node_pd(db->node));
     const char *nearest = NULL;
     const struct map_collection *found = map_find(map, name->text, &nearest);
     if (found != NULL) {
-        a->plan->collection = catalog_find(db->catalog, found->schema->id);
+        a->plan->collection = collection_acquire(db->node, found->schema->id);
     }
     if (a->plan->collection == NULL) {
         err_at(err, name->position, ERR_UNKNOWN_COLLECTION, "there is no collection \"%s\"",
@@ -44,11 +43,11 @@ enum errcode analyze_collection(struct analysis *a, const struct name *name, str
             err_hint(err, "%s", habit != NULL ? habit : "SHOW COLLECTIONS lists them.");
         }
     }
-    pd_map_release(db->pd, map);
+    pd_map_release(node_pd(db->node), map);
     if (a->plan->collection == NULL) {
         return ERR_UNKNOWN_COLLECTION;
     }
-    a->plan->schema = a->plan->collection->schema;
+    a->plan->schema = collection_schema(a->plan->collection);
     a->scope.schema = a->plan->schema;
     return ERR_OK;
 }

@@ -13,8 +13,7 @@
  * by itself, after a second, then after twice as long each time, up to a minute; and at once by the
  * first statement that meets it where the reason may have passed (memory, the disk's room).  One
  * that the CREATE that made it could not open is taken out of the map again. */
-#include "query/catalog_int.h"
-#include "query/database_int.h"
+#include "query/node_inner_int.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -29,8 +28,32 @@ enum {
     OPENERS = 16, /* At the start. */
 };
 
+/* opening -> serving -> going; opening -> broken -> opening, going */
+enum collection_state {
+    COLLECTION_OPENING,
+    COLLECTION_SERVING,
+    COLLECTION_BROKEN
+};
+
+/* A collection of the map on this node.  refs keep the struct; users keep the shard open: one for
+ * being in the map, one for each running statement. */
+struct collection {
+    atomic_uint refs;
+    atomic_uint users;
+    atomic_int state;       /* enum collection_state; written by the catalog. */
+    atomic_bool is_dropped; /* No longer in the map. */
+    uint64_t group;
+    struct shard *shard;   /* From COLLECTION_SERVING on. */
+    struct err why;        /* Of COLLECTION_BROKEN; read under the catalog's lock. */
+    unsigned n_failures;   /* Of openings. */
+    uint64_t reopen_at_us; /* When it is tried again by itself; of the catalog's lock. */
+    struct node *node;
+    struct collection *next;     /* In the catalog's queue. */
+    const struct schema *schema; /* Held. */
+};
+
 struct catalog {
-    struct database *db;
+    struct node *node;
     struct mutex lock;
     struct condition changed;
     struct collection **collections; /* Sorted by the schema's id. */
@@ -107,7 +130,7 @@ static uint64_t reopen_broken(struct catalog *catalog)
 /* Why it does not serve, where it does not. */
 static enum errcode check_serving(struct collection *c, struct err *err)
 {
-    struct catalog *catalog = c->db->catalog;
+    struct catalog *catalog = c->node->catalog;
     if (atomic_load(&c->state) == COLLECTION_SERVING) {
         return ERR_OK;
     }
@@ -129,7 +152,7 @@ static enum errcode check_serving(struct collection *c, struct err *err)
     return err->code;
 }
 
-enum errcode collection_enter(struct collection *c, struct err *err)
+enum errcode collection_enter(struct collection *c, struct shard **out, struct err *err)
 {
     unsigned users = atomic_load(&c->users);
     do {
@@ -142,14 +165,24 @@ enum errcode collection_enter(struct collection *c, struct err *err)
     enum errcode code = check_serving(c, err);
     if (code != ERR_OK) {
         collection_leave(c);
+        return code;
     }
-    return code;
+    *out = c->shard;
+    return ERR_OK;
+}
+
+/* The last user of a dropped collection has gone. */
+static void retire(struct catalog *catalog, struct collection *c)
+{
+    mutex_lock(&catalog->lock);
+    enqueue(catalog, c);
+    mutex_unlock(&catalog->lock);
 }
 
 void collection_leave(struct collection *c)
 {
     if (atomic_fetch_sub(&c->users, 1) == 1) {
-        catalog_retire(c->db->catalog, c);
+        retire(c->node->catalog, c);
     }
 }
 
@@ -161,7 +194,22 @@ void collection_release(struct collection *c)
     }
 }
 
-static struct collection *collection_new(struct database *db, const struct map_collection *from)
+const struct schema *collection_schema(const struct collection *c)
+{
+    return c->schema;
+}
+
+uint64_t collection_group(const struct collection *c)
+{
+    return c->group;
+}
+
+bool collection_is_dropped(const struct collection *c)
+{
+    return atomic_load(&c->is_dropped);
+}
+
+static struct collection *collection_new(struct node *node, const struct map_collection *from)
 {
     struct collection *c = mem_zalloc(MEM_CATALOG, sizeof(*c));
     if (c != NULL) {
@@ -171,30 +219,30 @@ static struct collection *collection_new(struct database *db, const struct map_c
         atomic_init(&c->is_dropped, false);
         c->group = from->shard.group;
         c->schema = schema_hold(from->schema); /* The map holds it: no copy, which might fail. */
-        c->db = db;
+        c->node = node;
     }
     return c;
 }
 
 /* ---- files ---- */
 
-static char *shard_directory(const struct database *db, uint64_t group, char *path, size_t bytes)
+static char *shard_directory(const struct node *node, uint64_t group, char *path, size_t bytes)
 {
-    snprintf(path, bytes, "%s/shards/%llu", db->directory, (unsigned long long)group);
+    snprintf(path, bytes, "%s/shards/%llu", node->directory, (unsigned long long)group);
     return path;
 }
 
 /* The directory and the log of a shard that no map knows: a crash came between the drop and its
  * work, or the shard could not be opened. */
-static void remove_remains(struct database *db, uint64_t group)
+static void remove_remains(struct node *node, uint64_t group)
 {
     struct err err;
     char path[512];
-    if (repl_group_destroy(db->repl, group, &err) != ERR_OK) {
+    if (repl_group_destroy(node->repl, group, &err) != ERR_OK) {
         log_err(LOG_WARNING, &err, "log of a dropped shard not removed group=%llu",
                 (unsigned long long)group);
     }
-    DIR *dir = opendir(shard_directory(db, group, path, sizeof(path)));
+    DIR *dir = opendir(shard_directory(node, group, path, sizeof(path)));
     if (dir == NULL) {
         if (errno != ENOENT) {
             log_line(LOG_WARNING, "directory of a dropped shard not removed path=%s errno=%d", path,
@@ -233,13 +281,13 @@ static void note_broken(struct catalog *catalog, struct collection *c, const str
 static void open_collection(struct catalog *catalog, struct collection *c)
 {
     char path[512];
-    struct database *db = catalog->db;
+    struct node *node = catalog->node;
     struct shard_config config = {
-        .directory = shard_directory(db, c->group, path, sizeof(path)),
+        .directory = shard_directory(node, c->group, path, sizeof(path)),
         .group = c->group,
         .schema = c->schema,
-        .repl = db->repl,
-        .host = db->host,
+        .repl = node->repl,
+        .host = node->host,
     };
     struct err err = {0};
     struct shard *shard;
@@ -266,7 +314,7 @@ static void destroy_collection(struct catalog *catalog, struct collection *c)
         shard_destroy(c->shard);
         c->shard = NULL;
     } else {
-        remove_remains(catalog->db, c->group);
+        remove_remains(catalog->node, c->group);
     }
     log_line(LOG_INFO, "collection dropped collection=%s group=%llu", c->schema->name,
              (unsigned long long)c->group);
@@ -330,13 +378,6 @@ static void opener_thread(void *arg)
     mutex_unlock(&catalog->lock);
 }
 
-void catalog_retire(struct catalog *catalog, struct collection *c)
-{
-    mutex_lock(&catalog->lock);
-    enqueue(catalog, c);
-    mutex_unlock(&catalog->lock);
-}
-
 /* ---- following the map ---- */
 
 /* Where @id is, or would be. */
@@ -372,7 +413,7 @@ static bool add_collection(struct catalog *catalog, const struct map_collection 
         catalog->collections = larger;
         catalog->capacity = capacity;
     }
-    struct collection *c = collection_new(catalog->db, from);
+    struct collection *c = collection_new(catalog->node, from);
     if (c == NULL) {
         return false;
     }
@@ -433,7 +474,7 @@ static void compare_with(struct catalog *catalog, const struct map *map) REQUIRE
 
 void catalog_changed(void *arg, const struct map *map)
 {
-    struct catalog *catalog = ((struct database *)arg)->catalog;
+    struct catalog *catalog = ((struct node *)arg)->catalog;
     mutex_lock(&catalog->lock);
     if (map->epoch != catalog->epoch + 1) {
         compare_with(catalog, map);
@@ -446,8 +487,9 @@ void catalog_changed(void *arg, const struct map *map)
     mutex_unlock(&catalog->lock);
 }
 
-struct collection *catalog_find(struct catalog *catalog, uint64_t id)
+struct collection *collection_acquire(struct node *node, uint64_t id)
 {
+    struct catalog *catalog = node->catalog;
     struct collection *c = NULL;
     mutex_lock(&catalog->lock);
     size_t at = find_place(catalog, id);
@@ -459,9 +501,10 @@ struct collection *catalog_find(struct catalog *catalog, uint64_t id)
     return c;
 }
 
-enum errcode catalog_list(struct catalog *catalog, struct arena *arena, struct collection ***out,
-                          size_t *n, struct err *err)
+enum errcode collection_list(struct node *node, struct arena *arena, struct collection ***out,
+                             size_t *n, struct err *err)
 {
+    struct catalog *catalog = node->catalog;
     mutex_lock(&catalog->lock);
     *n = catalog->n;
     *out = arena_array(arena, catalog->n, sizeof(struct collection *));
@@ -478,10 +521,10 @@ enum errcode catalog_list(struct catalog *catalog, struct arena *arena, struct c
 /* Under the lock; NULL where there is none. */
 static struct collection *find_named(struct catalog *catalog, const char *name)
 {
-    const struct map *map = pd_map_acquire(catalog->db->pd);
+    const struct map *map = pd_map_acquire(catalog->node->pd);
     const struct map_collection *found = map_find(map, name, NULL);
     uint64_t id = found == NULL ? 0 : found->schema->id;
-    pd_map_release(catalog->db->pd, map);
+    pd_map_release(catalog->node->pd, map);
     return found != NULL && has(catalog, id) ? catalog->collections[find_place(catalog, id)] : NULL;
 }
 
@@ -491,12 +534,13 @@ static bool is_opening(struct catalog *catalog, const char *name)
     return c != NULL && atomic_load(&c->state) == COLLECTION_OPENING;
 }
 
-enum errcode catalog_wait(struct catalog *catalog, const char *name, bool (*is_canceled)(void *arg),
-                          void *arg, struct err *err)
+enum errcode collection_wait(struct node *node, const char *name, bool (*is_canceled)(void *arg),
+                             void *arg, struct err *err)
 {
     enum {
         LOOK_INTERVAL_US = 20000
     };
+    struct catalog *catalog = node->catalog;
     enum errcode code = ERR_OK;
     mutex_lock(&catalog->lock);
     struct collection *c = find_named(catalog, name);
@@ -553,8 +597,9 @@ static uint64_t find_broken(struct catalog *catalog, const char *name)
     return id;
 }
 
-void catalog_withdraw(struct catalog *catalog, const char *name, struct err *why)
+void collection_withdraw(struct node *node, const char *name, struct err *why)
 {
+    struct catalog *catalog = node->catalog;
     struct withdrawal w = {.write.done = withdrawal_done, .catalog = catalog};
     struct pd_command command = {
         .op = PD_WITHDRAW_COLLECTION,
@@ -564,7 +609,7 @@ void catalog_withdraw(struct catalog *catalog, const char *name, struct err *why
     if (command.id == 0) {
         return; /* It serves by now, or is gone. */
     }
-    if (pd_submit(catalog->db->pd, &command, &w.write, &w.err) == ERR_OK) {
+    if (pd_submit(node->pd, &command, &w.write, &w.err) == ERR_OK) {
         mutex_lock(&catalog->lock);
         while (!w.is_done) {
             condition_wait(&catalog->changed, &catalog->lock);
@@ -583,7 +628,7 @@ static enum errcode sweep(struct catalog *catalog, struct err *err)
 {
     uint64_t *groups;
     size_t n;
-    enum errcode code = repl_groups(catalog->db->repl, &groups, &n, err);
+    enum errcode code = repl_groups(catalog->node->repl, &groups, &n, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -595,21 +640,21 @@ static enum errcode sweep(struct catalog *catalog, struct err *err)
         if (!is_known) {
             log_line(LOG_INFO, "removing what a dropped collection left group=%llu",
                      (unsigned long long)groups[i]);
-            remove_remains(catalog->db, groups[i]);
+            remove_remains(catalog->node, groups[i]);
         }
     }
     mem_free(MEM_LOG, groups);
     return ERR_OK;
 }
 
-struct catalog *catalog_new(struct database *db, struct err *err)
+struct catalog *catalog_new(struct node *node, struct err *err)
 {
     struct catalog *catalog = mem_zalloc(MEM_CATALOG, sizeof(*catalog));
     if (catalog == NULL) {
         err_no_memory(err);
         return NULL;
     }
-    catalog->db = db;
+    catalog->node = node;
     mutex_init(&catalog->lock);
     condition_init(&catalog->changed);
     catalog->last = &catalog->first;

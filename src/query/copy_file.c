@@ -158,7 +158,8 @@ static bool enter(struct portal *p, int *folder, const char *name, const char **
     }
     close(*folder);
     *folder = next;
-    if (fstat(next, &here) != 0 || stat(p->db->directory, &data) != 0 || is_same(&here, &data)) {
+    if (fstat(next, &here) != 0 || stat(node_directory(p->db->node), &data) != 0 ||
+        is_same(&here, &data)) {
         *why = "leads into the data directory";
     }
     return *why == NULL;
@@ -172,7 +173,7 @@ static enum errcode find_folder(struct portal *p, const char *file, int *folder,
     portal_policy_view(p, &view);
     struct policy_value policy = policy_get(&view, POLICY_copy_directory, NULL);
     *folder = -1;
-    enum errcode code = open_directory(p->db->directory, policy.text, folder, err);
+    enum errcode code = open_directory(node_directory(p->db->node), policy.text, folder, err);
     if (code != ERR_OK) {
         return code;
     }

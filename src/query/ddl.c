@@ -4,7 +4,6 @@
  * open DROP:   pd_submit -> event; the shard goes when its last statement has ended
  */
 #include "query/analyze_int.h"
-#include "query/catalog_int.h"
 #include "query/database_int.h"
 #include "query/pending_int.h"
 #include "query/plan_int.h"
@@ -212,7 +211,7 @@ static enum errcode submit(struct portal *p, const struct pd_command *command, s
     state->write.done = ddl_done;
     state->pending.withdraw = withdraw;
     pending_begin(p, &state->pending);
-    enum errcode code = pd_submit(p->db->pd, command, &state->write, err);
+    enum errcode code = pd_submit(node_pd(p->db->node), command, &state->write, err);
     if (code != ERR_OK) {
         pending_forget(&state->pending);
     }
@@ -259,13 +258,13 @@ static enum step step_create(struct portal *p, struct err *err)
         give_notice(p, ERR_DUPLICATE_COLLECTION, "exists already, skipping", s->collection.text);
     }
     enum errcode code =
-        catalog_wait(p->db->catalog, s->collection.text, portal_is_canceled, p, err);
+        collection_wait(p->db->node, s->collection.text, portal_is_canceled, p, err);
     if (code == ERR_CANCELED) { /* Or the timeout.  The map has it. */
         give_notice(p, code, "is there, and still being opened", s->collection.text);
         return STEP_DONE;
     }
     if (code != ERR_OK && state->write.rows > 0) {
-        catalog_withdraw(p->db->catalog, s->collection.text, err);
+        collection_withdraw(p->db->node, s->collection.text, err);
     }
     return code == ERR_OK ? STEP_DONE : STEP_FAILED;
 }
@@ -311,18 +310,19 @@ static void checkpoint_progress(void *arg, const char *phase, uint64_t done, uin
 /* A collection that is dropped, or was never opened, has nothing to be written. */
 static enum errcode checkpoint_one(struct portal *p, struct collection *c, struct err *err)
 {
-    if (collection_enter(c, err) != ERR_OK) {
+    struct shard *shard;
+    if (collection_enter(c, &shard, err) != ERR_OK) {
         return ERR_OK;
     }
-    enum errcode code = shard_checkpoint(c->shard, checkpoint_progress, p, err);
+    enum errcode code = shard_checkpoint(shard, checkpoint_progress, p, err);
     struct err later;
-    if (code == ERR_OK && shard_compact(c->shard, &later) != ERR_OK) {
+    if (code == ERR_OK && shard_compact(shard, &later) != ERR_OK) {
         log_err(LOG_WARNING, &later, "compaction will be tried again collection=%s",
-                c->schema->name);
+                collection_schema(c)->name);
     }
     collection_leave(c);
     if (code != ERR_OK) {
-        err_prefix(err, "collection \"%s\"", c->schema->name);
+        err_prefix(err, "collection \"%s\"", collection_schema(c)->name);
     }
     return code;
 }
@@ -331,7 +331,7 @@ static enum step step_checkpoint(struct portal *p, struct err *err)
 {
     struct collection **collections;
     size_t n;
-    enum errcode code = catalog_list(p->db->catalog, p->arena, &collections, &n, err);
+    enum errcode code = collection_list(p->db->node, p->arena, &collections, &n, err);
     if (code != ERR_OK) {
         return STEP_FAILED;
     }

@@ -1,5 +1,5 @@
 /* Plans: immutable and counted, so that a statement keeps its own while it runs. */
-#include "query/catalog_int.h"
+#include "query/node_int.h"
 #include "query/plan_int.h"
 
 void plan_acquire(struct plan *plan)

@@ -2,7 +2,7 @@
  *
  * What runs here are steps of statements that are too long for a network loop.  A portal has at
  * most one job, so the queue is bounded by the portals that are open. */
-#include "query/pool_int.h"
+#include "query/node_inner_int.h"
 
 #include "index/index.h"
 
@@ -70,8 +70,9 @@ struct pool *pool_new(unsigned n_threads, struct err *err)
     return pool;
 }
 
-void pool_submit(struct pool *pool, struct job *job)
+void node_submit(struct node *node, struct job *job)
 {
+    struct pool *pool = node->pool;
     mutex_lock(&pool->lock);
     job->next = NULL;
     *pool->last = job;
@@ -80,9 +81,9 @@ void pool_submit(struct pool *pool, struct job *job)
     mutex_unlock(&pool->lock);
 }
 
-unsigned pool_threads(const struct pool *pool)
+unsigned node_threads(const struct node *node)
 {
-    return pool->n_threads;
+    return node->pool->n_threads;
 }
 
 void pool_free(struct pool *pool)

@@ -15,11 +15,9 @@
  * Everything happens on the owner's thread but the step of a working portal.  Whoever waits for the
  * client is parked as one who waits for an event, so that a cancel and the deadline end that wait:
  * portal_wait.c.  What a portal is made of, and who frees it: portal_life.c. */
-#include "query/alarm_int.h"
 #include "query/database_int.h"
 #include "query/pending_int.h"
 #include "query/plan_int.h"
-#include "query/pool_int.h"
 #include "query/portal_int.h"
 #include "query/prepared_int.h"
 #include "query/session_int.h"
@@ -108,7 +106,7 @@ static void end(struct portal *p, const struct err *err)
     bool was_new = p->state == PORTAL_IS_NEW;
     move(p, PORTAL_IS_ENDED, err == NULL ? "done" : "failed");
     if (p->has_alarm) {
-        alarm_clear(p->db->alarms, &p->alarm);
+        alarm_clear(p->db->node, &p->alarm);
         p->has_alarm = false;
     }
     session_end(p->session, p);
@@ -145,9 +143,7 @@ void portal_free(struct portal *p)
         session_release(session);
         return;
     }
-    mutex_lock(&p->db->lock);
-    p->db->n_abandoned++;
-    mutex_unlock(&p->db->lock);
+    database_hold(p->db);
     mutex_lock(&p->lock);
     atomic_store(&p->is_abandoned, true);
     p->is_parked = false;
@@ -211,7 +207,7 @@ static enum errcode take_parameters(struct portal *p, const struct value *given,
 /* statement_memory as it is known before the portal is there: WITH, or the session's. */
 static size_t budget_of(struct query_session *session, const struct plan *plan)
 {
-    struct policy_file *file = policy_file_acquire(session->db);
+    struct policy_file *file = policy_file_acquire(session->db->node);
     struct policy_view view = {.levels = {[LEVEL_FILE] = &file->set,
                                           [LEVEL_SESSION] = &session->policies,
                                           [LEVEL_STATEMENT] = plan->with}};
@@ -272,7 +268,7 @@ enum portal_company portal_company(const struct portal *p)
     if (p->verb == &verb_insert) {
         return PORTAL_AMONG_INSERTS;
     }
-    bool is_long = p->verb == &verb_search && pool_threads(p->db->pool) > 1 &&
+    bool is_long = p->verb == &verb_search && node_threads(p->db->node) > 1 &&
                    atomic_load(&p->plan->search.cost_ns) >= LONG_NS;
     return is_long ? PORTAL_AMONG_SEARCHES : PORTAL_ALONE;
 }
@@ -361,7 +357,7 @@ static void start_job(struct portal *p)
     p->job_events = p->events;
     mutex_unlock(&p->lock);
     p->job = (struct job){.run = run_job, .arg = p};
-    pool_submit(p->db->pool, &p->job);
+    node_submit(p->db->node, &p->job);
 }
 
 static bool job_has_ended(struct portal *p)
@@ -503,7 +499,7 @@ static enum portal_status advance(struct portal *p, struct err *err)
 static void begin(struct portal *p)
 {
     p->started_us = p->phase_at_us = clock_micros();
-    p->file = policy_file_acquire(p->db);
+    p->file = policy_file_acquire(p->db->node);
     session_begin(p->session, p);
     move(p, PORTAL_IS_READY, "begun");
 }

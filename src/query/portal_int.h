@@ -7,8 +7,7 @@
 #include <stdatomic.h>
 
 #include "expr/expr.h"
-#include "query/alarm_int.h"
-#include "query/pool_int.h"
+#include "query/node_int.h"
 #include "query/query.h"
 #include "query/verb_int.h"
 

@@ -2,8 +2,6 @@
  *
  * A portal that is freed while a step or a write is under way is abandoned: its work notices, ends,
  * and gives its reference back here. */
-#include "query/alarm_int.h"
-#include "query/catalog_int.h"
 #include "query/database_int.h"
 #include "query/plan_int.h"
 #include "query/portal_int.h"
@@ -78,10 +76,7 @@ static void free_portal(struct portal *p)
     session_release(p->session);
     portal_dispose(p);
     if (is_abandoned) {
-        mutex_lock(&db->lock);
-        db->n_abandoned--;
-        condition_broadcast(&db->changed);
-        mutex_unlock(&db->lock);
+        database_let_go(db);
     }
 }
 

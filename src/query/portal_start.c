@@ -1,6 +1,6 @@
 /* A portal's first step: what no row changes is evaluated, the shard is entered, and the verb
  * begins. */
-#include "query/catalog_int.h"
+#include "query/node_int.h"
 #include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/verb_int.h"
@@ -175,10 +175,9 @@ enum errcode portal_start(struct portal *p, struct err *err)
     }
     if (code == ERR_OK && plan->collection != NULL && plan->verb->needs_shard &&
         p->entered == NULL) {
-        code = collection_enter(plan->collection, err);
+        code = collection_enter(plan->collection, &p->shard, err);
         if (code == ERR_OK) {
             p->entered = plan->collection;
-            p->shard = plan->collection->shard;
         }
     }
     if (code != ERR_OK) {

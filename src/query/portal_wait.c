@@ -4,7 +4,6 @@
  * The owner is told of events through sink.wake, at most once for each time that portal_run
  * returned to wait for something (or that portal_copy_data said that it is full): "parked" is that
  * debt. */
-#include "query/alarm_int.h"
 #include "query/database_int.h"
 #include "query/portal_int.h"
 #include "query/session_int.h"
@@ -51,7 +50,7 @@ bool portal_park(struct portal *p)
     mutex_unlock(&p->lock);
     uint64_t alarm_us = next_alarm(p);
     if (!is_new && alarm_us != 0) {
-        alarm_set(p->db->alarms, &p->alarm, alarm_us);
+        alarm_set(p->db->node, &p->alarm, alarm_us);
         p->has_alarm = true;
     }
     return !is_new;

@@ -2,10 +2,8 @@
  *
  * Plans are immutable and counted: portals keep theirs while they run, and a prepared statement
  * whose collection was dropped (and perhaps made anew) gets a new plan when it is run next. */
-#include "query/catalog_int.h"
 #include "query/database_int.h"
 #include "query/plan_int.h"
-#include "query/pool_int.h"
 #include "query/prepared_int.h"
 #include "query/session_int.h"
 #include "query/statement_int.h"
@@ -24,22 +22,6 @@ struct prepared {
 enum {
     FREED_INLINE_BYTES = 64 << 10 /* A larger plan is freed on the pool. */
 };
-
-/* What goes on though its owner has left it: the database stays until it has ended. */
-static void work_is_abandoned(struct database *db)
-{
-    mutex_lock(&db->lock);
-    db->n_abandoned++;
-    mutex_unlock(&db->lock);
-}
-
-static void work_has_ended(struct database *db)
-{
-    mutex_lock(&db->lock);
-    db->n_abandoned--;
-    condition_broadcast(&db->changed);
-    mutex_unlock(&db->lock);
-}
 
 /* Counts what @prepared holds now.  A session could else keep a thousand times what one statement
  * may have. */
@@ -153,7 +135,7 @@ static void run_free(void *arg)
     struct database *db = session->db;
     free_now(prepared);
     session_release(session);
-    work_has_ended(db);
+    database_let_go(db);
 }
 
 /* Giving back a large plan takes its time too: on the pool. */
@@ -169,9 +151,9 @@ void prepared_free(struct prepared *prepared)
         return;
     }
     atomic_fetch_add(&session->refs, 1);
-    work_is_abandoned(session->db);
+    database_hold(session->db);
     prepared->job = (struct job){.run = run_free, .arg = prepared};
-    pool_submit(session->db->pool, &prepared->job);
+    node_submit(session->db->node, &prepared->job);
 }
 
 size_t prepared_parameters(const struct prepared *prepared, const uint8_t **types)
@@ -190,7 +172,7 @@ enum errcode prepared_plan(struct query_session *session, struct prepared *prepa
                            struct plan **out, struct err *err)
 {
     struct plan *plan = prepared->plan;
-    if (plan->collection != NULL && atomic_load(&plan->collection->is_dropped)) {
+    if (plan->collection != NULL && collection_is_dropped(plan->collection)) {
         size_t rest;
         struct statement_text text = {.data = plan->text,
                                       .bytes = plan->text_bytes,
@@ -250,7 +232,7 @@ static void free_abandoned(struct preparing *p)
     struct database *db = p->session->db;
     prepared_free(p->prepared);
     free_preparing(p);
-    work_has_ended(db);
+    database_let_go(db);
 }
 
 static void run_preparing(void *arg)
@@ -300,7 +282,7 @@ void preparing_start(struct preparing *p, void (*ended)(void *arg), void *arg)
     p->session->is_preparing = true;
     mutex_unlock(&p->session->lock);
     p->job = (struct job){.run = run_preparing, .arg = p};
-    pool_submit(p->session->db->pool, &p->job);
+    node_submit(p->session->db->node, &p->job);
 }
 
 bool preparing_has_ended(struct preparing *p)
@@ -330,7 +312,7 @@ enum errcode preparing_end(struct preparing *p, struct prepared **out, size_t *r
 
 void preparing_abandon(struct preparing *p)
 {
-    work_is_abandoned(p->session->db);
+    database_hold(p->session->db);
     session_cancel(p->session);
     mutex_lock(&p->lock);
     p->is_abandoned = true;

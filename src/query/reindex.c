@@ -4,7 +4,7 @@
  *   start -> pool: shard_reindex for each column, while reads and writes go on
  */
 #include "query/analyze_int.h"
-#include "query/catalog_int.h"
+#include "query/node_int.h"
 #include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/verb_int.h"
@@ -117,7 +117,7 @@ static struct index_parameters parameters_of(const struct portal *p, uint32_t co
 static bool is_to_end(void *arg)
 {
     struct portal *p = arg;
-    return portal_is_canceled(p) || atomic_load(&p->plan->collection->is_dropped);
+    return portal_is_canceled(p) || collection_is_dropped(p->plan->collection);
 }
 
 /* Says whether it was the client, the timeout, the end of the server or that of the collection. */

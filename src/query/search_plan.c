@@ -10,7 +10,6 @@
  * not known that it reaches recall is not chosen where a scan is cheap; where it is known not to,
  * on_miss decides.  The figures below are nanoseconds on the machine of doc/architecture.md; only
  * their ratios matter. */
-#include "query/catalog_int.h"
 #include "query/lanes_int.h"
 #include "query/plan_int.h"
 #include "query/portal_int.h"
@@ -194,7 +193,7 @@ static double cheapest_cost(const struct portal *p, const struct search_state *s
  * beside the search. */
 static enum errcode sample(struct portal *p, struct search_state *s, struct err *err)
 {
-    struct sample sample = {.portal = p, .s = s, .random = p->entered->group};
+    struct sample sample = {.portal = p, .s = s, .random = collection_group(p->entered)};
     enum errcode code = draw_rows(&sample, err);
     take_share(s, &sample);
     take_effort(p, s);

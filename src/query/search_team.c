@@ -10,7 +10,6 @@
 #include "query/database_int.h"
 #include "query/lanes_int.h"
 #include "query/plan_int.h"
-#include "query/pool_int.h"
 #include "query/portal_int.h"
 #include "query/search_int.h"
 
@@ -146,15 +145,15 @@ static struct team *team_new(struct portal *p, size_t first, size_t n)
     return team;
 }
 
-static void call_helpers(struct team *team, struct pool *pool)
+static void call_helpers(struct team *team, struct node *node)
 {
-    size_t n = pool_threads(pool) - 1; /* The step is on one of them. */
+    size_t n = node_threads(node) - 1; /* The step is on one of them. */
     n = n < team->n - 1 ? n : team->n - 1;
     n = n < HELPERS_MAX ? n : HELPERS_MAX;
     atomic_fetch_add(&team->refs, (unsigned)n);
     for (size_t i = 0; i < n; i++) {
         team->jobs[i] = (struct job){.run = run_helper, .arg = team};
-        pool_submit(pool, &team->jobs[i]);
+        node_submit(node, &team->jobs[i]);
     }
 }
 
@@ -194,7 +193,7 @@ void search_team_find(struct portal *p)
     n = n > TEAM_QUERIES_MAX ? TEAM_QUERIES_MAX : n;
     s->n_found = 0;
     if (p->is_inline || s->way == WAY_EXACT_MATCHES || left < 2 || n < 2 ||
-        pool_threads(p->db->pool) < 2) {
+        node_threads(p->db->node) < 2) {
         return;
     }
     if (!want_room(p, s, n < left || s->found != NULL ? n : left)) {
@@ -206,7 +205,7 @@ void search_team_find(struct portal *p)
         return;
     }
     struct searcher self = s->self;
-    call_helpers(team, p->db->pool);
+    call_helpers(team, p->db->node);
     claim_and_look(team, &self);
     end_helpers(team);
     team_unref(team);

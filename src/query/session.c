@@ -15,7 +15,7 @@ void session_release(struct query_session *session)
 
 int64_t session_policy(struct query_session *session, enum policy_id id)
 {
-    struct policy_file *file = policy_file_acquire(session->db);
+    struct policy_file *file = policy_file_acquire(session->db->node);
     struct policy_view view = {
         .levels = {[LEVEL_FILE] = &file->set, [LEVEL_SESSION] = &session->policies}};
     int64_t value = policy_int(&view, id);

@@ -1,6 +1,5 @@
 /* SET, RESET and SHOW of policies, SHOW of views, and DESCRIBE. */
 #include "query/analyze_int.h"
-#include "query/catalog_int.h"
 #include "query/database_int.h"
 #include "query/plan_int.h"
 #include "query/portal_int.h"
@@ -256,10 +255,11 @@ static void describe_index(struct portal *p, uint32_t column, char *out, size_t 
     struct collection *c = p->plan->collection;
     struct err err;
     bool is_reindexed;
-    if (collection_enter(c, &err) != ERR_OK) {
+    struct shard *shard;
+    if (collection_enter(c, &shard, &err) != ERR_OK) {
         return;
     }
-    struct index_parameters built = shard_index_parameters(c->shard, column, &is_reindexed);
+    struct index_parameters built = shard_index_parameters(shard, column, &is_reindexed);
     collection_leave(c);
     if (is_reindexed) {
         snprintf(out, bytes, ", REINDEX m = %u, ef_construction = %u, quantization = %s", built.m,

@@ -1,5 +1,4 @@
 /* Views: tables that the server makes of itself when SHOW asks for them.  Declared in views.def. */
-#include "query/catalog_int.h"
 #include "query/database_int.h"
 #include "query/portal_int.h"
 #include "query/session_int.h"
@@ -79,7 +78,7 @@ static enum errcode for_each_collection(struct portal *p,
 {
     struct collection **collections;
     size_t n;
-    enum errcode code = catalog_list(p->db->catalog, p->arena, &collections, &n, err);
+    enum errcode code = collection_list(p->db->node, p->arena, &collections, &n, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -118,20 +117,24 @@ static enum errcode fill_collection(struct portal *p, struct collection *c, stru
     struct err why;
     struct value vectors;
     struct shard_figures figures = {.state = "dropped"};
-    if (vectors_of(p, c->schema, &vectors, err) != ERR_OK) {
+    if (vectors_of(p, collection_schema(c), &vectors, err) != ERR_OK) {
         return err->code;
     }
-    bool is_open = collection_enter(c, &why) == ERR_OK;
+    struct shard *shard;
+    bool is_open = collection_enter(c, &shard, &why) == ERR_OK;
     if (is_open) {
-        shard_figures(c->shard, &figures);
+        shard_figures(shard, &figures);
         collection_leave(c);
     } else {
         figures.state = why.code == ERR_NOT_READY ? "opening" : "broken";
     }
     struct value values[] = {
-        value_cstr(c->schema->name),     is_open ? value_of_count(figures.rows) : value_null(),
-        value_int(c->schema->n_columns), vectors,
-        value_cstr(figures.state),       is_open ? value_null() : value_cstr(why.message),
+        value_cstr(collection_schema(c)->name),
+        is_open ? value_of_count(figures.rows) : value_null(),
+        value_int(collection_schema(c)->n_columns),
+        vectors,
+        value_cstr(figures.state),
+        is_open ? value_null() : value_cstr(why.message),
     };
     return portal_emit(p, values, err);
 }
@@ -145,14 +148,15 @@ static enum errcode fill_shard(struct portal *p, struct collection *c, struct er
 {
     struct err why;
     struct shard_figures f;
-    if (collection_enter(c, &why) != ERR_OK) {
+    struct shard *shard;
+    if (collection_enter(c, &shard, &why) != ERR_OK) {
         return ERR_OK; /* SHOW COLLECTIONS tells of it. */
     }
-    shard_figures(c->shard, &f);
+    shard_figures(shard, &f);
     collection_leave(c);
     struct value values[] = {
-        value_cstr(c->schema->name),
-        value_of_count(c->group),
+        value_cstr(collection_schema(c)->name),
+        value_of_count(collection_group(c)),
         value_cstr(f.state),
         value_of_count(f.rows),
         value_of_count(f.applied),
@@ -214,36 +218,38 @@ static enum errcode emit_recall(struct portal *p, const struct schema *schema, u
     return portal_emit(p, values, err);
 }
 
-static enum errcode fill_column(struct portal *p, struct collection *c, uint32_t column,
-                                struct err *err)
+static enum errcode fill_column(struct portal *p, const struct schema *schema, struct shard *shard,
+                                uint32_t column, struct err *err)
 {
     struct policy_view view;
     struct shard_recall r;
     bool is_any = false;
     enum errcode code = ERR_OK;
     portal_policy_view(p, &view);
-    view.levels[LEVEL_COLLECTION] = &c->schema->policies;
+    view.levels[LEVEL_COLLECTION] = &schema->policies;
     double floor = policy_float(&view, POLICY_recall);
     for (unsigned i = 0; i < SHARD_RECALL_CLASSES && code == ERR_OK; i++) {
-        if (shard_recall(c->shard, column, i, floor, &r)) {
+        if (shard_recall(shard, column, i, floor, &r)) {
             is_any = true;
-            code = emit_recall(p, c->schema, column, &r, floor, err);
+            code = emit_recall(p, schema, column, &r, floor, err);
         }
     }
     r = (struct shard_recall){.wall_us = 0};
-    return is_any || code != ERR_OK ? code : emit_recall(p, c->schema, column, &r, floor, err);
+    return is_any || code != ERR_OK ? code : emit_recall(p, schema, column, &r, floor, err);
 }
 
 static enum errcode fill_calibrated(struct portal *p, struct collection *c, struct err *err)
 {
     struct err why;
+    const struct schema *schema = collection_schema(c);
+    struct shard *shard;
     enum errcode code = ERR_OK;
-    if (collection_enter(c, &why) != ERR_OK) {
+    if (collection_enter(c, &shard, &why) != ERR_OK) {
         return ERR_OK;
     }
-    for (uint32_t i = 0; i < c->schema->n_columns && code == ERR_OK; i++) {
-        if (c->schema->columns[i].type == TYPE_VECTOR) {
-            code = fill_column(p, c, i, err);
+    for (uint32_t i = 0; i < schema->n_columns && code == ERR_OK; i++) {
+        if (schema->columns[i].type == TYPE_VECTOR) {
+            code = fill_column(p, schema, shard, i, err);
         }
     }
     collection_leave(c);

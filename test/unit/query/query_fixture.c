@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include "query/database_int.h"
-#include "query/pool_int.h"
 #include "query/query.h"
 
 enum {
@@ -303,7 +302,7 @@ struct barrier *barrier_shut(struct database *db)
     condition_init(&barrier->changed);
     for (size_t i = 0; i < WORK_THREADS; i++) {
         barrier->jobs[i] = (struct job){.run = hold, .arg = barrier};
-        pool_submit(db->pool, &barrier->jobs[i]);
+        node_submit(db->node, &barrier->jobs[i]);
     }
     wait_for_held(barrier, WORK_THREADS);
     return barrier;
