@@ -2,7 +2,7 @@
 #ifndef VECTRON_QUERY_DATABASE_INT_H
 #define VECTRON_QUERY_DATABASE_INT_H
 
-#include "query/node_int.h"
+#include "node/node.h"
 
 struct query_session;
 

@@ -1,8 +1,6 @@
 noinst_LIBRARIES += src/query/libquery.a
 src_query_libquery_a_SOURCES = \
-    src/query/alarm.c \
     src/query/analyze.c src/query/analyze_int.h \
-    src/query/catalog.c \
     src/query/copy_int.h \
     src/query/copy_file.c \
     src/query/copy_in.c \
@@ -16,7 +14,6 @@ src_query_libquery_a_SOURCES = \
     src/query/insert.c \
     src/query/lanes.c src/query/lanes_int.h \
     src/query/modify.c \
-    src/query/node.c src/query/node_int.h src/query/node_inner_int.h \
     src/query/operator.c src/query/operator_int.h src/query/operators.def \
     src/query/operator_aggregate.c \
     src/query/operator_distinct.c \
@@ -33,7 +30,6 @@ src_query_libquery_a_SOURCES = \
     src/query/operator_values.c \
     src/query/pending.c src/query/pending_int.h \
     src/query/plan.c src/query/plan_int.h \
-    src/query/pool.c \
     src/query/portal.c src/query/portal_int.h \
     src/query/portal_life.c \
     src/query/portal_start.c \
@@ -60,4 +56,4 @@ src_query_libquery_a_SOURCES = \
     src/query/verb_int.h \
     src/query/view_int.h \
     src/query/views.c src/query/views.def
-QUERY_LIBS = src/query/libquery.a src/expr/libexpr.a src/parser/libparser.a src/format/libformat.a src/pd/libpd.a $(SHARD_LIBS)
+QUERY_LIBS = src/query/libquery.a src/expr/libexpr.a src/parser/libparser.a src/format/libformat.a $(NODE_LIBS)

@@ -1,6 +1,7 @@
 /* Plans: immutable and counted, so that a statement keeps its own while it runs. */
-#include "query/node_int.h"
 #include "query/plan_int.h"
+
+#include "node/node.h"
 
 void plan_acquire(struct plan *plan)
 {

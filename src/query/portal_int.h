@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 
 #include "expr/expr.h"
-#include "query/node_int.h"
+#include "node/node.h"
 #include "query/query.h"
 #include "query/verb_int.h"
 

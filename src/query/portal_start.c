@@ -1,11 +1,11 @@
 /* A portal's first step: what no row changes is evaluated, the shard is entered, and the verb
  * begins. */
-#include "query/node_int.h"
 #include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/verb_int.h"
 
 #include "expr/expr.h"
+#include "node/node.h"
 
 enum {
     SET_ITEM_WORK = 20 /* An item of a set that is built. */

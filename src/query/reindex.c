@@ -4,10 +4,11 @@
  *   start -> pool: shard_reindex for each column, while reads and writes go on
  */
 #include "query/analyze_int.h"
-#include "query/node_int.h"
 #include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/verb_int.h"
+
+#include "node/node.h"
 
 static enum errcode analyze_option(struct analysis *a, const struct option *option, struct err *err)
 {

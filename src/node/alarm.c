@@ -1,7 +1,7 @@
 /* Alarms: one thread that calls back when a statement that waits has reached its deadline.
  *
  * Only statements with a timeout that wait set one, so the list is short and unsorted. */
-#include "query/node_inner_int.h"
+#include "node/node_int.h"
 
 struct alarms {
     struct thread thread;

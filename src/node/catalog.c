@@ -13,7 +13,7 @@
  * by itself, after a second, then after twice as long each time, up to a minute; and at once by the
  * first statement that meets it where the reason may have passed (memory, the disk's room).  One
  * that the CREATE that made it could not open is taken out of the map again. */
-#include "query/node_inner_int.h"
+#include "node/node_int.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -2,7 +2,7 @@
 #ifndef VECTRON_NODE_INT_H
 #define VECTRON_NODE_INT_H
 
-#include "query/node_int.h"
+#include "node/node.h"
 
 struct alarms;
 struct catalog;

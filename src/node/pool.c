@@ -2,7 +2,7 @@
  *
  * What runs here are steps of statements that are too long for a network loop.  A portal has at
  * most one job, so the queue is bounded by the portals that are open. */
-#include "query/node_inner_int.h"
+#include "node/node_int.h"
 
 #include "index/index.h"
 

@@ -1,6 +1,6 @@
 /* The node: its parts are opened in this order and closed in the reverse one: policies, pool,
  * alarms, shard host, catalog, pd (which tells the catalog of the map), shards. */
-#include "query/node_inner_int.h"
+#include "node/node_int.h"
 
 #include <stdio.h>
 #include <string.h>
