@@ -11,6 +11,16 @@ enum {
     SHOWN_MAX = 4, /* Arguments whose types an error shows. */
 };
 
+/* By the numbers of the rows; NULL: a function, which is run. */
+static enum errcode (*const forms[])(struct compiler *c, const struct expr *e, enum value_type type,
+                                     struct err *err) = {
+#define FUNCTION(name, function, nulls, gives, n, takes, text) NULL,
+#define FORM(name, function, nulls, gives, n, takes, text)     form_##function,
+#include "expr/functions.def"
+#undef FUNCTION
+#undef FORM
+};
+
 struct choice {
     const struct function *function; /* NULL: none fits. */
     size_t number;
@@ -139,8 +149,8 @@ enum errcode code_call(struct compiler *c, const struct expr *e, enum value_type
         return refuse(e, &choice, err);
     }
     *type = type_given(&choice, f->gives);
-    if (f->form != NULL) {
-        return f->form(c, e, *type, err);
+    if (forms[choice.number] != NULL) {
+        return forms[choice.number](c, e, *type, err);
     }
     for (size_t i = 0; i < e->n_items; i++) {
         unsigned takes = f->takes[f->n == ARGUMENTS_MANY ? 0 : i];

@@ -15,15 +15,6 @@ enum {
 
 /* ---- trees ---- */
 
-bool is_aggregate(const struct expr *e)
-{
-    size_t n = 0;
-    if (e->kind == EXPR_CALL) {
-        (void)aggregates_find(e->name, &n);
-    }
-    return n > 0;
-}
-
 bool expr_has_aggregate(const struct expr *e)
 {
     if (is_aggregate(e) || (e->left != NULL && expr_has_aggregate(e->left)) ||

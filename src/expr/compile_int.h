@@ -93,6 +93,14 @@ unsigned shape_distance(unsigned takes, struct shape shape);
 struct shape shape_of_call(const struct compiler *c, const struct expr *e);
 enum errcode code_call(struct compiler *c, const struct expr *e, enum value_type *type,
                        struct err *err) WARN_UNUSED;
+/* Of a FORM of functions.def: compiles its call; @type is what it gives. */
+#define FUNCTION(name, function, nulls, gives, n, takes, text)
+#define FORM(name, function, nulls, gives, n, takes, text)                                         \
+    enum errcode form_##function(struct compiler *c, const struct expr *e, enum value_type type,   \
+                                 struct err *err);
+#include "expr/functions.def"
+#undef FUNCTION
+#undef FORM
 
 /* ---- compile_group.c ---- */
 
@@ -111,7 +119,6 @@ uint32_t grouped_dim(const struct grouping *grouping, uint32_t column);
 enum errcode code_grouped(struct compiler *c, const struct expr *e, uint32_t column,
                           enum value_type *type, struct err *err) WARN_UNUSED;
 enum errcode refuse_ungrouped(const struct expr *e, struct err *err);
-bool is_aggregate(const struct expr *e);
 struct shape shape_of_aggregate(const struct compiler *c, const struct expr *e);
 enum errcode code_aggregate(struct compiler *c, const struct expr *e, enum value_type *type,
                             struct err *err) WARN_UNUSED;

@@ -10,6 +10,7 @@
 enum errcode check_names(const struct expr_scope *scope, const struct expr *e,
                          struct err *err) WARN_UNUSED;
 enum pseudo pseudo_find(const struct expr_scope *scope, const char *name); /* COUNT: none. */
+bool is_aggregate(const struct expr *e);                                   /* A call of one. */
 
 /* ---- running: run.c ---- */
 

@@ -4,8 +4,6 @@
 
 #include "expr/expr_int.h"
 
-struct compiler;
-
 enum {
     ARGUMENTS_MAX = 3,
     ARGUMENTS_MANY = UINT8_MAX,
@@ -27,11 +25,9 @@ struct call {
 
 struct function {
     const char *name;
-    /* The result takes the place of values[0], the first argument. */
+    /* The result takes the place of values[0], the first argument.  NULL: a FORM, which
+     * compile_call.c compiles. */
     enum errcode (*run)(const struct call *call, struct value *values, struct err *err);
-    /* Instead of run: compiles the call; @type is what it gives. */
-    enum errcode (*form)(struct compiler *c, const struct expr *e, enum value_type type,
-                         struct err *err);
     bool is_strict;
     uint8_t gives, n;
     uint8_t takes[ARGUMENTS_MAX];
@@ -39,9 +35,7 @@ struct function {
 
 #define FUNCTION(name, function, nulls, gives, n, takes, text)                                     \
     enum errcode call_##function(const struct call *call, struct value *values, struct err *err);
-#define FORM(name, function, nulls, gives, n, takes, text)                                         \
-    enum errcode form_##function(struct compiler *c, const struct expr *e, enum value_type type,   \
-                                 struct err *err);
+#define FORM(name, function, nulls, gives, n, takes, text)
 #include "expr/functions.def"
 #undef FUNCTION
 #undef FORM

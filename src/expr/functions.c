@@ -35,9 +35,9 @@ enum {
 
 static const struct function rows[] = {
 #define FUNCTION(name, function, nulls, gives, n, takes, text)                                     \
-    {#name, call_##function, NULL, NULLS_##nulls, TYPE_##gives, COUNT_##n, TAKES_##n takes},
+    {#name, call_##function, NULLS_##nulls, TYPE_##gives, COUNT_##n, TAKES_##n takes},
 #define FORM(name, function, nulls, gives, n, takes, text)                                         \
-    {#name, NULL, form_##function, NULLS_##nulls, TYPE_##gives, COUNT_##n, TAKES_##n takes},
+    {#name, NULL, NULLS_##nulls, TYPE_##gives, COUNT_##n, TAKES_##n takes},
 #include "expr/functions.def"
 #undef FUNCTION
 #undef FORM

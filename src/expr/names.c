@@ -1,7 +1,6 @@
-/* Names in expressions: columns, pseudo-columns, functions; and what is said of those that there
- * are not. */
-#include "expr/compile_int.h"
-#include "expr/function_int.h"
+/* Names in expressions: columns, pseudo-columns, functions, aggregates; and what is said of those
+ * that there are not. */
+#include "expr/aggregate_int.h"
 
 #include <string.h>
 
@@ -18,6 +17,15 @@ enum pseudo pseudo_find(const struct expr_scope *scope, const char *name)
         return PSEUDO_DISTANCE;
     }
     return strcmp(name, "query") == 0 ? PSEUDO_QUERY : PSEUDO_COUNT;
+}
+
+bool is_aggregate(const struct expr *e)
+{
+    size_t n = 0;
+    if (e->kind == EXPR_CALL) {
+        (void)aggregates_find(e->name, &n);
+    }
+    return n > 0;
 }
 
 static enum errcode unknown_column(const struct expr_scope *scope, const struct expr *e,
