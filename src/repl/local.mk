@@ -1,7 +1,9 @@
 noinst_LIBRARIES += src/repl/librepl.a
 src_repl_librepl_a_SOURCES = \
     src/repl/apply.c \
+    src/repl/entry.c \
     src/repl/group.c \
+    src/repl/group_state.c \
     src/repl/log_dir.c \
     src/repl/log_store.c src/repl/log_store_int.h \
     src/repl/log_thread.c \

@@ -12,181 +12,6 @@ enum {
     NESTED_BATCH = 64, /* Entries of one call of apply, where the apply thread waits in apply. */
 };
 
-/* ---- entries ---- */
-
-void entry_list_push(struct entry_list *list, struct entry *entry)
-{
-    entry->next = NULL;
-    if (list->first == NULL) {
-        list->first = entry;
-    } else {
-        list->last->next = entry;
-    }
-    list->last = entry;
-    list->n += 1;
-    list->bytes += entry->bytes;
-}
-
-struct entry *entry_list_pop(struct entry_list *list)
-{
-    struct entry *entry = list->first;
-    if (entry != NULL) {
-        list->first = entry->next;
-        list->n -= 1;
-        list->bytes -= entry->bytes;
-        entry->next = NULL;
-        CHECK((list->first == NULL) == (list->n == 0));
-    }
-    return entry;
-}
-
-struct entry *entry_list_take(struct entry_list *list, const struct repl_write *write)
-{
-    struct entry_list left = {NULL, NULL, 0, 0};
-    struct entry *taken = NULL, *entry;
-    while (taken == NULL && (entry = entry_list_pop(list)) != NULL) {
-        if (entry->write == write) {
-            taken = entry;
-        } else {
-            entry_list_push(&left, entry);
-        }
-    }
-    entry_list_join(&left, list);
-    *list = left;
-    return taken;
-}
-
-void entry_list_join(struct entry_list *to, struct entry_list *from)
-{
-    if (from->first == NULL) {
-        return;
-    }
-    if (to->first == NULL) {
-        *to = *from;
-    } else {
-        to->last->next = from->first;
-        to->last = from->last;
-        to->n += from->n;
-        to->bytes += from->bytes;
-    }
-    *from = (struct entry_list){NULL, NULL, 0, 0};
-}
-
-struct entry *entry_new(struct repl_write *write, uint8_t *data, size_t bytes)
-{
-    struct entry *entry = mem_zalloc(MEM_LOG, sizeof(*entry));
-    if (entry != NULL) {
-        entry->write = write;
-        entry->data = data;
-        entry->bytes = bytes;
-    }
-    return entry;
-}
-
-void entry_free(struct entry *entry)
-{
-    mem_free(MEM_LOG, entry->data);
-    mem_free(MEM_LOG, entry);
-}
-
-static void tell_write(struct repl_write *write, uint64_t index, const struct err *err)
-{
-    CHECK(!write->is_done);
-    write->is_done = true;
-    write->done(write, index, err);
-}
-
-void entry_tell(struct entry *entry, const struct err *err)
-{
-    struct repl_write *write = entry->write;
-    entry->write = NULL; /* done may free it. */
-    if (write != NULL) {
-        tell_write(write, entry->index, err);
-    }
-}
-
-void repl_write_applied(struct repl_write *write, uint64_t index, const struct err *err)
-{
-    tell_write(write, index, err);
-}
-
-/* ---- groups, under the lock ---- */
-
-static const struct state_edge group_edges[] = {
-    {GROUP_OPENING, GROUP_REPLAYING}, {GROUP_OPENING, GROUP_FAILED},
-    {GROUP_REPLAYING, GROUP_SERVING}, {GROUP_REPLAYING, GROUP_FAILED},
-    {GROUP_SERVING, GROUP_CLOSING},   {GROUP_CLOSING, GROUP_CLOSED},
-};
-
-static const char *const group_states[] = {"opening", "replaying", "serving",
-                                           "failed",  "closing",   "closed"};
-_Static_assert(COUNT_OF(group_states) == GROUP_STATES, "a name for each state");
-
-static const struct state_machine group_machine = {
-    .name = "log group",
-    .names = group_states,
-    .n_states = GROUP_STATES,
-    .edges = group_edges,
-    .n_edges = COUNT_OF(group_edges),
-};
-
-void group_move(struct repl *r, struct repl_group *g, enum group_state to, const char *why)
-{
-    state_move(&group_machine, &g->state, (uint8_t)to, g->config.id, why);
-    condition_broadcast(&r->changed);
-}
-
-void group_wait(struct repl *r, struct repl_group *g)
-{
-    if (g->is_waiting) {
-        return;
-    }
-    g->is_waiting = true;
-    g->next_waiting = NULL;
-    if (r->waiting == NULL) {
-        r->waiting = g;
-        condition_signal(&r->log_wake);
-    } else {
-        r->waiting_last->next_waiting = g;
-    }
-    r->waiting_last = g;
-}
-
-void group_done(struct repl *r, struct repl_group *g, size_t n, size_t bytes)
-{
-    CHECK(g->n_in_flight >= n);
-    g->n_in_flight -= n;
-    atomic_fetch_sub(&g->bytes_in_flight, bytes);
-    room_give_back(r, bytes);
-    if (g->n_in_flight == 0) {
-        condition_broadcast(&r->changed);
-    }
-}
-
-void group_unlist(struct repl *r, struct repl_group *g)
-{
-    struct repl_group *last = NULL;
-    for (struct repl_group **at = &r->waiting; *at != NULL;) {
-        if (*at == g) {
-            *at = g->next_waiting;
-        } else {
-            last = *at;
-            at = &(*at)->next_waiting;
-        }
-    }
-    r->waiting_last = last;
-    last = NULL;
-    for (struct repl_group **at = &r->ready; *at != NULL;) {
-        if (*at == g) {
-            *at = g->next_ready;
-        } else {
-            last = *at;
-            at = &(*at)->next_ready;
-        }
-    }
-    r->ready_last = last;
-}
-
 /* One step of waiting for something that this group's entries, or the log thread, bring about. */
 static void wait_step(struct repl *r, struct repl_group *g) REQUIRES(r->lock)
 {
@@ -558,7 +383,7 @@ enum errcode repl_submit(struct repl_group *g, struct repl_write *write, void *d
     if (code != ERR_OK) {
         entry_free(entry);
     } else if (is_received) {
-        tell_write(write, 0, NULL);
+        write_tell(write, 0, NULL);
     }
     return code;
 }
@@ -578,4 +403,9 @@ bool repl_withdraw(struct repl_write *write)
     }
     entry_free(entry);
     return true;
+}
+
+void repl_write_applied(struct repl_write *write, uint64_t index, const struct err *err)
+{
+    write_tell(write, index, err);
 }

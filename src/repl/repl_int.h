@@ -1,10 +1,12 @@
 /* Within repl: the parts and who runs them.
  *
- *   repl.c       the door: open, close, groups, submit
- *   log_thread.c the turn: take what waits, one transaction, one sync, tell
- *   apply.c      the apply thread: committed entries to their groups
- *   group.c      one group's Raft, a state machine without threads, clock or disk of its own: an
- *                event in, and one function for each update flag that comes out
+ *   repl.c         the door: open, close, groups, submit
+ *   log_thread.c   the turn: take what waits, one transaction, one sync, tell
+ *   apply.c        the apply thread: committed entries to their groups
+ *   group.c        one group's Raft, a state machine without threads, clock or disk of its own: an
+ *                  event in, and one function for each update flag that comes out
+ *   group_state.c  a group's state, and the lists that it waits in
+ *   entry.c        entries in memory, and lists of them
  *   log_store_int.h  the log on disk (log_store.c, LMDB) and its directory (log_dir.c)
  *
  * The lock order: repl.lock, then nothing.  done() and apply() are called without it. */
@@ -16,7 +18,7 @@
 
 #include "repl/repl.h"
 
-/* ---- entries in memory ---- */
+/* ---- entries in memory: entry.c ---- */
 
 /* From repl_submit (or the log, when it is replayed) until it is applied or has failed. */
 struct entry {
@@ -40,6 +42,7 @@ void entry_list_join(struct entry_list *to, struct entry_list *from); /* Empties
 struct entry *entry_new(struct repl_write *write, uint8_t *data, size_t bytes);
 void entry_free(struct entry *entry);
 /* Calls done, once. */
+void write_tell(struct repl_write *write, uint64_t index, const struct err *err);
 void entry_tell(struct entry *entry, const struct err *err);
 
 /* ---- groups ---- */
@@ -199,6 +202,8 @@ enum {
 void log_thread_run(void *arg); /* The struct repl. */
 void apply_thread_run(void *arg);
 
+/* ---- a group's state and lists: group_state.c ---- */
+
 /* The group has something for the log thread. */
 void group_wait(struct repl *repl, struct repl_group *group) REQUIRES(repl->lock);
 /* Takes it out of the lists that wait. */
@@ -208,6 +213,9 @@ void group_move(struct repl *repl, struct repl_group *group, enum group_state to
 /* @n entries of @bytes are applied or have failed. */
 void group_done(struct repl *repl, struct repl_group *group, size_t n, size_t bytes)
     REQUIRES(repl->lock);
+
+/* ---- room.c, apply.c ---- */
+
 /* Counts @bytes as under way; false where there are too many, and then @room (may be NULL) waits.
  */
 bool room_take(struct repl *repl, struct repl_room *room, size_t bytes) REQUIRES(repl->lock);
