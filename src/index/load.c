@@ -46,11 +46,6 @@ struct links_place {
     size_t max;
 };
 
-enum errcode load_corrupt(struct err *err, const char *what)
-{
-    return err_set(err, ERR_CORRUPT, "the index checkpoint %s", what);
-}
-
 static enum errcode take(struct loader *l, void *data, size_t bytes, struct err *err)
 {
     if (bytes > l->source.bytes) {

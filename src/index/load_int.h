@@ -33,7 +33,10 @@ struct loader {
     _Atomic bool has_bad_list, has_row_twice;
 };
 
-enum errcode load_corrupt(struct err *err, const char *what);
+static inline enum errcode load_corrupt(struct err *err, const char *what)
+{
+    return err_set(err, ERR_CORRUPT, "the index checkpoint %s", what);
+}
 
 bool facts_init(struct facts *facts, size_t n_slots) WARN_UNUSED;
 void facts_fini(struct facts *facts);

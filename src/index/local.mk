@@ -11,7 +11,8 @@ src_index_libindex_a_SOURCES = \
     src/index/build_int.h src/index/candidate_int.h src/index/code_int.h src/index/epoch_int.h \
     src/index/graph_int.h src/index/kernel_int.h src/index/queue_int.h src/index/save_int.h \
     src/index/slots_int.h src/index/walk_int.h \
-    src/index/exact.c src/index/exact_avx2.c src/index/exact_avx512.c src/index/exact_int.h \
+    src/index/exact.c src/index/exact_avx2.c src/index/exact_avx512.c src/index/exact_scalar.c \
+    src/index/exact_int.h \
     src/index/given.c \
     src/index/hits.c src/index/hits_int.h \
     src/index/index.c src/index/index.h \
