@@ -29,18 +29,6 @@ static enum errcode analyze_vector_column(struct analysis *a, const struct stmt_
     return code;
 }
 
-enum errcode search_wrong_dimension(const struct plan *plan, uint32_t dim, uint32_t position,
-                                    struct err *err)
-{
-    const struct column *column = &plan->schema->columns[plan->search.column];
-    err_at(err, position, ERR_WRONG_DIMENSION,
-           "the query vector has %u dimensions, and column \"%s\" has %u", dim, column->name,
-           column->dim);
-    err_collection(err, plan->schema->name);
-    err_column(err, column->name);
-    return ERR_WRONG_DIMENSION;
-}
-
 static enum errcode analyze_queries(struct analysis *a, const struct stmt_search *s,
                                     struct err *err)
 {
