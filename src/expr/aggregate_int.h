@@ -24,7 +24,5 @@ const struct aggregate *aggregate_at(size_t number);
 /* The first row of that name, and how many there are; 0: there is no such aggregate. */
 size_t aggregates_find(const char *name, size_t *n);
 size_t aggregates_count(void);
-/* That none takes what @e gives it, of that type; functions.c. */
-enum errcode aggregate_mismatch(const struct expr *e, enum value_type type, struct err *err);
 
 #endif

@@ -11,6 +11,10 @@ enum errcode check_names(const struct expr_scope *scope, const struct expr *e,
                          struct err *err) WARN_UNUSED;
 enum pseudo pseudo_find(const struct expr_scope *scope, const char *name); /* COUNT: none. */
 bool is_aggregate(const struct expr *e);                                   /* A call of one. */
+/* That no function of that name takes what @e gives it; that no aggregate does. */
+enum errcode function_mismatch(const struct expr *e, const enum value_type *types, size_t n,
+                               struct err *err);
+enum errcode aggregate_mismatch(const struct expr *e, enum value_type type, struct err *err);
 
 /* ---- running: run.c ---- */
 

@@ -46,11 +46,7 @@ typedef const char *row_name(size_t number);
 size_t rows_find(row_name *name_of, size_t n_rows, const char *name, size_t *n);
 /* The first row of that name, and how many there are; 0: there is no such function. */
 size_t functions_find(const char *name, size_t *n);
-/* That there is none, with the names that are near. */
-enum errcode function_unknown(const struct expr *e, struct err *err);
-/* That none takes what @e gives it. */
-enum errcode function_mismatch(const struct expr *e, const enum value_type *types, size_t n,
-                               struct err *err);
+size_t functions_count(void);
 
 /* ---- what they share ---- */
 
