@@ -13,6 +13,7 @@ src_server_libserver_a_SOURCES = \
     src/server/server.c \
     src/server/server.h src/server/server_int.h \
     src/server/session.c \
+    src/server/session_state.c \
     src/server/sink.c \
     src/server/statement.c
 SERVER_LIBS = src/server/libserver.a $(QUERY_LIBS)

@@ -141,7 +141,7 @@ enum session_wait {
     WAIT_ROOM, /* The connection's drained, or the portal's wake: a cancel, the end of its time. */
 };
 
-/* One client; see session.c for its states.  Belongs to its network thread. */
+/* One client; see session_state.c for its states.  Belongs to its network thread. */
 struct session {
     struct net_thread *net;
     struct session *next, *prev; /* Of net->sessions. */
@@ -200,6 +200,7 @@ void session_move(struct session *s, enum session_state to, const char *why);
 /* Sends @err and closes: for faults of the connection, not of a statement.  Nothing where the
  * session is closing already: a client gets one such error. */
 void session_fatal(struct session *s, const struct err *err);
+void session_shutting_down(struct session *s);
 /* The same for bytes that are not the protocol; counted. */
 void session_violation(struct session *s, const char *what);
 /* READY, and what is waiting leaves. */

@@ -1,18 +1,6 @@
 /* Sessions: one client from its start-up to its end.
  *
- *    STARTING --- STARTUP ---> IDLE <----- READY, or the end of an EXECUTE ------+
- *                               | ^                                             |
- *                  a statement  | | SYNC            data is wanted              |
- *                               v |              +------------------> COPY_IN   |
- *                            RUNNING ------------+ <-- its end, or it was full  |
- *                               | +----------------------------------------------+
- *                an error in    v
- *            the extended    SKIPPING     everything but SYNC is thrown away
- *              protocol
- *
- *    any ---> CLOSING   the goodbye is on its way out, nothing more is handled
- *
- * Any events may meet in one turn.  What each of them does in each state:
+ * Any events may meet in one turn.  What each of them does in each state (session_state.c):
  *
  *              frame      too large,  input    wake       room       start-up  drain
  *                         stalled     ended                          late
@@ -37,34 +25,6 @@
 enum {
     ARENA_BYTES_MAX = 1 << 30
 }; /* The frame's bound is tighter. */
-
-static const char *const state_names[] = {"starting", "idle",     "running",
-                                          "copy in",  "skipping", "closing"};
-_Static_assert(COUNT_OF(state_names) == SESSION_STATES, "a name a state");
-
-static const struct state_edge edges[] = {
-    {SESSION_STARTING, SESSION_IDLE},    {SESSION_STARTING, SESSION_CLOSING},
-    {SESSION_IDLE, SESSION_RUNNING},     {SESSION_IDLE, SESSION_SKIPPING},
-    {SESSION_IDLE, SESSION_CLOSING},     {SESSION_RUNNING, SESSION_IDLE},
-    {SESSION_RUNNING, SESSION_COPY_IN},  {SESSION_RUNNING, SESSION_SKIPPING},
-    {SESSION_RUNNING, SESSION_CLOSING},  {SESSION_COPY_IN, SESSION_RUNNING},
-    {SESSION_COPY_IN, SESSION_IDLE},     {SESSION_COPY_IN, SESSION_SKIPPING},
-    {SESSION_COPY_IN, SESSION_CLOSING},  {SESSION_SKIPPING, SESSION_IDLE},
-    {SESSION_SKIPPING, SESSION_CLOSING},
-};
-
-static const struct state_machine machine = {
-    .name = "session",
-    .names = state_names,
-    .n_states = COUNT_OF(state_names),
-    .edges = edges,
-    .n_edges = COUNT_OF(edges),
-};
-
-void session_move(struct session *s, enum session_state to, const char *why)
-{
-    state_move(&machine, &s->state, (uint8_t)to, s->id, why);
-}
 
 /* ---- the end ---- */
 
@@ -113,36 +73,6 @@ static void session_close(struct session *s)
     }
 }
 
-void session_fatal(struct session *s, const struct err *err)
-{
-    if (s->state == SESSION_CLOSING) {
-        return;
-    }
-    wire_write_error(session_output(s), WIRE_ERROR, "FATAL", err);
-    session_move(s, SESSION_CLOSING, "fatal error");
-    conn_pause(s->conn, s->n_flights > 0);
-    if (s->n_flights == 0) {
-        conn_finish(s->conn); /* Else when they have landed: their answers come before. */
-    }
-}
-
-void session_violation(struct session *s, const char *what)
-{
-    struct err err;
-    err_set(&err, ERR_PROTOCOL_VIOLATION, "protocol violation: %s", what);
-    err_hint(&err, "The messages are described in doc/protocol.md.");
-    metric_add(METRIC_protocol_errors, 1);
-    log_err(LOG_INFO, &err, "session refused peer=%s", conn_peer(s->conn));
-    session_fatal(s, &err);
-}
-
-static void say_shutting_down(struct session *s)
-{
-    struct err err;
-    err_set(&err, ERR_SHUTTING_DOWN, "the server is shutting down");
-    session_fatal(s, &err);
-}
-
 /* After each event.  While the server drains, a session that waits for its client waits no longer:
  * what was sent before is answered, and then it ends. */
 static void settle(struct session *s)
@@ -160,18 +90,7 @@ static void settle(struct session *s)
     }
     bool is_waiting = s->state == SESSION_IDLE || s->state == SESSION_SKIPPING;
     if (is_waiting && !conn_has_frame(s->conn)) {
-        say_shutting_down(s);
-    }
-}
-
-void session_ready(struct session *s)
-{
-    wire_write_empty(session_output(s), WIRE_READY);
-    if (s->n_flights == 0) {
-        conn_flush(s->conn); /* Else it is sent when they have landed. */
-    }
-    if (s->net->is_draining) {
-        say_shutting_down(s);
+        session_shutting_down(s);
     }
 }
 
@@ -583,7 +502,7 @@ static void on_arrival(void *arg)
     apply_limits(s);
     timer_set(s->startup_timer, s->net->limits.timeout_us);
     if (s->net->is_draining) {
-        say_shutting_down(s);
+        session_shutting_down(s);
     }
 }
 
