@@ -1,5 +1,5 @@
 # What make lint asks of each file alone: the arrows, doors and homes of src/LAYERS, the calls that
-# have a home, the order of includes, length, blanks, and unfinished business.
+# have a home, the order of includes, length, blanks, ladders of errors, and unfinished business.
 #
 #   awk -f lint_source.awk src/LAYERS FILE...      FILE as seen from the source directory
 #
@@ -186,6 +186,21 @@ function check_words(code,    word) {
     }
 }
 
+# One dialect of errors: a function that asks again and again whether all went well so far should
+# have returned.
+function check_ladder(code) {
+    if (code ~ /^{/) {
+        n_rungs = 0
+        function_line = FNR
+    }
+    n_rungs += gsub(/== ERR_OK/, "", code)
+    if (code ~ /^}/ && n_rungs > 3 && FILENAME ~ /^src\//) {
+        printf "%s:%d: asks %d times for ERR_OK; at most 3: return early, or goto out\n",
+            FILENAME, function_line, n_rungs
+        n_rungs = 0
+    }
+}
+
 function end_file() {
     if (last_file == "" || last_file ~ /LAYERS$/) {
         return
@@ -199,6 +214,7 @@ FNR == 1 {
     end_file()
     last_file = FILENAME
     in_comment = 0
+    n_rungs = 0
     first_include = 0
     folder = folder_of(FILENAME)
 }
@@ -241,6 +257,7 @@ length($0) > 100 && FILENAME !~ /\.def$/ && !/^#.*\\$/ {
     code = code_of($0)
     check_calls(code)
     check_words(code)
+    check_ladder(code)
 }
 
 END { end_file() }

@@ -218,18 +218,15 @@ static enum errcode check_name(const struct expr_scope *scope, const struct expr
 /* Before anything is said of types: a name that is not known is the first thing to mend. */
 enum errcode check_names(const struct expr_scope *scope, const struct expr *e, struct err *err)
 {
-    enum errcode code = work_spend(scope->work, NODE_WORK, err);
-    if (code == ERR_OK) {
-        code = check_name(scope, e, err);
+    if (work_spend(scope->work, NODE_WORK, err) != ERR_OK || check_name(scope, e, err) != ERR_OK ||
+        (e->left != NULL && check_names(scope, e->left, err) != ERR_OK) ||
+        (e->right != NULL && check_names(scope, e->right, err) != ERR_OK)) {
+        return err->code;
     }
-    if (code == ERR_OK && e->left != NULL) {
-        code = check_names(scope, e->left, err);
+    for (size_t i = 0; i < e->n_items; i++) {
+        if (check_names(scope, e->items[i], err) != ERR_OK) {
+            return err->code;
+        }
     }
-    if (code == ERR_OK && e->right != NULL) {
-        code = check_names(scope, e->right, err);
-    }
-    for (size_t i = 0; i < e->n_items && code == ERR_OK; i++) {
-        code = check_names(scope, e->items[i], err);
-    }
-    return code;
+    return ERR_OK;
 }

@@ -633,13 +633,12 @@ static void drop_room(struct loader *l)
 
 static enum errcode load(struct loader *l, struct err *err)
 {
-    enum errcode code = read_prefix(l, err);
-    code = code == ERR_OK ? read_head(l, err) : code;
-    code = code == ERR_OK ? check_bytes(l, err) : code;
-    code = code == ERR_OK ? make_room(l, err) : code;
-    code = code == ERR_OK ? take_blocks(l, err) : code;
-    code = code == ERR_OK ? read_end(l, err) : code;
-    return code == ERR_OK ? load_check(l, err) : code;
+    if (read_prefix(l, err) != ERR_OK || read_head(l, err) != ERR_OK ||
+        check_bytes(l, err) != ERR_OK || make_room(l, err) != ERR_OK ||
+        take_blocks(l, err) != ERR_OK || read_end(l, err) != ERR_OK) {
+        return err->code;
+    }
+    return load_check(l, err);
 }
 
 /* The rows that nobody finds by their number, nor in a search. */

@@ -195,13 +195,14 @@ enum errcode index_stage_insert(struct index *index, uint64_t sequence,
     enum errcode code = intake_init(&intake, index, &fresh)
                             ? check_vectors(index, intake.vectors, &fresh, err)
                             : err_no_memory(err);
-    if (code == ERR_OK &&
-        (!reserve_in_map(index, fresh.n) || !queue_reserve(&index->queue, fresh.n))) {
+    if (code != ERR_OK) {
+        goto out;
+    }
+    if (!reserve_in_map(index, fresh.n) || !queue_reserve(&index->queue, fresh.n)) {
         code = err_no_memory(err);
+        goto out;
     }
-    if (code == ERR_OK) {
-        code = slots_take(&index->slots, &index->epochs, intake.levels, fresh.n, intake.slots, err);
-    }
+    code = slots_take(&index->slots, &index->epochs, intake.levels, fresh.n, intake.slots, err);
     if (code == ERR_OK) {
         code = fill_slots(index, &intake, &fresh, err);
     }
@@ -209,6 +210,7 @@ enum errcode index_stage_insert(struct index *index, uint64_t sequence,
         publish_rows(index, sequence, intake.slots, fresh.n);
         index->row_next = fresh.n > 0 ? fresh.numbers[fresh.n - 1] + 1 : index->row_next;
     }
+out:
     intake_fini(&intake);
     return code;
 }

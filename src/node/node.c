@@ -77,19 +77,17 @@ static enum errcode open_parts(struct node *node, const struct node_config *conf
         (node->catalog = catalog_new(node, err)) == NULL) {
         return err->code;
     }
-    enum errcode code = make_directory(node->directory, "shards", path, sizeof(path), err);
-    if (code == ERR_OK) {
-        code = shard_host_new(&host, &node->host, err);
-    }
-    if (code == ERR_OK) {
-        code = make_directory(node->directory, "map", path, sizeof(path), err);
+    if (make_directory(node->directory, "shards", path, sizeof(path), err) != ERR_OK ||
+        shard_host_new(&host, &node->host, err) != ERR_OK ||
+        make_directory(node->directory, "map", path, sizeof(path), err) != ERR_OK) {
+        return err->code;
     }
     struct pd_config pd = {
         .directory = path, .repl = node->repl, .changed = catalog_changed, .arg = node};
-    if (code == ERR_OK) {
-        code = pd_open(&pd, &node->pd, err);
+    if (pd_open(&pd, &node->pd, err) != ERR_OK) {
+        return err->code;
     }
-    return code == ERR_OK ? catalog_start(node->catalog, err) : code;
+    return catalog_start(node->catalog, err);
 }
 
 enum errcode node_open(const struct node_config *config, struct node **out, struct err *err)

@@ -70,6 +70,23 @@ static enum errcode write_all(int fd, const struct buf *b, const char *path, str
     return ERR_OK;
 }
 
+/* A file that is whole and synced, in the place of one that may lie there. */
+static enum errcode write_file(const char *path, const struct buf *b, struct err *err)
+{
+    int fd = dir_create(path, O_WRONLY | O_TRUNC);
+    if (fd < 0) {
+        return err_set_errno(err, ERR_IO, errno, "could not make \"%s\"", path);
+    }
+    enum errcode code = write_all(fd, b, path, err);
+    if (code == ERR_OK && fsync(fd) != 0) {
+        code = err_set_errno(err, ERR_IO, errno, "could not sync \"%s\"", path);
+    }
+    if (close(fd) != 0 && code == ERR_OK) {
+        code = err_set_errno(err, ERR_IO, errno, "could not write \"%s\"", path);
+    }
+    return code;
+}
+
 enum errcode snapshot_write(const char *directory, const struct version *version, uint64_t applied,
                             struct err *err)
 {
@@ -80,31 +97,15 @@ enum errcode snapshot_write(const char *directory, const struct version *version
     struct buf b;
     buf_init(&b, MEM_CATALOG, SNAPSHOT_BYTES_MAX);
     encode(&b, version, applied);
-    enum errcode code = b.failed ? err_no_memory(err) : ERR_OK;
-    int fd = -1;
-    if (code == ERR_OK) {
-        fd = dir_create(path_new, O_WRONLY | O_TRUNC);
-        if (fd < 0) {
-            code = err_set_errno(err, ERR_IO, errno, "could not make \"%s\"", path_new);
-        }
-    }
-    if (code == ERR_OK) {
-        code = write_all(fd, &b, path_new, err);
-    }
-    if (code == ERR_OK && fsync(fd) != 0) {
-        code = err_set_errno(err, ERR_IO, errno, "could not sync \"%s\"", path_new);
-    }
-    if (fd >= 0 && close(fd) != 0 && code == ERR_OK) {
-        code = err_set_errno(err, ERR_IO, errno, "could not write \"%s\"", path_new);
-    }
-    if (code == ERR_OK && rename(path_new, path) != 0) {
-        code = err_set_errno(err, ERR_IO, errno, "could not rename \"%s\"", path_new);
-    }
-    if (code == ERR_OK) {
-        code = dir_sync(directory, err);
-    }
+    enum errcode code = b.failed ? err_no_memory(err) : write_file(path_new, &b, err);
     buf_fini(&b);
-    return code;
+    if (code != ERR_OK) {
+        return code;
+    }
+    if (rename(path_new, path) != 0) {
+        return err_set_errno(err, ERR_IO, errno, "could not rename \"%s\"", path_new);
+    }
+    return dir_sync(directory, err);
 }
 
 /* ---- reading ---- */

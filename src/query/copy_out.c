@@ -112,19 +112,18 @@ static enum errcode fill_chunk(struct operator_run *o, bool *is_end, struct err 
 {
     struct copy_out *out = copy_out_of(o);
     struct value *row = NULL;
-    enum errcode code = ERR_OK;
     *is_end = false;
-    while (code == ERR_OK && !*is_end && out->chunk.bytes < COPY_CHUNK_BYTES) {
-        code = operator_next(o->input, &row, err);
-        *is_end = row == NULL;
-        if (code == ERR_OK && row != NULL) {
-            code = operator_fetch(o->input, &out->mask, err);
+    while (!*is_end && out->chunk.bytes < COPY_CHUNK_BYTES) {
+        if (operator_next(o->input, &row, err) != ERR_OK) {
+            return err->code;
         }
-        if (code == ERR_OK && row != NULL) {
-            code = row_encoder_put(&out->encoder, row, err);
+        *is_end = row == NULL;
+        if (row != NULL && (operator_fetch(o->input, &out->mask, err) != ERR_OK ||
+                            row_encoder_put(&out->encoder, row, err) != ERR_OK)) {
+            return err->code;
         }
     }
-    return code == ERR_OK && out->chunk.failed ? portal_no_memory(o->portal, err) : code;
+    return out->chunk.failed ? portal_no_memory(o->portal, err) : ERR_OK;
 }
 
 static enum step step_encode(struct operator_run *o, struct err *err)
@@ -132,24 +131,19 @@ static enum step step_encode(struct operator_run *o, struct err *err)
     struct portal *p = o->portal;
     struct copy_out *out = copy_out_of(o);
     bool is_end = false;
-    enum errcode code = ERR_OK;
     if (!out->has_begun) {
-        code = scan_count(o->input, &out->n_promised, err);
-        if (code == ERR_OK) {
-            out->has_begun = true;
-            row_encoder_begin(&out->encoder, out->n_promised);
+        if (scan_count(o->input, &out->n_promised, err) != ERR_OK) {
+            return STEP_FAILED;
         }
+        out->has_begun = true;
+        row_encoder_begin(&out->encoder, out->n_promised);
     }
-    if (code == ERR_OK) {
-        code = fill_chunk(o, &is_end, err);
+    if (fill_chunk(o, &is_end, err) != ERR_OK ||
+        (out->target.fd >= 0 && write_file(p, out, err) != ERR_OK) ||
+        (is_end && finish(p, out, err) != ERR_OK)) {
+        return STEP_FAILED;
     }
-    if (code == ERR_OK && out->target.fd >= 0) {
-        code = write_file(p, out, err);
-    }
-    if (code == ERR_OK && is_end) {
-        code = finish(p, out, err);
-    }
-    return code != ERR_OK ? STEP_FAILED : is_end ? STEP_DONE : STEP_MORE;
+    return is_end ? STEP_DONE : STEP_MORE;
 }
 
 const struct operator_kind operator_encode = {

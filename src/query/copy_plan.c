@@ -201,31 +201,22 @@ enum errcode copy_analyze(struct analysis *a, const struct stmt_copy *s, struct 
 {
     struct copy_plan *plan = &a->plan->copy;
     plan->op = insert_op(s->on_conflict);
-    enum errcode code = analyze_collection(a, &s->collection, err);
-    if (code == ERR_OK) {
-        plan->format.schema = a->plan->schema;
-        code = analyze_with(a, &s->with, is_copy_option, err);
+    if (analyze_collection(a, &s->collection, err) != ERR_OK) {
+        return err->code;
     }
-    if (code == ERR_OK) {
-        code = analyze_columns(a, s->columns, s->n_columns, &plan->format.columns,
-                               &plan->format.n_columns, err);
+    plan->format.schema = a->plan->schema;
+    if (analyze_with(a, &s->with, is_copy_option, err) != ERR_OK ||
+        analyze_columns(a, s->columns, s->n_columns, &plan->format.columns, &plan->format.n_columns,
+                        err) != ERR_OK ||
+        read_format(a, &s->with, err) != ERR_OK || check_options(plan, s, err) != ERR_OK) {
+        return err->code;
     }
-    if (code == ERR_OK) {
-        code = read_format(a, &s->with, err);
+    if (plan->format.kind == COPY_CSV && read_csv_options(a, &s->with, err) != ERR_OK) {
+        return err->code;
     }
-    if (code == ERR_OK) {
-        code = check_options(plan, s, err);
-    }
-    if (code == ERR_OK) {
-        code = plan->format.kind == COPY_CSV    ? read_csv_options(a, &s->with, err)
-               : plan->format.kind == COPY_FBIN ? read_fbin_options(a, s, err)
-                                                : ERR_OK;
-    }
-    if (code == ERR_OK && plan->format.kind == COPY_FBIN) {
-        code = check_fbin_columns(a, s, err);
-    }
-    if (code != ERR_OK) {
-        return code;
+    if (plan->format.kind == COPY_FBIN &&
+        (read_fbin_options(a, s, err) != ERR_OK || check_fbin_columns(a, s, err) != ERR_OK)) {
+        return err->code;
     }
     plan->types = arena_alloc(a->scope.arena, plan->format.n_columns);
     if (plan->types == NULL) {

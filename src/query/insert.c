@@ -77,28 +77,21 @@ static enum errcode analyze_insert(struct analysis *a, const struct stmt *stmt, 
 {
     const struct stmt_insert *s = &stmt->insert;
     struct insert_plan *plan = &a->plan->insert;
-    enum errcode code = analyze_collection(a, &s->collection, err);
-    if (code == ERR_OK) {
-        code = analyze_with(a, &s->with, NULL, err);
-    }
-    if (code == ERR_OK) {
-        code = analyze_columns(a, s->columns, s->n_columns, &plan->columns, &plan->n_columns, err);
-    }
-    if (code != ERR_OK) {
-        return code;
+    if (analyze_collection(a, &s->collection, err) != ERR_OK ||
+        analyze_with(a, &s->with, NULL, err) != ERR_OK ||
+        analyze_columns(a, s->columns, s->n_columns, &plan->columns, &plan->n_columns, err) !=
+            ERR_OK) {
+        return err->code;
     }
     plan->op = insert_op(s->on_conflict);
     for (size_t i = 0; i < plan->n_columns; i++) {
         mask_add(&plan->mask, plan->columns[i]);
     }
-    code = check_columns(a, s, err);
-    if (code == ERR_OK) {
-        code = analyze_rows(a, s, err);
+    if (check_columns(a, s, err) != ERR_OK || analyze_rows(a, s, err) != ERR_OK ||
+        operator_add(a, &operator_values, NULL, err) != ERR_OK) {
+        return err->code;
     }
-    if (code == ERR_OK) {
-        code = operator_add(a, &operator_values, NULL, err);
-    }
-    return code == ERR_OK ? operator_add(a, &operator_insert, NULL, err) : code;
+    return operator_add(a, &operator_insert, NULL, err);
 }
 
 static enum shard_op op_of(const struct plan *plan)

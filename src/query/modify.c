@@ -47,30 +47,21 @@ static enum errcode analyze_modify(struct analysis *a, const struct stmt *stmt, 
     const struct options *with = is_delete ? &stmt->del.with : &stmt->update.with;
     struct modify_plan *plan = &a->plan->modify;
     plan->is_delete = is_delete;
-    enum errcode code = analyze_collection(a, collection, err);
-    if (code == ERR_OK) {
-        code = analyze_with(a, with, NULL, err);
+    if (analyze_collection(a, collection, err) != ERR_OK ||
+        analyze_with(a, with, NULL, err) != ERR_OK ||
+        (!is_delete && analyze_set(a, &stmt->update, err) != ERR_OK) ||
+        analyze_where(a, is_delete ? stmt->del.where : stmt->update.where, err) != ERR_OK) {
+        return err->code;
     }
-    if (code == ERR_OK && !is_delete) {
-        code = analyze_set(a, &stmt->update, err);
+    a->plan->reads_all = true;
+    uint32_t n = is_delete ? 1 : a->plan->schema->n_columns; /* DELETE needs the key alone. */
+    for (uint32_t i = 0; i < n; i++) {
+        mask_add(&plan->reads, i);
     }
-    if (code == ERR_OK) {
-        code = analyze_where(a, is_delete ? stmt->del.where : stmt->update.where, err);
+    if (operator_add(a, &operator_scan, NULL, err) != ERR_OK) {
+        return err->code;
     }
-    if (code == ERR_OK) {
-        a->plan->reads_all = true;
-        code = operator_add(a, &operator_scan, NULL, err);
-    }
-    if (code == ERR_OK) {
-        code = operator_add(a, is_delete ? &operator_delete : &operator_update, NULL, err);
-    }
-    if (code == ERR_OK) {
-        uint32_t n = is_delete ? 1 : a->plan->schema->n_columns; /* DELETE needs the key alone. */
-        for (uint32_t i = 0; i < n; i++) {
-            mask_add(&plan->reads, i);
-        }
-    }
-    return code;
+    return operator_add(a, is_delete ? &operator_delete : &operator_update, NULL, err);
 }
 
 static enum shard_op modify_op(const struct plan *plan)

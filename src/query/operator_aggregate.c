@@ -176,12 +176,12 @@ static enum errcode next_row(struct operator_run *o, struct value **row, struct 
     }
     if (code == ERR_OK && a->next < a->n_groups) {
         arena_reset(p->row_arena);
-        code = work_spend(&p->work, ROW_WORK, err);
-        if (code == ERR_OK) {
-            code = make_row(o, a->next, err);
+        if (work_spend(&p->work, ROW_WORK, err) != ERR_OK || make_row(o, a->next, err) != ERR_OK) {
+            code = err->code;
+        } else {
+            a->next++;
+            *row = a->row;
         }
-        a->next += code == ERR_OK ? 1 : 0;
-        *row = a->row;
     }
     return code == ERR_OUT_OF_MEMORY ? portal_no_memory(p, err) : code;
 }

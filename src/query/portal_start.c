@@ -159,33 +159,24 @@ enum errcode portal_start(struct portal *p, struct err *err)
 {
     const struct plan *plan = p->plan;
     bool has_moved = p->is_heavy;
-    enum errcode code = p->is_unchecked ? portal_check_parameters(p, err) : ERR_OK;
-    if (code == ERR_OK) {
-        code = prepare_evaluator(p, err);
+    if ((p->is_unchecked && portal_check_parameters(p, err) != ERR_OK) ||
+        prepare_evaluator(p, err) != ERR_OK || fill_with(p, err) != ERR_OK) {
+        return err->code;
     }
-    if (code == ERR_OK) {
-        code = fill_with(p, err);
+    resolve_force(p);
+    if (count_of(p, plan->limit, "LIMIT", &p->limit, err) != ERR_OK ||
+        count_of(p, plan->offset, "OFFSET", &p->offset, err) != ERR_OK) {
+        return err->code;
     }
-    if (code == ERR_OK) {
-        resolve_force(p);
-        code = count_of(p, plan->limit, "LIMIT", &p->limit, err);
-    }
-    if (code == ERR_OK) {
-        code = count_of(p, plan->offset, "OFFSET", &p->offset, err);
-    }
-    if (code == ERR_OK && plan->collection != NULL && plan->verb->needs_shard &&
-        p->entered == NULL) {
-        code = collection_enter(plan->collection, &p->shard, err);
-        if (code == ERR_OK) {
-            p->entered = plan->collection;
+    if (plan->collection != NULL && plan->verb->needs_shard && p->entered == NULL) {
+        if (collection_enter(plan->collection, &p->shard, err) != ERR_OK) {
+            return err->code;
         }
-    }
-    if (code != ERR_OK) {
-        return code;
+        p->entered = plan->collection;
     }
     p->is_started = true;
     p->verb = plan->is_explain ? &verb_explain : plan->verb;
-    code = p->verb->start != NULL ? p->verb->start(p, err) : ERR_OK;
+    enum errcode code = p->verb->start != NULL ? p->verb->start(p, err) : ERR_OK;
     p->is_heavy = p->is_heavy || has_moved;
     return code;
 }

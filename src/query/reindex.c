@@ -167,21 +167,22 @@ static enum step step_reindex(struct portal *p, struct err *err)
 {
     const struct reindex_plan *plan = &p->plan->reindex;
     const struct schema *schema = p->plan->schema;
-    enum errcode code = ERR_OK;
     const char *last_done = NULL;
-    for (uint32_t i = 0; i < schema->n_columns && code == ERR_OK; i++) {
+    for (uint32_t i = 0; i < schema->n_columns; i++) {
         if (schema->columns[i].type != TYPE_VECTOR || (plan->is_one && i != plan->column)) {
             continue;
         }
-        code = reindex_column(p, i, err);
-        last_done = code == ERR_OK ? schema->columns[i].name : last_done;
+        if (reindex_column(p, i, err) != ERR_OK) {
+            if (last_done != NULL) {
+                err_detail(err, "The indexes up to that of column \"%s\" are new already.",
+                           last_done);
+            }
+            return STEP_FAILED;
+        }
+        last_done = schema->columns[i].name;
     }
-    if (code == ERR_OK) {
-        write_down(p);
-    } else if (last_done != NULL) {
-        err_detail(err, "The indexes up to that of column \"%s\" are new already.", last_done);
-    }
-    return code == ERR_OK ? STEP_DONE : STEP_FAILED;
+    write_down(p);
+    return STEP_DONE;
 }
 
 const struct verb verb_reindex = {

@@ -59,29 +59,23 @@ static enum errcode analyze_queries(struct analysis *a, const struct stmt_search
 static enum errcode analyze_search(struct analysis *a, const struct stmt *stmt, struct err *err)
 {
     const struct stmt_search *s = &stmt->search;
-    enum errcode code = analyze_collection(a, &s->collection, err);
-    if (code == ERR_OK) {
-        code = analyze_vector_column(a, s, err);
+    if (analyze_collection(a, &s->collection, err) != ERR_OK ||
+        analyze_vector_column(a, s, err) != ERR_OK || analyze_queries(a, s, err) != ERR_OK ||
+        analyze_with(a, &s->with, NULL, err) != ERR_OK) {
+        return err->code;
     }
-    if (code == ERR_OK) {
-        code = analyze_queries(a, s, err);
+    a->scope.has_pseudo = true;
+    enum errcode code = analyze_targets(a, s->targets, s->n_targets, s->n_queries, err);
+    a->scope.has_pseudo = false;
+    if (code != ERR_OK) {
+        return code;
     }
-    if (code == ERR_OK) {
-        code = analyze_with(a, &s->with, NULL, err);
+    a->plan->search.limit_position = s->limit->position;
+    if (analyze_where(a, s->where, err) != ERR_OK ||
+        analyze_limit(a, s->limit, s->offset, err) != ERR_OK) {
+        return err->code;
     }
-    if (code == ERR_OK) {
-        a->scope.has_pseudo = true;
-        code = analyze_targets(a, s->targets, s->n_targets, s->n_queries, err);
-        a->scope.has_pseudo = false;
-    }
-    if (code == ERR_OK) {
-        code = analyze_where(a, s->where, err);
-    }
-    if (code == ERR_OK) {
-        a->plan->search.limit_position = s->limit->position;
-        code = analyze_limit(a, s->limit, s->offset, err);
-    }
-    return code == ERR_OK ? operator_add(a, &operator_search, NULL, err) : code;
+    return operator_add(a, &operator_search, NULL, err);
 }
 
 const struct verb verb_search = {

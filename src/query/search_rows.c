@@ -155,29 +155,26 @@ static enum errcode try_view(struct portal *p, size_t q, enum search_way way, st
                              struct err *err)
 {
     struct search_state *s = p->verb_state;
-    enum errcode code = ERR_OK;
-    if (way != WAY_WALK) {
-        /* The filter and the scan need it before the search. */
-        code = searcher_open_view(&s->self, err);
+    /* The filter and the scan need it before the search. */
+    if (way != WAY_WALK && searcher_open_view(&s->self, err) != ERR_OK) {
+        return err->code;
     }
-    bool is_of_team = code == ERR_OK && !tried->has_hits && search_take_found(&s->self, q);
-    if (code == ERR_OK && !is_of_team && !tried->has_hits) {
-        code = search_find(&s->self, q, way, err);
+    bool is_of_team = !tried->has_hits && search_take_found(&s->self, q);
+    if (!is_of_team && !tried->has_hits && search_find(&s->self, q, way, err) != ERR_OK) {
+        return err->code;
     }
-    if (code == ERR_OK) {
-        code = searcher_open_view(&s->self, err);
-    }
-    if (code != ERR_OK) {
-        return code;
+    if (searcher_open_view(&s->self, err) != ERR_OK) {
+        return err->code;
     }
     tried->is_whole = way == WAY_EXACT_MATCHES || !is_short(s);
-    if (tried->is_whole) {
-        code = search_order(&s->self, err);
+    if (tried->is_whole && search_order(&s->self, err) != ERR_OK) {
+        return err->code;
     }
-    if (code == ERR_OK && is_of_team && p->plan->access.where != NULL) {
-        code = still_match(&s->self, &tried->is_whole, err);
+    if (is_of_team && p->plan->access.where != NULL &&
+        still_match(&s->self, &tried->is_whole, err) != ERR_OK) {
+        return err->code;
     }
-    return code == ERR_OK && tried->is_whole ? fetch_rows(p, s, q, &tried->is_whole, err) : code;
+    return tried->is_whole ? fetch_rows(p, s, q, &tried->is_whole, err) : ERR_OK;
 }
 
 /* What to try after a way that did not give all rows.  Where a walk met too few that match, they

@@ -348,21 +348,19 @@ static enum errcode add_sort(struct analysis *a, const struct sort_plan *sort, s
 static enum errcode add_output(struct analysis *a, const struct stmt_select *s,
                                const struct sort_plan *sort, struct err *err)
 {
-    enum errcode code = ERR_OK;
-    if (s->is_distinct) {
-        code = operator_add(a, &operator_project, NULL, err);
-        code = code == ERR_OK ? operator_add(a, &operator_distinct, NULL, err) : code;
+    if (s->is_distinct && (operator_add(a, &operator_project, NULL, err) != ERR_OK ||
+                           operator_add(a, &operator_distinct, NULL, err) != ERR_OK)) {
+        return err->code;
     }
-    if (code == ERR_OK && s->n_order_by > 0) {
-        code = add_sort(a, sort, err);
+    if (s->n_order_by > 0 && add_sort(a, sort, err) != ERR_OK) {
+        return err->code;
     }
-    if (code == ERR_OK && (s->limit != NULL || s->offset != NULL)) {
-        code = operator_add(a, &operator_limit, NULL, err);
+    if ((s->limit != NULL || s->offset != NULL) &&
+        operator_add(a, &operator_limit, NULL, err) != ERR_OK) {
+        return err->code;
     }
-    if (code == ERR_OK && !s->is_distinct && s->n_order_by == 0) {
-        code = operator_add(a, &operator_project, NULL, err);
-    }
-    return code;
+    bool is_projected = s->is_distinct || s->n_order_by > 0;
+    return is_projected ? ERR_OK : operator_add(a, &operator_project, NULL, err);
 }
 
 /* What is read of a row of the collection, and whether it may come from memory. */
@@ -415,13 +413,17 @@ static enum errcode analyze_list(struct analysis *a, const struct stmt_select *s
         code = analyze_where(a, s->where, err);
     }
     a->scope.grouping = grouping;
-    if (code == ERR_OK && s->having != NULL) {
-        code = program_compile(&a->scope, s->having, TYPE_BOOL, having, err);
+    if (code != ERR_OK) {
+        return code;
     }
-    if (code == ERR_OK) {
-        code = check_distinct(a, s, err);
+    if (s->having != NULL &&
+        program_compile(&a->scope, s->having, TYPE_BOOL, having, err) != ERR_OK) {
+        return err->code;
     }
-    return code == ERR_OK ? analyze_order(a, s, sort, err) : code;
+    if (check_distinct(a, s, err) != ERR_OK) {
+        return err->code;
+    }
+    return analyze_order(a, s, sort, err);
 }
 
 static enum errcode analyze_select(struct analysis *a, const struct stmt *stmt, struct err *err)
@@ -429,20 +431,13 @@ static enum errcode analyze_select(struct analysis *a, const struct stmt *stmt, 
     const struct stmt_select *s = &stmt->select;
     const struct program *having = NULL;
     struct sort_plan sort = {0};
-    enum errcode code = analyze_from(a, s, err);
-    if (code == ERR_OK) {
-        code = analyze_with(a, &s->with, NULL, err);
+    if (analyze_from(a, s, err) != ERR_OK || analyze_with(a, &s->with, NULL, err) != ERR_OK ||
+        (is_grouped(s) && analyze_groups(a, s, err) != ERR_OK) ||
+        analyze_list(a, s, &sort, &having, err) != ERR_OK ||
+        analyze_limit(a, s->limit, s->offset, err) != ERR_OK) {
+        return err->code;
     }
-    if (code == ERR_OK && is_grouped(s)) {
-        code = analyze_groups(a, s, err);
-    }
-    if (code == ERR_OK) {
-        code = analyze_list(a, s, &sort, &having, err);
-    }
-    if (code == ERR_OK) {
-        code = analyze_limit(a, s->limit, s->offset, err);
-    }
-    return code == ERR_OK ? build_tree(a, s, &sort, having, err) : code;
+    return build_tree(a, s, &sort, having, err);
 }
 
 const struct verb verb_select = {

@@ -281,25 +281,23 @@ enum errcode group_load(struct repl_group *g, bool *found, struct err *err)
                        (unsigned long long)g->config.id);
         goto out;
     }
-    code = keep_state(g, &state, err);
-    if (code == ERR_OK) {
-        code = load_entries(g, state.cut_index, &loaded, err);
+    if (keep_state(g, &state, err) != ERR_OK ||
+        load_entries(g, state.cut_index, &loaded, err) != ERR_OK || init_raft(g, err) != ERR_OK) {
+        code = err->code;
+        goto out;
     }
-    if (code == ERR_OK) {
-        code = init_raft(g, err);
+    g->last = g->stored = state.cut_index + loaded.n;
+    code = start_raft(g, &state, &loaded, err);
+    if (code != ERR_OK) {
+        goto out;
     }
-    if (code == ERR_OK) {
-        g->last = g->stored = state.cut_index + loaded.n;
-        code = start_raft(g, &state, &loaded, err);
-    }
-    if (code == ERR_OK && (raft_state(&g->raft) != RAFT_LEADER || g->commit != g->stored)) {
+    if (raft_state(&g->raft) != RAFT_LEADER || g->commit != g->stored) {
         code = err_set(err, ERR_CORRUPT, "group %llu of the log has other voters than this node",
                        (unsigned long long)g->config.id);
+        goto out;
     }
-    if (code == ERR_OK) {
-        g->has_removal = true; /* A crash may have come between the cut and the removal. */
-        on_timeout(g);
-    }
+    g->has_removal = true; /* A crash may have come between the cut and the removal. */
+    on_timeout(g);
 out:
     log_store_read_end(store);
     mem_free(MEM_LOG, loaded.entries);

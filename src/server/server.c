@@ -520,24 +520,23 @@ static enum errcode check_first(struct server *server, struct err *err)
 static enum errcode serve(struct server *server, struct err *err)
 {
     server->started = (struct loop_post){.fn = started, .arg = server};
-    enum errcode code = open_loop(server, err);
-    if (code == ERR_OK) {
-        code = start_net_threads(server, err);
+    enum errcode code = ERR_OK;
+    if (open_loop(server, err) != ERR_OK || start_net_threads(server, err) != ERR_OK ||
+        open_ports(server, err) != ERR_OK) {
+        code = err->code;
+        goto out;
     }
-    if (code == ERR_OK) {
-        code = open_ports(server, err);
+    warn(server);
+    log_addresses(server, "starting");
+    code = thread_start(&server->starter, "start", start_mode, server, err);
+    if (code != ERR_OK) {
+        goto out;
     }
-    if (code == ERR_OK) {
-        warn(server);
-        log_addresses(server, "starting");
-        code = thread_start(&server->starter, "start", start_mode, server, err);
-    }
-    if (code == ERR_OK) {
-        loop_run(server->loop);
-        thread_join(&server->starter);
-        code = server->start_code;
-        *err = server->start_err;
-    }
+    loop_run(server->loop);
+    thread_join(&server->starter);
+    code = server->start_code;
+    *err = server->start_err;
+out:
     stop_net_threads(server);
     close_loop(server);
     return code;

@@ -305,6 +305,7 @@ enum errcode checkpoint_write(struct shard *shard, struct vector_index *v, struc
     struct block_file f;
     struct saved saved = {.index = NULL};
     uint64_t changes = atomic_load(&v->changes);
+    bool is_written = false;
     checkpoint_path(shard, v, true, temporary, sizeof(temporary));
     checkpoint_path(shard, v, false, path, sizeof(path));
     enum errcode code = file_open(&f, temporary, true, err);
@@ -313,19 +314,18 @@ enum errcode checkpoint_write(struct shard *shard, struct vector_index *v, struc
     }
     code = write_graph(shard, v, &f, &saved, err);
     file_close(&f);
-    bool is_written = code == ERR_OK && saved.id.sequence > 0;
-    if (is_written) {
-        code = sync_vectors(&saved, err);
+    if (code != ERR_OK || saved.id.sequence == 0) {
+        goto out;
     }
-    if (is_written && code == ERR_OK) {
-        code = flush_behind_graph(shard, err);
+    if (sync_vectors(&saved, err) != ERR_OK || flush_behind_graph(shard, err) != ERR_OK ||
+        publish_file(shard, temporary, path, err) != ERR_OK) {
+        code = err->code;
+        goto out;
     }
-    if (is_written && code == ERR_OK) {
-        code = publish_file(shard, temporary, path, err);
-    }
-    if (is_written && code == ERR_OK) {
-        note_written(shard, v, &saved, changes);
-    } else {
+    note_written(shard, v, &saved, changes);
+    is_written = true;
+out:
+    if (!is_written) {
         (void)unlink(temporary);
     }
     if (saved.index != NULL) {
@@ -506,21 +506,20 @@ enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct
         return code;
     }
     code = read_head(shard, v, &f, &id->sequence, &file, err);
-    if (code == ERR_OK) {
-        atomic_store(&v->files, file);
-        code = vector_file_open(vector_file_of(v->index), file, err);
+    if (code != ERR_OK) {
+        goto out;
     }
-    if (code == ERR_OK) {
-        code = load_stream(v->index, &f, host_crew(shard->host), &id->digest, err);
+    atomic_store(&v->files, file);
+    if (vector_file_open(vector_file_of(v->index), file, err) != ERR_OK ||
+        load_stream(v->index, &f, host_crew(shard->host), &id->digest, err) != ERR_OK ||
+        read_tail(&f, id, err) != ERR_OK) {
+        code = err->code;
+        goto out;
     }
-    if (code == ERR_OK) {
-        code = read_tail(&f, id, err);
-    }
+    atomic_store(&v->checkpoint_bytes, HEAD_BYTES + id->bytes + TAIL_BYTES);
+    vector_files_remove(shard->directory, v->column, 0, file);
+    vector_files_remove(shard->directory, v->column, file + 1, UINT32_MAX);
+out:
     file_close(&f);
-    if (code == ERR_OK) {
-        atomic_store(&v->checkpoint_bytes, HEAD_BYTES + id->bytes + TAIL_BYTES);
-        vector_files_remove(shard->directory, v->column, 0, file);
-        vector_files_remove(shard->directory, v->column, file + 1, UINT32_MAX);
-    }
     return code;
 }

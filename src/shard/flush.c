@@ -166,20 +166,27 @@ static enum errcode remove_covered(struct store_write *write, uint64_t until, ui
     if (arena == NULL) {
         return err_no_memory(err);
     }
-    for (; n < CHANGES_REMOVED_MAX && !is_done && code == ERR_OK; n++) {
+    for (; n < CHANGES_REMOVED_MAX && !is_done; n++) {
         uint64_t index;
         struct slice encoded;
         code = store_first_change(write, &index, &encoded, err);
-        is_done = code == ERR_OK && (encoded.data == NULL || index > until);
-        if (code == ERR_OK && !is_done) {
+        if (code != ERR_OK) {
+            goto out;
+        }
+        is_done = encoded.data == NULL || index > until;
+        if (!is_done) {
             code = remove_change(write, index, encoded, arena, err);
+            if (code != ERR_OK) {
+                goto out;
+            }
             *covered = index;
             arena_reset(arena);
         }
     }
-    if (code == ERR_OK && is_done && until > *covered) {
+    if (is_done && until > *covered) {
         *covered = until;
     }
+out:
     arena_free(arena);
     return code;
 }
@@ -236,19 +243,11 @@ static enum errcode write_generation(struct shard *shard, struct store_meta *met
     if (code != ERR_OK) {
         return code;
     }
-    code = write_content(shard, write, err);
-    if (code == ERR_OK) {
-        code = remove_covered(write, checkpointed(shard), &meta->covered, err);
-    }
-    if (code == ERR_OK) {
-        code = remember_put(shard, write, err);
-    }
-    if (code == ERR_OK) {
-        code = reindex_put(shard, write, err);
-    }
-    if (code != ERR_OK) {
+    if (write_content(shard, write, err) != ERR_OK ||
+        remove_covered(write, checkpointed(shard), &meta->covered, err) != ERR_OK ||
+        remember_put(shard, write, err) != ERR_OK || reindex_put(shard, write, err) != ERR_OK) {
         store_abort(write);
-        return code;
+        return err->code;
     }
     crash_if(FAULT_CRASH_BEFORE_FLUSH);
     code = store_commit(write, meta, err);

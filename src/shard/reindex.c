@@ -218,15 +218,16 @@ static enum errcode become_level(struct shard *shard, struct vector_index *v, ui
     struct reindex *r = v->reindex;
     enum errcode code = ERR_OK;
     mutex_lock(&shard->apply);
-    for (bool is_end = false; code == ERR_OK && !is_end;) {
+    for (bool is_end = false; !is_end;) {
         code = stage_batch(shard, v, &from, &is_end, err);
+        if (code != ERR_OK) {
+            goto out;
+        }
     }
-    if (code == ERR_OK && r->has_failed) {
-        code = err_no_memory(err);
-    }
-    if (code == ERR_OK) {
-        code = index_stage_delete(r->index, shard->applied, r->deleted, r->n_deleted, err);
-    }
+    code = r->has_failed
+               ? err_no_memory(err)
+               : index_stage_delete(r->index, shard->applied, r->deleted, r->n_deleted, err);
+out:
     r->is_level = code == ERR_OK;
     mutex_unlock(&shard->apply);
     return code;
@@ -349,21 +350,16 @@ enum errcode shard_reindex(struct shard *shard, const struct shard_reindex *requ
     if (code != ERR_OK) {
         return code;
     }
-    code = copy_rows(shard, v, request, &from, err);
-    if (code == ERR_OK) {
-        code = become_level(shard, v, from, err);
+    if (copy_rows(shard, v, request, &from, err) != ERR_OK ||
+        become_level(shard, v, from, err) != ERR_OK ||
+        link_rows(shard, v, request, err) != ERR_OK || swap(shard, v, &old, err) != ERR_OK) {
+        code = err->code;
+        goto out;
     }
-    if (code == ERR_OK) {
-        code = link_rows(shard, v, request, err);
-    }
-    if (code == ERR_OK) {
-        code = swap(shard, v, &old, err);
-    }
-    if (code == ERR_OK) {
-        wait_for_users(v);
-        index_free(old);
-        calibration_forget(v);
-    }
+    wait_for_users(v);
+    index_free(old);
+    calibration_forget(v);
+out:
     end(shard, v);
     return code;
 }

@@ -146,6 +146,18 @@ static enum errcode open_log(struct shard *shard, struct err *err)
     return code;
 }
 
+/* Of one that could not be opened. */
+static enum errcode give_up(struct shard *shard, struct err *err)
+{
+    err_prefix(err, "shard of \"%s\"", shard->schema->name);
+    if ((err->code == ERR_CORRUPT || err->code == ERR_FORMAT_UNSUPPORTED) && err->hint[0] == '\0') {
+        err_hint(err, "Restore the data directory from a backup, or drop the collection and load "
+                      "it again.");
+    }
+    shard_free(shard);
+    return err->code;
+}
+
 enum errcode shard_open(const struct shard_config *config, struct shard **out, struct err *err)
 {
     uint64_t started_us = clock_micros();
@@ -153,31 +165,16 @@ enum errcode shard_open(const struct shard_config *config, struct shard **out, s
     if (shard == NULL) {
         return err->code;
     }
-    bool is_cared_for = false;
-    enum errcode code = open_file(shard, err);
+    if (open_file(shard, err) != ERR_OK) {
+        return give_up(shard, err);
+    }
     uint64_t flushed = shard->flushed;
-    if (code == ERR_OK) {
-        code = vectors_open(shard, err);
+    if (vectors_open(shard, err) != ERR_OK || host_add(shard->host, shard, err) != ERR_OK) {
+        return give_up(shard, err);
     }
-    if (code == ERR_OK) {
-        code = host_add(shard->host, shard, err);
-        is_cared_for = code == ERR_OK;
-    }
-    if (code == ERR_OK) {
-        code = open_log(shard, err);
-    }
-    if (code != ERR_OK) {
-        if (is_cared_for) {
-            host_remove(shard->host, shard);
-        }
-        err_prefix(err, "shard of \"%s\"", shard->schema->name);
-        if ((err->code == ERR_CORRUPT || err->code == ERR_FORMAT_UNSUPPORTED) &&
-            err->hint[0] == '\0') {
-            err_hint(err, "Restore the data directory from a backup, or drop the collection and "
-                          "load it again.");
-        }
-        shard_free(shard);
-        return code;
+    if (open_log(shard, err) != ERR_OK) {
+        host_remove(shard->host, shard);
+        return give_up(shard, err);
     }
     host_wake_indexer(shard);
     log_line(LOG_INFO,
