@@ -1,6 +1,7 @@
 /* What the files of libvclient share: the connection, the statements in flight, the result.
  *
  *   conninfo.c  text and environment -> struct conninfo
+ *   conn.c      its states, its last error, and how it breaks
  *   connect.c   addresses -> a socket -> STARTUP ... READY
  *   io.c        bytes in and out of the socket, and the one place that waits
  *   exec.c      statements -> frames, each remembered in a queue until it is answered
@@ -161,8 +162,12 @@ struct vc_conn {
 bool conn_error(vc_conn *conn, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The same, and the connection is no longer usable. */
 bool conn_broken(vc_conn *conn, const char *format, ...) PRINTF_LIKE(2, 3);
+void conn_close_socket(vc_conn *conn);
+void link_move(vc_conn *conn, enum link_state to);
 void phase_move(vc_conn *conn, enum phase to);
-void conn_add_status(vc_conn *conn, struct wire_str name, struct wire_str value);
+/* Of the queue of statements: its head, or all of it. */
+void command_pop(vc_conn *conn);
+void command_clear(vc_conn *conn);
 
 /* ---- bytes ---- */
 
@@ -198,17 +203,11 @@ bool io_queued(vc_conn *conn);
 void receive_frames(vc_conn *conn);
 /* Frames that may come at any time; true where @frame was one. */
 bool receive_async(vc_conn *conn, const struct wire_frame *frame);
-/* The connection broke: whoever waits gets this as a result. */
-void receive_broken(vc_conn *conn);
 void receive_give(vc_conn *conn, vc_result *result, enum phase after);
-/* Reads and forgets what is left of the running statements. */
-void receive_discard(vc_conn *conn);
 
 /* ---- the queue ---- */
 
 struct command *command_push(vc_conn *conn, enum command_kind kind);
-void command_pop(vc_conn *conn);
-void command_clear(vc_conn *conn);
 /* The head is answered; moves to the next. */
 void pipeline_next(vc_conn *conn);
 

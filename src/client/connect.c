@@ -5,7 +5,8 @@
  * server then answers to STARTUP is final.  Names are resolved with getaddrinfo, which blocks: who
  * cannot have that gives an address.
  *
- * The states are drawn in client_int.h; link_move is the one place that changes them. */
+ * The states are drawn in client_int.h; link_move (conn.c) is the one place that changes
+ * them. */
 #include "client/client_int.h"
 
 #include <errno.h>
@@ -14,61 +15,10 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-static void link_move(vc_conn *conn, enum link_state to)
-{
-    static const uint8_t allowed[LINK_COUNT] = {
-        [LINK_RESOLVED] = 1 << LINK_CONNECTING | 1 << LINK_STARTING | 1 << LINK_BAD,
-        [LINK_CONNECTING] = 1 << LINK_RESOLVED | 1 << LINK_STARTING | 1 << LINK_BAD,
-        [LINK_STARTING] = 1 << LINK_OPEN | 1 << LINK_BAD,
-        [LINK_OPEN] = 1 << LINK_BAD,
-        [LINK_BAD] = 0,
-    };
-    CHECK((allowed[conn->link] >> to & 1) != 0);
-    conn->link = to;
-}
-
-static void close_socket(vc_conn *conn)
-{
-    if (conn->fd >= 0) {
-        close(conn->fd);
-        conn->fd = -1;
-    }
-}
-
-/* ---- errors ---- */
-
-bool conn_error(vc_conn *conn, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(conn->error, sizeof(conn->error), format, args);
-    va_end(args);
-    return false;
-}
-
-bool conn_broken(vc_conn *conn, const char *format, ...)
-{
-    if (conn->link == LINK_BAD) {
-        return false; /* The first cause is the one to tell. */
-    }
-    va_list args;
-    va_start(args, format);
-    vsnprintf(conn->error, sizeof(conn->error), format, args);
-    va_end(args);
-    bool was_open = conn->link == LINK_OPEN;
-    link_move(conn, LINK_BAD);
-    close_socket(conn);
-    if (was_open) {
-        receive_broken(conn);
-    }
-    return false;
-}
 
 /* ---- addresses ---- */
 
@@ -132,7 +82,7 @@ static void address_failed(vc_conn *conn, int errnum)
         snprintf(end, left, "%scould not connect to %s (%s) port %s: %s", lead, conn->info.host,
                  where, conn->info.port, strerror(errnum));
     }
-    close_socket(conn);
+    conn_close_socket(conn);
     conn->address++;
     if (conn->link != LINK_RESOLVED) {
         link_move(conn, LINK_RESOLVED);
@@ -172,34 +122,6 @@ static void begin_startup(vc_conn *conn)
     if (conn->out.failed) {
         conn_broken(conn, "out of memory");
     }
-}
-
-void conn_add_status(vc_conn *conn, struct wire_str name, struct wire_str value)
-{
-    char *copy = mem_strndup(MEM_GENERAL, value.data, value.bytes);
-    if (copy == NULL) {
-        conn_broken(conn, "out of memory");
-        return;
-    }
-    for (size_t i = 0; i < conn->n_statuses; i++) {
-        struct conn_status_pair *pair = &conn->statuses[i];
-        if (strlen(pair->name) == name.bytes && memcmp(pair->name, name.data, name.bytes) == 0) {
-            mem_free(MEM_GENERAL, pair->value);
-            pair->value = copy;
-            return;
-        }
-    }
-    char *copy_of_name = conn->n_statuses == CLIENT_STATUS_MAX
-                             ? NULL
-                             : mem_strndup(MEM_GENERAL, name.data, name.bytes);
-    if (copy_of_name == NULL) {
-        mem_free(MEM_GENERAL, copy);
-        conn_broken(conn, conn->n_statuses == CLIENT_STATUS_MAX
-                              ? "the server reports too many parameters"
-                              : "out of memory");
-        return;
-    }
-    conn->statuses[conn->n_statuses++] = (struct conn_status_pair){copy_of_name, copy};
 }
 
 static void take_auth(vc_conn *conn, struct reader *r)
@@ -464,7 +386,7 @@ void vc_close(vc_conn *conn)
         wire_write_empty(&conn->out, WIRE_TERMINATE);
         (void)io_send(conn);
     }
-    close_socket(conn);
+    conn_close_socket(conn);
     command_clear(conn);
     outcome_forget_all(conn);
     vc_result_free(conn->building);

@@ -210,6 +210,20 @@ bool vc_single_row_mode(vc_conn *conn)
 
 /* ---- blocking ---- */
 
+/* Reads and forgets what is left of the running statements. */
+static void discard(vc_conn *conn)
+{
+    while (conn->phase != PHASE_IDLE) {
+        if (conn->phase == PHASE_COPY_IN) {
+            vc_put_copy_end(conn, "the client went on to another statement");
+        }
+        const void *data;
+        while (conn->phase == PHASE_COPY_OUT && vc_get_copy_data(conn, &data) > 0) {
+        }
+        vc_result_free(vc_get_result(conn));
+    }
+}
+
 /* Before a blocking statement: forgets what is left of the last one.  A connection in pipeline or
  * non-blocking mode has no blocking statements. */
 static bool begin_blocking(vc_conn *conn)
@@ -217,7 +231,7 @@ static bool begin_blocking(vc_conn *conn)
     if (conn->is_pipeline) {
         return conn_error(conn, "this call is not for pipeline mode: use its vc_send_ form");
     }
-    receive_discard(conn);
+    discard(conn);
     return true;
 }
 

@@ -54,29 +54,6 @@ struct command *command_push(vc_conn *conn, enum command_kind kind)
     return command;
 }
 
-void command_pop(vc_conn *conn)
-{
-    struct command *head = conn->head;
-    CHECK(head != NULL);
-    conn->head = head->next;
-    if (conn->head == NULL) {
-        conn->tail = NULL;
-    }
-    if (conn->last_statement == head) {
-        conn->last_statement = NULL;
-    }
-    conn->n_commands--;
-    mem_free(MEM_GENERAL, head);
-}
-
-void command_clear(vc_conn *conn)
-{
-    while (conn->head != NULL) {
-        command_pop(conn);
-    }
-    conn->is_aborted = false;
-}
-
 void pipeline_next(vc_conn *conn)
 {
     if (conn->head != NULL) { /* A broken connection has emptied the queue. */

@@ -8,21 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void phase_move(vc_conn *conn, enum phase to)
-{
-    static const uint8_t allowed[PHASE_COUNT] = {
-        [PHASE_IDLE] = 1 << PHASE_BUSY,
-        [PHASE_BUSY] = 1 << PHASE_RESULT | 1 << PHASE_END,
-        [PHASE_RESULT] = 1 << PHASE_IDLE | 1 << PHASE_BUSY | 1 << PHASE_END | 1 << PHASE_COPY_IN |
-                         1 << PHASE_COPY_OUT | 1 << PHASE_RESULT,
-        [PHASE_END] = 1 << PHASE_IDLE | 1 << PHASE_BUSY | 1 << PHASE_RESULT,
-        [PHASE_COPY_IN] = 1 << PHASE_BUSY | 1 << PHASE_RESULT,
-        [PHASE_COPY_OUT] = 1 << PHASE_BUSY | 1 << PHASE_RESULT,
-    };
-    CHECK((allowed[conn->phase] >> to & 1) != 0);
-    conn->phase = to;
-}
-
 void receive_give(vc_conn *conn, vc_result *result, enum phase after)
 {
     if (result == NULL) {
@@ -32,24 +17,6 @@ void receive_give(vc_conn *conn, vc_result *result, enum phase after)
     conn->result = result;
     conn->after_result = after;
     phase_move(conn, PHASE_RESULT);
-}
-
-void receive_broken(vc_conn *conn)
-{
-    vc_result_free(conn->building);
-    vc_result_free(conn->result);
-    conn->building = NULL;
-    conn->result = conn->phase == PHASE_IDLE ? NULL : outcome_of_lost(conn);
-    command_clear(conn);
-    if (conn->phase == PHASE_IDLE) {
-        return;
-    }
-    conn->after_result = PHASE_END;
-    if (conn->result != NULL) {
-        phase_move(conn, PHASE_RESULT);
-    } else if (conn->phase != PHASE_END) {
-        conn->phase = PHASE_END; /* Not even memory to say so: the NULL alone is the error. */
-    }
 }
 
 /* Bytes that are not the message they claim to be. */
@@ -87,6 +54,34 @@ static void take_progress(vc_conn *conn, struct reader *r)
     }
 }
 
+static void add_status(vc_conn *conn, struct wire_str name, struct wire_str value)
+{
+    char *copy = mem_strndup(MEM_GENERAL, value.data, value.bytes);
+    if (copy == NULL) {
+        conn_broken(conn, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < conn->n_statuses; i++) {
+        struct conn_status_pair *pair = &conn->statuses[i];
+        if (strlen(pair->name) == name.bytes && memcmp(pair->name, name.data, name.bytes) == 0) {
+            mem_free(MEM_GENERAL, pair->value);
+            pair->value = copy;
+            return;
+        }
+    }
+    char *copy_of_name = conn->n_statuses == CLIENT_STATUS_MAX
+                             ? NULL
+                             : mem_strndup(MEM_GENERAL, name.data, name.bytes);
+    if (copy_of_name == NULL) {
+        mem_free(MEM_GENERAL, copy);
+        conn_broken(conn, conn->n_statuses == CLIENT_STATUS_MAX
+                              ? "the server reports too many parameters"
+                              : "out of memory");
+        return;
+    }
+    conn->statuses[conn->n_statuses++] = (struct conn_status_pair){copy_of_name, copy};
+}
+
 bool receive_async(vc_conn *conn, const struct wire_frame *frame)
 {
     struct reader r;
@@ -101,7 +96,7 @@ bool receive_async(vc_conn *conn, const struct wire_frame *frame)
         return true;
     case WIRE_PARAMETER_STATUS:
         if (wire_read_status(&r, &name, &value)) {
-            conn_add_status(conn, name, value);
+            add_status(conn, name, value);
         } else {
             malformed(conn, WIRE_PARAMETER_STATUS);
         }
@@ -425,19 +420,6 @@ vc_result *vc_get_result(vc_conn *conn)
         case PHASE_COUNT:
             CHECK(false); /* Not a phase. */
         }
-    }
-}
-
-void receive_discard(vc_conn *conn)
-{
-    while (conn->phase != PHASE_IDLE) {
-        if (conn->phase == PHASE_COPY_IN) {
-            vc_put_copy_end(conn, "the client went on to another statement");
-        }
-        const void *data;
-        while (conn->phase == PHASE_COPY_OUT && vc_get_copy_data(conn, &data) > 0) {
-        }
-        vc_result_free(vc_get_result(conn));
     }
 }
 
