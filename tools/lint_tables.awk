@@ -46,6 +46,12 @@ function rule(macro, name, second,    lower) {
         sub(/ .*/, "", name)
         needs("doc", name)
         needs("test", name)
+    } else if (macro == "COMMAND") { # Of vsql.
+        needs("src", "run_" second)
+        if (name ~ /[a-z]/) { # Marks are no words.
+            needs("doc", name)
+            needs("test", name)
+        }
     } else if (macro == "SHARD_COMMAND") {
         needs("doc", name)
         needs("test", "SHARD_" name)

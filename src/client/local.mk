@@ -9,7 +9,8 @@ CLIENT_BASE_SOURCES = \
     src/base/arena.c src/base/buf.c src/base/check.c src/base/clock.c src/base/err.c \
     src/base/fault.c src/base/json.c src/base/mem.c src/base/value.c src/base/value_text.c
 src_client_libclient_la_SOURCES = \
-    src/client/cancel.c src/client/client_int.h src/client/conninfo.c src/client/connect.c \
+    src/client/cancel.c src/client/client_int.h src/client/conn.c src/client/conninfo.c \
+    src/client/connect.c \
     src/client/copy.c src/client/exec.c src/client/io.c src/client/outcome.c src/client/pipeline.c \
     src/client/receive.c src/client/result.c src/client/values.c src/client/vclient.h \
     $(WIRE_SOURCES) $(CLIENT_BASE_SOURCES)
@@ -28,14 +29,15 @@ CLIENT_LIBS = src/client/libclient.la
 bin_PROGRAMS += src/client/vsql
 noinst_LTLIBRARIES += src/client/libshell.la
 src_client_libshell_la_SOURCES = \
-    src/client/shell/bar.c src/client/shell/command.c src/client/shell/complete.c \
+    src/client/shell/bar.c src/client/shell/command.c src/client/shell/commands.def \
+    src/client/shell/complete.c \
     src/client/shell/copy.c src/client/shell/copy_plan.c src/client/shell/edit.c \
     src/client/shell/describe.c src/client/shell/query.c src/client/shell/help.c src/client/shell/help.def src/client/shell/interrupt.c \
-    src/client/shell/pager.c src/client/shell/print.c src/client/shell/report.c \
+    src/client/shell/pager.c src/client/shell/print.c src/client/shell/read.c src/client/shell/report.c \
     src/client/shell/out.c src/client/shell/pset.c src/client/shell/scan.c src/client/shell/shell.c src/client/shell/shell_int.h \
     src/client/shell/edit_int.h src/client/shell/text_int.h \
     src/client/shell/source.c src/client/shell/statement.c src/client/shell/text.c \
-    src/client/shell/vars.c
+    src/client/shell/vars.c src/client/shell/wait.c
 nodist_src_client_libshell_la_SOURCES = src/client/shell/keywords.c
 src_client_libshell_la_CFLAGS = $(AM_CFLAGS) $(EDIT_CFLAGS) -DMEM_PLAIN
 SHELL_LIBS = src/client/libshell.la $(CLIENT_LIBS) $(EDIT_LIBS)
@@ -54,7 +56,8 @@ CLEANFILES += src/client/shell/keywords.c
 bin_PROGRAMS += src/client/vbench
 noinst_LTLIBRARIES += src/client/libbench.la
 src_client_libbench_la_SOURCES = \
-    src/client/bench/bench_int.h src/client/bench/data.c src/client/bench/histogram.c \
+    src/client/bench/bench_int.h src/client/bench/client.c src/client/bench/data.c \
+    src/client/bench/histogram.c \
     src/client/bench/recall.c src/client/bench/report.c src/base/thread.c
 src_client_libbench_la_CFLAGS = $(AM_CFLAGS) -DMEM_PLAIN
 BENCH_LIBS = src/client/libbench.la $(CLIENT_LIBS)

@@ -1,6 +1,7 @@
 /* What the files of vbench share.
  *
  *   main.c       options and the three subcommands
+ *   client.c     connecting, one statement, complaints, Ctrl-C
  *   data.c       .fbin and .ibin files, lists of ids
  *   run.c        search and ping: threads, clients, the schedule of --rate
  *   load.c       inserts by many clients, and the wait for the index
@@ -111,6 +112,8 @@ void report_print(FILE *out, const struct bench_result *result,
 bool bench_search(const struct bench_options *options, struct bench_result *result);
 bool bench_ping(const struct bench_options *options, struct bench_result *result);
 bool bench_load(const struct bench_options *options, struct bench_result *result);
+
+/* ---- one client ---- */
 
 /* "vbench: message" on standard error; gives false. */
 bool bench_complain(const char *format, ...) PRINTF_LIKE(1, 2);

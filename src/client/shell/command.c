@@ -1,4 +1,5 @@
-/* Backslash commands: one table says their names, arguments and help, and what each does. */
+/* Backslash commands: the table commands.def says their names, arguments and help, and which
+ * function does it. */
 #include "client/shell/edit_int.h"
 #include "client/shell/shell_int.h"
 
@@ -12,6 +13,7 @@ struct arguments {
     size_t n;
     char *items[SHELL_ARGS_MAX]; /* Malloc'd; quotes and variables resolved. */
     const char *raw;             /* The line behind the command's name. */
+    bool (*run_file)(struct shell *shell, const char *path);
 };
 
 typedef bool command_fn(struct shell *shell, const struct arguments *args);
@@ -85,7 +87,7 @@ static bool run_include(struct shell *shell, const struct arguments *args)
     if (args->n != 1) {
         return shell_complain(shell, "\\i: the name of one file is needed");
     }
-    return source_run_file(shell, args->items[0]);
+    return args->run_file(shell, args->items[0]);
 }
 
 static bool run_out(struct shell *shell, const struct arguments *args)
@@ -322,41 +324,20 @@ static bool run_quit(struct shell *shell, const struct arguments *args)
 
 /* ---- the table ---- */
 
+enum {
+    ARGUMENTS_CUT = false,
+    ARGUMENTS_RAW = true
+};
+
 static const struct command {
     const char *name, *arguments, *text;
     command_fn *run;
     bool is_raw; /* Quotes are not an argument's: it reads the line itself. */
 } commands[] = {
-    {"!", "[COMMAND]", "run a command of the system, or a shell", run_shell, true},
-    {"?", "", "list these commands", run_help, false},
-    {"a", "", "switch between aligned and unaligned output", run_aligned, false},
-    {"c", "[URI or KEY=VALUE...]", "connect to another server, or anew", run_connect, true},
-    {"conninfo", "", "tell about the connection", run_conninfo, false},
-    {"copy", "NAME FROM|TO 'FILE' [(...)]", "COPY with a file on this machine", run_copy, true},
-    {"d", "[NAME or PATTERN]", "describe a collection, or list all", run_describe, true},
-    {"dt", "[PATTERN]", "list the collections (* any text, ? any character)", run_list, true},
-    {"e", "", "edit the statement, or the last one, in $EDITOR", run_edit, false},
-    {"echo", "TEXT", "print a text on standard output", run_echo, false},
-    {"errverbose", "", "show the last error with all it has", run_error, false},
-    {"g", "[FILE or |COMMAND]", "run the statement, or the last one again", run_go, false},
-    {"gx", "[FILE or |COMMAND]", "as \\g, with a line a column", run_go_expanded, false},
-    {"h", "[STATEMENT]", "help on VQL statements", run_help_statement, false},
-    {"i", "FILE", "run the statements and commands of a file", run_include, false},
-    {"l", "", "list the shards and what they hold", run_shards, false},
-    {"o", "[FILE or |COMMAND]", "send results there, or to the screen again", run_out, false},
-    {"p", "", "print the statement, or the last one", run_print, false},
-    {"pset", "[NAME [VALUE]]", "set how results look, or list all", run_pset, false},
-    {"q", "", "quit", run_quit, false},
-    {"qecho", "TEXT", "print a text where results go", run_echo_result, false},
-    {"r", "", "clear what was typed of a statement", run_reset, false},
-    {"s", "", "print the history", run_history, false},
-    {"set", "[NAME [VALUE]]", "set a variable, or list all", run_set, false},
-    {"t", "[on|off]", "rows only, without headers", run_tuples, false},
-    {"timing", "[on|off]", "time each statement", run_timing, false},
-    {"unset", "NAME", "remove a variable", run_unset, false},
-    {"warn", "TEXT", "print a text on standard error", run_warn, false},
-    {"watch", "[SECONDS]", "run the statement again and again, until Ctrl-C", run_watch, false},
-    {"x", "[on|off|auto]", "expanded output: a line a column", run_expanded, false},
+#define COMMAND(name, function, kind, arguments, text)                                             \
+    {name, arguments, text, run_##function, ARGUMENTS_##kind},
+#include "client/shell/commands.def"
+#undef COMMAND
 };
 
 /* What psql has and vectrond has not. */
@@ -385,11 +366,6 @@ static const char *const foreign[][2] = {
     {"f", "it is \\pset fieldsep here"},
     {"gdesc", "PREPARE is the protocol's: see vc_describe_prepared"},
 };
-
-const char *command_name(size_t i)
-{
-    return i < COUNT_OF(commands) ? commands[i].name : NULL;
-}
 
 void help_commands(FILE *out)
 {
@@ -524,7 +500,8 @@ static bool refuse_command(struct shell *shell, const char *name, size_t bytes)
                           (int)(bytes < 32 ? bytes : 32), name);
 }
 
-bool command_run(struct shell *shell, const char *line)
+bool command_run(struct shell *shell, const char *line,
+                 bool (*run_file)(struct shell *shell, const char *path))
 {
     size_t bytes = *line == '!' ? 1 : strcspn(line, " \t;");
     const struct command *command = find_command(line, bytes);
@@ -533,7 +510,7 @@ bool command_run(struct shell *shell, const char *line)
     }
     const char *rest = line + bytes;
     rest += *rest == ';'; /* Out of habit. */
-    struct arguments args = {.raw = rest};
+    struct arguments args = {.raw = rest, .run_file = run_file};
     bool is_ok =
         (command->is_raw || parse_arguments(shell, rest, &args)) && command->run(shell, &args);
     for (size_t i = 0; i < args.n; i++) {

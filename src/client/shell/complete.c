@@ -417,14 +417,20 @@ static void complete_copy(struct context *x, const char *arguments, const char *
 }
 
 /* On a line that begins with a backslash. */
+static const char *const commands[] = {
+#define COMMAND(name, function, kind, arguments, text) name,
+#include "client/shell/commands.def"
+#undef COMMAND
+};
+
 static void complete_command(struct context *x, const char *line)
 {
     const char *blank = strpbrk(line, " \t");
     if (blank == NULL) {
         snprintf(x->word, sizeof(x->word), "%s", line);
-        for (size_t i = 0; command_name(i) != NULL; i++) {
+        for (size_t i = 0; i < COUNT_OF(commands); i++) {
             char text[32];
-            snprintf(text, sizeof(text), "\\%s", command_name(i));
+            snprintf(text, sizeof(text), "\\%s", commands[i]);
             if (strncmp(text, line, strlen(line)) == 0) {
                 add(x->out, text);
             }

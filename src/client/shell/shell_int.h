@@ -1,10 +1,12 @@
 /* What the files of vsql share.
  *
  *   main.c       options and exit codes;  shell.c: connecting, complaints
- *   source.c     where text comes from (terminal, file, -c), line by line; the main loop
+ *   source.c     the main loop over a source of text: the terminal, a file, -c
+ *   read.c       its lines
  *   scan.c       lines -> statements and backslash commands
- *   statement.c  a statement -> the server -> results; Ctrl-C cancels it
- *   command.c    backslash commands, from one table
+ *   statement.c  a statement -> the server -> results
+ *   wait.c       waiting for them; Ctrl-C cancels
+ *   command.c    backslash commands, from the table commands.def
  *   describe.c   \d, \dt and their patterns;  query.c: \g \e \watch ...
  *   copy.c       the data of COPY and \copy
  *   out.c        where results go;  pager.c: longer ones;  pset.c: how they look
@@ -166,6 +168,11 @@ bool source_run_terminal(struct shell *shell);
 
 /* Sends @vql, shows all results and errors.  False where it failed. */
 bool statement_run(struct shell *shell, const char *vql);
+/* The rows of @vql; NULL where it failed, which is told. */
+vc_result *statement_rows(struct shell *shell, const char *vql);
+
+/* ---- statements under way: wait.c ---- */
+
 /* To be called before something is sent. */
 void statement_begin(struct shell *shell);
 /* Waits until a result or copy data can be taken without blocking.  Ctrl-C cancels meanwhile, and a
@@ -177,10 +184,10 @@ bool statement_drain(struct shell *shell);
 /* Asks for the rows of @vql on the side, for @wait_ms at most.  NULL: there is no answer. */
 vc_result *statement_ask(struct shell *shell, const char *vql, unsigned wait_ms);
 vc_result *statement_result(struct shell *shell); /* vc_get_result behind that wait. */
-/* The rows of @vql; NULL where it failed, which is told. */
-vc_result *statement_rows(struct shell *shell, const char *vql);
 /* After the last result: notices a lost connection and connects again where that helps. */
 void statement_after(struct shell *shell);
+/* Connects again where the connection was lost before. */
+bool statement_is_connected(struct shell *shell);
 void print_time(struct shell *shell, uint64_t micros);
 
 /* ---- COPY ---- */
@@ -259,9 +266,9 @@ void screen_size(unsigned *rows, unsigned *columns);
 
 /* ---- commands, help ---- */
 
-/* @line is what follows the backslash.  False where it failed. */
-bool command_run(struct shell *shell, const char *line);
-const char *command_name(size_t i); /* NULL behind the last. */
+/* @line is what follows the backslash; @run_file runs the file of an \i.  False where it failed. */
+bool command_run(struct shell *shell, const char *line,
+                 bool (*run_file)(struct shell *shell, const char *path));
 void help_commands(FILE *out);
 void help_options(FILE *out);
 /* \h: the list of statements, or those that begin with @topic.  False where none does. */

@@ -1,4 +1,4 @@
-/* Where text comes from, and the main loop: line -> scanner -> statements and commands.
+/* The main loop over a source of text: line -> scanner -> statements and commands.
  *
  * Sources nest (\i); each has a scanner of its own, so a file cannot end in the middle of an outer
  * statement.  The innermost is also where COPY ... FROM STDIN finds its lines. */
@@ -14,45 +14,6 @@ static void prompt_text(const struct scanner *scan, char out[32])
 {
     snprintf(out, 32, "vectron%c> ", scan_prompt(scan));
 }
-
-static const char *read_file(struct shell *shell, struct source *source)
-{
-    ssize_t n = getline(&source->line_text, &source->line_room, source->file);
-    if (n < 0) {
-        int failure = errno;
-        shell->was_interrupted = shell->was_interrupted || interrupt_take();
-        if (ferror(source->file) && !shell->was_interrupted) {
-            source->has_failed = true;
-            shell_complain(shell, "reading the input: %s", strerror(failure));
-        }
-        return NULL;
-    }
-    n -= source->line_text[n - 1] == '\n';
-    while (!source->is_data && n > 0 && source->line_text[n - 1] == '\r') {
-        n--;
-    }
-    source->line_text[n] = '\0';
-    source->line_bytes = (size_t)n;
-    return source->line_text;
-}
-
-const char *source_read(struct shell *shell, struct source *source, const char *prompt)
-{
-    bool is_terminal = source->file == NULL;
-    const char *line = is_terminal ? edit_line(shell->edit, prompt, &shell->was_interrupted)
-                                   : read_file(shell, source);
-    if (line != NULL) {
-        source->line++;
-        const char *echo = vars_get(shell->vars, "ECHO");
-        if (echo != NULL && strcmp(echo, "all") == 0 && !is_terminal) {
-            fprintf(shell->out, "%s\n", line);
-            fflush(shell->out); /* A failure is told behind the statement. */
-        }
-    }
-    return line;
-}
-
-/* ---- the loop ---- */
 
 /* Runs the statement that the scanner holds. */
 static bool run_scanned(struct shell *shell, struct scanner *scan)
@@ -114,7 +75,7 @@ static bool run_line(struct shell *shell, struct source *source, const char *lin
             is_ok = run_scanned(shell, scan);
             break;
         case SCAN_COMMAND:
-            is_ok = command_run(shell, scan->at);
+            is_ok = command_run(shell, scan->at, source_run_file);
             scan->at = ""; /* It takes the whole line. */
             break;
         }
