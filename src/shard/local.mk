@@ -20,7 +20,7 @@ src_shard_libshard_a_SOURCES = \
     src/shard/search.c \
     src/shard/shard.c src/shard/shard.h src/shard/shard_int.h \
     src/shard/store.c src/shard/store_int.h \
-    src/shard/store_compact.c src/shard/store_env.c src/shard/store_env_int.h \
+    src/shard/store_compact.c src/shard/store_env.c src/shard/store_env_int.h src/shard/store_head.c \
     src/shard/tally.c \
     src/shard/vector_file.c src/shard/vector_file_int.h \
     src/shard/vectors.c src/shard/vectors_int.h \

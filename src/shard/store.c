@@ -5,7 +5,8 @@
  * Five tables (named databases):
  *
  *   meta      "shard" -> u32 CRC-32C of what follows | u32 version | u64 schema | u64 group
- *                        u64 applied | u64 next row | u64 rows | u64 covered          (60 bytes)
+ *                        u64 applied | u64 next row | u64 rows | u64 covered          (60 bytes,
+ *                        store_head.c)
  *             "calibration-COLUMN" -> what was measured (remember.c); may be missing
  *   rows      row number, u64 big-endian -> stored row (row.c)
  *   keys      encoded key (row.c) -> row number, 1 to 8 bytes little-endian
@@ -31,79 +32,17 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 enum {
-    NUMBER_BYTES = 8,
-    /* With less free space than this an EIO is taken for a full disk. */
-    DISK_FULL_BYTES = 1 << 20,
+    NUMBER_BYTES = 8
 };
-
-const char *const store_table_names[TABLE_COUNT] = {"meta", "rows", "keys", "dead", "changes"};
 
 struct store_write {
     struct store *store;
     MDB_txn *txn;
 };
 
-/* ---- errors ---- */
-
-uint64_t store_disk_free(const struct store *store)
-{
-    struct statvfs fs;
-    if (statvfs(store->directory, &fs) != 0) {
-        return UINT64_MAX;
-    }
-    return (uint64_t)fs.f_bavail * fs.f_frsize;
-}
-
-enum errcode store_error(struct store *store, int rc, const char *what, struct err *err)
-{
-    switch (rc) {
-    case MDB_MAP_FULL:
-        return err_set(err, ERR_OVERLOADED, "%s in \"%s\": the map is to be made larger first",
-                       what, store->directory);
-    case EMFILE:
-    case ENFILE:
-        (void)err_set(err, ERR_OVERLOADED, "%s in \"%s\": too many files are open", what,
-                      store->directory);
-        err_hint(err, "Raise the limit of open files (ulimit -n).");
-        return ERR_OVERLOADED;
-    case ENOMEM:
-        return err_no_memory(err);
-    case MDB_READERS_FULL:
-        return err_set(err, ERR_OVERLOADED, "%s in \"%s\": %d views are open", what,
-                       store->directory, READERS_MAX);
-    case MDB_CORRUPTED:
-    case MDB_PAGE_NOTFOUND:
-        return err_set(err, ERR_CORRUPT, "%s in \"%s\": %s", what, store->directory,
-                       mdb_strerror(rc));
-    case MDB_INVALID:
-    case MDB_VERSION_MISMATCH:
-    case MDB_INCOMPATIBLE:
-        return err_set(err, ERR_FORMAT_UNSUPPORTED, "\"%s/data.mdb\" is not a shard's file: %s",
-                       store->directory, mdb_strerror(rc));
-    case MDB_PANIC:
-        atomic_store(&store->is_broken, true);
-        (void)err_set(err, ERR_IO, "%s in \"%s\": an earlier write failed half way", what,
-                      store->directory);
-        err_hint(err, "Try again: the file is opened anew when the statements that read it have "
-                      "ended; nothing that was acknowledged is lost.");
-        return ERR_IO;
-    default:
-        if (rc == EIO && store_disk_free(store) < DISK_FULL_BYTES) {
-            rc = ENOSPC;
-        }
-        if (rc > 0) {
-            (void)dir_fail(err, rc, "use", store->directory);
-            err_prefix(err, "%s", what);
-            return err->code;
-        }
-        return err_set(err, ERR_IO, "%s in \"%s\": %s", what, store->directory, mdb_strerror(rc));
-    }
-}
-
-/* ---- codecs of the small records ---- */
+/* ---- keys of the tables ---- */
 
 static MDB_val number_key(uint8_t buffer[NUMBER_BYTES], uint64_t number)
 {
@@ -123,59 +62,9 @@ static bool number_from_key(const MDB_val *key, uint64_t *number)
     return key->mv_size == NUMBER_BYTES;
 }
 
-void store_meta_write(const struct store *store, const struct store_meta *meta,
-                      uint8_t out[META_BYTES])
-{
-    le_put_u32(out + 4, STORE_VERSION);
-    le_put_u64(out + 8, store->schema_id);
-    le_put_u64(out + 16, store->group);
-    le_put_u64(out + 24, meta->applied);
-    le_put_u64(out + 32, meta->next_row);
-    le_put_u64(out + 40, meta->rows);
-    le_put_u64(out + 48, meta->covered);
-    le_put_u32(out, crc32c(0, out + 4, META_BYTES - 4));
-}
-
-enum errcode store_meta_read(const struct store *store, const MDB_val *record,
-                             struct store_meta *out, struct err *err)
-{
-    const uint8_t *p = record->mv_data;
-    if (record->mv_size < 8) {
-        return err_set(err, ERR_CORRUPT, "the head of \"%s\" has %zu bytes", store->directory,
-                       record->mv_size);
-    }
-    if (le_get_u32(p + 4) != STORE_VERSION) {
-        (void)err_set(err, ERR_FORMAT_UNSUPPORTED,
-                      "\"%s\" has format version %u, this server reads %d", store->directory,
-                      le_get_u32(p + 4), STORE_VERSION);
-        err_hint(err, "Start the server that wrote it.");
-        return ERR_FORMAT_UNSUPPORTED;
-    }
-    if (record->mv_size != META_BYTES || le_get_u32(p) != crc32c(0, p + 4, META_BYTES - 4)) {
-        return err_set(err, ERR_CORRUPT, "the head of \"%s\" does not pass its checksum",
-                       store->directory);
-    }
-    if (le_get_u64(p + 8) != store->schema_id || le_get_u64(p + 16) != store->group) {
-        return err_set(err, ERR_FORMAT_UNSUPPORTED,
-                       "\"%s\" belongs to another shard: collection %llu, group %llu",
-                       store->directory, (unsigned long long)le_get_u64(p + 8),
-                       (unsigned long long)le_get_u64(p + 16));
-    }
-    out->applied = le_get_u64(p + 24);
-    out->next_row = le_get_u64(p + 32);
-    out->rows = le_get_u64(p + 40);
-    out->covered = le_get_u64(p + 48);
-    return ERR_OK;
-}
-
 static MDB_val name_val(const char *name)
 {
     return (MDB_val){.mv_size = strlen(name), .mv_data = (void *)(uintptr_t)name};
-}
-
-MDB_val store_meta_key(void)
-{
-    return name_val("shard");
 }
 
 /* ---- reading ---- */
@@ -187,20 +76,6 @@ static enum errcode read_meta(struct store_read *read, struct err *err)
     int rc = mdb_get(read->txn, read->store->tables[TABLE_META], &key, &value);
     return rc != 0 ? store_error(read->store, rc, "reading the head", err)
                    : store_meta_read(read->store, &value, &read->meta, err);
-}
-
-void store_read_close(struct store_read *read)
-{
-    for (int i = 0; i < TABLE_COUNT; i++) {
-        if (read->cursors[i] != NULL) {
-            mdb_cursor_close(read->cursors[i]);
-            read->cursors[i] = NULL;
-        }
-    }
-    if (read->txn != NULL) {
-        mdb_txn_abort(read->txn);
-        read->txn = NULL;
-    }
 }
 
 struct store_read *store_read_new(struct store *store, struct err *err)

@@ -17,16 +17,76 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
     MAP_BYTES_FIRST = 1 << 20,
     ALONE_WAIT_US = 50000, /* Views that are asked for meanwhile wait as long. */
+    /* With less free space than this an EIO is taken for a full disk. */
+    DISK_FULL_BYTES = 1 << 20,
 };
 
 void store_path(const struct store *store, const char *name, char *out, size_t bytes)
 {
     (void)snprintf(out, bytes, "%s/%s", store->directory, name);
+}
+
+/* ---- errors ---- */
+
+uint64_t store_disk_free(const struct store *store)
+{
+    struct statvfs fs;
+    if (statvfs(store->directory, &fs) != 0) {
+        return UINT64_MAX;
+    }
+    return (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
+enum errcode store_error(struct store *store, int rc, const char *what, struct err *err)
+{
+    switch (rc) {
+    case MDB_MAP_FULL:
+        return err_set(err, ERR_OVERLOADED, "%s in \"%s\": the map is to be made larger first",
+                       what, store->directory);
+    case EMFILE:
+    case ENFILE:
+        (void)err_set(err, ERR_OVERLOADED, "%s in \"%s\": too many files are open", what,
+                      store->directory);
+        err_hint(err, "Raise the limit of open files (ulimit -n).");
+        return ERR_OVERLOADED;
+    case ENOMEM:
+        return err_no_memory(err);
+    case MDB_READERS_FULL:
+        return err_set(err, ERR_OVERLOADED, "%s in \"%s\": %d views are open", what,
+                       store->directory, READERS_MAX);
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+        return err_set(err, ERR_CORRUPT, "%s in \"%s\": %s", what, store->directory,
+                       mdb_strerror(rc));
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_INCOMPATIBLE:
+        return err_set(err, ERR_FORMAT_UNSUPPORTED, "\"%s/data.mdb\" is not a shard's file: %s",
+                       store->directory, mdb_strerror(rc));
+    case MDB_PANIC:
+        atomic_store(&store->is_broken, true);
+        (void)err_set(err, ERR_IO, "%s in \"%s\": an earlier write failed half way", what,
+                      store->directory);
+        err_hint(err, "Try again: the file is opened anew when the statements that read it have "
+                      "ended; nothing that was acknowledged is lost.");
+        return ERR_IO;
+    default:
+        if (rc == EIO && store_disk_free(store) < DISK_FULL_BYTES) {
+            rc = ENOSPC;
+        }
+        if (rc > 0) {
+            (void)dir_fail(err, rc, "use", store->directory);
+            err_prefix(err, "%s", what);
+            return err->code;
+        }
+        return err_set(err, ERR_IO, "%s in \"%s\": %s", what, store->directory, mdb_strerror(rc));
+    }
 }
 
 /* ---- the pool ---- */
@@ -60,6 +120,20 @@ static void unlink_store(struct store_pool *pool, struct store *store) REQUIRES(
     *link = store->next;
     store->is_pooled = false;
     pool->n--;
+}
+
+void store_read_close(struct store_read *read)
+{
+    for (int i = 0; i < TABLE_COUNT; i++) {
+        if (read->cursors[i] != NULL) {
+            mdb_cursor_close(read->cursors[i]);
+            read->cursors[i] = NULL;
+        }
+    }
+    if (read->txn != NULL) {
+        mdb_txn_abort(read->txn);
+        read->txn = NULL;
+    }
 }
 
 /* Ends what is open; nobody is inside. */

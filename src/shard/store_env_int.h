@@ -1,6 +1,7 @@
 /* What the files of the store share.
  *
  *   store_env.c      the environment: opened when it is needed, closed when others need the room
+ *   store_head.c     its head, which says whose it is
  *   store.c          reading and writing it
  *   store_compact.c  written anew without its free pages
  *
@@ -66,20 +67,20 @@ struct store_read {
     struct store_meta meta;
 };
 
-/* ---- store.c ---- */
+/* ---- store_head.c ---- */
 
-enum errcode store_error(struct store *store, int rc, const char *what, struct err *err);
 void store_meta_write(const struct store *store, const struct store_meta *meta,
                       uint8_t out[META_BYTES]);
 enum errcode store_meta_read(const struct store *store, const MDB_val *record,
                              struct store_meta *out, struct err *err) WARN_UNUSED;
 MDB_val store_meta_key(void);
-/* Ends its transaction for good; nobody reads. */
-void store_read_close(struct store_read *read);
 extern const char *const store_table_names[TABLE_COUNT];
 
 /* ---- store_env.c ---- */
 
+enum errcode store_error(struct store *store, int rc, const char *what, struct err *err);
+/* Ends its transaction for good; nobody reads. */
+void store_read_close(struct store_read *read);
 void store_path(const struct store *store, const char *name, char *out, size_t bytes);
 /* Opens the environment where it is closed.  *is_inside = false where there is no file. */
 enum errcode store_enter(struct store *store, bool *is_inside, struct err *err) WARN_UNUSED;
