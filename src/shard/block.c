@@ -6,8 +6,6 @@
 #include "shard/shard_int.h"
 #include "shard/view_int.h"
 
-#include <string.h>
-
 void shard_view_prefetch(struct shard_view *view, const uint64_t *numbers, size_t n,
                          const uint64_t wanted[4])
 {
@@ -65,41 +63,4 @@ struct shard_cells shard_block_cells(const struct shard_view *view, const struct
                                      uint32_t column)
 {
     return chunk_cells(view->shard->payload, block->chunk, column);
-}
-
-bool shard_cell_is_elsewhere(const struct shard_cells *cells, unsigned row)
-{
-    return cells->cells[row] == SHARD_CELL_ELSEWHERE &&
-           (cells->type == TYPE_TEXT || cells->type == TYPE_JSON);
-}
-
-struct value shard_cell_value(const struct shard_cells *cells, unsigned row)
-{
-    uint64_t cell = cells->cells[row];
-    struct value v = {.type = cells->type};
-    switch (v.type) {
-    case TYPE_BOOL:
-        v.boolean = cell != 0;
-        break;
-    case TYPE_INT:
-    case TYPE_TIMESTAMP:
-        v.integer = (int64_t)cell;
-        break;
-    case TYPE_FLOAT:
-        memcpy(&v.number, &cell, sizeof(cell));
-        break;
-    case TYPE_TEXT:
-    case TYPE_JSON:
-        v.text.data = (const char *)cells->bytes + (cell >> 32);
-        v.text.bytes = (uint32_t)cell;
-        break;
-    case TYPE_UUID:
-        memcpy(v.uuid, cells->bytes + (cell >> 32), UUID_BYTES);
-        break;
-    case TYPE_NULL:
-    case TYPE_VECTOR:
-    case TYPE_COUNT:
-        CHECK(false);
-    }
-    return v;
 }

@@ -33,7 +33,7 @@ bool shard_view_block(struct shard_view *view, uint64_t number, const uint64_t w
 void shard_view_prefetch(struct shard_view *view, const uint64_t *numbers, size_t n,
                          const uint64_t wanted[4]);
 
-/* One column of a block. */
+/* One column of a block (payload.c). */
 struct shard_cells {
     enum value_type type;
     uint64_t nulls; /* A bit each. */

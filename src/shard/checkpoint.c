@@ -334,18 +334,6 @@ out:
     return code;
 }
 
-uint64_t checkpoint_lag(const struct shard *shard)
-{
-    uint64_t lag = 0;
-    for (size_t i = 0; i < shard->n_vectors; i++) {
-        const struct vector_index *v = &shard->vectors[i];
-        if (v->kind == INDEX_HNSW) {
-            lag += atomic_load(&v->changes) - atomic_load(&v->changes_checkpointed);
-        }
-    }
-    return lag;
-}
-
 enum errcode shard_checkpoint(struct shard *shard,
                               void (*progress)(void *arg, const char *phase, uint64_t done,
                                                uint64_t total),

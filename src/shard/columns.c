@@ -5,26 +5,6 @@
 #include "shard/store_int.h"
 #include "shard/view_int.h"
 
-void columns_end(struct shard_view *view)
-{
-    if (view->is_reading) {
-        payload_leave(host_payloads(view->shard->host), view->place);
-        view->is_reading = false;
-        metric_add(METRIC_payload_hits, (int64_t)view->hits);
-        metric_add(METRIC_payload_misses, (int64_t)view->misses);
-        view->hits = view->misses = 0;
-    }
-}
-
-const struct chunk *view_find_chunk(struct shard_view *view, uint64_t number)
-{
-    if (!view->is_reading) {
-        view->place = payload_enter(host_payloads(view->shard->host));
-        view->is_reading = true;
-    }
-    return payload_find(view->shard->payload, number, store_read_meta(view->read)->applied);
-}
-
 enum look {
     LOOK_TOLD,      /* *found, and the columns of a row that is there. */
     LOOK_ELSEWHERE, /* The row is known, and one of the columns is not kept. */

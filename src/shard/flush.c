@@ -354,18 +354,6 @@ static bool becomes_idle(struct shard *shard)
     return false;
 }
 
-void shard_note_change(struct shard *shard)
-{
-    if (atomic_load(&shard->is_flusher_idle) && atomic_exchange(&shard->is_flusher_idle, false)) {
-        host_wake_flusher(shard);
-    }
-    /* Most changes are nothing to the keeper, which would be woken by each. */
-    if (atomic_load(&shard->is_keeper_idle) && shard_wants_keeper(shard) &&
-        atomic_exchange(&shard->is_keeper_idle, false)) {
-        host_wake_keeper(shard);
-    }
-}
-
 uint64_t shard_care_flush(struct shard *shard)
 {
     if (becomes_idle(shard)) {

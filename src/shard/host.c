@@ -5,6 +5,8 @@
  *   flusher   writes overlays into files
  *   keeper    checkpoints and calibration: slow things, at a low rate
  *
+ * What each of them does to a shard is handed in by care.c.
+ *
  * Each thread has a heap of the shards, by when they want to be called; the call says when the next
  * is wanted, and a wake brings it forward to now.  A shard with nothing to do costs nothing, so a
  * node may have many.  A shard is only removed when no thread is in it.
@@ -16,13 +18,6 @@
 #include "shard/payload_int.h"
 #include "shard/shard_int.h"
 #include "shard/store_int.h"
-
-enum carer {
-    INDEXER,
-    FLUSHER,
-    KEEPER,
-    CARER_COUNT
-};
 
 enum {
     HEAP_FIRST = 16
@@ -67,16 +62,6 @@ struct shard_host {
     struct crew *crew;
     struct store_pool *stores;
     struct payload_pool *payloads;
-};
-
-static const struct {
-    const char *name;
-    uint64_t (*care)(struct shard *shard);
-    int nice;
-} carers[CARER_COUNT] = {
-    [INDEXER] = {"indexer", shard_care_index, 10},
-    [FLUSHER] = {"flusher", shard_care_flush, 0},
-    [KEEPER] = {"keeper", shard_care_slowly, 15},
 };
 
 /* ---- heaps ---- */
@@ -220,8 +205,9 @@ static void limit_payloads(struct shard_host *host, const struct policy_set *fil
     payload_pool_limit(host->payloads, (size_t)policy_int(&view, POLICY_payload_memory));
 }
 
-enum errcode shard_host_new(const struct shard_host_config *config, struct shard_host **out,
-                            struct err *err)
+enum errcode host_new(const struct shard_host_config *config,
+                      const struct carer_kind carers[CARER_COUNT], struct shard_host **out,
+                      struct err *err)
 {
     struct shard_host *host = mem_zalloc(MEM_GENERAL, sizeof(*host));
     if (host == NULL) {
@@ -448,4 +434,9 @@ double host_policy_float(struct shard_host *host, const struct schema *schema, e
     double value = policy_float(&view, id);
     mutex_unlock(&host->mutex);
     return value;
+}
+
+int64_t shard_policy(const struct shard *shard, enum policy_id id)
+{
+    return host_policy(shard->host, shard->schema, id);
 }

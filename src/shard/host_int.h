@@ -1,5 +1,4 @@
-/* Threads, stores and memory that all shards of a node share (host.c, crew.c), and what the threads
- * do to a shard. */
+/* Threads, stores and memory that all shards of a node share (host.c, crew.c). */
 #ifndef VECTRON_SHARD_HOST_INT_H
 #define VECTRON_SHARD_HOST_INT_H
 
@@ -13,6 +12,24 @@ struct crew *crew_new(unsigned threads, struct err *err);
 void crew_free(struct crew *crew);
 const struct index_crew *crew_interface(struct crew *crew);
 
+enum carer {
+    INDEXER,
+    FLUSHER,
+    KEEPER,
+    CARER_COUNT
+};
+
+/* What one of the threads does to a shard; it says when it wants to be called again (clock_micros;
+ * UINT64_MAX = when woken). */
+struct carer_kind {
+    const char *name;
+    uint64_t (*care)(struct shard *shard);
+    int nice;
+};
+/* As shard_host_new, which brings the threads' work. */
+enum errcode host_new(const struct shard_host_config *config,
+                      const struct carer_kind carers[CARER_COUNT], struct shard_host **out,
+                      struct err *err) WARN_UNUSED;
 /* From now on the host's threads care for the shard; until remove returns. */
 enum errcode host_add(struct shard_host *host, struct shard *shard, struct err *err) WARN_UNUSED;
 void host_remove(struct shard_host *host, struct shard *shard);
@@ -28,12 +45,5 @@ int64_t host_policy(struct shard_host *host, const struct schema *schema, enum p
 struct policy_value host_policy_value(struct shard_host *host, const struct schema *schema,
                                       enum policy_id id);
 double host_policy_float(struct shard_host *host, const struct schema *schema, enum policy_id id);
-
-/* What the host's threads do to a shard; each says when it wants to be called again
- * (clock_micros; UINT64_MAX = when woken). */
-uint64_t shard_care_index(struct shard *shard);
-uint64_t shard_care_flush(struct shard *shard);
-uint64_t shard_care_slowly(struct shard *shard); /* Checkpoints and calibration. */
-bool shard_wants_keeper(struct shard *shard);    /* shard_care_slowly has something to do. */
 
 #endif

@@ -413,6 +413,43 @@ void payload_prefetch(const struct payload *payload, uint64_t number, const uint
     }
 }
 
+bool shard_cell_is_elsewhere(const struct shard_cells *cells, unsigned row)
+{
+    return cells->cells[row] == SHARD_CELL_ELSEWHERE &&
+           (cells->type == TYPE_TEXT || cells->type == TYPE_JSON);
+}
+
+struct value shard_cell_value(const struct shard_cells *cells, unsigned row)
+{
+    uint64_t cell = cells->cells[row];
+    struct value v = {.type = cells->type};
+    switch (v.type) {
+    case TYPE_BOOL:
+        v.boolean = cell != 0;
+        break;
+    case TYPE_INT:
+    case TYPE_TIMESTAMP:
+        v.integer = (int64_t)cell;
+        break;
+    case TYPE_FLOAT:
+        memcpy(&v.number, &cell, sizeof(cell));
+        break;
+    case TYPE_TEXT:
+    case TYPE_JSON:
+        v.text.data = (const char *)cells->bytes + (cell >> 32);
+        v.text.bytes = (uint32_t)cell;
+        break;
+    case TYPE_UUID:
+        memcpy(v.uuid, cells->bytes + (cell >> 32), UUID_BYTES);
+        break;
+    case TYPE_NULL:
+    case TYPE_VECTOR:
+    case TYPE_COUNT:
+        CHECK(false);
+    }
+    return v;
+}
+
 bool chunk_decode(const struct payload *payload, const struct chunk *chunk, uint64_t number,
                   const uint64_t columns[4], struct value *values)
 {

@@ -70,7 +70,7 @@ void payload_fill(struct payload *payload, struct store_read *read, uint64_t num
 void payload_change(struct payload *payload, uint64_t flushed,
                     const struct row_version *const *versions, size_t n);
 
-/* ---- columns.c ---- */
+/* ---- view.c, columns.c ---- */
 
 /* The chunk of row @number that the view may use; NULL: there is none.  Until the view closes. */
 const struct chunk *view_find_chunk(struct shard_view *view, uint64_t number);

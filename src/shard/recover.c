@@ -10,6 +10,7 @@
  * either way.  A checkpoint is never trusted: whatever is wrong with it, the log says so and the
  * graph is made anew. */
 #include "shard/calibration_int.h"
+#include "shard/host_int.h"
 #include "shard/overlay_int.h"
 #include "shard/row_int.h"
 #include "shard/shard_int.h"
@@ -211,7 +212,8 @@ static enum errcode catch_up(struct shard *shard, struct vector_index *v, struct
     return ERR_OK;
 }
 
-enum errcode recover_index(struct shard *shard, struct vector_index *v, struct err *err)
+/* Loads @v from its checkpoint, or makes it anew from the rows; stages what came after. */
+static enum errcode recover_index(struct shard *shard, struct vector_index *v, struct err *err)
 {
     struct store_read *read = store_read_new(shard->store, err);
     enum errcode code = read == NULL ? err->code : store_read_begin(read, err);
@@ -240,4 +242,69 @@ enum errcode recover_index(struct shard *shard, struct vector_index *v, struct e
     store_read_end(read);
     store_read_free(read);
     return code;
+}
+
+/* ---- all of a shard's ---- */
+
+/* A flat index compares exact vectors. */
+static struct index_parameters parameters_by_policy(const struct shard *shard,
+                                                    const struct vector_index *v)
+{
+    struct policy_value policy = host_policy_value(shard->host, shard->schema, POLICY_quantization);
+    return (struct index_parameters){
+        .m = (uint32_t)shard_policy(shard, POLICY_m),
+        .ef_construction = (uint32_t)shard_policy(shard, POLICY_ef_construction),
+        .quantization = v->kind == INDEX_FLAT
+                            ? QUANTIZATION_NONE
+                            : column_quantization(&shard->schema->columns[v->column], &policy),
+    };
+}
+
+enum errcode vectors_open(struct shard *shard, struct err *err)
+{
+    for (uint32_t i = 0; i < shard->schema->n_columns; i++) {
+        shard->n_vectors += shard->schema->columns[i].type == TYPE_VECTOR;
+    }
+    if (shard->n_vectors == 0) {
+        return ERR_OK;
+    }
+    shard->vectors = mem_zalloc(MEM_GENERAL, shard->n_vectors * sizeof(*shard->vectors));
+    if (shard->vectors == NULL) {
+        shard->n_vectors = 0;
+        return err_no_memory(err);
+    }
+    size_t n = 0;
+    for (uint32_t i = 0; i < shard->schema->n_columns; i++) {
+        if (shard->schema->columns[i].type == TYPE_VECTOR) {
+            struct vector_index *v = &shard->vectors[n++];
+            v->column = i;
+            v->kind = (enum index_kind)shard_policy(shard, POLICY_index);
+            v->parameters = parameters_by_policy(shard, v);
+            mutex_init(&v->advance);
+            calibration_init(&v->calibration);
+            shard->has_graph = shard->has_graph || v->kind == INDEX_HNSW;
+        }
+    }
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        enum errcode code = recover_index(shard, &shard->vectors[i], err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    return ERR_OK;
+}
+
+void vectors_close(struct shard *shard)
+{
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        struct vector_index *v = &shard->vectors[i];
+        if (v->index != NULL) {
+            index_free(v->index);
+        }
+        calibration_fini(&v->calibration);
+        mutex_fini(&v->advance);
+    }
+    mem_free(MEM_GENERAL, shard->vectors);
+    shard->vectors = NULL;
+    shard->n_vectors = 0;
 }

@@ -37,42 +37,7 @@ enum {
     USERS_POLL_US = 200,
 };
 
-struct reindex {
-    struct index *index; /* NULL once it serves. */
-    struct index_parameters parameters;
-    /* All below under shard.apply. */
-    uint64_t *deleted;
-    size_t n_deleted, n_deleted_max;
-    bool is_level; /* Changes are staged into this one, too. */
-    bool has_failed;
-};
-
-/* ---- who uses the index that serves ---- */
-
-struct index *vector_index_enter(struct vector_index *v, unsigned *side)
-{
-    for (;;) {
-        *side = atomic_load(&v->side);
-        atomic_fetch_add(&v->users[*side], 1);
-        if (atomic_load(&v->side) == *side) {
-            return v->index;
-        }
-        atomic_fetch_sub(&v->users[*side], 1);
-    }
-}
-
-void vector_index_leave(struct vector_index *v, unsigned side)
-{
-    atomic_fetch_sub(&v->users[side], 1);
-}
-
-size_t vector_index_pending(struct vector_index *v)
-{
-    unsigned side;
-    size_t n = index_pending(vector_index_enter(v, &side));
-    vector_index_leave(v, side);
-    return n;
-}
+/* ---- the index that serves is exchanged ---- */
 
 /* Puts @index in the place of the one that serves, which is returned when nobody uses it. */
 static void exchange(struct vector_index *v, struct index *index)
@@ -86,43 +51,6 @@ static void wait_for_users(struct vector_index *v)
     while (atomic_load(&v->users[1 - atomic_load(&v->side)]) > 0) {
         clock_sleep_micros(USERS_POLL_US);
     }
-}
-
-/* ---- what apply does meanwhile ---- */
-
-static bool note_deleted(struct reindex *r, const struct change *change)
-{
-    if (r->n_deleted + change->n_deleted > r->n_deleted_max) {
-        size_t n_max = 2 * (r->n_deleted + change->n_deleted);
-        void *larger = mem_realloc(MEM_GRAPH, r->deleted, n_max * sizeof(*r->deleted));
-        if (larger == NULL) {
-            return false;
-        }
-        r->deleted = larger;
-        r->n_deleted_max = n_max;
-    }
-    for (size_t i = 0; i < change->n_deleted; i++) {
-        r->deleted[r->n_deleted++] = change->deleted[i];
-    }
-    return true;
-}
-
-void reindex_note(struct shard *shard, struct vector_index *v, const struct change *change,
-                  const struct staged_rows *rows)
-{
-    struct reindex *r = v->reindex;
-    struct err err = {0};
-    if (r == NULL || r->index == NULL || r->has_failed) {
-        return;
-    }
-    if (!r->is_level) {
-        r->has_failed = !note_deleted(r, change);
-        return;
-    }
-    bool is_staged = change->n_rows == 0 ||
-                     vector_index_stage_rows(shard, v, r->index, change, rows, &err) == ERR_OK;
-    r->has_failed = !is_staged || index_stage_delete(r->index, change->index, change->deleted,
-                                                     change->n_deleted, &err) != ERR_OK;
 }
 
 /* ---- rows ---- */

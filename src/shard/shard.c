@@ -1,9 +1,8 @@
-/* A shard's life: opened, cared for by its host, closed or destroyed.
+/* A shard's life: opened, cared for by its host (care.c), closed or destroyed.
  *
  *   open     file -> indexes from their checkpoints -> log replayed behind the file -> serves
  *   close    log stops -> host leaves -> flush -> checkpoints -> memory is freed
  *   destroy  log stops -> host leaves -> memory is freed -> files and log are removed */
-#include "shard/calibration_int.h"
 #include "shard/host_int.h"
 #include "shard/overlay_int.h"
 #include "shard/payload_int.h"
@@ -17,21 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-enum {
-    CARE_LINK_ROWS = 256, /* Of one turn of the indexer. */
-    CARE_RETRY_US = 100000,
-    CARE_SLOWLY_US = 500000,
-    CHECKPOINT_CHANGES_MIN = 64,
-    COMPACT_REST_US = 5000000,
-    FULL_CHECKPOINT_US = 2000000,
-    MAP_SIZE_MIN = 16 << 20, /* The policy's least: below it need not be asked. */
-};
-
-int64_t shard_policy(const struct shard *shard, enum policy_id id)
-{
-    return host_policy(shard->host, shard->schema, id);
-}
 
 const struct schema *shard_schema(const struct shard *shard)
 {
@@ -187,43 +171,6 @@ enum errcode shard_open(const struct shard_config *config, struct shard **out, s
     return ERR_OK;
 }
 
-/* ---- how full it is ---- */
-
-uint64_t shard_unflushed_bytes_locked(const struct shard *shard)
-{
-    return (shard->active == NULL ? 0 : generation_bytes(shard->active)) +
-           (shard->flushing == NULL ? 0 : generation_bytes(shard->flushing));
-}
-
-uint64_t shard_unflushed_bytes(struct shard *shard)
-{
-    mutex_lock(&shard->publish);
-    uint64_t bytes = shard_unflushed_bytes_locked(shard);
-    mutex_unlock(&shard->publish);
-    return bytes;
-}
-
-bool shard_is_full(struct shard *shard, uint64_t bytes)
-{
-    uint64_t used = store_used_bytes(shard->store) + shard_unflushed_bytes(shard);
-    return used + bytes > MAP_SIZE_MIN &&
-           used + bytes > (uint64_t)shard_policy(shard, POLICY_map_size);
-}
-
-/* What was refused would be again. */
-static bool is_refusing(struct shard *shard)
-{
-    uint64_t bytes = atomic_load(&shard->refused_bytes);
-    return bytes > 0 && shard_is_full(shard, bytes);
-}
-
-/* A few changes are linked again after a start as soon as a checkpoint of them is read. */
-static bool is_checkpoint_worth(struct shard *shard)
-{
-    return checkpoint_lag(shard) > CHECKPOINT_CHANGES_MIN ||
-           (checkpoint_lag(shard) > 0 && is_refusing(shard));
-}
-
 /* ---- closing ---- */
 
 /* Writes that wait for graphs that nobody will finish now. */
@@ -263,8 +210,8 @@ void shard_close(struct shard *shard)
     }
     struct err err = {0};
     leave_log_and_host(shard);
-    enum errcode code = is_checkpoint_worth(shard) ? shard_checkpoint(shard, NULL, NULL, &err)
-                                                   : shard_flush(shard, &err);
+    enum errcode code = shard_wants_checkpoint(shard) ? shard_checkpoint(shard, NULL, NULL, &err)
+                                                      : shard_flush(shard, &err);
     if (code != ERR_OK) {
         log_err(LOG_ERROR, &err,
                 "closing without a checkpoint; the log has what is missing "
@@ -322,109 +269,11 @@ void shard_destroy(struct shard *shard)
     mem_free(MEM_GENERAL, directory);
 }
 
-/* ---- care ---- */
-
-uint64_t shard_care_index(struct shard *shard)
-{
-    bool is_any_left = false;
-    bool is_failed = false;
-    for (size_t i = 0; i < shard->n_vectors; i++) {
-        struct vector_index *v = &shard->vectors[i];
-        struct err err = {0};
-        bool is_more = vector_index_pending(v) > 0;
-        if (is_more && vector_index_advance(shard, v, CARE_LINK_ROWS, &is_more, &err) != ERR_OK) {
-            log_err(LOG_WARNING, &err, "linking failed and will be tried again group=%llu",
-                    (unsigned long long)shard->group_id);
-            is_failed = true;
-        }
-        if (atomic_load(&v->state) != INDEX_CURRENT) {
-            vector_index_log_progress(shard, v);
-        }
-        is_any_left = is_any_left || is_more;
-    }
-    shard_complete_indexed(shard);
-    metric_set(METRIC_index_pending, (int64_t)vectors_lag(shard));
-    if (is_failed) {
-        return clock_micros() + CARE_RETRY_US;
-    }
-    return is_any_left ? clock_micros() : UINT64_MAX;
-}
-
-/* Some have so many rows that they are measured. */
-static bool is_any_large(struct shard *shard)
-{
-    bool is_large = false;
-    for (size_t i = 0; i < shard->n_vectors; i++) {
-        unsigned side;
-        const struct index *index = vector_index_enter(&shard->vectors[i], &side);
-        is_large = is_large || index_count(index) >= CALIBRATION_ROWS_MIN;
-        vector_index_leave(&shard->vectors[i], side);
-    }
-    return is_large;
-}
-
-bool shard_wants_keeper(struct shard *shard)
-{
-    return is_checkpoint_worth(shard) || is_any_large(shard) ||
-           store_is_compaction_worth(shard->store);
-}
-
-/* Marked idle before it looks: what changes afterwards wakes it. */
-static bool keeper_becomes_idle(struct shard *shard)
-{
-    atomic_store(&shard->is_keeper_idle, true);
-    if (!shard_wants_keeper(shard)) {
-        return true;
-    }
-    atomic_store(&shard->is_keeper_idle, false);
-    return false;
-}
-
-uint64_t shard_care_slowly(struct shard *shard)
-{
-    if (keeper_becomes_idle(shard)) {
-        return UINT64_MAX;
-    }
-    uint64_t interval_us = (uint64_t)shard_policy(shard, POLICY_checkpoint_interval);
-    if (is_refusing(shard) && interval_us > FULL_CHECKPOINT_US) {
-        interval_us =
-            FULL_CHECKPOINT_US; /* Deleted rows stay until a checkpoint has passed them. */
-    }
-    mutex_lock(&shard->checkpoint);
-    uint64_t due_us = shard->checkpointed_us + interval_us;
-    mutex_unlock(&shard->checkpoint);
-    if (clock_micros() >= due_us && is_checkpoint_worth(shard)) {
-        struct err err = {0};
-        if (shard_checkpoint(shard, NULL, NULL, &err) != ERR_OK) {
-            log_err(LOG_ERROR, &err, "checkpoint failed and will be tried again group=%llu",
-                    (unsigned long long)shard->group_id);
-        }
-    }
-    if (store_is_compaction_worth(shard->store) &&
-        clock_micros() >= shard->compacted_us + COMPACT_REST_US) {
-        struct err err = {0};
-        if (shard_compact(shard, &err) != ERR_OK) {
-            log_err(LOG_WARNING, &err, "compaction failed and will be tried again group=%llu",
-                    (unsigned long long)shard->group_id);
-        }
-        shard->compacted_us = clock_micros();
-    }
-    uint64_t next_us = clock_micros() + CARE_SLOWLY_US;
-    for (size_t i = 0; i < shard->n_vectors; i++) {
-        unsigned side;
-        (void)vector_index_enter(&shard->vectors[i], &side);
-        uint64_t wanted_us = calibrate(shard, &shard->vectors[i]);
-        vector_index_leave(&shard->vectors[i], side);
-        next_us = wanted_us < next_us ? wanted_us : next_us;
-    }
-    return next_us;
-}
-
 /* ---- figures ---- */
 
 static const char *state_text(struct shard *shard)
 {
-    const char *text = is_refusing(shard) ? "disk full" : "serving";
+    const char *text = shard_is_refusing(shard) ? "disk full" : "serving";
     for (size_t i = 0; i < shard->n_vectors; i++) {
         uint8_t state = atomic_load(&shard->vectors[i].state);
         if (state == INDEX_REBUILDING) {

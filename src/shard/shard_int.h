@@ -84,15 +84,23 @@ struct shard {
 };
 
 void shard_free(struct shard *shard);
-/* The flusher and the keeper hear of what is new, if they have nothing to do. */
-void shard_note_change(struct shard *shard);
-uint64_t checkpoint_lag(const struct shard *shard); /* Changes that no checkpoint has. */
+int64_t shard_policy(const struct shard *shard, enum policy_id id); /* host.c */
 
-int64_t shard_policy(const struct shard *shard, enum policy_id id);
+/* ---- room.c ---- */
+
 uint64_t shard_unflushed_bytes(struct shard *shard) EXCLUDES(shard->publish);
 /* With @bytes more it would be larger than map_size. */
 bool shard_is_full(struct shard *shard, uint64_t bytes) EXCLUDES(shard->publish);
 uint64_t shard_unflushed_bytes_locked(const struct shard *shard) REQUIRES(shard->publish);
+bool shard_is_refusing(struct shard *shard); /* What was refused would be again. */
+
+/* ---- wake.c ---- */
+
+/* The flusher and the keeper hear of what is new, if they have nothing to do. */
+void shard_note_change(struct shard *shard);
+bool shard_wants_keeper(struct shard *shard);       /* The keeper has something to do; */
+bool shard_wants_checkpoint(struct shard *shard);   /* a checkpoint is worth its time. */
+uint64_t checkpoint_lag(const struct shard *shard); /* Changes that no checkpoint has. */
 
 /* ---- apply.c ---- */
 
@@ -103,5 +111,6 @@ void shard_complete_indexed(struct shard *shard);
 /* ---- flush.c ---- */
 
 enum errcode shard_flush(struct shard *shard, struct err *err) WARN_UNUSED;
+uint64_t shard_care_flush(struct shard *shard); /* The flusher's; see struct carer_kind. */
 
 #endif

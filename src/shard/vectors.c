@@ -1,5 +1,5 @@
-/* The index over each VECTOR column: made from the collection's policies, staged into by apply,
- * advanced by apply (index_mode = sync) or by the host's indexer.
+/* The index over each VECTOR column: made as its parameters say, staged into by apply (stage.c),
+ * advanced by apply (index_mode = sync) or by the host's indexer; and who uses it.
  *
  * Its state:
  *
@@ -11,15 +11,10 @@
  *
  * While an index is behind, a shard in sync mode acknowledges writes when they are visible: the
  * apply thread must not wait for minutes.  They are found all the same, by the scan of the tail. */
-#include "shard/calibration_int.h"
 #include "shard/host_int.h"
-#include "shard/overlay_int.h"
-#include "shard/row_int.h"
 #include "shard/shard_int.h"
 #include "shard/vector_file_int.h"
 #include "shard/vectors_int.h"
-
-#include <string.h>
 
 enum {
     PROGRESS_LOG_US = 2000000,
@@ -69,20 +64,6 @@ static enum index_code code_of_quantization(enum quantization quantization)
     return codes[quantization];
 }
 
-/* A flat index compares exact vectors. */
-static struct index_parameters parameters_by_policy(const struct shard *shard,
-                                                    const struct vector_index *v)
-{
-    struct policy_value policy = host_policy_value(shard->host, shard->schema, POLICY_quantization);
-    return (struct index_parameters){
-        .m = (uint32_t)shard_policy(shard, POLICY_m),
-        .ef_construction = (uint32_t)shard_policy(shard, POLICY_ef_construction),
-        .quantization = v->kind == INDEX_FLAT
-                            ? QUANTIZATION_NONE
-                            : column_quantization(&shard->schema->columns[v->column], &policy),
-    };
-}
-
 struct index *vector_index_new(const struct shard *shard, struct vector_index *v,
                                const struct index_parameters *parameters, struct err *err)
 {
@@ -105,55 +86,6 @@ struct index *vector_index_new(const struct shard *shard, struct vector_index *v
     return index_new(&config, err);
 }
 
-enum errcode vectors_open(struct shard *shard, struct err *err)
-{
-    for (uint32_t i = 0; i < shard->schema->n_columns; i++) {
-        shard->n_vectors += shard->schema->columns[i].type == TYPE_VECTOR;
-    }
-    if (shard->n_vectors == 0) {
-        return ERR_OK;
-    }
-    shard->vectors = mem_zalloc(MEM_GENERAL, shard->n_vectors * sizeof(*shard->vectors));
-    if (shard->vectors == NULL) {
-        shard->n_vectors = 0;
-        return err_no_memory(err);
-    }
-    size_t n = 0;
-    for (uint32_t i = 0; i < shard->schema->n_columns; i++) {
-        if (shard->schema->columns[i].type == TYPE_VECTOR) {
-            struct vector_index *v = &shard->vectors[n++];
-            v->column = i;
-            v->kind = (enum index_kind)shard_policy(shard, POLICY_index);
-            v->parameters = parameters_by_policy(shard, v);
-            mutex_init(&v->advance);
-            calibration_init(&v->calibration);
-            shard->has_graph = shard->has_graph || v->kind == INDEX_HNSW;
-        }
-    }
-    for (size_t i = 0; i < shard->n_vectors; i++) {
-        enum errcode code = recover_index(shard, &shard->vectors[i], err);
-        if (code != ERR_OK) {
-            return code;
-        }
-    }
-    return ERR_OK;
-}
-
-void vectors_close(struct shard *shard)
-{
-    for (size_t i = 0; i < shard->n_vectors; i++) {
-        struct vector_index *v = &shard->vectors[i];
-        if (v->index != NULL) {
-            index_free(v->index);
-        }
-        calibration_fini(&v->calibration);
-        mutex_fini(&v->advance);
-    }
-    mem_free(MEM_GENERAL, shard->vectors);
-    shard->vectors = NULL;
-    shard->n_vectors = 0;
-}
-
 struct vector_index *vectors_find(struct shard *shard, uint32_t column)
 {
     for (size_t i = 0; i < shard->n_vectors; i++) {
@@ -174,102 +106,34 @@ void vector_index_move(struct shard *shard, struct vector_index *v, enum index_s
     }
 }
 
-/* ---- staging ---- */
+/* ---- who uses the index that serves ---- */
 
-struct gathered {
-    uint64_t *numbers, *labels;
-    float *vectors;
-    size_t n;
-};
-
-static enum errcode label_of(const struct schema *schema, struct slice column, uint64_t *label,
-                             struct err *err)
+struct index *vector_index_enter(struct vector_index *v, unsigned *side)
 {
-    struct key key;
-    enum errcode code = key_from_column(schema, column, &key, err);
-    *label = code == ERR_OK ? key_label((struct slice){key.data, key.bytes}) : 0;
-    return code;
-}
-
-/* The vectors of the column that are not null, side by side. */
-static enum errcode gather(const struct shard *shard, const struct vector_index *v,
-                           const struct change *change, const struct staged_rows *rows,
-                           struct gathered *out, struct err *err)
-{
-    uint32_t dim = shard->schema->columns[v->column].dim;
-    *out = (struct gathered){0};
-    out->numbers = arena_array(rows->arena, (size_t)change->n_rows, sizeof(uint64_t));
-    out->labels = arena_array(rows->arena, (size_t)change->n_rows, sizeof(uint64_t));
-    out->vectors = arena_array(rows->arena, (size_t)change->n_rows, dim * sizeof(float));
-    if (out->numbers == NULL || out->labels == NULL || out->vectors == NULL) {
-        return err_no_memory(err);
-    }
-    for (uint64_t i = 0; i < change->n_rows; i++) {
-        struct slice columns[COLUMNS_MAX];
-        if (rows->bodies[i].data == NULL) {
-            continue;
+    for (;;) {
+        *side = atomic_load(&v->side);
+        atomic_fetch_add(&v->users[*side], 1);
+        if (atomic_load(&v->side) == *side) {
+            return v->index;
         }
-        enum errcode code = row_split(shard->schema, rows->bodies[i], columns, err);
-        if (code != ERR_OK) {
-            return code;
-        }
-        if (columns[v->column].data != NULL) {
-            code = label_of(shard->schema, columns[0], &out->labels[out->n], err);
-            if (code != ERR_OK) {
-                return code;
-            }
-            memcpy(out->vectors + out->n * dim, columns[v->column].data, dim * sizeof(float));
-            out->numbers[out->n++] = change->first_row + i;
-        }
+        atomic_fetch_sub(&v->users[*side], 1);
     }
-    return ERR_OK;
 }
 
-enum errcode vector_index_stage_rows(struct shard *shard, struct vector_index *v,
-                                     struct index *index, const struct change *change,
-                                     const struct staged_rows *rows, struct err *err)
+void vector_index_leave(struct vector_index *v, unsigned side)
 {
-    struct gathered g;
-    enum errcode code = gather(shard, v, change, rows, &g, err);
-    if (code == ERR_OK && g.n > 0) {
-        struct index_rows staged = {
-            .numbers = g.numbers, .labels = g.labels, .vectors = g.vectors, .n = g.n};
-        code = index_stage_insert(index, change->index, &staged, err);
-    }
-    if (code == ERR_NOT_FINITE || code == ERR_ZERO_VECTOR) {
-        /* Whoever made the command had to refuse it; the rows are kept without this vector. */
-        log_err(LOG_ERROR, err, "rows left out of an index group=%llu log_index=%llu column=%s",
-                (unsigned long long)shard->group_id, (unsigned long long)change->index,
-                shard->schema->columns[v->column].name);
-        err_clear(err);
-        code = ERR_OK;
-    }
-    return code;
+    atomic_fetch_sub(&v->users[side], 1);
 }
 
-enum errcode vector_index_stage(struct shard *shard, struct vector_index *v,
-                                const struct change *change, const struct staged_rows *rows,
-                                struct err *err)
+size_t vector_index_pending(struct vector_index *v)
 {
-    if (v->staging_index != change->index) {
-        v->staging_index = change->index;
-        v->has_new_rows = false;
-    }
-    enum errcode code = ERR_OK;
-    if (!v->has_new_rows) {
-        code = change->n_rows > 0 ? vector_index_stage_rows(shard, v, v->index, change, rows, err)
-                                  : ERR_OK;
-        v->has_new_rows = code == ERR_OK;
-    }
-    if (code == ERR_OK) {
-        code = index_stage_delete(v->index, change->index, change->deleted, change->n_deleted, err);
-    }
-    if (code == ERR_OK) {
-        atomic_fetch_add(&v->changes, change->n_rows + change->n_deleted);
-        reindex_note(shard, v, change, rows);
-    }
-    return code;
+    unsigned side;
+    size_t n = index_pending(vector_index_enter(v, &side));
+    vector_index_leave(v, side);
+    return n;
 }
+
+/* ---- room for vectors ---- */
 
 enum errcode vector_index_make_room(struct vector_index *v, size_t n_rows, size_t bytes_in_flight,
                                     struct err *err)

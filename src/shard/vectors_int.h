@@ -1,5 +1,4 @@
-/* The index over each VECTOR column: its life, what is staged into it, and its checkpoint
- * (vectors.c, reindex.c, recover.c, checkpoint.c). */
+/* The index over each VECTOR column: its life, what is staged into it, and its checkpoint. */
 #ifndef VECTRON_SHARD_VECTORS_INT_H
 #define VECTRON_SHARD_VECTORS_INT_H
 
@@ -52,10 +51,12 @@ struct vector_index {
     struct calibration calibration;
 };
 
-enum errcode vectors_open(struct shard *shard, struct err *err) WARN_UNUSED;
 struct index *vector_index_new(const struct shard *shard, struct vector_index *v,
                                const struct index_parameters *parameters, struct err *err);
-void vectors_close(struct shard *shard);
+/* The index that serves, which is not freed until leave. */
+struct index *vector_index_enter(struct vector_index *v, unsigned *side);
+void vector_index_leave(struct vector_index *v, unsigned side);
+size_t vector_index_pending(struct vector_index *v);
 /* The index over @column, or NULL. */
 struct vector_index *vectors_find(struct shard *shard, uint32_t column);
 void vector_index_move(struct shard *shard, struct vector_index *v, enum index_state to,
@@ -64,6 +65,18 @@ void vector_index_move(struct shard *shard, struct vector_index *v, enum index_s
 enum errcode vector_index_advance(struct shard *shard, struct vector_index *v, size_t rows_max,
                                   bool *is_more, struct err *err) WARN_UNUSED;
 void vector_index_log_progress(struct shard *shard, struct vector_index *v);
+/* So that staging @n_rows more is not going to meet a full disk.  Errors: DISK_FULL, IO. */
+enum errcode vector_index_make_room(struct vector_index *v, size_t n_rows, size_t bytes_in_flight,
+                                    struct err *err) WARN_UNUSED;
+/* Where the disk is full, staging keeps vectors in memory until it has room.  False: it does
+ * already, or has no file. */
+bool vector_index_use_memory(struct vector_index *v);
+uint64_t vectors_lag(struct shard *shard);
+/* The largest log index all of whose changes are in every graph. */
+uint64_t vectors_linked(struct shard *shard);
+
+/* ---- stage.c ---- */
+
 /* Stages the new rows, then the deletions, of one change: always in this order, so that a replay
  * makes the same graph. */
 struct staged_rows {
@@ -77,25 +90,20 @@ enum errcode vector_index_stage(struct shard *shard, struct vector_index *v,
 enum errcode vector_index_stage_rows(struct shard *shard, struct vector_index *v,
                                      struct index *index, const struct change *change,
                                      const struct staged_rows *rows, struct err *err) WARN_UNUSED;
-/* So that staging @n_rows more is not going to meet a full disk.  Errors: DISK_FULL, IO. */
-enum errcode vector_index_make_room(struct vector_index *v, size_t n_rows, size_t bytes_in_flight,
-                                    struct err *err) WARN_UNUSED;
-/* Where the disk is full, staging keeps vectors in memory until it has room.  False: it does
- * already, or has no file. */
-bool vector_index_use_memory(struct vector_index *v);
-uint64_t vectors_lag(struct shard *shard);
-/* The largest log index all of whose changes are in every graph. */
-uint64_t vectors_linked(struct shard *shard);
 
 /* ---- reindex.c ---- */
 
-/* The index that serves, which is not freed until leave. */
-struct index *vector_index_enter(struct vector_index *v, unsigned *side);
-void vector_index_leave(struct vector_index *v, unsigned side);
-size_t vector_index_pending(struct vector_index *v);
-/* A change that was staged, for the index that is built beside, if there is one. */
-void reindex_note(struct shard *shard, struct vector_index *v, const struct change *change,
-                  const struct staged_rows *rows);
+/* An index that is built beside the one that serves. */
+struct reindex {
+    struct index *index; /* NULL once it serves. */
+    struct index_parameters parameters;
+    /* All below under shard.apply. */
+    uint64_t *deleted;
+    size_t n_deleted, n_deleted_max;
+    bool is_level; /* Changes are staged into this one, too. */
+    bool has_failed;
+};
+
 /* The parameters in the shard's file, as remember.c does with what was measured. */
 bool reindex_is_due(struct shard *shard);
 enum errcode reindex_put(struct shard *shard, struct store_write *write,
@@ -106,9 +114,10 @@ enum errcode reindex_load(struct shard *shard, struct vector_index *v, struct st
 
 /* ---- recover.c, checkpoint.c ---- */
 
-/* Loads @v from its checkpoint, or makes it anew from the rows; stages what came after.  */
-enum errcode recover_index(struct shard *shard, struct vector_index *v,
-                           struct err *err) WARN_UNUSED;
+/* Makes the indexes of all VECTOR columns, from checkpoints or from the rows, and what came after.
+ */
+enum errcode vectors_open(struct shard *shard, struct err *err) WARN_UNUSED;
+void vectors_close(struct shard *shard);
 
 /* Reads the checkpoint of @column into a new index.  Every failure but OUT_OF_MEMORY means: make it
  * anew. */

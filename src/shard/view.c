@@ -10,7 +10,9 @@
  * say what became of them; rows from there on are in the generations alone.
  *
  * Closed views wait in a list for the next reader, with their LMDB reader slot and cursors. */
+#include "shard/host_int.h"
 #include "shard/overlay_int.h"
+#include "shard/payload_int.h"
 #include "shard/row_int.h"
 #include "shard/shard_int.h"
 #include "shard/store_int.h"
@@ -93,6 +95,30 @@ static void drop_generations(struct shard_view *view)
     view->n_generations = 0;
 }
 
+/* ---- its place among the readers of payloads ---- */
+
+const struct chunk *view_find_chunk(struct shard_view *view, uint64_t number)
+{
+    if (!view->is_reading) {
+        view->place = payload_enter(host_payloads(view->shard->host));
+        view->is_reading = true;
+    }
+    return payload_find(view->shard->payload, number, store_read_meta(view->read)->applied);
+}
+
+static void end_reading(struct shard_view *view)
+{
+    if (view->is_reading) {
+        payload_leave(host_payloads(view->shard->host), view->place);
+        view->is_reading = false;
+        metric_add(METRIC_payload_hits, (int64_t)view->hits);
+        metric_add(METRIC_payload_misses, (int64_t)view->misses);
+        view->hits = view->misses = 0;
+    }
+}
+
+/* ---- opened and closed ---- */
+
 enum errcode shard_view_open(struct shard *shard, struct shard_view **out, struct err *err)
 {
     struct shard_view *view = take_view(shard);
@@ -128,7 +154,7 @@ enum errcode shard_view_open(struct shard *shard, struct shard_view **out, struc
 void shard_view_close(struct shard_view *view)
 {
     if (view != NULL) {
-        columns_end(view);
+        end_reading(view);
         store_read_end(view->read);
         drop_generations(view);
         give_view_back(view->shard, view);

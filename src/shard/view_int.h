@@ -1,5 +1,5 @@
-/* What a reader sees: the overlay's generations over the file, as of one log index (view.c,
- * columns.c). */
+/* What a reader sees: the overlay's generations over the file, as of one log index (view.c).
+ */
 #ifndef VECTRON_SHARD_VIEW_INT_H
 #define VECTRON_SHARD_VIEW_INT_H
 
@@ -30,9 +30,5 @@ const struct row_version *view_find_version(const struct shard_view *view, uint6
 void view_row_of_version(const struct row_version *version, struct shard_row *out, bool *found);
 enum errcode view_row_of_file(struct shard_view *view, uint64_t number, struct shard_row *out,
                               bool *found, struct err *err) WARN_UNUSED;
-
-/* ---- columns.c ---- */
-
-void columns_end(struct shard_view *view); /* The view closes. */
 
 #endif
