@@ -48,8 +48,8 @@ function rule(macro, name, second,    lower) {
         needs("test", name)
     } else if (macro == "COMMAND") { # Of vsql.
         needs("src", "run_" second)
-        if (name ~ /[a-z]/) { # Marks are no words.
-            needs("doc", name)
+        if (name ~ /[a-z]/) { # Marks are no words; a manual page writes a backslash as \e.
+            needs("doc", "e" name)
             needs("test", name)
         }
     } else if (macro == "SHARD_COMMAND") {

@@ -211,7 +211,19 @@ static void the_last_statement_needs_no_semicolon(void **state)
     assert_vsql("-v x=ok", ":x; \\echo :x 'y  z'\n\\q\nok;", 0, "OK\nok y  z\n");
 }
 
+static void a_variable_that_was_unset_is_none(void **state)
+{
+    (void)state;
+    assert_vsql("-v x=ok", "\\echo :x\n\\unset x\n\\echo :x\n", 0, "ok\n:x\n");
+}
+
 /* ---- output ---- */
+
+static void a_warning_goes_to_standard_error_whatever_o_says(void **state)
+{
+    (void)state;
+    assert_vsql("-c '\\warn a  b' -o /dev/null >/dev/null", "", 0, "a b\n");
+}
 
 #define NO_SPACE "vsql: writing the results: No space left on device\n"
 
@@ -378,6 +390,8 @@ int main(void)
         cmocka_unit_test(data_goes_out_without_a_tag),
         cmocka_unit_test(much_data_goes_through_a_small_pipe),
         cmocka_unit_test(the_last_statement_needs_no_semicolon),
+        cmocka_unit_test(a_variable_that_was_unset_is_none),
+        cmocka_unit_test(a_warning_goes_to_standard_error_whatever_o_says),
         cmocka_unit_test(what_cannot_be_written_is_an_error),
         cmocka_unit_test(results_may_go_to_a_command),
         cmocka_unit_test(looks_are_set_by_name),
