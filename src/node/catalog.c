@@ -186,6 +186,11 @@ void collection_leave(struct collection *c)
     }
 }
 
+void collection_hold(struct collection *c)
+{
+    atomic_fetch_add(&c->refs, 1);
+}
+
 void collection_release(struct collection *c)
 {
     if (c != NULL && atomic_fetch_sub(&c->refs, 1) == 1) {

@@ -28,9 +28,8 @@ enum errcode analyze_collection(struct analysis *a, const struct name *name, str
     const char *nearest = NULL;
     const struct map_collection *found = map_find(map, name->text, &nearest);
     if (found != NULL) {
-        a->plan->collection = collection_acquire(db->node, found->schema->id);
-    }
-    if (a->plan->collection == NULL) {
+        a->plan->schema = schema_hold(found->schema);
+    } else {
         err_at(err, name->position, ERR_UNKNOWN_COLLECTION, "there is no collection \"%s\"",
                name->text);
         err_collection(err, name->text);
@@ -44,10 +43,9 @@ enum errcode analyze_collection(struct analysis *a, const struct name *name, str
         }
     }
     pd_map_release(node_pd(db->node), map);
-    if (a->plan->collection == NULL) {
+    if (a->plan->schema == NULL) {
         return ERR_UNKNOWN_COLLECTION;
     }
-    a->plan->schema = collection_schema(a->plan->collection);
     a->scope.schema = a->plan->schema;
     return ERR_OK;
 }
@@ -173,9 +171,8 @@ enum errcode analyze_where(struct analysis *a, const struct expr *where, struct 
     }
     access->columns = access->where->columns;
     access->shown = where;
-    return a->plan->collection != NULL && a->scope.schema == a->plan->schema
-               ? find_keys(a, where, err)
-               : ERR_OK;
+    return a->plan->schema != NULL && a->scope.schema == a->plan->schema ? find_keys(a, where, err)
+                                                                         : ERR_OK;
 }
 
 /* ---- the select list ---- */

@@ -176,8 +176,7 @@ static enum errcode analyze_drop(struct analysis *a, const struct stmt *stmt, st
     struct plan *plan = a->plan;
     enum errcode code = analyze_collection(a, &stmt->drop.collection, err);
     /* Only for the error and its hint: the map decides when the command is applied. */
-    collection_release(plan->collection);
-    plan->collection = NULL;
+    schema_release(plan->schema);
     plan->schema = NULL;
     return code == ERR_UNKNOWN_COLLECTION && stmt->drop.if_exists ? ERR_OK : code;
 }

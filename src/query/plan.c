@@ -1,8 +1,6 @@
 /* Plans: immutable and counted, so that a statement keeps its own while it runs. */
 #include "query/plan_int.h"
 
-#include "node/node.h"
-
 void plan_acquire(struct plan *plan)
 {
     atomic_fetch_add(&plan->refs, 1);
@@ -11,7 +9,7 @@ void plan_acquire(struct plan *plan)
 void plan_release(struct plan *plan)
 {
     if (plan != NULL && atomic_fetch_sub(&plan->refs, 1) == 1) {
-        collection_release(plan->collection);
+        schema_release(plan->schema);
         arena_free(plan->arena); /* The plan itself is in it. */
     }
 }

@@ -9,7 +9,6 @@
 #include "format/format.h"
 #include "query/query.h"
 
-struct collection;
 struct operator_kind;
 struct verb;
 struct view;
@@ -134,8 +133,7 @@ struct plan {
     size_t text_bytes;
     const struct stmt *stmt; /* Of EXPLAIN: the statement explained. */
     bool is_explain, is_analyze, is_json;
-    struct collection *collection; /* Or NULL. */
-    const struct schema *schema;
+    const struct schema *schema; /* Of its collection, as the map has it; held.  Or NULL. */
     uint8_t *types;
     size_t n_types;
     struct result_column *columns;

@@ -134,8 +134,7 @@ void portal_free(struct portal *p)
     end(p, NULL);
     if (atomic_load(&p->refs) == 1 && session->spare == NULL) {
         portal_release_run(p);
-        plan_release(p->plan);
-        p->plan = NULL;
+        portal_forget_plan(p);
         arena_reset(p->arena);
         arena_reset(p->batch_arena);
         arena_reset(p->row_arena);
@@ -155,15 +154,20 @@ void portal_free(struct portal *p)
     portal_unref(p);
 }
 
-static void reset_portal(struct portal *p, struct query_session *session, struct plan *plan,
-                         const struct portal_sink *sink)
+static void reset_portal(struct portal *p, struct query_session *session,
+                         const struct prepared *prepared, const struct portal_sink *sink)
 {
+    struct plan *plan = prepared->plan;
     atomic_store(&p->refs, 1);
     atomic_fetch_add(&session->refs, 1);
     plan_acquire(plan);
+    if (prepared->collection != NULL) {
+        collection_hold(prepared->collection);
+    }
     p->session = session;
     p->db = session->db;
     p->plan = plan;
+    p->collection = prepared->collection;
     p->verb = plan->verb;
     p->sink = *sink;
     p->batch = (struct batch){.n_columns = plan->n_columns};
@@ -220,11 +224,11 @@ enum errcode portal_new(struct query_session *session, struct prepared *prepared
                         const struct parameters *parameters, const struct portal_sink *sink,
                         struct portal **out, struct err *err)
 {
-    struct plan *plan;
-    enum errcode code = prepared_plan(session, prepared, &plan, err);
+    enum errcode code = prepared_refresh(session, prepared, err);
     if (code != ERR_OK) {
         return code;
     }
+    const struct plan *plan = prepared->plan;
     if (parameters->n != plan->n_types) {
         return err_set(err, ERR_UNKNOWN_PARAMETER,
                        "the statement has %zu parameters, and %zu values were given", plan->n_types,
@@ -234,7 +238,7 @@ enum errcode portal_new(struct query_session *session, struct prepared *prepared
     if (p == NULL) {
         return err_no_memory(err);
     }
-    reset_portal(p, session, plan, sink);
+    reset_portal(p, session, prepared, sink);
     code = take_parameters(p, parameters->values, err);
     if (code != ERR_OK) {
         portal_free(p);

@@ -72,8 +72,8 @@ struct portal {
     struct policy_file *file;
     const struct policy_set *set;  /* The session's, or EXPLAIN's copy of it. */
     const struct policy_set *with; /* The plan's, or a copy with the parameters filled in. */
-    struct collection *entered;    /* NULL where there is no collection. */
-    struct shard *shard;           /* Of it. */
+    struct collection *collection; /* The plan's, on this node; counted.  NULL: it has none. */
+    struct shard *shard;           /* Of it, once it was entered; until then NULL. */
     void *verb_state;
     struct operator_run *root, *leaf; /* Of a plan of operators, from start to end. */
     uint64_t limit, offset;           /* limit: UINT64_MAX where there is none. */
@@ -146,6 +146,7 @@ void portal_ref(struct portal *portal);
 void portal_unref(struct portal *portal);
 /* What a run holds and the next one does not need. */
 void portal_release_run(struct portal *portal);
+void portal_forget_plan(struct portal *portal); /* And its collection. */
 
 /* ---- portal_step.c ---- */
 

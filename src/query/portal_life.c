@@ -59,12 +59,20 @@ void portal_release_run(struct portal *p)
     }
     p->is_started = p->is_open = false;
     p->verb_state = NULL;
-    if (p->entered != NULL) {
-        collection_leave(p->entered);
-        p->entered = NULL;
+    if (p->shard != NULL) {
+        collection_leave(p->collection);
+        p->shard = NULL;
     }
     policy_file_release(p->file);
     p->file = NULL;
+}
+
+void portal_forget_plan(struct portal *p)
+{
+    plan_release(p->plan);
+    collection_release(p->collection);
+    p->plan = NULL;
+    p->collection = NULL;
 }
 
 static void free_portal(struct portal *p)
@@ -72,7 +80,7 @@ static void free_portal(struct portal *p)
     struct database *db = p->db;
     bool is_abandoned = atomic_load(&p->is_abandoned);
     portal_release_run(p);
-    plan_release(p->plan);
+    portal_forget_plan(p);
     session_release(p->session);
     portal_dispose(p);
     if (is_abandoned) {

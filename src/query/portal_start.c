@@ -168,11 +168,9 @@ enum errcode portal_start(struct portal *p, struct err *err)
         count_of(p, plan->offset, "OFFSET", &p->offset, err) != ERR_OK) {
         return err->code;
     }
-    if (plan->collection != NULL && plan->verb->needs_shard && p->entered == NULL) {
-        if (collection_enter(plan->collection, &p->shard, err) != ERR_OK) {
-            return err->code;
-        }
-        p->entered = plan->collection;
+    if (p->collection != NULL && plan->verb->needs_shard && p->shard == NULL &&
+        collection_enter(p->collection, &p->shard, err) != ERR_OK) {
+        return err->code;
     }
     p->is_started = true;
     p->verb = plan->is_explain ? &verb_explain : plan->verb;

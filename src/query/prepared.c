@@ -10,15 +10,6 @@
 
 #include <string.h>
 
-struct prepared {
-    struct query_session *session; /* Borrowed: it is there until the last of them is freed. */
-    struct plan *plan;
-    size_t bytes;   /* As counted in session->prepared_bytes. */
-    uint8_t *types; /* As the client gave them. */
-    size_t n_types;
-    struct job job; /* Its end. */
-};
-
 enum {
     FREED_INLINE_BYTES = 64 << 10 /* A larger plan is freed on the pool. */
 };
@@ -44,12 +35,46 @@ static enum errcode count_bytes(struct prepared *prepared, struct err *err)
     return ERR_OUT_OF_MEMORY;
 }
 
+/* What the plan's collection is on this node; a drop, or a CREATE, may be under way. */
+static enum errcode find_collection(struct query_session *session, const struct plan *plan,
+                                    struct collection **out, struct err *err)
+{
+    *out = NULL;
+    if (plan->schema == NULL) {
+        return ERR_OK;
+    }
+    *out = collection_acquire(session->db->node, plan->schema->id);
+    if (*out == NULL) {
+        err_set(err, ERR_UNKNOWN_COLLECTION, "there is no collection \"%s\"", plan->schema->name);
+        err_collection(err, plan->schema->name);
+        return ERR_UNKNOWN_COLLECTION;
+    }
+    return ERR_OK;
+}
+
+static enum errcode make_plan(struct query_session *session, const struct statement_text *text,
+                              struct plan **plan, struct collection **collection, size_t *rest,
+                              struct err *err)
+{
+    enum errcode code = analyze(session, text, plan, rest, err);
+    if (code != ERR_OK || *plan == NULL) {
+        return code;
+    }
+    code = find_collection(session, *plan, collection, err);
+    if (code != ERR_OK) {
+        plan_release(*plan);
+        *plan = NULL;
+    }
+    return code;
+}
+
 static enum errcode prepare(struct query_session *session, const struct statement_text *text,
                             struct prepared **out, size_t *rest, struct err *err)
 {
     struct plan *plan;
+    struct collection *collection;
     *out = NULL;
-    enum errcode code = analyze(session, text, &plan, rest, err);
+    enum errcode code = make_plan(session, text, &plan, &collection, rest, err);
     if (code != ERR_OK || plan == NULL) {
         return code;
     }
@@ -59,13 +84,17 @@ static enum errcode prepare(struct query_session *session, const struct statemen
         mem_free(MEM_SESSION, prepared);
         mem_free(MEM_SESSION, copy);
         plan_release(plan);
+        collection_release(collection);
         return err_no_memory(err);
     }
     if (text->n_types > 0) {
         memcpy(copy, text->types, text->n_types);
     }
-    *prepared = (struct prepared){
-        .session = session, .plan = plan, .types = copy, .n_types = text->n_types};
+    *prepared = (struct prepared){.session = session,
+                                  .plan = plan,
+                                  .collection = collection,
+                                  .types = copy,
+                                  .n_types = text->n_types};
     code = count_bytes(prepared, err);
     if (code != ERR_OK) {
         prepared_free(prepared);
@@ -124,6 +153,7 @@ enum errcode prepared_new_alone(struct query_session *session, const struct stat
 static void free_now(struct prepared *prepared)
 {
     plan_release(prepared->plan);
+    collection_release(prepared->collection);
     mem_free(MEM_SESSION, prepared->types);
     mem_free(MEM_SESSION, prepared);
 }
@@ -168,37 +198,29 @@ size_t prepared_columns(const struct prepared *prepared, const struct result_col
     return prepared->plan->n_columns;
 }
 
-enum errcode prepared_plan(struct query_session *session, struct prepared *prepared,
-                           struct plan **out, struct err *err)
-{
-    struct plan *plan = prepared->plan;
-    if (plan->collection != NULL && collection_is_dropped(plan->collection)) {
-        size_t rest;
-        struct statement_text text = {.data = plan->text,
-                                      .bytes = plan->text_bytes,
-                                      .types = prepared->types,
-                                      .n_types = prepared->n_types};
-        enum errcode code = analyze(session, &text, &plan, &rest, err);
-        if (code != ERR_OK) {
-            return code;
-        }
-        CHECK(plan != NULL); /* The same text was a statement before. */
-        plan_release(prepared->plan);
-        prepared->plan = plan;
-        code = count_bytes(prepared, err);
-        if (code != ERR_OK) {
-            return code;
-        }
-    }
-    *out = plan;
-    return ERR_OK;
-}
-
 enum errcode prepared_refresh(struct query_session *session, struct prepared *prepared,
                               struct err *err)
 {
+    if (prepared->collection == NULL || !collection_is_dropped(prepared->collection)) {
+        return ERR_OK;
+    }
+    size_t rest;
     struct plan *plan;
-    return prepared_plan(session, prepared, &plan, err);
+    struct collection *collection;
+    struct statement_text text = {.data = prepared->plan->text,
+                                  .bytes = prepared->plan->text_bytes,
+                                  .types = prepared->types,
+                                  .n_types = prepared->n_types};
+    enum errcode code = make_plan(session, &text, &plan, &collection, &rest, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    CHECK(plan != NULL); /* The same text was a statement before. */
+    plan_release(prepared->plan);
+    collection_release(prepared->collection);
+    prepared->plan = plan;
+    prepared->collection = collection;
+    return count_bytes(prepared, err);
 }
 
 /* ---- on the pool ---- */

@@ -118,7 +118,7 @@ static struct index_parameters parameters_of(const struct portal *p, uint32_t co
 static bool is_to_end(void *arg)
 {
     struct portal *p = arg;
-    return portal_is_canceled(p) || collection_is_dropped(p->plan->collection);
+    return portal_is_canceled(p) || collection_is_dropped(p->collection);
 }
 
 /* Says whether it was the client, the timeout, the end of the server or that of the collection. */

@@ -193,7 +193,7 @@ static double cheapest_cost(const struct portal *p, const struct search_state *s
  * beside the search. */
 static enum errcode sample(struct portal *p, struct search_state *s, struct err *err)
 {
-    struct sample sample = {.portal = p, .s = s, .random = collection_group(p->entered)};
+    struct sample sample = {.portal = p, .s = s, .random = collection_group(p->collection)};
     enum errcode code = draw_rows(&sample, err);
     take_share(s, &sample);
     take_effort(p, s);

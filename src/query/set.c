@@ -252,7 +252,7 @@ static void put_quantization(struct portal *p, const struct column *column,
 /* What it is built with; nothing of a shard that is not open. */
 static void describe_index(struct portal *p, uint32_t column, char *out, size_t bytes)
 {
-    struct collection *c = p->plan->collection;
+    struct collection *c = p->collection;
     struct err err;
     bool is_reindexed;
     struct shard *shard;
