@@ -4,9 +4,8 @@
  * are folded, and whatever cannot work is refused here with its position.  What differs from
  * statement to statement is in the verbs' files; this file has what they share. */
 #include "query/analyze_int.h"
-#include "query/database_int.h"
 #include "query/plan_int.h"
-#include "query/session_int.h"
+#include "query/statement_int.h"
 #include "query/verb_int.h"
 #include "query/view_int.h"
 
@@ -21,31 +20,31 @@ enum {
 
 /* ---- names ---- */
 
+static enum errcode unknown_collection(const struct name *name, const char *nearest,
+                                       struct err *err)
+{
+    err_at(err, name->position, ERR_UNKNOWN_COLLECTION, "there is no collection \"%s\"",
+           name->text);
+    err_collection(err, name->text);
+    if (nearest != NULL) {
+        err_hint(err, "Perhaps you meant \"%s\".", nearest);
+    } else if (view_find(name->text) != NULL) {
+        err_hint(err, "It is a view: write FROM (SHOW %s).", name->text);
+    } else {
+        const char *habit = parser_habit_of_name(name->text);
+        err_hint(err, "%s", habit != NULL ? habit : "SHOW COLLECTIONS lists them.");
+    }
+    return ERR_UNKNOWN_COLLECTION;
+}
+
 enum errcode analyze_collection(struct analysis *a, const struct name *name, struct err *err)
 {
-    struct database *db = a->session->db;
-    const struct map *map = pd_map_acquire(node_pd(db->node));
     const char *nearest = NULL;
-    const struct map_collection *found = map_find(map, name->text, &nearest);
-    if (found != NULL) {
-        a->plan->schema = schema_hold(found->schema);
-    } else {
-        err_at(err, name->position, ERR_UNKNOWN_COLLECTION, "there is no collection \"%s\"",
-               name->text);
-        err_collection(err, name->text);
-        if (nearest != NULL) {
-            err_hint(err, "Perhaps you meant \"%s\".", nearest);
-        } else if (view_find(name->text) != NULL) {
-            err_hint(err, "It is a view: write FROM (SHOW %s).", name->text);
-        } else {
-            const char *habit = parser_habit_of_name(name->text);
-            err_hint(err, "%s", habit != NULL ? habit : "SHOW COLLECTIONS lists them.");
-        }
+    const struct map_collection *found = map_find(a->source->map, name->text, &nearest);
+    if (found == NULL) {
+        return unknown_collection(name, nearest, err);
     }
-    pd_map_release(node_pd(db->node), map);
-    if (a->plan->schema == NULL) {
-        return ERR_UNKNOWN_COLLECTION;
-    }
+    a->plan->schema = schema_hold(found->schema);
     a->scope.schema = a->plan->schema;
     return ERR_OK;
 }

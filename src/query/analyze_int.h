@@ -8,11 +8,10 @@
 struct plan;
 
 struct analysis {
-    struct query_session *session;
+    const struct plan_source *source;
     struct plan *plan;
     struct expr_scope scope;
     struct work work; /* Of parsing too. */
-    uint64_t deadline_us, timeout_us;
 };
 
 /* Helpers of the verbs' analyses; each error has its position. */

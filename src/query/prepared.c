@@ -52,6 +52,38 @@ static enum errcode find_collection(struct query_session *session, const struct 
     return ERR_OK;
 }
 
+/* How long a text may be looked at: it hears of a cancel and of the session's timeout as a portal
+ * does. */
+struct watch {
+    const struct query_session *session;
+    uint64_t deadline_us, timeout_us; /* 0: none. */
+};
+
+static enum errcode poll_watch(void *arg, struct err *err)
+{
+    const struct watch *watch = arg;
+    return session_poll(watch->session, watch->deadline_us, watch->timeout_us, err);
+}
+
+static enum errcode analyze(struct query_session *session, const struct statement_text *text,
+                            struct plan **plan, size_t *rest, struct err *err)
+{
+    struct pd *pd = node_pd(session->db->node);
+    struct watch watch = {.session = session,
+                          .timeout_us = (uint64_t)session_policy(session, POLICY_timeout)};
+    watch.deadline_us = watch.timeout_us != 0 ? clock_micros() + watch.timeout_us : 0;
+    struct plan_source source = {
+        .text = text,
+        .map = pd_map_acquire(pd),
+        .bytes_max = (size_t)session_policy(session, POLICY_statement_memory),
+        .poll = poll_watch,
+        .arg = &watch,
+    };
+    enum errcode code = plan_new(&source, plan, rest, err);
+    pd_map_release(pd, source.map);
+    return code;
+}
+
 static enum errcode make_plan(struct query_session *session, const struct statement_text *text,
                               struct plan **plan, struct collection **collection, size_t *rest,
                               struct err *err)

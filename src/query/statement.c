@@ -1,7 +1,6 @@
 /* From a text to a plan: parsed, given to the analysis of its verb, and made whole. */
 #include "query/analyze_int.h"
 #include "query/plan_int.h"
-#include "query/session_int.h"
 #include "query/statement_int.h"
 #include "query/verb_int.h"
 
@@ -87,12 +86,10 @@ static enum errcode first_statement(struct analysis *a, const struct statement_t
     return at < bytes ? parse_metered(&source, &stmt, end, err) : ERR_OK;
 }
 
-/* Asked by the meter: a long text hears of a cancel and of the session's timeout as a portal does.
- */
 static enum errcode ask(struct work *work, struct err *err)
 {
     struct analysis *a = CONTAINER_OF(work, struct analysis, work);
-    enum errcode code = session_poll(a->session, a->deadline_us, a->timeout_us, err);
+    enum errcode code = a->source->poll(a->source->arg, err);
     work->left = code == ERR_OK ? WORK_SLICE : 0;
     return code;
 }
@@ -128,12 +125,12 @@ static enum errcode give_up(struct plan *plan, enum errcode code, struct err *er
     return code;
 }
 
-enum errcode analyze(struct query_session *session, const struct statement_text *text,
-                     struct plan **out, size_t *rest, struct err *err)
+enum errcode plan_new(const struct plan_source *source, struct plan **out, size_t *rest,
+                      struct err *err)
 {
+    const struct statement_text *text = source->text;
     struct stmt *stmt = NULL;
-    struct arena *arena =
-        arena_new(MEM_SESSION, (size_t)session_policy(session, POLICY_statement_memory));
+    struct arena *arena = arena_new(MEM_SESSION, source->bytes_max);
     struct plan *plan = arena != NULL ? arena_zalloc(arena, sizeof(*plan)) : NULL;
     *out = NULL;
     if (plan == NULL) {
@@ -142,12 +139,10 @@ enum errcode analyze(struct query_session *session, const struct statement_text 
     }
     atomic_init(&plan->refs, 1);
     plan->arena = arena;
-    struct analysis a = {.session = session,
+    struct analysis a = {.source = source,
                          .plan = plan,
                          .scope = {.arena = arena, .work = &a.work},
-                         .work = {.left = WORK_SLICE, .ask = ask},
-                         .timeout_us = (uint64_t)session_policy(session, POLICY_timeout)};
-    a.deadline_us = a.timeout_us != 0 ? clock_micros() + a.timeout_us : 0;
+                         .work = {.left = WORK_SLICE, .ask = ask}};
     enum errcode code = parse_own(&a, text, &stmt, rest, err);
     if (code != ERR_OK || stmt == NULL) {
         return give_up(plan, code, err);
