@@ -4,9 +4,6 @@
  * are folded, and whatever cannot work is refused here with its position.  What differs from
  * statement to statement is in the verbs' files; this file has what they share. */
 #include "query/analyze_int.h"
-#include "query/plan_int.h"
-#include "query/statement_int.h"
-#include "query/verb_int.h"
 #include "query/view_int.h"
 
 #include "expr/expr.h"
@@ -391,7 +388,7 @@ static enum errcode add_with(struct analysis *a, const struct option *option, st
         return ERR_UNKNOWN_POLICY;
     }
     bool is_in_scope = (policy_row(id)->scopes & SCOPE_STATEMENT) != 0;
-    if (is_in_scope && (a->plan->verb->policies >> id & 1) == 0) {
+    if (is_in_scope && (a->plan->policies >> id & 1) == 0) {
         err_at(err, option->name.position, ERR_POLICY_SCOPE,
                "the policy %s changes nothing in %s %s", option->name.text,
                strchr("AEIOU", a->plan->tag[0]) != NULL ? "an" : "a", a->plan->tag);
@@ -429,6 +426,30 @@ enum errcode analyze_with(struct analysis *a, const struct options *options,
         if (code != ERR_OK) {
             return code;
         }
+    }
+    return ERR_OK;
+}
+
+/* ---- operators ---- */
+
+enum errcode operator_add(struct analysis *a, enum operator kind, struct operator_plan **out,
+                          struct err *err)
+{
+    struct plan *plan = a->plan;
+    struct operator_plan *o = arena_zalloc(a->scope.arena, sizeof(*o));
+    if (o == NULL) {
+        return err_no_memory(err);
+    }
+    o->kind = kind;
+    o->input = plan->root;
+    if (plan->root == NULL) {
+        plan->leaf = o;
+    } else {
+        plan->root->above = o;
+    }
+    plan->root = o;
+    if (out != NULL) {
+        *out = o;
     }
     return ERR_OK;
 }

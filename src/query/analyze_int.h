@@ -3,9 +3,8 @@
 #define VECTRON_QUERY_ANALYZE_INT_H
 
 #include "expr/expr.h"
-#include "query/query.h"
-
-struct plan;
+#include "query/plan_int.h"
+#include "query/statement_int.h"
 
 struct analysis {
     const struct plan_source *source;
@@ -45,5 +44,23 @@ enum errcode analyze_with(struct analysis *a, const struct options *options,
 /* Columns of a result that is no select list. */
 enum errcode analyze_result(struct analysis *a, const struct result_column *columns, size_t n,
                             struct err *err) WARN_UNUSED;
+/* A plan of @kind over what was the root. */
+enum errcode operator_add(struct analysis *a, enum operator kind, struct operator_plan **out,
+                          struct err *err) WARN_UNUSED;
+
+/* One of each statement. */
+enum errcode analyze_create(struct analysis *a, const struct stmt *stmt, struct err *err);
+enum errcode analyze_drop(struct analysis *a, const struct stmt *stmt, struct err *err);
+enum errcode analyze_insert(struct analysis *a, const struct stmt *stmt, struct err *err);
+enum errcode analyze_modify(struct analysis *a, const struct stmt *stmt, struct err *err);
+enum errcode analyze_select(struct analysis *a, const struct stmt *stmt, struct err *err);
+enum errcode analyze_search(struct analysis *a, const struct stmt *stmt, struct err *err);
+enum errcode analyze_copy_in(struct analysis *a, const struct stmt *stmt, struct err *err);
+enum errcode analyze_copy_out(struct analysis *a, const struct stmt *stmt, struct err *err);
+enum errcode analyze_set(struct analysis *a, const struct stmt *stmt, struct err *err);
+enum errcode analyze_reset(struct analysis *a, const struct stmt *stmt, struct err *err);
+enum errcode analyze_show(struct analysis *a, const struct stmt *stmt, struct err *err);
+enum errcode analyze_describe(struct analysis *a, const struct stmt *stmt, struct err *err);
+enum errcode analyze_reindex(struct analysis *a, const struct stmt *stmt, struct err *err);
 
 #endif

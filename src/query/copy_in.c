@@ -11,7 +11,6 @@
  *
  * Each command is atomic; the whole COPY is not: after an error the rows of earlier commands are
  * there, and the error says how many. */
-#include "query/analyze_int.h"
 #include "query/copy_int.h"
 #include "query/pending_int.h"
 #include "query/plan_int.h"
@@ -34,6 +33,7 @@ enum {
 
 struct copy_in {
     struct portal *portal;
+    enum shard_op op;
     struct row_decoder *decoder;
     struct buf pending; /* Given and not yet decoded. */
     size_t decoded;     /* Bytes at its front that are done with. */
@@ -57,21 +57,6 @@ struct copy_in {
 };
 
 /* ---- start and end ---- */
-
-static enum errcode analyze_copy_in(struct analysis *a, const struct stmt *stmt, struct err *err)
-{
-    enum errcode code = copy_analyze(a, &stmt->copy, err);
-    bool has_key = false;
-    for (size_t i = 0; i < a->plan->copy.format.n_columns && code == ERR_OK; i++) {
-        has_key = has_key || a->plan->copy.format.columns[i] == 0;
-    }
-    if (code == ERR_OK && !has_key) {
-        code = err_at(err, stmt->copy.collection.position, ERR_NOT_NULL,
-                      "COPY gives no values for the primary key \"%s\"",
-                      a->plan->schema->columns[0].name);
-    }
-    return code;
-}
 
 static enum errcode open_file(struct portal *p, struct copy_in *in, struct err *err)
 {
@@ -121,6 +106,7 @@ static enum errcode start_copy_in(struct portal *p, struct err *err)
     }
     p->verb_state = in;
     in->portal = p;
+    in->op = insert_op(plan->copy.on_conflict);
     in->fd = -1;
     shard_room_init(&in->room, room_ready);
     for (size_t i = 0; i < COPY_IN_FLIGHT_MAX; i++) {
@@ -131,7 +117,7 @@ static enum errcode start_copy_in(struct portal *p, struct err *err)
     if (in->values == NULL) {
         return portal_no_memory(p, err);
     }
-    if (plan->copy.op == SHARD_UPSERT) {
+    if (plan->copy.on_conflict == CONFLICT_UPDATE) {
         in->seen = arena_zalloc(p->arena, SEEN_SLOTS * sizeof(*in->seen));
         if (in->seen == NULL) {
             return portal_no_memory(p, err);
@@ -292,7 +278,6 @@ static enum errcode hold_row(struct portal *p, struct copy_in *in, struct err *e
 /* Of the row in values. */
 static enum errcode add_row(struct portal *p, struct copy_in *in, struct err *err)
 {
-    const struct copy_plan *plan = &p->plan->copy;
     if (in->command == NULL && begin_command(p, in, err) != ERR_OK) {
         return err->code;
     }
@@ -300,7 +285,7 @@ static enum errcode add_row(struct portal *p, struct copy_in *in, struct err *er
         return hold_row(p, in, err);
     }
     in->n_rows++;
-    return shard_command_add(in->command, plan->op, in->values, row_decoder_columns(in->decoder), 0,
+    return shard_command_add(in->command, in->op, in->values, row_decoder_columns(in->decoder), 0,
                              err);
 }
 
@@ -475,7 +460,7 @@ static void tell_loaded(const struct portal *p, const struct copy_in *in, struct
         err_detail(err, "%" PRIu64 " row%s loaded.", in->n_loaded,
                    in->n_loaded == 1 ? " was" : "s were");
     }
-    if (in->n_loaded + in->n_unknown > 0 && p->plan->copy.op == SHARD_INSERT) {
+    if (in->n_loaded + in->n_unknown > 0 && p->plan->copy.on_conflict == CONFLICT_ERROR) {
         char hint[ERR_FIELD_BYTES];
         snprintf(hint, sizeof(hint), "%s", err->hint);
         err_hint(err,
@@ -513,12 +498,17 @@ static enum step step_copy_in(struct portal *p, struct err *err)
     return STEP_DONE;
 }
 
+enum copy_format portal_copy_format(const struct portal *p, const uint8_t **types, size_t *n)
+{
+    *types = p->plan->copy.types;
+    *n = p->plan->copy.format.n_columns;
+    return p->plan->copy.format.kind;
+}
+
 const struct verb verb_copy_in = {
     .needs_shard = true,
     .keeps_steps = true,
     .polls_itself = true,
-    .policies = 1ULL << POLICY_ack | 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
-    .analyze = analyze_copy_in,
     .start = start_copy_in,
     .step = step_copy_in,
     .end = end_copy_in,

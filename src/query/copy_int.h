@@ -6,8 +6,6 @@
 
 #include "query/query.h"
 
-struct analysis;
-
 enum {
     COPY_BATCH_ROWS_MAX = 1024,     /* Of one command of COPY. */
     COPY_BATCH_BYTES_MAX = 1 << 20, /* The same. */
@@ -15,9 +13,6 @@ enum {
     COPY_CHUNK_BYTES = 256 << 10,   /* Read from or written to a file at once. */
     DECODED_BYTE_WORK = 4,
 };
-
-enum errcode copy_analyze(struct analysis *a, const struct stmt_copy *s,
-                          struct err *err) WARN_UNUSED;
 
 /* Files of the server's, below the policy copy_directory: copy_file.c.  @file is as the statement
  * names it. */

@@ -3,10 +3,8 @@
  * Each step reads within a view of its own until a chunk is full, so a slow client holds no view;
  * cursor.c says what that means for rows that change meanwhile.  fbin begins with the number of
  * rows, so there the count of the first view must hold to the end. */
-#include "query/analyze_int.h"
 #include "query/copy_int.h"
 #include "query/operator_int.h"
-#include "query/verb_int.h"
 
 #include "format/format.h"
 
@@ -23,15 +21,6 @@ struct copy_out {
     uint64_t n_promised;       /* fbin */
     struct copy_target target; /* Of a file on the server. */
 };
-
-static enum errcode analyze_copy_out(struct analysis *a, const struct stmt *stmt, struct err *err)
-{
-    enum errcode code = copy_analyze(a, &stmt->copy, err);
-    if (code == ERR_OK) {
-        code = operator_add(a, &operator_scan, NULL, err);
-    }
-    return code == ERR_OK ? operator_add(a, &operator_encode, NULL, err) : code;
-}
 
 static struct copy_out *copy_out_of(struct operator_run *o)
 {
@@ -152,14 +141,4 @@ const struct operator_kind operator_encode = {
     .open = open_encode,
     .close = close_encode,
     .step = step_encode,
-};
-
-const struct verb verb_copy_out = {
-    .needs_shard = true,
-    .keeps_steps = true,
-    .policies = 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
-    .analyze = analyze_copy_out,
-    .start = operators_open,
-    .step = operators_step,
-    .end = operators_close,
 };

@@ -1,8 +1,5 @@
 /* COPY, analyzed: columns, format and its options. */
 #include "query/analyze_int.h"
-#include "query/copy_int.h"
-#include "query/plan_int.h"
-#include "query/portal_int.h"
 
 #include "format/format.h"
 
@@ -197,10 +194,10 @@ static enum errcode check_fbin_columns(struct analysis *a, const struct stmt_cop
     return ERR_OK;
 }
 
-enum errcode copy_analyze(struct analysis *a, const struct stmt_copy *s, struct err *err)
+static enum errcode analyze_copy(struct analysis *a, const struct stmt_copy *s, struct err *err)
 {
     struct copy_plan *plan = &a->plan->copy;
-    plan->op = insert_op(s->on_conflict);
+    plan->on_conflict = s->on_conflict;
     if (analyze_collection(a, &s->collection, err) != ERR_OK) {
         return err->code;
     }
@@ -228,9 +225,26 @@ enum errcode copy_analyze(struct analysis *a, const struct stmt_copy *s, struct 
     return ERR_OK;
 }
 
-enum copy_format portal_copy_format(const struct portal *p, const uint8_t **types, size_t *n)
+enum errcode analyze_copy_in(struct analysis *a, const struct stmt *stmt, struct err *err)
 {
-    *types = p->plan->copy.types;
-    *n = p->plan->copy.format.n_columns;
-    return p->plan->copy.format.kind;
+    enum errcode code = analyze_copy(a, &stmt->copy, err);
+    bool has_key = false;
+    for (size_t i = 0; i < a->plan->copy.format.n_columns && code == ERR_OK; i++) {
+        has_key = has_key || a->plan->copy.format.columns[i] == 0;
+    }
+    if (code == ERR_OK && !has_key) {
+        code = err_at(err, stmt->copy.collection.position, ERR_NOT_NULL,
+                      "COPY gives no values for the primary key \"%s\"",
+                      a->plan->schema->columns[0].name);
+    }
+    return code;
+}
+
+enum errcode analyze_copy_out(struct analysis *a, const struct stmt *stmt, struct err *err)
+{
+    enum errcode code = analyze_copy(a, &stmt->copy, err);
+    if (code == ERR_OK) {
+        code = operator_add(a, OPERATOR_scan, NULL, err);
+    }
+    return code == ERR_OK ? operator_add(a, OPERATOR_encode, NULL, err) : code;
 }

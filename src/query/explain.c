@@ -15,8 +15,9 @@
 /* An early acknowledgement that shard_submit raises, because nobody knows the outcome before. */
 static bool is_raised(const struct plan *plan, enum policy_id id, const struct policy_value *value)
 {
-    return id == POLICY_ack && value->integer < ACK_VISIBLE && plan->verb->op != NULL &&
-           shard_op_depends_on_rows(plan->verb->op(plan));
+    const struct verb *verb = verb_of(plan);
+    return id == POLICY_ack && value->integer < ACK_VISIBLE && verb->op != NULL &&
+           shard_op_depends_on_rows(verb->op(plan));
 }
 
 static void explain_policy(struct explain *out, const struct policy_view *view, enum policy_id id)
@@ -56,8 +57,8 @@ static void explain_policies(struct explain *out)
     portal_policy_view(p, &view);
     explain_begin_group(out, "Policies");
     for (int i = 0; i < POLICY_COUNT; i++) {
-        bool is_asked = (p->plan->verb->policies >> i & 1) != 0;
-        if (is_asked || (i == POLICY_limit_max && p->plan->verb == &verb_search)) {
+        bool is_asked = (p->plan->policies >> i & 1) != 0;
+        if (is_asked || (i == POLICY_limit_max && verb_of(p->plan) == &verb_search)) {
             explain_policy(out, &view, (enum policy_id)i);
         }
     }
@@ -68,7 +69,8 @@ static void explain_policies(struct explain *out)
 
 static enum errcode start_explain(struct portal *p, struct err *err)
 {
-    enum errcode code = p->plan->verb->start != NULL ? p->plan->verb->start(p, err) : ERR_OK;
+    const struct verb *verb = verb_of(p->plan);
+    enum errcode code = verb->start != NULL ? verb->start(p, err) : ERR_OK;
     if (!p->plan->is_analyze) {
         p->is_heavy = false;
     }
@@ -102,7 +104,7 @@ static enum errcode emit_plan(struct portal *p, struct err *err)
         buf_u8(&out.text, '{');
     }
     explain_text(&out, "Statement", "%s", stmt_name(p->plan->stmt->kind));
-    p->plan->verb->explain(p, &out);
+    verb_of(p->plan)->explain(p, &out);
     if (p->plan->is_analyze) {
         explain_number(&out, "Rows given", (double)p->analyzed_rows);
         explain_number(&out, "Milliseconds", (double)(clock_micros() - p->started_us) / 1000);
@@ -128,7 +130,7 @@ static enum errcode emit_plan(struct portal *p, struct err *err)
 static enum step step_explain(struct portal *p, struct err *err)
 {
     if (p->plan->is_analyze) {
-        enum step step = p->plan->verb->step(p, err);
+        enum step step = verb_of(p->plan)->step(p, err);
         p->analyzed_rows += p->batch.n_rows;
         p->batch = (struct batch){.n_columns = p->batch.n_columns};
         if (step != STEP_DONE) {
@@ -142,8 +144,9 @@ static enum step step_explain(struct portal *p, struct err *err)
 
 static void end_explain(struct portal *p)
 {
-    if (p->plan->verb->end != NULL) {
-        p->plan->verb->end(p);
+    const struct verb *verb = verb_of(p->plan);
+    if (verb->end != NULL) {
+        verb->end(p);
     }
 }
 

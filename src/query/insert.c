@@ -1,8 +1,5 @@
 /* INSERT: what it means.  operator_insert.c carries it out. */
 #include "query/analyze_int.h"
-#include "query/operator_int.h"
-#include "query/plan_int.h"
-#include "query/verb_int.h"
 
 static enum errcode analyze_cell(struct analysis *a, const struct expr *e, uint32_t column,
                                  const struct program **out, struct err *err)
@@ -73,7 +70,7 @@ static enum errcode check_columns(const struct analysis *a, const struct stmt_in
     return ERR_OK;
 }
 
-static enum errcode analyze_insert(struct analysis *a, const struct stmt *stmt, struct err *err)
+enum errcode analyze_insert(struct analysis *a, const struct stmt *stmt, struct err *err)
 {
     const struct stmt_insert *s = &stmt->insert;
     struct insert_plan *plan = &a->plan->insert;
@@ -83,29 +80,13 @@ static enum errcode analyze_insert(struct analysis *a, const struct stmt *stmt, 
             ERR_OK) {
         return err->code;
     }
-    plan->op = insert_op(s->on_conflict);
+    plan->on_conflict = s->on_conflict;
     for (size_t i = 0; i < plan->n_columns; i++) {
         mask_add(&plan->mask, plan->columns[i]);
     }
     if (check_columns(a, s, err) != ERR_OK || analyze_rows(a, s, err) != ERR_OK ||
-        operator_add(a, &operator_values, NULL, err) != ERR_OK) {
+        operator_add(a, OPERATOR_values, NULL, err) != ERR_OK) {
         return err->code;
     }
-    return operator_add(a, &operator_insert, NULL, err);
+    return operator_add(a, OPERATOR_insert, NULL, err);
 }
-
-static enum shard_op op_of(const struct plan *plan)
-{
-    return plan->insert.op;
-}
-
-const struct verb verb_insert = {
-    .needs_shard = true,
-    .op = op_of,
-    .policies = 1ULL << POLICY_ack | 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
-    .analyze = analyze_insert,
-    .start = operators_open,
-    .step = operators_step,
-    .end = operators_close,
-    .explain = operators_explain,
-};

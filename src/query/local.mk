@@ -6,6 +6,7 @@ src_query_libquery_a_SOURCES = \
     src/query/copy_in.c \
     src/query/copy_out.c \
     src/query/copy_plan.c \
+    src/query/create.c \
     src/query/cursor.c src/query/cursor_int.h \
     src/query/database.c src/query/database_int.h \
     src/query/ddl.c \
@@ -38,7 +39,7 @@ src_query_libquery_a_SOURCES = \
     src/query/prepared.c src/query/prepared_int.h \
     src/query/query.h \
     src/query/registry.c \
-    src/query/reindex.c \
+    src/query/reindex.c src/query/reindex_plan.c \
     src/query/scan_blocks.c src/query/scan_blocks_int.h \
     src/query/search.c src/query/search_int.h \
     src/query/search_find.c \
@@ -50,10 +51,10 @@ src_query_libquery_a_SOURCES = \
     src/query/searcher.c \
     src/query/select.c \
     src/query/session.c src/query/session_int.h \
-    src/query/set.c \
+    src/query/set.c src/query/set_plan.c \
     src/query/sort.c src/query/sort_int.h \
     src/query/statement.c src/query/statement_int.h \
-    src/query/verb_int.h \
-    src/query/view_int.h \
+    src/query/verb.c src/query/verb_int.h \
+    src/query/view.c src/query/view_int.h \
     src/query/views.c src/query/views.def
 QUERY_LIBS = src/query/libquery.a src/expr/libexpr.a src/parser/libparser.a src/format/libformat.a $(NODE_LIBS)

@@ -1,10 +1,8 @@
 /* UPDATE and DELETE: what they mean.  operator_modify.c carries them out. */
 #include "query/analyze_int.h"
-#include "query/operator_int.h"
-#include "query/plan_int.h"
-#include "query/verb_int.h"
 
-static enum errcode analyze_set(struct analysis *a, const struct stmt_update *s, struct err *err)
+static enum errcode analyze_changes(struct analysis *a, const struct stmt_update *s,
+                                    struct err *err)
 {
     struct modify_plan *plan = &a->plan->modify;
     struct column_mask seen = {0};
@@ -40,7 +38,7 @@ static enum errcode analyze_set(struct analysis *a, const struct stmt_update *s,
     return ERR_OK;
 }
 
-static enum errcode analyze_modify(struct analysis *a, const struct stmt *stmt, struct err *err)
+enum errcode analyze_modify(struct analysis *a, const struct stmt *stmt, struct err *err)
 {
     bool is_delete = stmt->kind == STMT_DELETE;
     const struct name *collection = is_delete ? &stmt->del.collection : &stmt->update.collection;
@@ -49,7 +47,7 @@ static enum errcode analyze_modify(struct analysis *a, const struct stmt *stmt, 
     plan->is_delete = is_delete;
     if (analyze_collection(a, collection, err) != ERR_OK ||
         analyze_with(a, with, NULL, err) != ERR_OK ||
-        (!is_delete && analyze_set(a, &stmt->update, err) != ERR_OK) ||
+        (!is_delete && analyze_changes(a, &stmt->update, err) != ERR_OK) ||
         analyze_where(a, is_delete ? stmt->del.where : stmt->update.where, err) != ERR_OK) {
         return err->code;
     }
@@ -58,24 +56,8 @@ static enum errcode analyze_modify(struct analysis *a, const struct stmt *stmt, 
     for (uint32_t i = 0; i < n; i++) {
         mask_add(&plan->reads, i);
     }
-    if (operator_add(a, &operator_scan, NULL, err) != ERR_OK) {
+    if (operator_add(a, OPERATOR_scan, NULL, err) != ERR_OK) {
         return err->code;
     }
-    return operator_add(a, is_delete ? &operator_delete : &operator_update, NULL, err);
+    return operator_add(a, is_delete ? OPERATOR_delete : OPERATOR_update, NULL, err);
 }
-
-static enum shard_op modify_op(const struct plan *plan)
-{
-    return plan->modify.is_delete ? SHARD_DELETE : SHARD_REPLACE;
-}
-
-const struct verb verb_modify = {
-    .needs_shard = true,
-    .op = modify_op,
-    .policies = 1ULL << POLICY_ack | 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
-    .analyze = analyze_modify,
-    .start = operators_open,
-    .step = operators_step,
-    .end = operators_close,
-    .explain = operators_explain,
-};

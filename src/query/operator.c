@@ -1,53 +1,39 @@
 /* A plan's operators, from the root to the leaf: opened, asked for rows, explained, closed. */
-#include "query/analyze_int.h"
 #include "query/explain_int.h"
 #include "query/operator_int.h"
 #include "query/verb_int.h"
 
-enum errcode operator_add(struct analysis *a, const struct operator_kind *kind,
-                          struct operator_plan **out, struct err *err)
-{
-    struct plan *plan = a->plan;
-    struct operator_plan *o = arena_zalloc(a->scope.arena, sizeof(*o));
-    if (o == NULL) {
-        return err_no_memory(err);
-    }
-    CHECK(kind->bytes % _Alignof(struct operator_run) == 0);
-    o->kind = kind;
-    o->input = plan->root;
-    if (plan->root == NULL) {
-        plan->leaf = o;
-        plan->operator_bytes = 0;
-    } else {
-        plan->root->above = o;
-    }
-    plan->root = o;
-    plan->operator_bytes += kind->bytes;
-    if (out != NULL) {
-        *out = o;
-    }
-    return ERR_OK;
-}
+static const struct operator_kind *const kinds[OPERATORS] = {
+#define OPERATOR(name, text) [OPERATOR_##name] = &operator_##name,
+#include "query/operators.def"
+#undef OPERATOR
+};
 
 /* One behind the other in one piece of memory, the input first: who is open has whatever is below
  * it. */
 enum errcode operators_open(struct portal *p, struct err *err)
 {
-    void *at = arena_zalloc(p->arena, p->plan->operator_bytes);
+    size_t bytes = 0;
+    for (const struct operator_plan *plan = p->plan->leaf; plan != NULL; plan = plan->above) {
+        CHECK(kinds[plan->kind]->bytes % _Alignof(struct operator_run) == 0);
+        bytes += kinds[plan->kind]->bytes;
+    }
+    void *at = arena_zalloc(p->arena, bytes);
     if (at == NULL) {
         return portal_no_memory(p, err);
     }
     p->leaf = at;
     for (const struct operator_plan *plan = p->plan->leaf; plan != NULL; plan = plan->above) {
+        const struct operator_kind *kind = kinds[plan->kind];
         struct operator_run *o = at;
-        o->kind = plan->kind;
+        o->kind = kind;
         o->plan = plan;
         o->portal = p;
         o->input = p->root;
         o->is_measured = p->plan->is_analyze;
         p->root = o; /* What is to be closed. */
-        at = (uint8_t *)at + plan->kind->bytes;
-        enum errcode code = plan->kind->open != NULL ? plan->kind->open(o, err) : ERR_OK;
+        at = (uint8_t *)at + kind->bytes;
+        enum errcode code = kind->open != NULL ? kind->open(o, err) : ERR_OK;
         if (code != ERR_OK) {
             operators_close(p);
             return code;

@@ -20,6 +20,7 @@ static enum errcode fill(struct operator_run *o, struct shard_command *command, 
     struct portal *p = o->portal;
     const struct insert_plan *plan = &p->plan->insert;
     struct value *row = NULL;
+    enum shard_op op = insert_op(plan->on_conflict);
     operator_rewind(o->input);
     for (size_t n = 1;; n++) {
         enum errcode code = operator_next(o->input, &row, err);
@@ -27,7 +28,7 @@ static enum errcode fill(struct operator_run *o, struct shard_command *command, 
             return code;
         }
         work_charge(&p->work, values_bytes(row, p->plan->schema->n_columns) / BYTES_A_UNIT);
-        code = shard_command_add(command, plan->op, row, plan->mask.bits, 0, err);
+        code = shard_command_add(command, op, row, plan->mask.bits, 0, err);
         if (code != ERR_OK) {
             if (plan->n_rows > 1) {
                 err_prefix(err, "row %zu", n);
@@ -73,11 +74,11 @@ static enum step step_insertion(struct operator_run *o, struct err *err)
 
 static void explain(const struct operator_run *o, struct explain *out)
 {
-    static const char *const conflicts[] = {[SHARD_INSERT] = "error",
-                                            [SHARD_INSERT_IGNORE] = "skip the row",
-                                            [SHARD_UPSERT] = "replace the columns given"};
+    static const char *const conflicts[] = {[CONFLICT_ERROR] = "error",
+                                            [CONFLICT_NOTHING] = "skip the row",
+                                            [CONFLICT_UPDATE] = "replace the columns given"};
     explain_text(out, "Collection", "%s", o->portal->plan->schema->name);
-    explain_text(out, "On conflict", "%s", conflicts[o->portal->plan->insert.op]);
+    explain_text(out, "On conflict", "%s", conflicts[o->portal->plan->insert.on_conflict]);
 }
 
 const struct operator_kind operator_insert = {

@@ -19,7 +19,6 @@
 #include "query/plan_int.h"
 #include "query/portal_int.h"
 
-struct analysis;
 struct explain;
 
 struct operator_run {
@@ -64,9 +63,6 @@ void operators_close(struct portal *portal);
 /* A step: rows of the root, until the batch is full. */
 enum step operators_step(struct portal *portal, struct err *err);
 void operators_explain(struct portal *portal, struct explain *out);
-/* A plan of @kind over what was the root. */
-enum errcode operator_add(struct analysis *a, const struct operator_kind *kind,
-                          struct operator_plan **out, struct err *err) WARN_UNUSED;
 /* Measured, for operator_next. */
 enum errcode operator_measure(struct operator_run *o, struct value **row,
                               struct err *err) WARN_UNUSED;

@@ -72,8 +72,8 @@ static enum errcode add_row(struct operator_run *o, struct value *row,
         return code;
     }
     work_charge(&p->work, values_bytes(values, p->plan->schema->n_columns) / BYTES_A_UNIT);
-    code = shard_command_add(command, p->plan->verb->op(p->plan), values, all.bits,
-                             scan_stamp(o->input), err);
+    code =
+        shard_command_add(command, modify_op(p->plan), values, all.bits, scan_stamp(o->input), err);
     if (code == ERR_STATEMENT_TOO_LONG) {
         err_hint(err, "One statement is one atomic write. Change fewer rows at once by WHERE.");
     }

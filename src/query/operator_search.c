@@ -54,18 +54,6 @@ static enum errcode vector_of_key(struct portal *p, const struct value *key,
     return code;
 }
 
-enum errcode search_wrong_dimension(const struct plan *plan, uint32_t dim, uint32_t position,
-                                    struct err *err)
-{
-    const struct column *column = &plan->schema->columns[plan->search.column];
-    err_at(err, position, ERR_WRONG_DIMENSION,
-           "the query vector has %u dimensions, and column \"%s\" has %u", dim, column->name,
-           column->dim);
-    err_collection(err, plan->schema->name);
-    err_column(err, column->name);
-    return ERR_WRONG_DIMENSION;
-}
-
 static enum errcode check_vector(struct portal *p, const struct value *v, uint32_t position,
                                  struct err *err)
 {
@@ -74,7 +62,7 @@ static enum errcode check_vector(struct portal *p, const struct value *v, uint32
         return err_at(err, position, ERR_TYPE_MISMATCH, "the query vector is NULL");
     }
     if (v->vector.dim != column->dim) {
-        return search_wrong_dimension(p->plan, v->vector.dim, position, err);
+        return plan_wrong_dimension(p->plan, v->vector.dim, position, err);
     }
     float sum = 0;
     for (uint32_t i = 0; i < v->vector.dim; i++) {

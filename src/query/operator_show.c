@@ -43,7 +43,8 @@ static enum errcode fill(struct operator_run *o, struct err *err)
     arena_reset(show->arena);
     p->batch = (struct batch){.n_columns = o->plan->show.n_columns};
     p->batch_arena = show->arena;
-    enum step step = o->plan->show.verb->step(p, err);
+    const struct verb *verb = o->plan->show.of == STMT_SHOW ? &verb_show : &verb_describe;
+    enum step step = verb->step(p, err);
     show->rows = p->batch;
     p->batch = batch;
     p->batch_arena = batch_arena;

@@ -24,10 +24,14 @@ bool plan_reads_vector(const struct plan *plan, const struct column_mask *column
     return false;
 }
 
-enum shard_op insert_op(enum on_conflict on_conflict)
+enum errcode plan_wrong_dimension(const struct plan *plan, uint32_t dim, uint32_t position,
+                                  struct err *err)
 {
-    static const enum shard_op ops[] = {[CONFLICT_ERROR] = SHARD_INSERT,
-                                        [CONFLICT_NOTHING] = SHARD_INSERT_IGNORE,
-                                        [CONFLICT_UPDATE] = SHARD_UPSERT};
-    return ops[on_conflict];
+    const struct column *column = &plan->schema->columns[plan->search.column];
+    err_at(err, position, ERR_WRONG_DIMENSION,
+           "the query vector has %u dimensions, and column \"%s\" has %u", dim, column->name,
+           column->dim);
+    err_collection(err, plan->schema->name);
+    err_column(err, column->name);
+    return ERR_WRONG_DIMENSION;
 }

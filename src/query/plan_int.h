@@ -9,8 +9,6 @@
 #include "format/format.h"
 #include "query/query.h"
 
-struct operator_kind;
-struct verb;
 struct view;
 
 enum access_kind {
@@ -50,9 +48,16 @@ struct sort_plan {
     bool is_projected;          /* Rows come so; else the select list is reckoned here. */
 };
 
-/* An operator of a plan: operator_int.h. */
+enum operator{
+#define OPERATOR(name, text) OPERATOR_##name,
+#include "query/operators.def"
+#undef OPERATOR
+    OPERATORS
+};
+
+/* An operator of a plan: what it is told of its work. */
 struct operator_plan {
-    const struct operator_kind *kind;
+    enum operator kind;
     const struct operator_plan *input; /* NULL: a leaf. */
     struct operator_plan *above;       /* NULL: the root. */
     union {                            /* By the kind. */
@@ -66,7 +71,7 @@ struct operator_plan {
             struct column_mask columns; /* That keys and arguments read. */
         } aggregate;
         struct {
-            const struct verb *verb; /* Which makes the rows. */
+            enum stmt_kind of; /* STMT_SHOW or STMT_DESCRIBE, of plan->set or of the collection. */
             const char *name;
             size_t n_columns;
         } show;
@@ -92,7 +97,7 @@ struct insert_plan {
     size_t n_columns;
     const struct program ***rows;
     size_t n_rows;
-    enum shard_op op;
+    enum on_conflict on_conflict;
     struct column_mask mask;
 };
 
@@ -107,11 +112,10 @@ struct modify_plan {
 struct copy_plan {
     struct row_format format;
     uint8_t *types;
-    enum shard_op op; /* FROM */
-    size_t key;       /* fbin: its place in the columns; SIZE_MAX: not there. */
+    enum on_conflict on_conflict; /* FROM */
+    size_t key;                   /* fbin: its place in the columns; SIZE_MAX: not there. */
 };
 
-struct view;
 struct policy_plan {
     enum policy_id id;           /* POLICY_COUNT: all. */
     const struct program *value; /* SET */
@@ -128,8 +132,8 @@ struct reindex_plan {
 struct plan {
     atomic_uint refs;
     struct arena *arena;
-    const struct verb *verb;
-    const char *text; /* Of the statement. */
+    uint64_t policies; /* Bit per policy that WITH may set: those that change what it does. */
+    const char *text;  /* Of the statement. */
     size_t text_bytes;
     const struct stmt *stmt; /* Of EXPLAIN: the statement explained. */
     bool is_explain, is_analyze, is_json;
@@ -148,12 +152,11 @@ struct plan {
     struct access access;
     struct output output;
     struct operator_plan *root, *leaf; /* NULL: the verb's steps are its own. */
-    size_t operator_bytes;             /* Of all operators of a run. */
     bool reads_all;         /* All rows before it gives the first, or those that match. */
     struct policy_plan set; /* Of SHOW, also in FROM. */
     const struct program *limit, *offset; /* INT; NULL where not given. */
     const char *tag;
-    union { /* By the verb. */
+    union { /* By the statement. */
         struct search_plan search;
         struct insert_plan insert;
         struct modify_plan modify;
@@ -174,8 +177,8 @@ void plan_acquire(struct plan *plan);
 void plan_release(struct plan *plan);
 /* Whether one of @columns, of its collection, is a VECTOR: those are not kept beside the others. */
 bool plan_reads_vector(const struct plan *plan, const struct column_mask *columns);
-
-/* What becomes of a new row whose key is taken. */
-enum shard_op insert_op(enum on_conflict on_conflict);
+/* That a query vector of SEARCH has not the column's dimension. */
+enum errcode plan_wrong_dimension(const struct plan *plan, uint32_t dim, uint32_t position,
+                                  struct err *err);
 
 #endif

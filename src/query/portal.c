@@ -168,7 +168,7 @@ static void reset_portal(struct portal *p, struct query_session *session,
     p->db = session->db;
     p->plan = plan;
     p->collection = prepared->collection;
-    p->verb = plan->verb;
+    p->verb = verb_of(plan);
     p->sink = *sink;
     p->batch = (struct batch){.n_columns = plan->n_columns};
     p->set = &session->policies;
@@ -203,7 +203,7 @@ static enum errcode take_parameters(struct portal *p, const struct value *given,
         }
         bytes += value_bytes(&given[i]);
     }
-    p->is_unchecked = bytes > INLINE_BIND_BYTES_MAX && !p->plan->verb->is_untimed;
+    p->is_unchecked = bytes > INLINE_BIND_BYTES_MAX && !p->verb->is_untimed;
     p->is_heavy = p->is_unchecked;
     return p->is_unchecked ? ERR_OK : portal_check_parameters(p, err);
 }
@@ -325,7 +325,7 @@ static enum step run_step(struct portal *p, struct err *err)
 /* A step on the owner's thread; POOL where it was given up for the pool. */
 static enum step run_inline(struct portal *p, struct err *err)
 {
-    const struct verb *verb = p->plan->verb;
+    const struct verb *verb = verb_of(p->plan);
     p->is_inline = !verb->keeps_steps;
     enum step step = run_step(p, err);
     p->is_inline = false;

@@ -49,7 +49,7 @@ static void resolve_force(struct portal *p)
         .timeout_us = (uint64_t)policy_int(&view, POLICY_timeout),
         .limit_max = (uint64_t)policy_int(&view, POLICY_limit_max),
     };
-    bool is_timed = p->force.timeout_us != 0 && !p->plan->verb->is_untimed;
+    bool is_timed = p->force.timeout_us != 0 && !verb_of(p->plan)->is_untimed;
     p->deadline_us = is_timed ? p->started_us + p->force.timeout_us : 0;
 }
 
@@ -158,6 +158,7 @@ static enum errcode count_of(struct portal *p, const struct program *program, co
 enum errcode portal_start(struct portal *p, struct err *err)
 {
     const struct plan *plan = p->plan;
+    const struct verb *verb = verb_of(plan);
     bool has_moved = p->is_heavy;
     if ((p->is_unchecked && portal_check_parameters(p, err) != ERR_OK) ||
         prepare_evaluator(p, err) != ERR_OK || fill_with(p, err) != ERR_OK) {
@@ -168,12 +169,12 @@ enum errcode portal_start(struct portal *p, struct err *err)
         count_of(p, plan->offset, "OFFSET", &p->offset, err) != ERR_OK) {
         return err->code;
     }
-    if (p->collection != NULL && plan->verb->needs_shard && p->shard == NULL &&
+    if (p->collection != NULL && verb->needs_shard && p->shard == NULL &&
         collection_enter(p->collection, &p->shard, err) != ERR_OK) {
         return err->code;
     }
     p->is_started = true;
-    p->verb = plan->is_explain ? &verb_explain : plan->verb;
+    p->verb = plan->is_explain ? &verb_explain : verb;
     enum errcode code = p->verb->start != NULL ? p->verb->start(p, err) : ERR_OK;
     p->is_heavy = p->is_heavy || has_moved;
     return code;

@@ -1,7 +1,5 @@
 /* SEARCH: what it means.  operator_search.c carries it out. */
 #include "query/analyze_int.h"
-#include "query/search_int.h"
-#include "query/verb_int.h"
 
 static enum errcode analyze_vector_column(struct analysis *a, const struct stmt_search *s,
                                           struct err *err)
@@ -50,13 +48,13 @@ static enum errcode analyze_queries(struct analysis *a, const struct stmt_search
         }
         uint32_t dim = query->program->dim;
         if (!query->is_key && dim != 0 && dim != a->plan->schema->columns[plan->column].dim) {
-            return search_wrong_dimension(a->plan, dim, e->position, err);
+            return plan_wrong_dimension(a->plan, dim, e->position, err);
         }
     }
     return ERR_OK;
 }
 
-static enum errcode analyze_search(struct analysis *a, const struct stmt *stmt, struct err *err)
+enum errcode analyze_search(struct analysis *a, const struct stmt *stmt, struct err *err)
 {
     const struct stmt_search *s = &stmt->search;
     if (analyze_collection(a, &s->collection, err) != ERR_OK ||
@@ -75,17 +73,5 @@ static enum errcode analyze_search(struct analysis *a, const struct stmt *stmt, 
         analyze_limit(a, s->limit, s->offset, err) != ERR_OK) {
         return err->code;
     }
-    return operator_add(a, &operator_search, NULL, err);
+    return operator_add(a, OPERATOR_search, NULL, err);
 }
-
-const struct verb verb_search = {
-    .needs_shard = true,
-    .policies = 1ULL << POLICY_recall | 1ULL << POLICY_ef | 1ULL << POLICY_exact |
-                1ULL << POLICY_on_miss | 1ULL << POLICY_rerank_depth | 1ULL << POLICY_index_lag |
-                1ULL << POLICY_on_lag | 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
-    .analyze = analyze_search,
-    .start = operators_open,
-    .step = operators_step,
-    .end = operators_close,
-    .explain = operators_explain,
-};

@@ -92,11 +92,6 @@ static inline struct search_hit search_hit_of(const struct index_hit *hit)
     return (struct search_hit){.distance = hit->distance, .number = hit->row, .label = hit->label};
 }
 
-/* ---- operator_search.c ---- */
-
-enum errcode search_wrong_dimension(const struct plan *plan, uint32_t dim, uint32_t position,
-                                    struct err *err);
-
 /* ---- search_plan.c ---- */
 
 /* Chooses s->way and s->ef for s->k.  RECALL_MISSED where on_miss says so. */

@@ -8,9 +8,6 @@
  * one that comes as it is read is of one instant a batch: cursor.c says what that means for rows
  * that change meanwhile. */
 #include "query/analyze_int.h"
-#include "query/operator_int.h"
-#include "query/plan_int.h"
-#include "query/verb_int.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -45,17 +42,17 @@ static enum errcode analyze_show_in_from(struct analysis *a, const struct stmt *
 {
     const struct name *name =
         show->kind == STMT_SHOW ? &show->show.name : &show->describe.collection;
-    const struct verb *verb = show->kind == STMT_SHOW ? &verb_show : &verb_describe;
     struct operator_plan *o;
-    enum errcode code = verb->analyze(a, show, err);
+    enum errcode code =
+        show->kind == STMT_SHOW ? analyze_show(a, show, err) : analyze_describe(a, show, err);
     if (code == ERR_OK) {
         code = schema_of_view(a, name->text, err);
     }
     if (code == ERR_OK) {
-        code = operator_add(a, &operator_show, &o, err);
+        code = operator_add(a, OPERATOR_show, &o, err);
     }
     if (code == ERR_OK) {
-        o->show.verb = verb;
+        o->show.of = show->kind;
         o->show.name = name->text;
         o->show.n_columns = a->plan->n_columns;
         a->plan->n_columns = 0; /* They are no longer the result's. */
@@ -69,10 +66,10 @@ static enum errcode analyze_from(struct analysis *a, const struct stmt_select *s
         return analyze_show_in_from(a, s->show, err);
     }
     if (s->collection.text == NULL) {
-        return operator_add(a, &operator_one, NULL, err);
+        return operator_add(a, OPERATOR_one, NULL, err);
     }
     enum errcode code = analyze_collection(a, &s->collection, err);
-    return code == ERR_OK ? operator_add(a, &operator_scan, NULL, err) : code;
+    return code == ERR_OK ? operator_add(a, OPERATOR_scan, NULL, err) : code;
 }
 
 /* ---- GROUP BY ---- */
@@ -281,7 +278,7 @@ static enum errcode add_filter(struct analysis *a, const struct program *program
                                const struct expr *shown, struct err *err)
 {
     struct operator_plan *o;
-    enum errcode code = operator_add(a, &operator_filter, &o, err);
+    enum errcode code = operator_add(a, OPERATOR_filter, &o, err);
     if (code == ERR_OK) {
         o->filter.program = program;
         o->filter.shown = shown;
@@ -292,7 +289,7 @@ static enum errcode add_filter(struct analysis *a, const struct program *program
 /* That of a collection without a WHERE is known. */
 static bool is_count(const struct plan *plan, const struct grouping *grouping)
 {
-    return plan->root->kind == &operator_scan && plan->access.where == NULL &&
+    return plan->root->kind == OPERATOR_scan && plan->access.where == NULL &&
            grouping->n_keys == 0 && grouping->n_calls == 1 && grouping->calls[0].argument == NULL;
 }
 
@@ -303,10 +300,10 @@ static enum errcode add_groups(struct analysis *a, const struct stmt_select *s,
     struct operator_plan *o;
     if (is_count(a->plan, grouping)) {
         a->plan->root = NULL;
-        enum errcode code = operator_add(a, &operator_count, NULL, err);
+        enum errcode code = operator_add(a, OPERATOR_count, NULL, err);
         return code == ERR_OK && having != NULL ? add_filter(a, having, s->having, err) : code;
     }
-    enum errcode code = operator_add(a, &operator_aggregate, &o, err);
+    enum errcode code = operator_add(a, OPERATOR_aggregate, &o, err);
     if (code != ERR_OK) {
         return code;
     }
@@ -337,7 +334,7 @@ static enum errcode check_distinct(const struct analysis *a, const struct stmt_s
 static enum errcode add_sort(struct analysis *a, const struct sort_plan *sort, struct err *err)
 {
     struct operator_plan *o;
-    enum errcode code = operator_add(a, &operator_sort, &o, err);
+    enum errcode code = operator_add(a, OPERATOR_sort, &o, err);
     if (code == ERR_OK) {
         o->sort = *sort;
     }
@@ -348,19 +345,19 @@ static enum errcode add_sort(struct analysis *a, const struct sort_plan *sort, s
 static enum errcode add_output(struct analysis *a, const struct stmt_select *s,
                                const struct sort_plan *sort, struct err *err)
 {
-    if (s->is_distinct && (operator_add(a, &operator_project, NULL, err) != ERR_OK ||
-                           operator_add(a, &operator_distinct, NULL, err) != ERR_OK)) {
+    if (s->is_distinct && (operator_add(a, OPERATOR_project, NULL, err) != ERR_OK ||
+                           operator_add(a, OPERATOR_distinct, NULL, err) != ERR_OK)) {
         return err->code;
     }
     if (s->n_order_by > 0 && add_sort(a, sort, err) != ERR_OK) {
         return err->code;
     }
     if ((s->limit != NULL || s->offset != NULL) &&
-        operator_add(a, &operator_limit, NULL, err) != ERR_OK) {
+        operator_add(a, OPERATOR_limit, NULL, err) != ERR_OK) {
         return err->code;
     }
     bool is_projected = s->is_distinct || s->n_order_by > 0;
-    return is_projected ? ERR_OK : operator_add(a, &operator_project, NULL, err);
+    return is_projected ? ERR_OK : operator_add(a, OPERATOR_project, NULL, err);
 }
 
 /* What is read of a row of the collection, and whether it may come from memory. */
@@ -374,7 +371,7 @@ static void find_reads(struct plan *plan, const struct grouping *grouping,
         mask_merge(&access->reads, &sort->columns);
     }
     for (const struct operator_plan *o = plan->root; o != NULL; o = o->input) {
-        if (o->kind == &operator_aggregate) {
+        if (o->kind == OPERATOR_aggregate) {
             mask_merge(&access->reads, &o->aggregate.columns);
         }
     }
@@ -389,7 +386,7 @@ static enum errcode build_tree(struct analysis *a, const struct stmt_select *s,
     enum errcode code = ERR_OK;
     plan->reads_all = a->scope.grouping != NULL || s->is_distinct || s->n_order_by > 0 ||
                       plan->access.where != NULL;
-    if (plan->access.where != NULL && plan->root->kind != &operator_scan) {
+    if (plan->access.where != NULL && plan->root->kind != OPERATOR_scan) {
         code = add_filter(a, plan->access.where, s->where, err);
     }
     if (code == ERR_OK && a->scope.grouping != NULL) {
@@ -426,7 +423,7 @@ static enum errcode analyze_list(struct analysis *a, const struct stmt_select *s
     return analyze_order(a, s, sort, err);
 }
 
-static enum errcode analyze_select(struct analysis *a, const struct stmt *stmt, struct err *err)
+enum errcode analyze_select(struct analysis *a, const struct stmt *stmt, struct err *err)
 {
     const struct stmt_select *s = &stmt->select;
     const struct program *having = NULL;
@@ -439,13 +436,3 @@ static enum errcode analyze_select(struct analysis *a, const struct stmt *stmt, 
     }
     return build_tree(a, s, &sort, having, err);
 }
-
-const struct verb verb_select = {
-    .needs_shard = true,
-    .policies = 1ULL << POLICY_timeout | 1ULL << POLICY_statement_memory,
-    .analyze = analyze_select,
-    .start = operators_open,
-    .step = operators_step,
-    .end = operators_close,
-    .explain = operators_explain,
-};

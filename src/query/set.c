@@ -1,5 +1,4 @@
 /* SET, RESET and SHOW of policies, SHOW of views, and DESCRIBE. */
-#include "query/analyze_int.h"
 #include "query/database_int.h"
 #include "query/plan_int.h"
 #include "query/portal_int.h"
@@ -11,33 +10,6 @@
 #include <string.h>
 
 /* ---- SET and RESET ---- */
-
-static enum errcode analyze_policy_name(struct analysis *a, const struct name *name,
-                                        struct err *err)
-{
-    const char *nearest = NULL;
-    a->plan->set.id = policy_find(name->text, &nearest);
-    if (a->plan->set.id != POLICY_COUNT) {
-        return ERR_OK;
-    }
-    err_at(err, name->position, ERR_UNKNOWN_POLICY, "there is no policy \"%s\"", name->text);
-    if (nearest != NULL) {
-        err_hint(err, "Perhaps you meant \"%s\".", nearest);
-    } else {
-        const char *habit = parser_habit_of_name(name->text);
-        err_hint(err, "%s", habit != NULL ? habit : "SHOW ALL lists the policies.");
-    }
-    err_policy(err, name->text);
-    return ERR_UNKNOWN_POLICY;
-}
-
-static enum errcode analyze_set(struct analysis *a, const struct stmt *stmt, struct err *err)
-{
-    enum errcode code = analyze_policy_name(a, &stmt->set.name, err);
-    return code == ERR_OK
-               ? analyze_constant(a, stmt->set.value, TYPE_NULL, &a->plan->set.value, err)
-               : code;
-}
 
 static void tell_status(struct portal *p, enum policy_id id)
 {
@@ -64,23 +36,6 @@ static enum step step_set(struct portal *p, struct err *err)
     return STEP_DONE;
 }
 
-static enum errcode analyze_reset(struct analysis *a, const struct stmt *stmt, struct err *err)
-{
-    if (strcmp(stmt->reset.name.text, "all") == 0) {
-        a->plan->set.id = POLICY_COUNT;
-        return ERR_OK;
-    }
-    enum errcode code = analyze_policy_name(a, &stmt->reset.name, err);
-    if (code == ERR_OK && (policy_row(a->plan->set.id)->scopes & SCOPE_SESSION) == 0) {
-        err_at(err, stmt->reset.name.position, ERR_POLICY_SCOPE,
-               "policy \"%s\" is none of the session's", stmt->reset.name.text);
-        err_hint(err, "SHOW POLICIES tells where each can be set.");
-        err_policy(err, stmt->reset.name.text);
-        return ERR_POLICY_SCOPE;
-    }
-    return code;
-}
-
 static enum step step_reset(struct portal *p, struct err *err)
 {
     (void)err;
@@ -96,55 +51,6 @@ static enum step step_reset(struct portal *p, struct err *err)
 }
 
 /* ---- SHOW ---- */
-
-static enum errcode analyze_show_policy(struct analysis *a, struct err *err)
-{
-    static const struct result_column columns[] = {
-        {.name = "name", .type = TYPE_TEXT},   {.name = "value", .type = TYPE_TEXT},
-        {.name = "origin", .type = TYPE_TEXT}, {.name = "unit", .type = TYPE_TEXT},
-        {.name = "text", .type = TYPE_TEXT},   {.name = "pending", .type = TYPE_TEXT},
-    };
-    return analyze_result(a, columns, COUNT_OF(columns), err);
-}
-
-static enum errcode unknown_show(const struct name *name, struct err *err)
-{
-    const char *names[POLICY_COUNT + 16] = {"all"};
-    size_t n = 1;
-    for (int i = 0; i < POLICY_COUNT; i++) {
-        names[n++] = policy_row((enum policy_id)i)->name;
-    }
-    for (size_t i = 0; i < view_count() && n < COUNT_OF(names); i++) {
-        names[n++] = view_at(i)->name;
-    }
-    err_at(err, name->position, ERR_UNKNOWN_POLICY, "there is no policy or view \"%s\"",
-           name->text);
-    const char *nearest = err_nearest(name->text, names, n);
-    if (nearest != NULL) {
-        err_hint(err, "Perhaps you meant \"%s\".", nearest);
-    } else {
-        const char *habit = parser_habit_of_name(name->text);
-        err_hint(err, "%s",
-                 habit != NULL ? habit : "SHOW ALL lists the policies, SHOW VIEWS the views.");
-    }
-    err_policy(err, name->text);
-    return ERR_UNKNOWN_POLICY;
-}
-
-static enum errcode analyze_show(struct analysis *a, const struct stmt *stmt, struct err *err)
-{
-    const struct name *name = &stmt->show.name;
-    struct policy_plan *plan = &a->plan->set;
-    plan->id = policy_find(name->text, NULL);
-    plan->view = plan->id == POLICY_COUNT ? view_find(name->text) : NULL;
-    if (plan->view != NULL) {
-        return analyze_result(a, plan->view->columns, plan->view->n_columns, err);
-    }
-    if (plan->id == POLICY_COUNT && strcmp(name->text, "all") != 0) {
-        return unknown_show(name, err);
-    }
-    return analyze_show_policy(a, err);
-}
 
 /* What a value looks like. */
 static const char *unit_of(const struct policy_row *row, char *text, size_t bytes)
@@ -205,7 +111,7 @@ static enum errcode show_policy(struct portal *p, enum policy_id id, struct err 
 static enum step step_show(struct portal *p, struct err *err)
 {
     if (p->plan->set.view != NULL) {
-        return p->plan->set.view->fill(p, err) == ERR_OK ? STEP_DONE : STEP_FAILED;
+        return view_fill(p->plan->set.view, p, err) == ERR_OK ? STEP_DONE : STEP_FAILED;
     }
     for (int i = 0; i < POLICY_COUNT; i++) {
         bool is_meant = p->plan->set.id == POLICY_COUNT || p->plan->set.id == (enum policy_id)i;
@@ -217,18 +123,6 @@ static enum step step_show(struct portal *p, struct err *err)
 }
 
 /* ---- DESCRIBE ---- */
-
-static enum errcode analyze_describe(struct analysis *a, const struct stmt *stmt, struct err *err)
-{
-    static const struct result_column columns[] = {
-        {.name = "name", .type = TYPE_TEXT},
-        {.name = "type", .type = TYPE_TEXT},
-        {.name = "details", .type = TYPE_TEXT},
-        {.name = "kind", .type = TYPE_TEXT},
-    };
-    enum errcode code = analyze_collection(a, &stmt->describe.collection, err);
-    return code == ERR_OK ? analyze_result(a, columns, COUNT_OF(columns), err) : code;
-}
 
 static void put_quantization(struct portal *p, const struct column *column,
                              enum quantization quantization, char *out, size_t bytes)
@@ -320,9 +214,7 @@ static enum step step_describe(struct portal *p, struct err *err)
     return STEP_DONE;
 }
 
-const struct verb verb_set = {
-    .is_untimed = true, .keeps_steps = true, .analyze = analyze_set, .step = step_set};
-const struct verb verb_reset = {
-    .is_untimed = true, .keeps_steps = true, .analyze = analyze_reset, .step = step_reset};
-const struct verb verb_show = {.is_untimed = true, .analyze = analyze_show, .step = step_show};
-const struct verb verb_describe = {.analyze = analyze_describe, .step = step_describe};
+const struct verb verb_set = {.is_untimed = true, .keeps_steps = true, .step = step_set};
+const struct verb verb_reset = {.is_untimed = true, .keeps_steps = true, .step = step_reset};
+const struct verb verb_show = {.is_untimed = true, .step = step_show};
+const struct verb verb_describe = {.step = step_describe};

@@ -2,31 +2,45 @@
 #include "query/analyze_int.h"
 #include "query/plan_int.h"
 #include "query/statement_int.h"
-#include "query/verb_int.h"
 
 #include <string.h>
 
-static const struct verb *verb_of(const struct stmt *stmt)
+/* What the analysis of a statement is, and which policies its WITH may set. */
+struct analyzer {
+    enum errcode (*analyze)(struct analysis *a, const struct stmt *stmt, struct err *err);
+    uint64_t policies;
+};
+
+#define BIT(policy) (1ULL << POLICY_##policy)
+#define OF_ANY      (BIT(timeout) | BIT(statement_memory))
+#define OF_WRITES   (OF_ANY | BIT(ack))
+#define OF_SEARCH                                                                                  \
+    (OF_ANY | BIT(recall) | BIT(ef) | BIT(exact) | BIT(on_miss) | BIT(rerank_depth) |              \
+     BIT(index_lag) | BIT(on_lag))
+
+static const struct analyzer *analyzer_of(const struct stmt *stmt)
 {
-    static const struct verb *const verbs[STMT_COUNT] = {
-        [STMT_CREATE_COLLECTION] = &verb_create,
-        [STMT_DROP_COLLECTION] = &verb_drop,
-        [STMT_INSERT] = &verb_insert,
-        [STMT_UPDATE] = &verb_modify,
-        [STMT_DELETE] = &verb_modify,
-        [STMT_SELECT] = &verb_select,
-        [STMT_SEARCH] = &verb_search,
-        [STMT_SET] = &verb_set,
-        [STMT_SHOW] = &verb_show,
-        [STMT_RESET] = &verb_reset,
-        [STMT_DESCRIBE] = &verb_describe,
-        [STMT_CHECKPOINT] = &verb_checkpoint,
-        [STMT_REINDEX] = &verb_reindex,
+    static const struct analyzer of_copy_in = {analyze_copy_in, OF_WRITES};
+    static const struct analyzer of_copy_out = {analyze_copy_out, OF_ANY};
+    static const struct analyzer analyzers[STMT_COUNT] = {
+        [STMT_CREATE_COLLECTION] = {analyze_create, 0},
+        [STMT_DROP_COLLECTION] = {analyze_drop, 0},
+        [STMT_INSERT] = {analyze_insert, OF_WRITES},
+        [STMT_UPDATE] = {analyze_modify, OF_WRITES},
+        [STMT_DELETE] = {analyze_modify, OF_WRITES},
+        [STMT_SELECT] = {analyze_select, OF_ANY},
+        [STMT_SEARCH] = {analyze_search, OF_SEARCH},
+        [STMT_SET] = {analyze_set, 0},
+        [STMT_SHOW] = {analyze_show, 0},
+        [STMT_RESET] = {analyze_reset, 0},
+        [STMT_DESCRIBE] = {analyze_describe, 0},
+        [STMT_CHECKPOINT] = {NULL, 0},
+        [STMT_REINDEX] = {analyze_reindex, 0},
     };
     if (stmt->kind == STMT_COPY) {
-        return stmt->copy.is_from ? &verb_copy_in : &verb_copy_out;
+        return stmt->copy.is_from ? &of_copy_in : &of_copy_out;
     }
-    return verbs[stmt->kind];
+    return &analyzers[stmt->kind];
 }
 
 static enum errcode analyze_explained(struct analysis *a, struct err *err)
@@ -49,8 +63,9 @@ static enum errcode analyze_stmt(struct analysis *a, const struct stmt *stmt, st
     }
     plan->stmt = stmt;
     plan->tag = stmt_name(stmt->kind);
-    plan->verb = verb_of(stmt);
-    enum errcode code = plan->verb->analyze(a, stmt, err);
+    const struct analyzer *analyzer = analyzer_of(stmt);
+    plan->policies = analyzer->policies;
+    enum errcode code = analyzer->analyze != NULL ? analyzer->analyze(a, stmt, err) : ERR_OK;
     if (code != ERR_OK) {
         return code;
     }

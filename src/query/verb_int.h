@@ -1,4 +1,4 @@
-/* A verb: what one kind of statement does, from its analysis to the end of its last step.
+/* A verb: what one kind of statement does, from its start to the end of its last step.
  *
  *   plan + parameters -> struct portal -> verb.start, then verb.step again and again
  *
@@ -9,7 +9,6 @@
 
 #include "query/query.h"
 
-struct analysis;
 struct explain;
 struct plan;
 
@@ -33,8 +32,6 @@ struct verb {
     bool keeps_steps;  /* A step is never given up for the pool: what it has done stays done. */
     bool polls_itself; /* Its step says what was done when it is canceled. */
     enum shard_op (*op)(const struct plan *plan); /* What it does to rows; NULL: it writes none. */
-    uint64_t policies; /* Bit per policy that WITH may set: those that change what it does. */
-    enum errcode (*analyze)(struct analysis *a, const struct stmt *stmt, struct err *err);
     /* Resolves parameters, sets portal->state and portal->is_heavy.  It and each step may be given
      * up where they pay for work and be called again: they hold nothing then, and begin anew. */
     enum errcode (*start)(struct portal *portal, struct err *err);
@@ -44,8 +41,13 @@ struct verb {
     void (*explain)(struct portal *portal, struct explain *out); /* Its lines. */
 };
 
-extern const struct verb verb_select, verb_search, verb_insert, verb_modify, verb_explain,
-    verb_copy_in, verb_copy_out, verb_create, verb_drop, verb_checkpoint, verb_set, verb_reset,
-    verb_show, verb_describe, verb_reindex;
+extern const struct verb verb_search, verb_insert, verb_explain, verb_copy_in, verb_create,
+    verb_drop, verb_checkpoint, verb_set, verb_reset, verb_show, verb_describe, verb_reindex;
+
+/* Of the statement explained where it is EXPLAIN. */
+const struct verb *verb_of(const struct plan *plan);
+/* What becomes of a new row whose key is taken; of the rows that UPDATE and DELETE take. */
+enum shard_op insert_op(enum on_conflict on_conflict);
+enum shard_op modify_op(const struct plan *plan);
 
 #endif

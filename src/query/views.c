@@ -18,44 +18,6 @@ enum {
 #include "query/views.def"
 #undef VIEW
 
-#define COLUMN(column_name, column_type) {column_name, TYPE_##column_type, 0},
-#define VIEW(name, text, cells)          static const struct result_column of_##name[] = {cells};
-#include "query/views.def"
-#undef VIEW
-#undef COLUMN
-
-static const struct view views[] = {
-#define VIEW(view_name, view_text, view_columns)                                                   \
-    {.name = #view_name,                                                                           \
-     .text = (view_text),                                                                          \
-     .columns = of_##view_name,                                                                    \
-     .n_columns = COUNT_OF(of_##view_name),                                                        \
-     .fill = fill_##view_name},
-#include "query/views.def"
-#undef VIEW
-};
-
-size_t view_count(void)
-{
-    return COUNT_OF(views);
-}
-
-const struct view *view_at(size_t i)
-{
-    CHECK(i < COUNT_OF(views));
-    return &views[i];
-}
-
-const struct view *view_find(const char *name)
-{
-    for (size_t i = 0; i < COUNT_OF(views); i++) {
-        if (strcmp(views[i].name, name) == 0) {
-            return &views[i];
-        }
-    }
-    return NULL;
-}
-
 /* Kept in 32 bits, which in 64 have more digits than were ever meant. */
 static struct value value_of_share(double share)
 {
@@ -400,9 +362,24 @@ static enum errcode fill_policies(struct portal *p, struct err *err)
 static enum errcode fill_views(struct portal *p, struct err *err)
 {
     enum errcode code = ERR_OK;
-    for (size_t i = 0; i < COUNT_OF(views) && code == ERR_OK; i++) {
-        struct value values[] = {value_cstr(views[i].name), value_cstr(views[i].text)};
+    for (size_t i = 0; i < view_count() && code == ERR_OK; i++) {
+        const struct view *view = view_at(i);
+        struct value values[] = {value_cstr(view->name), value_cstr(view->text)};
         code = portal_emit(p, values, err);
     }
     return code;
+}
+
+/* ---- the table ---- */
+
+typedef enum errcode fill_fn(struct portal *p, struct err *err);
+
+enum errcode view_fill(const struct view *view, struct portal *p, struct err *err)
+{
+    static fill_fn *const fills[] = {
+#define VIEW(name, text, columns) [VIEW_##name] = fill_##name,
+#include "query/views.def"
+#undef VIEW
+    };
+    return fills[view->id](p, err);
 }
