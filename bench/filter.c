@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan/plan.h"
 #include "query/database_int.h"
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/search_int.h"
 #include "query/verb_int.h"

@@ -13,12 +13,12 @@
  * there, and the error says how many. */
 #include "query/copy_int.h"
 #include "query/pending_int.h"
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/verb_int.h"
 
 #include "expr/expr.h"
 #include "format/format.h"
+#include "plan/plan.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -4,11 +4,11 @@
  * row that stays as it is throughout is given exactly once; one that is changed meanwhile may be
  * given twice (the old one, then the new one, which has a higher number), and is never missed. */
 #include "query/cursor_int.h"
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/verb_int.h"
 
 #include "expr/expr.h"
+#include "plan/plan.h"
 
 enum errcode cursor_open(struct cursor *c, struct portal *p, struct err *err)
 {

@@ -5,9 +5,10 @@
  */
 #include "query/database_int.h"
 #include "query/pending_int.h"
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/verb_int.h"
+
+#include "plan/plan.h"
 
 struct ddl_state {
     struct pending pending;

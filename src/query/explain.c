@@ -4,20 +4,21 @@
  * The statement explained runs its own start, and under ANALYZE its own steps, with the rows thrown
  * away; then its lines are shown as "key: value" rows or as one JSON object. */
 #include "query/explain_int.h"
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/verb_int.h"
+
+#include "plan/plan.h"
 
 #include <string.h>
 
 /* ---- policies ---- */
 
 /* An early acknowledgement that shard_submit raises, because nobody knows the outcome before. */
-static bool is_raised(const struct plan *plan, enum policy_id id, const struct policy_value *value)
+static bool is_raised(const struct portal *p, enum policy_id id, const struct policy_value *value)
 {
-    const struct verb *verb = verb_of(plan);
+    const struct verb *verb = p->plan_verb;
     return id == POLICY_ack && value->integer < ACK_VISIBLE && verb->op != NULL &&
-           shard_op_depends_on_rows(verb->op(plan));
+           shard_op_depends_on_rows(verb->op(p->plan));
 }
 
 static void explain_policy(struct explain *out, const struct policy_view *view, enum policy_id id)
@@ -26,7 +27,7 @@ static void explain_policy(struct explain *out, const struct policy_view *view, 
     const struct policy_row *row = policy_row(id);
     enum policy_level origin;
     struct policy_value value = policy_get(view, id, &origin);
-    bool raised = is_raised(out->portal->plan, id, &value);
+    bool raised = is_raised(out->portal, id, &value);
     char text[POLICY_TEXT_BYTES];
     const char *shown = policy_format(text, id, &value);
     bool has_unit = row->unit != NULL && !value.is_auto;
@@ -58,7 +59,7 @@ static void explain_policies(struct explain *out)
     explain_begin_group(out, "Policies");
     for (int i = 0; i < POLICY_COUNT; i++) {
         bool is_asked = (p->plan->policies >> i & 1) != 0;
-        if (is_asked || (i == POLICY_limit_max && verb_of(p->plan) == &verb_search)) {
+        if (is_asked || (i == POLICY_limit_max && p->plan_verb == &verb_search)) {
             explain_policy(out, &view, (enum policy_id)i);
         }
     }
@@ -69,7 +70,7 @@ static void explain_policies(struct explain *out)
 
 static enum errcode start_explain(struct portal *p, struct err *err)
 {
-    const struct verb *verb = verb_of(p->plan);
+    const struct verb *verb = p->plan_verb;
     enum errcode code = verb->start != NULL ? verb->start(p, err) : ERR_OK;
     if (!p->plan->is_analyze) {
         p->is_heavy = false;
@@ -104,7 +105,7 @@ static enum errcode emit_plan(struct portal *p, struct err *err)
         buf_u8(&out.text, '{');
     }
     explain_text(&out, "Statement", "%s", stmt_name(p->plan->stmt->kind));
-    verb_of(p->plan)->explain(p, &out);
+    p->plan_verb->explain(p, &out);
     if (p->plan->is_analyze) {
         explain_number(&out, "Rows given", (double)p->analyzed_rows);
         explain_number(&out, "Milliseconds", (double)(clock_micros() - p->started_us) / 1000);
@@ -130,7 +131,7 @@ static enum errcode emit_plan(struct portal *p, struct err *err)
 static enum step step_explain(struct portal *p, struct err *err)
 {
     if (p->plan->is_analyze) {
-        enum step step = verb_of(p->plan)->step(p, err);
+        enum step step = p->plan_verb->step(p, err);
         p->analyzed_rows += p->batch.n_rows;
         p->batch = (struct batch){.n_columns = p->batch.n_columns};
         if (step != STEP_DONE) {
@@ -144,7 +145,7 @@ static enum step step_explain(struct portal *p, struct err *err)
 
 static void end_explain(struct portal *p)
 {
-    const struct verb *verb = verb_of(p->plan);
+    const struct verb *verb = p->plan_verb;
     if (verb->end != NULL) {
         verb->end(p);
     }

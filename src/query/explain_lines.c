@@ -1,9 +1,9 @@
 /* The lines of EXPLAIN: "key: value" rows, or the members of one JSON object. */
 #include "query/explain_int.h"
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 
 #include "expr/aggregate.h"
+#include "plan/plan.h"
 
 #include <math.h>
 #include <stdarg.h>

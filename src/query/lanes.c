@@ -6,9 +6,9 @@
  * taken where none is left.  What would be an error for a row is not told here: the caller then
  * asks row by row, and meets it, or a row before it that ends the statement otherwise. */
 #include "query/lanes_int.h"
-#include "query/plan_int.h"
 
 #include "expr/expr.h"
+#include "plan/plan.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,21 +1,16 @@
 noinst_LIBRARIES += src/query/libquery.a
 src_query_libquery_a_SOURCES = \
-    src/query/analyze.c src/query/analyze_int.h \
     src/query/copy_int.h \
     src/query/copy_file.c \
     src/query/copy_in.c \
     src/query/copy_out.c \
-    src/query/copy_plan.c \
-    src/query/create.c \
     src/query/cursor.c src/query/cursor_int.h \
     src/query/database.c src/query/database_int.h \
     src/query/ddl.c \
     src/query/explain.c src/query/explain_int.h \
     src/query/explain_lines.c \
-    src/query/insert.c \
     src/query/lanes.c src/query/lanes_int.h \
-    src/query/modify.c \
-    src/query/operator.c src/query/operator_int.h src/query/operators.def \
+    src/query/operator.c src/query/operator_int.h \
     src/query/operator_aggregate.c \
     src/query/operator_distinct.c \
     src/query/operator_filter.c \
@@ -30,7 +25,6 @@ src_query_libquery_a_SOURCES = \
     src/query/operator_sort.c \
     src/query/operator_values.c \
     src/query/pending.c src/query/pending_int.h \
-    src/query/plan.c src/query/plan_int.h \
     src/query/portal.c src/query/portal_int.h \
     src/query/portal_life.c \
     src/query/portal_start.c \
@@ -39,9 +33,9 @@ src_query_libquery_a_SOURCES = \
     src/query/prepared.c src/query/prepared_int.h \
     src/query/query.h \
     src/query/registry.c \
-    src/query/reindex.c src/query/reindex_plan.c \
+    src/query/reindex.c \
     src/query/scan_blocks.c src/query/scan_blocks_int.h \
-    src/query/search.c src/query/search_int.h \
+    src/query/search_int.h \
     src/query/search_find.c \
     src/query/search_hits.c \
     src/query/search_matches.c \
@@ -49,12 +43,10 @@ src_query_libquery_a_SOURCES = \
     src/query/search_rows.c \
     src/query/search_team.c \
     src/query/searcher.c \
-    src/query/select.c \
     src/query/session.c src/query/session_int.h \
-    src/query/set.c src/query/set_plan.c \
+    src/query/set.c \
     src/query/sort.c src/query/sort_int.h \
-    src/query/statement.c src/query/statement_int.h \
     src/query/verb.c src/query/verb_int.h \
-    src/query/view.c src/query/view_int.h \
-    src/query/views.c src/query/views.def
-QUERY_LIBS = src/query/libquery.a src/expr/libexpr.a src/parser/libparser.a src/format/libformat.a $(NODE_LIBS)
+    src/query/view_int.h \
+    src/query/views.c
+QUERY_LIBS = src/query/libquery.a $(PLAN_LIBS) $(NODE_LIBS)

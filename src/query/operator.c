@@ -5,20 +5,25 @@
 
 static const struct operator_kind *const kinds[OPERATORS] = {
 #define OPERATOR(name, text) [OPERATOR_##name] = &operator_##name,
-#include "query/operators.def"
+#include "plan/operators.def"
 #undef OPERATOR
 };
+
+size_t operators_bytes(const struct plan *plan)
+{
+    size_t bytes = 0;
+    for (const struct operator_plan *o = plan->leaf; o != NULL; o = o->above) {
+        CHECK(kinds[o->kind]->bytes % _Alignof(struct operator_run) == 0);
+        bytes += kinds[o->kind]->bytes;
+    }
+    return bytes;
+}
 
 /* One behind the other in one piece of memory, the input first: who is open has whatever is below
  * it. */
 enum errcode operators_open(struct portal *p, struct err *err)
 {
-    size_t bytes = 0;
-    for (const struct operator_plan *plan = p->plan->leaf; plan != NULL; plan = plan->above) {
-        CHECK(kinds[plan->kind]->bytes % _Alignof(struct operator_run) == 0);
-        bytes += kinds[plan->kind]->bytes;
-    }
-    void *at = arena_zalloc(p->arena, bytes);
+    void *at = arena_zalloc(p->arena, p->operator_bytes);
     if (at == NULL) {
         return portal_no_memory(p, err);
     }

@@ -16,7 +16,7 @@
 #define VECTRON_QUERY_OPERATOR_INT_H
 
 #include "expr/expr.h"
-#include "query/plan_int.h"
+#include "plan/plan.h"
 #include "query/portal_int.h"
 
 struct explain;
@@ -52,11 +52,13 @@ struct operator_kind {
 };
 
 #define OPERATOR(name, text) extern const struct operator_kind operator_##name;
-#include "query/operators.def"
+#include "plan/operators.def"
 #undef OPERATOR
 
 /* ---- operator.c: an operator and its inputs ---- */
 
+/* Of all operators of a run. */
+size_t operators_bytes(const struct plan *plan);
 /* Makes portal->root of the plan's. */
 enum errcode operators_open(struct portal *portal, struct err *err) WARN_UNUSED;
 void operators_close(struct portal *portal);

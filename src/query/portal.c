@@ -17,13 +17,13 @@
  * portal_wait.c.  What a portal is made of, and who frees it: portal_life.c. */
 #include "query/database_int.h"
 #include "query/pending_int.h"
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/prepared_int.h"
 #include "query/session_int.h"
 #include "query/verb_int.h"
 
 #include "expr/expr.h"
+#include "plan/plan.h"
 
 #include <string.h>
 
@@ -157,18 +157,19 @@ void portal_free(struct portal *p)
 static void reset_portal(struct portal *p, struct query_session *session,
                          const struct prepared *prepared, const struct portal_sink *sink)
 {
-    struct plan *plan = prepared->plan;
+    struct plan *plan = prepared->bound.plan;
     atomic_store(&p->refs, 1);
     atomic_fetch_add(&session->refs, 1);
     plan_acquire(plan);
-    if (prepared->collection != NULL) {
-        collection_hold(prepared->collection);
+    if (prepared->bound.collection != NULL) {
+        collection_hold(prepared->bound.collection);
     }
     p->session = session;
     p->db = session->db;
     p->plan = plan;
-    p->collection = prepared->collection;
-    p->verb = verb_of(plan);
+    p->collection = prepared->bound.collection;
+    p->verb = p->plan_verb = prepared->bound.verb;
+    p->operator_bytes = prepared->bound.operator_bytes;
     p->sink = *sink;
     p->batch = (struct batch){.n_columns = plan->n_columns};
     p->set = &session->policies;
@@ -228,7 +229,7 @@ enum errcode portal_new(struct query_session *session, struct prepared *prepared
     if (code != ERR_OK) {
         return code;
     }
-    const struct plan *plan = prepared->plan;
+    const struct plan *plan = prepared->bound.plan;
     if (parameters->n != plan->n_types) {
         return err_set(err, ERR_UNKNOWN_PARAMETER,
                        "the statement has %zu parameters, and %zu values were given", plan->n_types,
@@ -325,7 +326,7 @@ static enum step run_step(struct portal *p, struct err *err)
 /* A step on the owner's thread; POOL where it was given up for the pool. */
 static enum step run_inline(struct portal *p, struct err *err)
 {
-    const struct verb *verb = verb_of(p->plan);
+    const struct verb *verb = p->plan_verb;
     p->is_inline = !verb->keeps_steps;
     enum step step = run_step(p, err);
     p->is_inline = false;

@@ -55,7 +55,8 @@ struct portal {
     struct query_session *session;
     struct database *db;
     struct plan *plan;
-    const struct verb *verb;
+    const struct verb *verb;      /* Whose steps are run: the plan's, or EXPLAIN. */
+    const struct verb *plan_verb; /* Of EXPLAIN: of the statement explained. */
     struct portal_sink sink;
     struct arena *arena;       /* Until the portal ends. */
     struct arena *batch_arena; /* Until the next step. */
@@ -75,7 +76,8 @@ struct portal {
     struct collection *collection; /* The plan's, on this node; counted.  NULL: it has none. */
     struct shard *shard;           /* Of it, once it was entered; until then NULL. */
     void *verb_state;
-    struct operator_run *root, *leaf; /* Of a plan of operators, from start to end. */
+    size_t operator_bytes;            /* Of a plan of operators; */
+    struct operator_run *root, *leaf; /* from start to end. */
     uint64_t limit, offset;           /* limit: UINT64_MAX where there is none. */
     bool is_heavy;                    /* The next step belongs on the pool. */
     bool is_started;                  /* The verb's end is called. */

@@ -3,9 +3,10 @@
  * A portal that is freed while a step or a write is under way is abandoned: its work notices, ends,
  * and gives its reference back here. */
 #include "query/database_int.h"
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/session_int.h"
+
+#include "plan/plan.h"
 
 static void fire(void *arg)
 {

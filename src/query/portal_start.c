@@ -1,11 +1,11 @@
 /* A portal's first step: what no row changes is evaluated, the shard is entered, and the verb
  * begins. */
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/verb_int.h"
 
 #include "expr/expr.h"
 #include "node/node.h"
+#include "plan/plan.h"
 
 enum {
     SET_ITEM_WORK = 20 /* An item of a set that is built. */
@@ -49,7 +49,7 @@ static void resolve_force(struct portal *p)
         .timeout_us = (uint64_t)policy_int(&view, POLICY_timeout),
         .limit_max = (uint64_t)policy_int(&view, POLICY_limit_max),
     };
-    bool is_timed = p->force.timeout_us != 0 && !verb_of(p->plan)->is_untimed;
+    bool is_timed = p->force.timeout_us != 0 && !p->plan_verb->is_untimed;
     p->deadline_us = is_timed ? p->started_us + p->force.timeout_us : 0;
 }
 
@@ -158,7 +158,7 @@ static enum errcode count_of(struct portal *p, const struct program *program, co
 enum errcode portal_start(struct portal *p, struct err *err)
 {
     const struct plan *plan = p->plan;
-    const struct verb *verb = verb_of(plan);
+    const struct verb *verb = p->plan_verb;
     bool has_moved = p->is_heavy;
     if ((p->is_unchecked && portal_check_parameters(p, err) != ERR_OK) ||
         prepare_evaluator(p, err) != ERR_OK || fill_with(p, err) != ERR_OK) {

@@ -1,9 +1,9 @@
 /* What the steps of all verbs use: policies in force, values of programs, rows that are made. */
 #include "query/database_int.h"
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 
 #include "expr/expr.h"
+#include "plan/plan.h"
 
 #include <string.h>
 

@@ -3,10 +3,12 @@
  * Plans are immutable and counted: portals keep theirs while they run, and a prepared statement
  * whose collection was dropped (and perhaps made anew) gets a new plan when it is run next. */
 #include "query/database_int.h"
-#include "query/plan_int.h"
+#include "query/operator_int.h"
 #include "query/prepared_int.h"
 #include "query/session_int.h"
-#include "query/statement_int.h"
+#include "query/verb_int.h"
+
+#include "plan/plan.h"
 
 #include <string.h>
 
@@ -19,7 +21,7 @@ enum {
 static enum errcode count_bytes(struct prepared *prepared, struct err *err)
 {
     struct query_session *session = prepared->session;
-    size_t bytes = arena_bytes(prepared->plan->arena), before = prepared->bytes;
+    size_t bytes = arena_bytes(prepared->bound.plan->arena), before = prepared->bytes;
     prepared->bytes = bytes;
     size_t total = atomic_fetch_add(&session->prepared_bytes, bytes - before) + bytes - before;
     struct policy_value most = {.integer = session_policy(session, POLICY_statement_memory)};
@@ -33,23 +35,6 @@ static enum errcode count_bytes(struct prepared *prepared, struct err *err)
     err_hint(err, "Close those that are not needed any more, or raise statement_memory.");
     err_policy(err, "statement_memory");
     return ERR_OUT_OF_MEMORY;
-}
-
-/* What the plan's collection is on this node; a drop, or a CREATE, may be under way. */
-static enum errcode find_collection(struct query_session *session, const struct plan *plan,
-                                    struct collection **out, struct err *err)
-{
-    *out = NULL;
-    if (plan->schema == NULL) {
-        return ERR_OK;
-    }
-    *out = collection_acquire(session->db->node, plan->schema->id);
-    if (*out == NULL) {
-        err_set(err, ERR_UNKNOWN_COLLECTION, "there is no collection \"%s\"", plan->schema->name);
-        err_collection(err, plan->schema->name);
-        return ERR_UNKNOWN_COLLECTION;
-    }
-    return ERR_OK;
 }
 
 /* How long a text may be looked at: it hears of a cancel and of the session's timeout as a portal
@@ -84,18 +69,42 @@ static enum errcode analyze(struct query_session *session, const struct statemen
     return code;
 }
 
-static enum errcode make_plan(struct query_session *session, const struct statement_text *text,
-                              struct plan **plan, struct collection **collection, size_t *rest,
-                              struct err *err)
+static void unbind(struct binding *bound)
 {
-    enum errcode code = analyze(session, text, plan, rest, err);
-    if (code != ERR_OK || *plan == NULL) {
-        return code;
+    plan_release(bound->plan);
+    collection_release(bound->collection);
+}
+
+/* A drop of the plan's collection, or its CREATE, may be under way: the map is ahead of the node.
+ */
+static enum errcode bind_plan(struct query_session *session, struct binding *bound, struct err *err)
+{
+    const struct plan *plan = bound->plan;
+    bound->verb = verb_of(plan);
+    bound->operator_bytes = operators_bytes(plan);
+    if (plan->schema == NULL) {
+        return ERR_OK;
     }
-    code = find_collection(session, *plan, collection, err);
+    bound->collection = collection_acquire(session->db->node, plan->schema->id);
+    if (bound->collection == NULL) {
+        err_set(err, ERR_UNKNOWN_COLLECTION, "there is no collection \"%s\"", plan->schema->name);
+        err_collection(err, plan->schema->name);
+        return ERR_UNKNOWN_COLLECTION;
+    }
+    return ERR_OK;
+}
+
+/* *bound has no plan where there is no statement. */
+static enum errcode make_plan(struct query_session *session, const struct statement_text *text,
+                              struct binding *bound, size_t *rest, struct err *err)
+{
+    *bound = (struct binding){0};
+    enum errcode code = analyze(session, text, &bound->plan, rest, err);
+    if (code == ERR_OK && bound->plan != NULL) {
+        code = bind_plan(session, bound, err);
+    }
     if (code != ERR_OK) {
-        plan_release(*plan);
-        *plan = NULL;
+        unbind(bound);
     }
     return code;
 }
@@ -103,11 +112,10 @@ static enum errcode make_plan(struct query_session *session, const struct statem
 static enum errcode prepare(struct query_session *session, const struct statement_text *text,
                             struct prepared **out, size_t *rest, struct err *err)
 {
-    struct plan *plan;
-    struct collection *collection;
+    struct binding bound;
     *out = NULL;
-    enum errcode code = make_plan(session, text, &plan, &collection, rest, err);
-    if (code != ERR_OK || plan == NULL) {
+    enum errcode code = make_plan(session, text, &bound, rest, err);
+    if (code != ERR_OK || bound.plan == NULL) {
         return code;
     }
     struct prepared *prepared = mem_zalloc(MEM_SESSION, sizeof(*prepared));
@@ -115,18 +123,14 @@ static enum errcode prepare(struct query_session *session, const struct statemen
     if (prepared == NULL || copy == NULL) {
         mem_free(MEM_SESSION, prepared);
         mem_free(MEM_SESSION, copy);
-        plan_release(plan);
-        collection_release(collection);
+        unbind(&bound);
         return err_no_memory(err);
     }
     if (text->n_types > 0) {
         memcpy(copy, text->types, text->n_types);
     }
-    *prepared = (struct prepared){.session = session,
-                                  .plan = plan,
-                                  .collection = collection,
-                                  .types = copy,
-                                  .n_types = text->n_types};
+    *prepared = (struct prepared){
+        .session = session, .bound = bound, .types = copy, .n_types = text->n_types};
     code = count_bytes(prepared, err);
     if (code != ERR_OK) {
         prepared_free(prepared);
@@ -184,8 +188,7 @@ enum errcode prepared_new_alone(struct query_session *session, const struct stat
 
 static void free_now(struct prepared *prepared)
 {
-    plan_release(prepared->plan);
-    collection_release(prepared->collection);
+    unbind(&prepared->bound);
     mem_free(MEM_SESSION, prepared->types);
     mem_free(MEM_SESSION, prepared);
 }
@@ -220,38 +223,36 @@ void prepared_free(struct prepared *prepared)
 
 size_t prepared_parameters(const struct prepared *prepared, const uint8_t **types)
 {
-    *types = prepared->plan->types;
-    return prepared->plan->n_types;
+    *types = prepared->bound.plan->types;
+    return prepared->bound.plan->n_types;
 }
 
 size_t prepared_columns(const struct prepared *prepared, const struct result_column **columns)
 {
-    *columns = prepared->plan->columns;
-    return prepared->plan->n_columns;
+    *columns = prepared->bound.plan->columns;
+    return prepared->bound.plan->n_columns;
 }
 
 enum errcode prepared_refresh(struct query_session *session, struct prepared *prepared,
                               struct err *err)
 {
-    if (prepared->collection == NULL || !collection_is_dropped(prepared->collection)) {
+    const struct binding *bound = &prepared->bound;
+    if (bound->collection == NULL || !collection_is_dropped(bound->collection)) {
         return ERR_OK;
     }
     size_t rest;
-    struct plan *plan;
-    struct collection *collection;
-    struct statement_text text = {.data = prepared->plan->text,
-                                  .bytes = prepared->plan->text_bytes,
+    struct binding again;
+    struct statement_text text = {.data = bound->plan->text,
+                                  .bytes = bound->plan->text_bytes,
                                   .types = prepared->types,
                                   .n_types = prepared->n_types};
-    enum errcode code = make_plan(session, &text, &plan, &collection, &rest, err);
+    enum errcode code = make_plan(session, &text, &again, &rest, err);
     if (code != ERR_OK) {
         return code;
     }
-    CHECK(plan != NULL); /* The same text was a statement before. */
-    plan_release(prepared->plan);
-    collection_release(prepared->collection);
-    prepared->plan = plan;
-    prepared->collection = collection;
+    CHECK(again.plan != NULL); /* The same text was a statement before. */
+    unbind(&prepared->bound);
+    prepared->bound = again;
     return count_bytes(prepared, err);
 }
 

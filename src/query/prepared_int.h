@@ -1,4 +1,4 @@
-/* Prepared statements: a text, the plan that was made of it, and what it meets on this node. */
+/* Prepared statements: a text, the plan that was made of it, and what it meets in this process. */
 #ifndef VECTRON_QUERY_PREPARED_INT_H
 #define VECTRON_QUERY_PREPARED_INT_H
 
@@ -6,13 +6,21 @@
 #include "query/query.h"
 
 struct plan;
+struct verb;
+
+/* A plan, and what it is carried out with here. */
+struct binding {
+    struct plan *plan;
+    struct collection *collection; /* NULL where it has none. */
+    const struct verb *verb;
+    size_t operator_bytes; /* Of a run. */
+};
 
 struct prepared {
     struct query_session *session; /* Borrowed: it is there until the last of them is freed. */
-    struct plan *plan;
-    struct collection *collection; /* The plan's, on this node; NULL where it has none. */
-    size_t bytes;                  /* As counted in session->prepared_bytes. */
-    uint8_t *types;                /* As the client gave them. */
+    struct binding bound;
+    size_t bytes;   /* As counted in session->prepared_bytes. */
+    uint8_t *types; /* As the client gave them. */
     size_t n_types;
     struct job job; /* Its end. */
 };

@@ -16,7 +16,7 @@
 #include "base/base.h"
 #include "format/format.h"
 #include "parser/parser.h"
-#include "pd/pd.h"
+#include "plan/statement.h"
 #include "shard/shard.h"
 
 struct database;
@@ -66,12 +66,6 @@ enum errcode copy_directory_check(const char *directory, const char *data,
 
 /* ---- statements ---- */
 
-struct statement_text {
-    const char *data;
-    size_t bytes;
-    const uint8_t *types; /* enum value_type of $1..; 0 = unknown; may be fewer than there are. */
-    size_t n_types;
-};
 /* Prepares the first statement of @text; *rest is where the next begins; *out is NULL where there
  * is none.
  * A prepared statement that outlives a change of its collection is analyzed again when it is run.
@@ -103,11 +97,6 @@ enum errcode prepared_refresh(struct query_session *session, struct prepared *pr
                               struct err *err) WARN_UNUSED;
 size_t prepared_parameters(const struct prepared *prepared, const uint8_t **types);
 
-struct result_column {
-    char name[NAME_BYTES_MAX + 1];
-    enum value_type type;
-    uint32_t dim;
-};
 /* 0 columns: gives no rows. */
 size_t prepared_columns(const struct prepared *prepared, const struct result_column **columns);
 

@@ -3,9 +3,10 @@
  *
  * Lock order: database, session, portal. */
 #include "query/database_int.h"
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/session_int.h"
+
+#include "plan/plan.h"
 
 #include <string.h>
 

@@ -3,11 +3,11 @@
  *
  *   start -> pool: shard_reindex for each column, while reads and writes go on
  */
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/verb_int.h"
 
 #include "node/node.h"
+#include "plan/plan.h"
 
 static enum errcode start_reindex(struct portal *p, struct err *err)
 {

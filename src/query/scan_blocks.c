@@ -6,12 +6,12 @@
  * Rows come in the order of their numbers, and what is said of a cursor that goes on in another
  * view (cursor.c) holds here as well. */
 #include "query/lanes_int.h"
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/scan_blocks_int.h"
 #include "query/verb_int.h"
 
 #include "expr/expr.h"
+#include "plan/plan.h"
 
 enum {
     CELLS_WORK = 20, /* A row whose columns are in memory. */

@@ -1,7 +1,8 @@
 /* The hits of one query vector: from the index, or from all rows that match. */
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/search_int.h"
+
+#include "plan/plan.h"
 
 static bool filter(void *arg, uint64_t number)
 {

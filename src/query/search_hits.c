@@ -2,9 +2,10 @@
  *
  * A hit's label orders rows as their keys do.  Where two rows at one distance have equal labels and
  * the label is not all of the key, the keys themselves are read. */
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/search_int.h"
+
+#include "plan/plan.h"
 
 #include <stdlib.h>
 

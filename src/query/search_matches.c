@@ -7,12 +7,12 @@
  * opened - are compared by what the view reads of them, so that the hits are of the view. */
 #include "query/cursor_int.h"
 #include "query/lanes_int.h"
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/search_int.h"
 #include "query/verb_int.h"
 
 #include "expr/expr.h"
+#include "plan/plan.h"
 
 /* ---- blocks ---- */
 

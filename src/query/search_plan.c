@@ -11,9 +11,10 @@
  * on_miss decides.  The figures below are nanoseconds on the machine of doc/architecture.md; only
  * their ratios matter. */
 #include "query/lanes_int.h"
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/search_int.h"
+
+#include "plan/plan.h"
 
 #include <math.h>
 

@@ -12,12 +12,12 @@
  * before the search is hidden in the index; a row that no view showed yet when the search began has
  * a number at or beyond shard_rows_end, and the query is searched again.  So a row that is being
  * replaced is never given twice: where its new number is below that end, the old one is hidden. */
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/search_int.h"
 #include "query/verb_int.h"
 
 #include "expr/expr.h"
+#include "plan/plan.h"
 
 enum {
     SEARCH_TRIES_MAX = 3 /* Walks before vanished rows make a search scan instead. */

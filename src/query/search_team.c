@@ -9,11 +9,11 @@
  * helper cannot find (an error, a cancel) the step looks for again by itself, and tells. */
 #include "query/database_int.h"
 #include "query/lanes_int.h"
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/search_int.h"
 
 #include "expr/expr.h"
+#include "plan/plan.h"
 
 #include <string.h>
 

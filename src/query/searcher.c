@@ -1,10 +1,10 @@
 /* A searcher: its view, the rows that it tests, and how it calls the index. */
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/search_int.h"
 #include "query/verb_int.h"
 
 #include "expr/expr.h"
+#include "plan/plan.h"
 
 enum {
     FLOATS_A_UNIT = 8 /* Of those that the index polls by: what a walk and a scan do in a ns. */

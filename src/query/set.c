@@ -1,10 +1,11 @@
 /* SET, RESET and SHOW of policies, SHOW of views, and DESCRIBE. */
 #include "query/database_int.h"
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/session_int.h"
 #include "query/verb_int.h"
 #include "query/view_int.h"
+
+#include "plan/plan.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -4,11 +4,11 @@
  * and not the collection.  Rows are copied into an arena; those that fall out of the heap leave
  * garbage, which is squeezed out by copying the live rows to a fresh arena when it is most of what
  * is held.  Equal keys keep the order in which they were added. */
-#include "query/plan_int.h"
 #include "query/portal_int.h"
 #include "query/sort_int.h"
 
 #include "expr/expr.h"
+#include "plan/plan.h"
 
 #include <string.h>
 

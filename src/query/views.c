@@ -4,6 +4,8 @@
 #include "query/session_int.h"
 #include "query/view_int.h"
 
+#include "plan/plan.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +17,7 @@ enum {
 
 #define VIEW(name, text, columns)                                                                  \
     static enum errcode fill_##name(struct portal *p, struct err *err);
-#include "query/views.def"
+#include "plan/views.def"
 #undef VIEW
 
 /* Kept in 32 bits, which in 64 have more digits than were ever meant. */
@@ -378,7 +380,7 @@ enum errcode view_fill(const struct view *view, struct portal *p, struct err *er
 {
     static fill_fn *const fills[] = {
 #define VIEW(name, text, columns) [VIEW_##name] = fill_##name,
-#include "query/views.def"
+#include "plan/views.def"
 #undef VIEW
     };
     return fills[view->id](p, err);

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "query/view_int.h"
+#include "plan/plan.h"
 
 enum {
     TEXT_BYTES = 512

@@ -1,5 +1,5 @@
 /* SEARCH: what it means.  operator_search.c carries it out. */
-#include "query/analyze_int.h"
+#include "plan/analyze_int.h"
 
 static enum errcode analyze_vector_column(struct analysis *a, const struct stmt_search *s,
                                           struct err *err)

@@ -1,5 +1,5 @@
 /* UPDATE and DELETE: what they mean.  operator_modify.c carries them out. */
-#include "query/analyze_int.h"
+#include "plan/analyze_int.h"
 
 static enum errcode analyze_changes(struct analysis *a, const struct stmt_update *s,
                                     struct err *err)

@@ -1,5 +1,5 @@
 /* COPY, analyzed: columns, format and its options. */
-#include "query/analyze_int.h"
+#include "plan/analyze_int.h"
 
 #include "format/format.h"
 

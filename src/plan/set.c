@@ -1,6 +1,5 @@
 /* SET, RESET and SHOW of policies, SHOW of views, and DESCRIBE: what they name. */
-#include "query/analyze_int.h"
-#include "query/view_int.h"
+#include "plan/analyze_int.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* REINDEX: which columns, and what WITH says of how their indexes are built. */
-#include "query/analyze_int.h"
+#include "plan/analyze_int.h"
 
 static enum errcode analyze_option(struct analysis *a, const struct option *option, struct err *err)
 {

@@ -3,8 +3,7 @@
  * Names become columns, literals and parameters get types from what stands beside them, constants
  * are folded, and whatever cannot work is refused here with its position.  What differs from
  * statement to statement is in the verbs' files; this file has what they share. */
-#include "query/analyze_int.h"
-#include "query/view_int.h"
+#include "plan/analyze_int.h"
 
 #include "expr/expr.h"
 

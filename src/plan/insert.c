@@ -1,5 +1,5 @@
 /* INSERT: what it means.  operator_insert.c carries it out. */
-#include "query/analyze_int.h"
+#include "plan/analyze_int.h"
 
 static enum errcode analyze_cell(struct analysis *a, const struct expr *e, uint32_t column,
                                  const struct program **out, struct err *err)

@@ -1,15 +1,42 @@
-/* A plan: what a statement means, whole and immutable, for as many portals as run it. */
-#ifndef VECTRON_QUERY_PLAN_INT_H
-#define VECTRON_QUERY_PLAN_INT_H
+/* The door of plan: what a statement means.
+ *
+ *   text, a version of the map -> plan_new -> struct plan, for as many as run it
+ *
+ * A plan is whole and does not change, but for a SEARCH's cost, which is a guess.  It says which
+ * rows are looked at (struct access), what is reckoned of them (programs of expr), and in which
+ * order that is done: a chain of operators, from its leaf to its root.  It knows of no shard, no
+ * session and no policy that is in force: where it is run, those are asked. */
+#ifndef VECTRON_PLAN_H
+#define VECTRON_PLAN_H
 
 #include <stdatomic.h>
 
 #include "expr/aggregate.h"
 #include "expr/expr.h"
 #include "format/format.h"
-#include "query/query.h"
+#include "parser/parser.h"
+#include "pd/pd.h"
+#include "plan/statement.h"
 
-struct view;
+/* ---- views: what SHOW lists, declared in views.def ---- */
+
+enum view_id {
+#define VIEW(name, text, columns) VIEW_##name,
+#include "plan/views.def"
+#undef VIEW
+};
+
+struct view {
+    enum view_id id;
+    const char *name, *text;
+    const struct result_column *columns;
+    size_t n_columns;
+};
+size_t view_count(void);
+const struct view *view_at(size_t i);
+const struct view *view_find(const char *name); /* NULL where there is none. */
+
+/* ---- what a plan is made of ---- */
 
 enum access_kind {
     ACCESS_SCAN,
@@ -50,7 +77,7 @@ struct sort_plan {
 
 enum operator{
 #define OPERATOR(name, text) OPERATOR_##name,
-#include "query/operators.def"
+#include "plan/operators.def"
 #undef OPERATOR
     OPERATORS
 };
@@ -173,6 +200,19 @@ struct with_parameter { /* name = $n in WITH */
     struct with_parameter *next;
 };
 
+/* What a plan is made from; borrowed during the call. */
+struct plan_source {
+    const struct statement_text *text;
+    const struct map *map; /* Where names are looked up. */
+    size_t bytes_max;      /* Of the text and the plan: statement_memory. */
+    /* Asked again and again where the text is long: an error ends the analysis with it. */
+    enum errcode (*poll)(void *arg, struct err *err);
+    void *arg;
+};
+/* The first statement of the text, to be released; *out is NULL where there is none, and *rest is
+ * where the next one begins. */
+enum errcode plan_new(const struct plan_source *source, struct plan **out, size_t *rest,
+                      struct err *err) WARN_UNUSED;
 void plan_acquire(struct plan *plan);
 void plan_release(struct plan *plan);
 /* Whether one of @columns, of its collection, is a VECTOR: those are not kept beside the others. */

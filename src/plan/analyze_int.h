@@ -1,10 +1,9 @@
 /* Analysis: what the verbs' analyses share, from names to columns, from expressions to programs. */
-#ifndef VECTRON_QUERY_ANALYZE_INT_H
-#define VECTRON_QUERY_ANALYZE_INT_H
+#ifndef VECTRON_PLAN_ANALYZE_INT_H
+#define VECTRON_PLAN_ANALYZE_INT_H
 
 #include "expr/expr.h"
-#include "query/plan_int.h"
-#include "query/statement_int.h"
+#include "plan/plan.h"
 
 struct analysis {
     const struct plan_source *source;

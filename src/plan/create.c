@@ -1,5 +1,5 @@
 /* CREATE COLLECTION: what it says becomes a schema.  DROP COLLECTION: its name. */
-#include "query/analyze_int.h"
+#include "plan/analyze_int.h"
 
 #include <string.h>
 

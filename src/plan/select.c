@@ -7,7 +7,7 @@
  * A scan sees to the WHERE itself.  A sorted, counted or grouped result is of one instant; a large
  * one that comes as it is read is of one instant a batch: cursor.c says what that means for rows
  * that change meanwhile. */
-#include "query/analyze_int.h"
+#include "plan/analyze_int.h"
 
 #include <stddef.h>
 #include <stdio.h>

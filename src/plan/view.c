@@ -1,11 +1,11 @@
 /* The views: their names, and the columns that their rows have. */
-#include "query/view_int.h"
+#include "plan/plan.h"
 
 #include <string.h>
 
 #define COLUMN(column_name, column_type) {column_name, TYPE_##column_type, 0},
 #define VIEW(name, text, cells)          static const struct result_column of_##name[] = {cells};
-#include "query/views.def"
+#include "plan/views.def"
 #undef VIEW
 #undef COLUMN
 
@@ -16,7 +16,7 @@ static const struct view views[] = {
      .text = (view_text),                                                                          \
      .columns = of_##view_name,                                                                    \
      .n_columns = COUNT_OF(of_##view_name)},
-#include "query/views.def"
+#include "plan/views.def"
 #undef VIEW
 };
 

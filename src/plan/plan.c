@@ -1,5 +1,5 @@
 /* Plans: immutable and counted, so that a statement keeps its own while it runs. */
-#include "query/plan_int.h"
+#include "plan/plan.h"
 
 void plan_acquire(struct plan *plan)
 {

@@ -1,7 +1,6 @@
 /* From a text to a plan: parsed, given to the analysis of its verb, and made whole. */
-#include "query/analyze_int.h"
-#include "query/plan_int.h"
-#include "query/statement_int.h"
+#include "plan/analyze_int.h"
+#include "plan/plan.h"
 
 #include <string.h>
 
