@@ -46,6 +46,7 @@ src_query_libquery_a_SOURCES = \
     src/query/session.c src/query/session_int.h \
     src/query/set.c \
     src/query/sort.c src/query/sort_int.h \
+    src/query/tree.c src/query/tree_int.h \
     src/query/verb.c src/query/verb_int.h \
     src/query/view_int.h \
     src/query/views.c

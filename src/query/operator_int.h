@@ -57,14 +57,6 @@ struct operator_kind {
 
 /* ---- operator.c: an operator and its inputs ---- */
 
-/* Of all operators of a run. */
-size_t operators_bytes(const struct plan *plan);
-/* Makes portal->root of the plan's. */
-enum errcode operators_open(struct portal *portal, struct err *err) WARN_UNUSED;
-void operators_close(struct portal *portal);
-/* A step: rows of the root, until the batch is full. */
-enum step operators_step(struct portal *portal, struct err *err);
-void operators_explain(struct portal *portal, struct explain *out);
 /* Measured, for operator_next. */
 enum errcode operator_measure(struct operator_run *o, struct value **row,
                               struct err *err) WARN_UNUSED;

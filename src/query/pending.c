@@ -13,6 +13,8 @@
 #include "query/pending_int.h"
 #include "query/portal_int.h"
 
+#include "plan/plan.h"
+
 enum {
     SETTLE_US = 30000, /* A few syncs; with it a statement ends within 50 ms of its cancel. */
 };
@@ -178,4 +180,17 @@ enum errcode portal_write_submit(struct portal *p, struct portal_write *w,
         pending_forget(&w->pending);
     }
     return code;
+}
+
+enum shard_op insert_op(enum on_conflict on_conflict)
+{
+    static const enum shard_op ops[] = {[CONFLICT_ERROR] = SHARD_INSERT,
+                                        [CONFLICT_NOTHING] = SHARD_INSERT_IGNORE,
+                                        [CONFLICT_UPDATE] = SHARD_UPSERT};
+    return ops[on_conflict];
+}
+
+enum shard_op modify_op(const struct plan *plan)
+{
+    return plan->modify.is_delete ? SHARD_DELETE : SHARD_REPLACE;
 }

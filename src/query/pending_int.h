@@ -4,6 +4,8 @@
 
 #include "query/query.h"
 
+struct plan;
+
 /* What was submitted and may still happen: a write, or a change of the map.  Embedded, in the
  * portal's arena. */
 struct pending {
@@ -38,5 +40,8 @@ struct portal_write {
 /* Takes @command, as shard_submit does. */
 enum errcode portal_write_submit(struct portal *portal, struct portal_write *w,
                                  struct shard_command *command, struct err *err) WARN_UNUSED;
+/* What becomes of a new row whose key is taken; of the rows that UPDATE and DELETE take. */
+enum shard_op insert_op(enum on_conflict on_conflict);
+enum shard_op modify_op(const struct plan *plan);
 
 #endif

@@ -3,9 +3,9 @@
  * Plans are immutable and counted: portals keep theirs while they run, and a prepared statement
  * whose collection was dropped (and perhaps made anew) gets a new plan when it is run next. */
 #include "query/database_int.h"
-#include "query/operator_int.h"
 #include "query/prepared_int.h"
 #include "query/session_int.h"
+#include "query/tree_int.h"
 #include "query/verb_int.h"
 
 #include "plan/plan.h"

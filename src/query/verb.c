@@ -1,19 +1,9 @@
 /* Which verb a plan has: its own steps, or those of a tree of operators. */
-#include "query/operator_int.h"
+#include "query/pending_int.h"
+#include "query/tree_int.h"
 #include "query/verb_int.h"
 
-enum shard_op insert_op(enum on_conflict on_conflict)
-{
-    static const enum shard_op ops[] = {[CONFLICT_ERROR] = SHARD_INSERT,
-                                        [CONFLICT_NOTHING] = SHARD_INSERT_IGNORE,
-                                        [CONFLICT_UPDATE] = SHARD_UPSERT};
-    return ops[on_conflict];
-}
-
-enum shard_op modify_op(const struct plan *plan)
-{
-    return plan->modify.is_delete ? SHARD_DELETE : SHARD_REPLACE;
-}
+#include "plan/plan.h"
 
 static enum shard_op op_of_insert(const struct plan *plan)
 {

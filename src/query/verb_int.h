@@ -46,8 +46,5 @@ extern const struct verb verb_search, verb_insert, verb_explain, verb_copy_in, v
 
 /* Of the statement explained where it is EXPLAIN. */
 const struct verb *verb_of(const struct plan *plan);
-/* What becomes of a new row whose key is taken; of the rows that UPDATE and DELETE take. */
-enum shard_op insert_op(enum on_conflict on_conflict);
-enum shard_op modify_op(const struct plan *plan);
 
 #endif
