@@ -20,6 +20,7 @@ include test/unit/index/local.mk
 include test/unit/repl/local.mk
 include test/unit/shard/local.mk
 include test/unit/pd/local.mk
+include test/unit/plan/local.mk
 include test/unit/node/local.mk
 include test/unit/query/local.mk
 include test/unit/server/local.mk
