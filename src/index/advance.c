@@ -66,10 +66,13 @@ static enum errcode advance_some(struct turn *turn, struct err *err)
 {
     struct index *index = turn->index;
     uint64_t head = atomic_load_explicit(&index->queue.head, memory_order_relaxed);
-    unsigned place = epoch_enter(&index->epochs, 0);
     bool is_delete = queue_op(&index->queue, head)->kind == OP_DELETE;
-    enum errcode code =
-        is_delete ? advance_deletes(turn, head, err) : advance_chunk(turn, head, err);
+    enum errcode code = is_delete ? ERR_OK : centre_settle(index, turn->crew, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    unsigned place = epoch_enter(&index->epochs, 0);
+    code = is_delete ? advance_deletes(turn, head, err) : advance_chunk(turn, head, err);
     epoch_leave(&index->epochs, place);
     return code;
 }

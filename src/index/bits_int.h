@@ -83,7 +83,8 @@ typedef void bits_keys_fn(const struct code_space *space, const struct code_quer
 
 /* One set of functions for an instruction set; all give equal results. */
 struct bits {
-    /* x = vector times scale, turned (rotate_int.h); zeros behind it up to whole lanes. */
+    /* x = vector times scale, turned (rotate_int.h); zeros behind it up to whole lanes.  The
+     * vector may be x. */
     void (*rotate)(const float *vector, uint32_t dim, float scale, float *x);
     /* The levels of x that point closest to where it points; returns <x, c> (levels_int.h). */
     float (*levels)(const float *x, uint32_t dim, unsigned bits, uint8_t *levels);

@@ -6,7 +6,17 @@
 #include "index/walk_int.h"
 
 /* By the crew, or by this thread where there is none. */
-void crew_run(const struct index_crew *crew, size_t n, void (*run)(void *arg, size_t i), void *arg);
+static inline void crew_run(const struct index_crew *crew, size_t n,
+                            void (*run)(void *arg, size_t i), void *arg)
+{
+    if (crew != NULL && n > 1) {
+        crew->for_each(crew->crew, n, run, arg);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        run(arg, i);
+    }
+}
 
 /* In the space of the codes, or of pairs of vectors: of n candidates, nearest first, the list that
  * a new row begins with: those that algorithm 4 chooses, then the nearest of the others, but no
@@ -41,6 +51,17 @@ void reduction_join(struct index *index, uint32_t slot);
 void reduction_join_vector(struct index *index, const float *vector);
 void reduction_leave(struct index *index, uint32_t slot);
 void reduction_settle(struct index *index);
+
+/* ---- L2's centre (centre.c) ---- */
+
+void centre_init(struct index *index);
+void centre_fini(struct index *index);
+/* Moves the centre where it is to be looked at and another is much better: before a chunk, in no
+ * epoch.  On failure nothing has changed. */
+enum errcode centre_settle(struct index *index, const struct index_crew *crew,
+                           struct err *err) WARN_UNUSED;
+/* The code of a row, from its exact vector. */
+void centre_encode(struct index *index, uint32_t slot);
 
 /* Links the rows of one chunk.  On failure nothing has changed. */
 enum errcode link_chunk(struct index *index, const uint32_t *slots, size_t n,

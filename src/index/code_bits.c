@@ -28,17 +28,40 @@ static size_t query_bytes(unsigned bits, uint32_t dim)
     return sizeof(struct bits_query) + 8 / bits * (size_t)plane_stride(bits, dim);
 }
 
-/* @vector in @room, turned and scaled to a length between 1/2 and 2; *length is what it was, 0 for
- * a zero vector.  Returns what to multiply with to undo the scaling. */
+/* What @vector has beyond the centre. */
+static const float *from_centre(const struct code_space *space, const float *vector, float *out)
+{
+    if (space->centre == NULL) {
+        return vector;
+    }
+    for (uint32_t i = 0; i < space->dim; i++) {
+        float x = vector[i] - space->centre[i];
+        x = x < FLT_MAX ? x : FLT_MAX;
+        out[i] = x > -FLT_MAX ? x : -FLT_MAX;
+    }
+    return out;
+}
+
+double code_squares(const struct code_space *space, const float *vector)
+{
+    const struct exact *exact = exact_chosen();
+    return space->centre != NULL ? exact->squares(vector, space->centre, space->dim)
+                                 : exact->product(vector, vector, space->dim);
+}
+
+/* What @vector has beyond the centre, in @room, turned and scaled to a length between 1/2 and 2;
+ * *length is what it was, 0 for a zero vector.  Returns what to multiply with to undo the scaling.
+ */
 static double turn(const struct code_space *space, const float *vector, struct bits_room *room,
                    double *length)
 {
     uint32_t dim = space->dim;
-    *length = sqrt(exact_chosen()->product(vector, vector, dim));
+    const float *x = from_centre(space, vector, room->x);
+    *length = sqrt(exact_chosen()->product(x, x, dim));
     /* Powers of two that are floats; beyond them the length is only nearly so near to 1. */
     int exponent = *length > 0 ? ilogb(*length) : 0;
     exponent = exponent > 126 ? 126 : exponent < -126 ? -126 : exponent;
-    bits_chosen()->rotate(vector, dim, ldexpf(1, -exponent), room->x);
+    bits_chosen()->rotate(x, dim, ldexpf(1, -exponent), room->x);
     return ldexp(1, exponent);
 }
 

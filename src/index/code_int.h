@@ -24,6 +24,8 @@ struct code_space {
     uint32_t dim;
     enum distance distance;
     float reduction; /* DOT between rows: M; 0 elsewhere. */
+    /* L2: codes of fewer than 32 bits are of what vectors have beyond it; NULL: of vectors. */
+    const float *centre;
 };
 
 /* A query as the kernels want it. */
@@ -70,6 +72,9 @@ extern const struct code code_exact;
 const struct code *code_of(enum index_code kind);
 
 /* ---- what stands around a code ---- */
+
+/* The squared length of what the code of @vector is of. */
+double code_squares(const struct code_space *space, const float *vector);
 
 /* Copies x to out, divided by its length where @distance wants that. */
 enum errcode vector_prepare(enum distance distance, uint32_t dim, const float *x, float *out,

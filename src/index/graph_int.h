@@ -26,11 +26,19 @@ struct block_sum {
     uint32_t rows, vectors;
 };
 
+/* The advancing thread's; it moves while no search is inside. */
+struct centre {
+    float *vector; /* NULL: 0. */
+    /* Looked at when so many rows are linked; never again: UINT32_MAX. */
+    uint32_t rows_due;
+};
+
 struct index {
     struct index_config config;
     const struct code *code;
     _Atomic float reduction;   /* code_space.reduction */
     struct reduction *lengths; /* Under advance_lock; DOT only (reduction.c). */
+    struct centre centre;      /* L2 only (centre.c). */
     struct slots slots;
     struct mutex map_lock;
     struct row_map map; /* The staging thread's; who changes it, or is another, holds map_lock. */
@@ -109,7 +117,16 @@ static inline struct code_space space_of_codes(const struct index *index)
                                .dim = index->config.dim,
                                .distance = index->config.distance,
                                .reduction =
-                                   atomic_load_explicit(&index->reduction, memory_order_relaxed)};
+                                   atomic_load_explicit(&index->reduction, memory_order_relaxed),
+                               .centre = index->centre.vector};
+}
+
+/* Its codes depend on a centre that rows decide, so they are made when rows are linked, and not
+ * when they are staged. */
+static inline bool index_has_centre(const struct index *index)
+{
+    return index->config.distance == DISTANCE_L2 && index->config.kind == INDEX_HNSW &&
+           index->slots.vector_stride > 0;
 }
 
 /* The exact vectors. */

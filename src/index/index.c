@@ -46,6 +46,7 @@ struct index *index_new(const struct index_config *config, struct err *err)
     bool has_epochs = epochs_init(&index->epochs);
     bool has_queue = queue_init(&index->queue);
     index->root = SLOT_NONE;
+    centre_init(index);
     uint32_t m = config->kind == INDEX_FLAT ? 0 : config->m;
     struct slots_shape shape = {.code_bytes = index->code->row_bytes(config->dim, config->distance),
                                 .dim = config->dim,
@@ -71,6 +72,7 @@ void index_free(struct index *index)
         queue_fini(&index->queue);
         slots_fini(&index->slots);
         reduction_fini(index);
+        centre_fini(index);
         mem_free(MEM_GRAPH, index->sums);
         release_storage(&index->config);
         epochs_fini(&index->epochs);

@@ -1,10 +1,10 @@
 /* Linking: a chunk of staged rows becomes part of the graph.
  *
- * 1. For every row, in parallel: candidates from a walk over the graph as it was before the chunk,
- *    and the chunk's own earlier rows by their distances; the row's own lists are chosen from them
- *    (select.c).  Nobody can reach those lists yet.  Where what is near lies within the error of
- *    the codes, all of this is done again by the exact vectors, and so is what step 3 does for the
- *    row.
+ * 1. Under L2 every row gets its code.  For every row, in parallel: candidates from a walk over the
+ * graph as it was before the chunk, and the chunk's own earlier rows by their distances; the row's
+ * own lists are chosen from them (select.c).  Nobody can reach those lists yet.  Where what is near
+ * lies within the error of the codes, all of this is done again by the exact vectors, and so is
+ * what step 3 does for the row.
  * 2. In the order of their numbers, the rows get their parents (parents.c): from here on paths lead
  *    to them.
  * 3. Every list that shall lead back to a new row, in parallel: the new rows are offered to it in
@@ -49,17 +49,6 @@ enum {
     LISTS_A_TASK = 16
 };
 _Static_assert((int)INDEX_CHUNK <= (int)BATCH, "a chunk's keys fit one batch");
-
-void crew_run(const struct index_crew *crew, size_t n, void (*run)(void *arg, size_t i), void *arg)
-{
-    if (crew != NULL && n > 1) {
-        crew->for_each(crew->crew, n, run, arg);
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
-        run(arg, i);
-    }
-}
 
 /* ---- step 1 ---- */
 
@@ -222,6 +211,12 @@ static bool choose_lists(struct chunk *chunk, size_t i)
     return has_memory;
 }
 
+static void encode_task(void *arg, size_t i)
+{
+    const struct chunk *chunk = arg;
+    centre_encode(chunk->index, chunk->slots[i]);
+}
+
 static void choose_task(void *arg, size_t i)
 {
     struct chunk *chunk = arg;
@@ -366,6 +361,9 @@ enum errcode link_chunk(struct index *index, const uint32_t *slots, size_t n,
         .n = n,
         .entry = atomic_load_explicit(&index->entry, memory_order_relaxed),
     };
+    if (index_has_centre(index)) {
+        crew_run(crew, n, encode_task, &chunk);
+    }
     crew_run(crew, n, choose_task, &chunk);
     enum errcode code = ERR_OK;
     if (atomic_load_explicit(&chunk.failed, memory_order_relaxed) || !reserve_backs(&chunk)) {

@@ -75,17 +75,61 @@ static enum errcode read_prefix(struct loader *l, struct err *err)
     return ERR_OK;
 }
 
+static bool are_finite(const float *vector, uint32_t dim)
+{
+    float sum = 0; /* Of zeros, unless one is not finite. */
+    for (uint32_t i = 0; i < dim; i++) {
+        sum += vector[i] * 0;
+    }
+    return sum == 0;
+}
+
+static enum errcode take_centre(struct loader *l, struct err *err)
+{
+    struct index *index = l->index;
+    size_t bytes = index->config.dim * sizeof(float);
+    index->centre.vector = mem_alloc(MEM_GRAPH, bytes);
+    if (index->centre.vector == NULL) {
+        return err_no_memory(err);
+    }
+    enum errcode code = take(l, index->centre.vector, bytes, err);
+    l->head_crc = code == ERR_OK ? crc32c(l->head_crc, index->centre.vector, bytes) : l->head_crc;
+    return code;
+}
+
+/* With the centre behind it, and its checksum. */
+static enum errcode take_head(struct loader *l, uint8_t head[SAVE_HEAD_BYTES], struct err *err)
+{
+    uint8_t crc[sizeof(uint32_t)];
+    enum errcode code = take(l, head, SAVE_HEAD_BYTES, err);
+    if (code == ERR_OK) {
+        l->head_crc = crc32c(0, head, SAVE_HEAD_BYTES);
+        bool is_centred = le_get_u32(head + SAVE_HEAD_BYTES - sizeof(uint32_t)) == 1;
+        code = is_centred ? take_centre(l, err) : ERR_OK;
+    }
+    code = code == ERR_OK ? take(l, crc, sizeof(crc), err) : code;
+    if (code == ERR_OK && l->head_crc != le_get_u32(crc)) {
+        code = load_corrupt(err, "has a head that does not pass its checksum");
+    }
+    return code;
+}
+
+static bool is_good_centre(const struct index *index, uint32_t is_centred)
+{
+    const float *vector = index->centre.vector;
+    if (is_centred == 1) {
+        return index_has_centre(index) && are_finite(vector, index->config.dim);
+    }
+    return is_centred == 0;
+}
+
 static enum errcode read_head(struct loader *l, struct err *err)
 {
     uint8_t head[SAVE_HEAD_BYTES];
     struct reader r;
-    enum errcode code = take(l, head, sizeof(head), err);
+    enum errcode code = take_head(l, head, err);
     if (code != ERR_OK) {
         return code;
-    }
-    l->head_crc = crc32c(0, head, sizeof(head) - sizeof(l->head_crc));
-    if (l->head_crc != le_get_u32(head + sizeof(head) - sizeof(l->head_crc))) {
-        return load_corrupt(err, "has a head that does not pass its checksum");
     }
     struct index *index = l->index;
     const struct index_config *config = &index->config;
@@ -113,6 +157,10 @@ static enum errcode read_head(struct loader *l, struct err *err)
     l->shape = save_shape_of(index, l->n_slots, l->is_stored);
     l->entry = reader_u32(&r);
     index->root = reader_u32(&r);
+    index->centre.rows_due = reader_u32(&r);
+    if (!is_good_centre(index, reader_u32(&r))) {
+        return load_corrupt(err, "has an impossible centre");
+    }
     if (l->n_slots > SLOTS_MAX || !(norm_max >= 0 && isfinite(norm_max)) ||
         (l->entry != SLOT_NONE && l->entry >= l->n_slots)) {
         return load_corrupt(err, "has an impossible number of slots, norm or entry point");
@@ -313,15 +361,6 @@ static bool take_uppers(const struct loader *l, struct block *b, struct seen *se
         }
     }
     return is_good;
-}
-
-static bool are_finite(const float *vector, uint32_t dim)
-{
-    float sum = 0; /* Of zeros, unless one is not finite. */
-    for (uint32_t i = 0; i < dim; i++) {
-        sum += vector[i] * 0;
-    }
-    return sum == 0;
 }
 
 /* Where the block's vectors go that the storage has: to their place in memory, or where its map

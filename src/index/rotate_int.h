@@ -191,15 +191,15 @@ LANES_INLINE void mix_halves(float *x, uint32_t dim)
     }
 }
 
-/* The vector times @scale, turned, with zeros up to whole registers. */
+/* The vector, maybe x itself, times @scale, turned, with zeros up to whole registers. */
 static TARGET void rotate(const float *vector, uint32_t dim, float scale, float *x)
 {
     uint32_t power = 1, n = padded_dim(dim);
     while (2 * power <= dim) {
         power *= 2;
     }
-    memset(x + n - BITS_LANES, 0, BITS_LANES * sizeof(float));
-    memcpy(x, vector, dim * sizeof(float));
+    memmove(x, vector, dim * sizeof(float));
+    memset(x + dim, 0, (n - dim) * sizeof(float));
     for (uint32_t i = 0; i < n; i += LANES) {
         lanes_f v;
         LOAD(v, x + i);

@@ -4,7 +4,8 @@
  *   head    u8 kind, u8 distance, u8 code, u8 labels_are_keys, u32 dim, u32 m,
  *           u32 ef_construction, u32 1 where the vectors are in a storage, else 0, u64 seed,
  *           u64 sequence, u64 row_linked_end, f64 norm_max, u32 n_slots, u32 entry, u32 root,
- *           u32 CRC-32C of the head
+ *           u32 rows until the centre is looked at, u32 1 where there is a centre, else 0; the
+ *           centre, dim f32; u32 CRC-32C of the head
  *   block   u32 bytes, then of some slots, as many as fit about SAVE_BLOCK_BYTES, u8 what the
  *           slot has (save_int.h); then of those that have a row, in the order of the slots,
  *           each field of all before the next: u64 row number, u64 label, then the list on
@@ -22,6 +23,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+enum {
+    HEAD_BYTES_MAX = SAVE_PREFIX_BYTES + SAVE_HEAD_BYTES + sizeof(uint32_t) /* But for a centre. */
+};
 
 struct saver {
     struct index *index;
@@ -67,12 +72,16 @@ static enum errcode write_head(struct saver *s, struct err *err)
     buf_u32(b, s->n_slots);
     buf_u32(b, atomic_load_explicit(&index->entry, memory_order_relaxed));
     buf_u32(b, index->root);
+    buf_u32(b, index->centre.rows_due);
+    size_t n_centre = index->centre.vector != NULL ? index->config.dim : 0;
+    buf_u32(b, n_centre > 0);
+    buf_floats(b, index->centre.vector, n_centre);
     if (b->failed) {
         return err_no_memory(err);
     }
     s->head_crc = crc32c(0, b->data + SAVE_PREFIX_BYTES, b->bytes - SAVE_PREFIX_BYTES);
+    CHECK(b->bytes == SAVE_PREFIX_BYTES + SAVE_HEAD_BYTES + n_centre * sizeof(float));
     buf_u32(b, s->head_crc);
-    CHECK(b->failed || b->bytes == SAVE_PREFIX_BYTES + SAVE_HEAD_BYTES);
     return b->failed ? err_no_memory(err) : s->write(s->arg, b->data, b->bytes, err);
 }
 
@@ -292,7 +301,9 @@ enum errcode index_save(struct index *index,
     struct saver s = {.index = index, .write = write, .arg = arg};
     mutex_lock(&index->advance_lock);
     enum errcode code = note_state(&s, index, err);
-    buf_init(&s.part, MEM_GRAPH, s.shape.block_bytes_max);
+    size_t head_bytes = HEAD_BYTES_MAX + index->config.dim * sizeof(float);
+    buf_init(&s.part, MEM_GRAPH,
+             s.shape.block_bytes_max > head_bytes ? s.shape.block_bytes_max : head_bytes);
     if (code == ERR_OK) {
         code = write_head(&s, err);
     }

@@ -317,7 +317,7 @@ static bool is_blind(const struct walk *w)
     }
     const struct hit *last = &s->found.items[0];
     const float *vector = vector_at(&w->index->slots, last->slot);
-    float norm = (float)sqrt(exact_chosen()->product(vector, vector, w->space.dim));
+    float norm = (float)sqrt(code_squares(&w->space, vector));
     double sigma = (double)sigma_of(w, norm), distance = last->row.distance;
     if (sigma <= 0) {
         return false;

@@ -83,7 +83,9 @@ void slot_set_vector(struct index *index, uint32_t slot, const float *ready)
             atomic_store_explicit(&index->norm_max, norm, memory_order_relaxed);
         }
     }
-    index->code->encode(&space, ready, code_at(slots, slot));
+    if (!index_has_centre(index)) {
+        index->code->encode(&space, ready, code_at(slots, slot));
+    }
     if (slots->vectors.base != NULL && slots->vector_stride > 0) {
         memcpy((float *)slots->vectors.base + (size_t)slot * slots->vector_stride, ready,
                index->config.dim * sizeof(float));

@@ -21,7 +21,6 @@ struct walk walk_start(const struct index *index, struct scratch *scratch, const
         .space = space_of_codes(index),
         .scratch = scratch,
         .vector = query,
-        .norm = sqrt(exact_chosen()->product(query, query, index->config.dim)),
         .search = search,
         .ef = search->ef,
         .work = work,
@@ -30,6 +29,7 @@ struct walk walk_start(const struct index *index, struct scratch *scratch, const
         .counts_hidden = atomic_load_explicit(&index->n_hidden, memory_order_relaxed) > 0,
         .passes_over = search->passes_itself_over,
     };
+    w.norm = sqrt(code_squares(&w.space, query));
     index->code->query(&w.space, query, scratch->query_code, &w.query);
     if (w.passes_over) {
         /* Equal pairs have equal keys, so these are the keys of every row at the query's place. */

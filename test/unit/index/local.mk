@@ -5,6 +5,7 @@ INDEX_TEST_LIBS = $(INDEX_LIBS) $(CMOCKA_LIBS)
 # nothing from them, and takes minutes.
 INDEX_SERIAL_TESTS = \
     test/unit/index/test_churn \
+    test/unit/index/test_centre \
     test/unit/index/test_code \
     test/unit/index/test_exact \
     test/unit/index/test_graph \
@@ -40,6 +41,9 @@ test_unit_index_test_graph_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_kernel_SOURCES = test/unit/index/test_kernel.c $(INDEX_FIXTURE)
 test_unit_index_test_kernel_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_kernel_LDADD = $(INDEX_TEST_LIBS)
+test_unit_index_test_centre_SOURCES = test/unit/index/test_centre.c $(INDEX_FIXTURE)
+test_unit_index_test_centre_CFLAGS = $(TEST_CFLAGS)
+test_unit_index_test_centre_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_reach_SOURCES = test/unit/index/test_reach.c $(INDEX_FIXTURE)
 test_unit_index_test_reach_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_reach_LDADD = $(INDEX_TEST_LIBS)

@@ -115,6 +115,41 @@ static void a_history_full_of_failures_makes_the_same_graph(void **state)
     index_free(calm);
 }
 
+/* From the row on with which the centre of L2's codes is looked for. */
+static void a_centre_that_memory_was_short_for_makes_the_same_graph(void **state)
+{
+    (void)state;
+    enum {
+        ROWS = 1100,
+        BEFORE = 1024
+    };
+    if (!fault_is_built()) {
+        skip();
+    }
+    struct index_config config = config_of(INDEX_HNSW, DISTANCE_L2, DIM);
+    config.code = INDEX_CODE_4;
+    float *far = points_new(SHAPE_CLUSTERED, ROWS, DIM, 2);
+    for (size_t i = 0; i < (size_t)ROWS * DIM; i++) {
+        far[i] += 8;
+    }
+    struct index *brave = index_make(&config), *calm = index_make(&config);
+    stage_rows(brave, far, DIM, 0, ROWS, 64);
+    stage_rows(calm, far, DIM, 0, ROWS, 64);
+    advance_all(calm, ROWS, NULL);
+    while (index_pending(brave) > ROWS - BEFORE) {
+        struct err err;
+        size_t n_done;
+        assert_int_equal(index_advance(brave, 1, NULL, &n_done, &err), ERR_OK);
+    }
+    advance_bravely(brave);
+    assert_true(index_digest(brave) == index_digest(calm));
+    brave = saved_and_loaded(brave, &config);
+    assert_true(index_digest(brave) == index_digest(calm));
+    index_free(brave);
+    index_free(calm);
+    free(far);
+}
+
 static void making_saving_loading_and_searching_fail_cleanly(void **state)
 {
     (void)state;
@@ -179,6 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_history_full_of_failures_makes_the_same_graph),
+        cmocka_unit_test(a_centre_that_memory_was_short_for_makes_the_same_graph),
         cmocka_unit_test(making_saving_loading_and_searching_fail_cleanly),
     };
     points = points_new(SHAPE_CLUSTERED, N, DIM, 1);

@@ -356,7 +356,7 @@ static void a_forged_number_of_slots_does_not_enlarge_the_storage(void **state)
     enum {
         HEAD_AT = 16,
         N_SLOTS_AT = HEAD_AT + 52,
-        HEAD_CRC_AT = HEAD_AT + 64
+        HEAD_CRC_AT = HEAD_AT + 72
     };
     struct disk d;
     disk_init(&d, false);

@@ -8,12 +8,14 @@ enum {
     DIM = 8,
     N = 3000,
     LIVE = 400,
+    LIVE_CENTRED = 1500, /* So many have a centre. */
     SEARCHERS = 3
 };
 
 struct scene {
     struct index *index;
     float *points;
+    size_t n_live;               /* So many rows are left alive. */
     _Atomic uint64_t n_staged;   /* Rows up to here were staged. */
     _Atomic uint64_t n_deleting; /* Rows up to here are being deleted, */
     _Atomic uint64_t n_deleted;  /* and up to here are. */
@@ -115,7 +117,7 @@ static void stage_all(struct scene *scene)
         stage_rows(scene->index, scene->points + row * DIM, DIM, row, n, n);
         row += n;
         atomic_store(&scene->n_staged, row);
-        for (; deleted + LIVE < row; deleted++) {
+        for (; deleted + scene->n_live < row; deleted++) {
             atomic_store(&scene->n_deleting, deleted + 1);
             stage_delete(scene->index, row, deleted);
             atomic_store(&scene->n_deleted, deleted + 1);
@@ -123,13 +125,17 @@ static void stage_all(struct scene *scene)
     }
 }
 
-static void act(enum index_kind kind, enum index_code code)
+static void act(enum index_kind kind, enum index_code code, size_t n_live, float far)
 {
     struct index_config config = config_of(kind, DISTANCE_L2, DIM);
     config.code = code;
     struct scene scene = {.index = index_make(&config),
                           .points = points_new(SHAPE_CLUSTERED, N, DIM, 1),
+                          .n_live = n_live,
                           .stride = DIM};
+    for (size_t i = 0; i < (size_t)N * DIM; i++) {
+        scene.points[i] += far;
+    }
     struct thread threads[SEARCHERS], advance;
     struct err err;
     for (size_t i = 0; i < SEARCHERS; i++) {
@@ -147,7 +153,7 @@ static void act(enum index_kind kind, enum index_code code)
         thread_join(&threads[i]);
     }
     assert_true(atomic_load(&scene.n_searches) >= 100);
-    assert_int_equal(index_count(scene.index), LIVE);
+    assert_int_equal(index_count(scene.index), n_live);
     assert_int_equal(index_pending(scene.index), 0);
     free(scene.points);
     index_free(scene.index);
@@ -156,14 +162,21 @@ static void act(enum index_kind kind, enum index_code code)
 static void a_graph_is_searched_while_rows_come_and_go(void **state)
 {
     (void)state;
-    act(INDEX_HNSW, INDEX_CODE_F32);
-    act(INDEX_HNSW, INDEX_CODE_4);
+    act(INDEX_HNSW, INDEX_CODE_F32, LIVE, 0);
+    act(INDEX_HNSW, INDEX_CODE_4, LIVE, 0);
 }
 
 static void a_flat_index_is_searched_while_rows_come_and_go(void **state)
 {
     (void)state;
-    act(INDEX_FLAT, INDEX_CODE_F32);
+    act(INDEX_FLAT, INDEX_CODE_F32, LIVE, 0);
+}
+
+/* All codes are made anew meanwhile. */
+static void a_graph_is_searched_while_its_centre_moves(void **state)
+{
+    (void)state;
+    act(INDEX_HNSW, INDEX_CODE_4, LIVE_CENTRED, 8);
 }
 
 /* Wide rows, so that regions move while searches run. */
@@ -197,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_graph_is_searched_while_rows_come_and_go),
         cmocka_unit_test(a_flat_index_is_searched_while_rows_come_and_go),
+        cmocka_unit_test(a_graph_is_searched_while_its_centre_moves),
         cmocka_unit_test(searches_miss_no_row_while_a_region_moves),
     };
     (void)index_choose_kernel(NULL);
