@@ -210,6 +210,41 @@ static struct ordering order_floats(const struct lanes *a, const struct lanes *b
     return o;
 }
 
+/* A whole number is beside a FLOAT as it is beside the whole numbers at both sides of it. */
+struct wholes {
+    int64_t floor, ceil;
+    bool is_below, is_above; /* Of all whole numbers there are; NaN is above. */
+};
+
+static struct wholes wholes_of(double x)
+{
+    if (isnan(x) || x >= 0x1p63) {
+        return (struct wholes){.is_above = true};
+    }
+    if (x < -0x1p63) {
+        return (struct wholes){.is_below = true};
+    }
+    int64_t whole = (int64_t)x;
+    double rest = x - (double)whole;
+    return (struct wholes){.floor = whole - (rest < 0), .ceil = whole + (rest > 0)};
+}
+
+/* As exactly as value_compare, which has digits beyond those of a FLOAT. */
+static struct ordering order_int_float(const struct lanes *a, const struct lanes *b)
+{
+    struct wholes w = wholes_of(float_in(b, 0));
+    struct ordering o = {0};
+    for (unsigned i = 0; i < LANES; i++) {
+        int64_t x = a->is_one ? a->one.integer : (int64_t)a->in.cells[i];
+        if (!b->is_one) {
+            w = wholes_of(float_in(b, i));
+        }
+        o.less |= (uint64_t)(w.is_above | (!w.is_below & (x < w.ceil))) << i;
+        o.more |= (uint64_t)(w.is_below | (!w.is_above & (x > w.floor))) << i;
+    }
+    return o;
+}
+
 /* Whether texts are the same: those of other lengths are not looked at. */
 static struct ordering order_equal_texts(const struct lanes *a, const struct value *text,
                                          uint64_t wanted, struct work *work)
@@ -261,6 +296,11 @@ static struct bools compare(enum expr_op op, const struct lanes *a, const struct
         o = order_ints(a, b);
     } else if (type == TYPE_FLOAT && b->in.type == TYPE_FLOAT) {
         o = order_floats(a, b);
+    } else if (type == TYPE_INT && b->in.type == TYPE_FLOAT) {
+        o = order_int_float(a, b);
+    } else if (type == TYPE_FLOAT && b->in.type == TYPE_INT) {
+        struct ordering turned = order_int_float(b, a);
+        o = (struct ordering){.less = turned.more, .more = turned.less};
     } else if (is_equality && type == TYPE_TEXT && !a->is_one && b->is_one &&
                b->in.type == TYPE_TEXT) {
         o = order_equal_texts(a, &b->one, active & ~nulls, work);
