@@ -13,6 +13,7 @@ BASE_SOURCES = \
     src/base/log.c src/base/log.h \
     src/base/mem.c src/base/mem.h src/base/memory.def \
     src/base/metric.c src/base/metric.h src/base/metrics.def \
+    src/base/pages.c src/base/pages.h \
     src/base/policy.c src/base/policy.h src/base/policies.def \
     src/base/schema.c src/base/schema.h \
     src/base/state.c src/base/state.h \

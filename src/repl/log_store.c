@@ -342,8 +342,8 @@ enum errcode log_store_open(const struct repl_config *config, struct log_store *
         (log_dir_check_new(s->directory, err) != ERR_OK || create_env(s, err) != ERR_OK)) {
         goto fail;
     }
-    if (open_env(s, s->path, err) != ERR_OK || open_tables(s, err) != ERR_OK ||
-        sync_what_is_there(s, err) != ERR_OK) {
+    if ((is_there && pages_check(s->path, err) != ERR_OK) || open_env(s, s->path, err) != ERR_OK ||
+        open_tables(s, err) != ERR_OK || sync_what_is_there(s, err) != ERR_OK) {
         goto fail;
     }
     *out = s;

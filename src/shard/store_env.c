@@ -370,9 +370,31 @@ static enum errcode open_env(struct store *store, struct err *err) REQUIRES(stor
     return ERR_OK;
 }
 
-enum errcode store_open(const struct store_config *config, struct store **out, struct err *err)
+/* The directory, and its file where there is one. */
+static enum errcode open_there(struct store *store, struct err *err)
 {
     char path[SHARD_PATH_BYTES];
+    bool is_inside;
+    /* There are many: a directory that is there already is synced when it is first written to. */
+    if (access(store->directory, F_OK) != 0 && dir_make(store->directory, err) != ERR_OK) {
+        return err->code;
+    }
+    store_path(store, "data.mdb.new", path, sizeof(path));
+    (void)unlink(path); /* Of a compaction that a crash has ended. */
+    store_path(store, "data.mdb", path, sizeof(path));
+    if (dir_has(path, &store->has_file, err) != ERR_OK ||
+        (store->has_file && pages_check(path, err) != ERR_OK) ||
+        store_enter(store, &is_inside, err) != ERR_OK) {
+        return err->code;
+    }
+    if (is_inside) {
+        store_leave(store);
+    }
+    return ERR_OK;
+}
+
+enum errcode store_open(const struct store_config *config, struct store **out, struct err *err)
+{
     struct store *store = mem_zalloc(MEM_GENERAL, sizeof(*store));
     if (store == NULL) {
         return err_no_memory(err);
@@ -384,24 +406,7 @@ enum errcode store_open(const struct store_config *config, struct store **out, s
     store->pool = config->pool;
     store->is_in_doubt = true;
     store->directory = mem_strndup(MEM_GENERAL, config->directory, strlen(config->directory));
-    enum errcode code = store->directory == NULL ? err_no_memory(err) : ERR_OK;
-    /* There are many: a directory that is there already is synced when it is first written to. */
-    if (code == ERR_OK && access(store->directory, F_OK) != 0) {
-        code = dir_make(store->directory, err);
-    }
-    if (code == ERR_OK) {
-        store_path(store, "data.mdb", path, sizeof(path));
-        code = dir_has(path, &store->has_file, err);
-    }
-    if (code == ERR_OK) {
-        store_path(store, "data.mdb.new", path, sizeof(path));
-        (void)unlink(path); /* Of a compaction that a crash has ended. */
-        bool is_inside;
-        code = store_enter(store, &is_inside, err);
-        if (is_inside) {
-            store_leave(store);
-        }
-    }
+    enum errcode code = store->directory == NULL ? err_no_memory(err) : open_there(store, err);
     if (code != ERR_OK) {
         store_close(store);
         return code;
