@@ -79,5 +79,8 @@ enum errcode unlink_last(struct index *index, uint32_t slot, size_t rows_max,
                          const struct index_crew *crew, struct unlinked *out,
                          struct err *err) WARN_UNUSED;
 void sweep_fini(struct sweep *sweep);
+/* Here, or before the checkpoint that this came from, where the delete that began it is to come
+ * once more.  Under advance_lock. */
+bool sweep_may_be_on(const struct index *index);
 
 #endif

@@ -237,7 +237,9 @@ struct index_figures {
     double degree_mean; /* On layer 0. */
 };
 /* Counts the rows that no path on the lowest layer leads to from the entry point; there should be
- * none.  Reads every list, and holds off index_advance meanwhile, never searches. */
+ * none.  Where a sweep of deleted rows may be half done, as between two index_advance, none are
+ * counted.
+ * Reads every list, and holds off index_advance meanwhile, never searches. */
 enum errcode index_unreachable(struct index *index, size_t *n, struct err *err) WARN_UNUSED;
 void index_figures(const struct index *index, struct index_figures *out);
 

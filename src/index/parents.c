@@ -215,7 +215,8 @@ enum errcode index_unreachable(struct index *index, size_t *n, struct err *err)
     tour.stack = mem_alloc(MEM_SEARCH, (n_linked + 1) * sizeof(*tour.stack));
     uint32_t n_used = atomic_load_explicit(&index->slots.n_used, memory_order_acquire);
     bool has_memory = tour.stack != NULL && scratch_visit_none(tour.scratch, n_used);
-    if (has_memory && entry != SLOT_NONE) {
+    /* Within a sweep dead rows are on their way out, and torn ones wait for a parent. */
+    if (has_memory && entry != SLOT_NONE && !sweep_may_be_on(index)) {
         size_t n_seen = tour_from(index, &tour, entry);
         CHECK(n_seen <= n_linked);
         *n = n_linked - n_seen;

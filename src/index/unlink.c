@@ -518,12 +518,23 @@ void unlink_row(struct index *index, uint32_t slot)
     index->n_dead++;
 }
 
+/* So many dead rows are worth a sweep. */
+static size_t dead_enough(const struct index *index)
+{
+    size_t share = atomic_load_explicit(&index->n_linked, memory_order_relaxed) / DEAD_SHARE;
+    return share > DEAD_MIN ? share : DEAD_MIN;
+}
+
+bool sweep_may_be_on(const struct index *index)
+{
+    return index->sweep.is_on || index->n_dead + 1 >= dead_enough(index);
+}
+
 /* True where it goes on; all that can be done at once is done. */
 static bool sweep_starts(struct index *index, uint32_t slot)
 {
     size_t n_linked = atomic_load_explicit(&index->n_linked, memory_order_relaxed);
-    size_t due = n_linked / DEAD_SHARE > DEAD_MIN ? n_linked / DEAD_SHARE : DEAD_MIN;
-    if (index->n_dead < n_linked && index->n_dead < due) {
+    if (index->n_dead < n_linked && index->n_dead < dead_enough(index)) {
         return false;
     }
     sweep_begin(index, slot);

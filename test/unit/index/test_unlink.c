@@ -194,7 +194,9 @@ static uint64_t apply_wildly(const struct history *h, const struct index_config 
             assert_int_equal(index_advance(index, rows_max, crew, &n_done, &err), ERR_OK);
         }
         if (random_next(&random) % 8 == 0) {
+            all_is_well(index); /* As whoever writes a checkpoint looks. */
             index = saved_and_loaded(index, config);
+            all_is_well(index);
             for (size_t again = (size_t)index_sequence(index); again <= i; again++) {
                 apply_call(index, h, again);
             }
