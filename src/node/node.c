@@ -2,6 +2,8 @@
  * alarms, shard host, catalog, pd (which tells the catalog of the map), shards. */
 #include "node/node_int.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,6 +45,7 @@ void policy_file_release(struct policy_file *file)
 
 void node_reload(struct node *node, const struct policy_set *file_policies)
 {
+    struct policy_view view = {.levels = {[LEVEL_FILE] = file_policies}};
     struct policy_file *file = policy_file_new(node, file_policies);
     if (file == NULL) {
         log_line(LOG_ERROR, "no memory to take over the configuration");
@@ -54,6 +57,7 @@ void node_reload(struct node *node, const struct policy_set *file_policies)
     mutex_unlock(&node->lock);
     policy_file_release(old);
     shard_host_reload(node->host, file_policies);
+    repl_reserve(node->repl, (size_t)policy_int(&view, POLICY_disk_reserve));
 }
 
 /* ---- opening and closing ---- */
@@ -65,6 +69,31 @@ static enum errcode make_directory(const char *base, const char *name, char *pat
         return err_set(err, ERR_BAD_CONFIG, "the path \"%s\" is too long", base);
     }
     return dir_make(path, err);
+}
+
+/* A shard's directory is made behind the command that adds it to the map: a map that never had one
+ * has been lost, with the log or without. */
+static enum errcode check_shards(const struct node *node, struct err *err)
+{
+    char path[512];
+    (void)snprintf(path, sizeof(path), "%s/shards", node->directory);
+    const struct map *map = pd_map_acquire(node->pd);
+    bool is_new = map->epoch == MAP_EPOCH_FIRST;
+    pd_map_release(node->pd, map);
+    DIR *dir = is_new ? opendir(path) : NULL;
+    enum errcode code = ERR_OK;
+    for (const struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
+        if (isdigit((unsigned char)entry->d_name[0]) && code == ERR_OK) {
+            code = err_set(err, ERR_CORRUPT,
+                           "\"%s\" holds the shard %.80s, and neither log nor map knows of any",
+                           path, entry->d_name);
+            err_hint(err, "Restore the whole data directory from a backup, log and map with it.");
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    return code;
 }
 
 static enum errcode open_parts(struct node *node, const struct node_config *config, struct err *err)
@@ -85,6 +114,9 @@ static enum errcode open_parts(struct node *node, const struct node_config *conf
     struct pd_config pd = {
         .directory = path, .repl = node->repl, .changed = catalog_changed, .arg = node};
     if (pd_open(&pd, &node->pd, err) != ERR_OK) {
+        return err->code;
+    }
+    if (check_shards(node, err) != ERR_OK) {
         return err->code;
     }
     return catalog_start(node->catalog, err);

@@ -26,7 +26,7 @@ struct version *version_new(uint64_t epoch, size_t n)
 
 struct version *version_empty(void)
 {
-    struct version *v = version_new(1, 0);
+    struct version *v = version_new(MAP_EPOCH_FIRST, 0);
     if (v != NULL) {
         v->next_collection = 1;
         v->next_group = PD_GROUP + 1;

@@ -13,7 +13,8 @@
 
 enum {
     PD_GROUP = 1,
-    COLLECTIONS_MAX = 10000
+    COLLECTIONS_MAX = 10000,
+    MAP_EPOCH_FIRST = 1 /* Of a map that never had a collection. */
 };
 
 struct pd;

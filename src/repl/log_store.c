@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <lmdb.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -51,7 +52,8 @@ struct log_store {
     char directory[PATH_BYTES];
     char path[PATH_BYTES + 16];
     uint64_t node;
-    size_t map_bytes, reserve_bytes;
+    size_t map_bytes;
+    atomic_size_t reserve_bytes;
     int lock_fd;
     MDB_env *env;
     MDB_dbi meta, groups, entries;
@@ -71,7 +73,7 @@ bool log_store_has_room(const struct log_store *s, size_t bytes)
         return true; /* The write itself will tell. */
     }
     uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
-    return room >= (uint64_t)s->reserve_bytes + bytes;
+    return room >= (uint64_t)atomic_load(&s->reserve_bytes) + bytes;
 }
 
 enum errcode log_store_fail_full(const struct log_store *s, struct err *err)
@@ -322,7 +324,7 @@ enum errcode log_store_open(const struct repl_config *config, struct log_store *
     s->lock_fd = -1;
     s->node = config->node;
     s->map_bytes = config->map_bytes;
-    s->reserve_bytes = config->disk_reserve_bytes;
+    atomic_init(&s->reserve_bytes, config->disk_reserve_bytes);
     if (strlen(config->directory) >= sizeof(s->directory)) {
         err_set(err, ERR_BAD_CONFIG, "the log's directory has a name longer than %d bytes",
                 PATH_BYTES - 1);
@@ -359,6 +361,11 @@ void log_store_close(struct log_store *s)
     close_env(s);
     dir_unlock(s->lock_fd);
     mem_free(MEM_LOG, s);
+}
+
+void log_store_reserve(struct log_store *s, size_t bytes)
+{
+    atomic_store(&s->reserve_bytes, bytes);
 }
 
 size_t log_store_file_bytes(const struct log_store *s)

@@ -44,6 +44,8 @@ void log_store_close(struct log_store *store);
 /* Free space is at least the reserve and @bytes more.  Any thread. */
 bool log_store_has_room(const struct log_store *store, size_t bytes);
 enum errcode log_store_fail_full(const struct log_store *store, struct err *err);
+/* From here on so much is to be free behind a write.  Any thread. */
+void log_store_reserve(struct log_store *store, size_t bytes);
 size_t log_store_file_bytes(const struct log_store *store); /* Any thread. */
 
 /* Writing.  The first write after a commit opens the turn's transaction; after an error only

@@ -308,6 +308,11 @@ void repl_group_cut(struct repl_group *g, uint64_t index)
     mutex_unlock(&r->lock);
 }
 
+void repl_reserve(struct repl *r, size_t disk_reserve_bytes)
+{
+    log_store_reserve(r->store, disk_reserve_bytes);
+}
+
 void repl_group_figures(const struct repl_group *g, struct repl_figures *out)
 {
     struct repl *r = g->repl;

@@ -27,11 +27,11 @@ enum {
 };
 
 struct repl_config {
-    const char *directory; /* Made where it is missing. */
-    uint64_t node;         /* This node's Raft id, from 1. */
-    size_t map_bytes;      /* Address space for the log's file. */
-    size_t disk_reserve_bytes;
-    size_t in_memory_max; /* Bytes submitted and not yet applied; beyond it OVERLOADED. */
+    const char *directory;     /* Made where it is missing. */
+    uint64_t node;             /* This node's Raft id, from 1. */
+    size_t map_bytes;          /* Address space for the log's file. */
+    size_t disk_reserve_bytes; /* Free on the disk behind a write; repl_reserve changes it. */
+    size_t in_memory_max;      /* Bytes submitted and not yet applied; beyond it OVERLOADED. */
 };
 
 /* Errors: IO, DISK_FULL, LOCKED (another process has it), FORMAT_UNSUPPORTED, CORRUPT. */
@@ -39,6 +39,7 @@ enum errcode repl_open(const struct repl_config *config, struct repl **out,
                        struct err *err) WARN_UNUSED;
 /* Ends both threads after all that was submitted is applied.  Groups must be closed before. */
 void repl_close(struct repl *repl);
+void repl_reserve(struct repl *repl, size_t disk_reserve_bytes);
 
 /* ---- groups ---- */
 

@@ -1,7 +1,7 @@
 /* REINDEX: another index is built beside the one that serves, and takes its place.
  *
  *   1. rows     those of short views are staged into the new index, in the order of their numbers;
- *               apply takes note of what is deleted meanwhile
+ *               apply takes note of what is deleted meanwhile; what disk_reserve keeps free is left
  *   2. level    under apply's lock: the rest of the rows, and what was deleted.  From here on apply
  *               stages each change into both
  *   3. linking  by the caller's thread and the crew, while the old one answers
@@ -117,6 +117,20 @@ static enum errcode poll(const struct shard_reindex *request, const char *phase,
     return ERR_OK;
 }
 
+/* Others' writes would be refused for what the new file takes. */
+static enum errcode check_disk(struct shard *shard, const struct vector_index *v, struct err *err)
+{
+    uint64_t row_bytes = shard->schema->columns[v->column].dim * sizeof(float);
+    uint64_t reserve = (uint64_t)shard_policy(shard, POLICY_disk_reserve);
+    if (store_disk_free(shard->store) >= reserve + STAGE_ROWS * row_bytes) {
+        return ERR_OK;
+    }
+    (void)err_set(err, ERR_DISK_FULL, "the new index would take from the disk what is kept free");
+    err_hint(err, "Free space on this file system, as for another file of vectors.");
+    err_policy(err, "disk_reserve");
+    return ERR_DISK_FULL;
+}
+
 /* Until so few are left that apply may wait for the rest. */
 static enum errcode copy_rows(struct shard *shard, struct vector_index *v,
                               const struct shard_reindex *request, uint64_t *from, struct err *err)
@@ -132,6 +146,9 @@ static enum errcode copy_rows(struct shard *shard, struct vector_index *v,
             break;
         }
         code = poll(request, "staging rows", *from, next_row, err);
+        if (code == ERR_OK) {
+            code = check_disk(shard, v, err);
+        }
         if (code == ERR_OK) {
             code = stage_batch(shard, v, from, &is_end, err);
         }

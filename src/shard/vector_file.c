@@ -32,6 +32,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
@@ -268,6 +269,14 @@ static enum errcode settle(struct vector_file *f, struct err *err) REQUIRES(f->g
     return ERR_OK;
 }
 
+/* Whether @bytes leave free what the next writes are to find. */
+static bool is_spare(const struct vector_file *f, uint64_t bytes)
+{
+    struct statvfs fs;
+    return statvfs(f->config.directory, &fs) != 0 ||
+           (uint64_t)fs.f_bavail * fs.f_frsize >= bytes + f->config.reserve;
+}
+
 static enum errcode grow(struct vector_file *f, uint64_t bytes, struct err *err)
     REQUIRES(f->growing)
 {
@@ -285,7 +294,7 @@ static enum errcode grow(struct vector_file *f, uint64_t bytes, struct err *err)
     if (code != ERR_OK) {
         return code;
     }
-    uint64_t wanted = bytes + more;
+    uint64_t wanted = is_spare(f, bytes + more - room) ? bytes + more : bytes;
     int failed = allocate(f, room, wanted);
     if (failed == ENOSPC || failed == EDQUOT) {
         wanted = bytes;

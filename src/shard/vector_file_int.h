@@ -10,8 +10,9 @@ struct vector_file_config {
     const char *directory; /* Borrowed. */
     uint64_t schema_id, group;
     uint32_t column, dim;
-    uint32_t number; /* Of the file: of those of a column, one at most is named by a checkpoint. */
-    bool is_mapped;  /* The index reads its vectors in the file; else it keeps them in memory. */
+    uint32_t number;  /* Of the file: of those of a column, one at most is named by a checkpoint. */
+    uint64_t reserve; /* Bytes of the disk that room for later vectors leaves free. */
+    bool is_mapped;   /* The index reads its vectors in the file; else it keeps them in memory. */
 };
 
 enum {

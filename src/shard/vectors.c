@@ -48,6 +48,7 @@ static struct vector_file *file_new(const struct shard *shard, struct vector_ind
         .column = v->column,
         .dim = shard->schema->columns[v->column].dim,
         .number = atomic_fetch_add(&v->files, 1) + 1,
+        .reserve = (uint64_t)shard_policy(shard, POLICY_disk_reserve),
         .is_mapped = parameters->quantization != QUANTIZATION_NONE &&
                      shard_policy(shard, POLICY_vector_memory) == VECTOR_MEMORY_MAPPED,
     };

@@ -241,6 +241,26 @@ static void a_really_full_disk_is_told_and_left_behind(void **state)
     free(small);
 }
 
+/* What is kept free can be changed while writes come. */
+static void a_reserve_that_is_not_there_refuses_writes(void **state)
+{
+    struct fixture *f = *state;
+    struct err err;
+    struct repl_group *group = open_group(f->repl, &f->owner, 5, 0);
+    write_range(group, 1, 3);
+    repl_reserve(f->repl, (size_t)1 << 60);
+    assert_int_equal(write_one(group, 4, &err), ERR_DISK_FULL);
+    repl_reserve(f->repl, 0);
+    uint64_t deadline = clock_micros() + PATIENCE_US;
+    enum errcode code;
+    while ((code = write_one(group, 4, &err)) == ERR_DISK_FULL && clock_micros() < deadline) {
+        clock_sleep_micros(10000);
+    }
+    assert_int_equal(code, ERR_OK);
+    check_range(&f->owner, 1, 4);
+    repl_group_close(group);
+}
+
 /* ---- memory ---- */
 
 static enum errcode open_write_close(const char *directory, struct owner *o, struct err *err)
@@ -456,6 +476,7 @@ int main(void)
         LOG_TEST(a_group_cannot_be_made_while_the_log_fails),
         LOG_TEST(a_cut_that_fails_is_tried_again),
         LOG_TEST(a_really_full_disk_is_told_and_left_behind),
+        LOG_TEST(a_reserve_that_is_not_there_refuses_writes),
         LOG_TEST(any_allocation_may_fail),
         LOG_TEST(a_living_process_keeps_the_log_and_a_dead_one_does_not),
         LOG_TEST(a_foreign_directory_is_refused_and_says_why),

@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 #include "shard/shard_int.h"
 #include "shard/vectors_int.h"
@@ -199,6 +200,24 @@ static void a_cancel_at_any_moment_leaves_the_old(void **state)
     fixture_stop(f);
 }
 
+static void room_that_is_kept_free_is_not_taken(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    struct statvfs fs;
+    assert_int_equal(statvfs(f->directory, &fs), 0);
+    if ((uint64_t)fs.f_bavail * fs.f_frsize > UINT64_C(1) << 40) {
+        skip();
+    }
+    fixture_policy(f, "disk_reserve", "1TiB");
+    fixture_start(f);
+    insert_rows(f, 1, ROWS, 100);
+    struct shard_reindex request = request_of(8);
+    assert_int_equal(shard_reindex(f->shard, &request, &err), ERR_DISK_FULL);
+    assert_built_with(f, 16, false);
+    assert_all_found(f, 1, 100);
+}
+
 static void two_at_once_are_refused(void **state)
 {
     struct fixture *f = *state;
@@ -221,6 +240,7 @@ int main(void)
         UNWATCHED_TEST(new_parameters_outlive_restarts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(writes_meanwhile_are_in_both, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_cancel_at_any_moment_leaves_the_old, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(room_that_is_kept_free_is_not_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(two_at_once_are_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
