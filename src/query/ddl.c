@@ -146,6 +146,14 @@ static enum errcode checkpoint_one(struct portal *p, struct collection *c, struc
         log_err(LOG_WARNING, &later, "compaction will be tried again collection=%s",
                 collection_schema(c)->name);
     }
+    if (code == ERR_OK && shard_is_rebuilding(shard)) {
+        give_notice(p, ERR_INDEX_LAG,
+                    "is building an index anew, which has no file until it is whole",
+                    collection_schema(c)->name);
+        err_hint(&p->notice,
+                 "Run CHECKPOINT again when SHOW COLLECTIONS no longer says so, or wait "
+                 "for checkpoint_interval.");
+    }
     collection_leave(c);
     if (code != ERR_OK) {
         err_prefix(err, "collection \"%s\"", collection_schema(c)->name);

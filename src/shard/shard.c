@@ -271,17 +271,26 @@ void shard_destroy(struct shard *shard)
 
 /* ---- figures ---- */
 
+static bool is_any(struct shard *shard, enum index_state state)
+{
+    bool is_any = false;
+    for (size_t i = 0; i < shard->n_vectors; i++) {
+        is_any = is_any || atomic_load(&shard->vectors[i].state) == state;
+    }
+    return is_any;
+}
+
+bool shard_is_rebuilding(struct shard *shard)
+{
+    return is_any(shard, INDEX_REBUILDING);
+}
+
 static const char *state_text(struct shard *shard)
 {
-    const char *text = shard_is_refusing(shard) ? "disk full" : "serving";
-    for (size_t i = 0; i < shard->n_vectors; i++) {
-        uint8_t state = atomic_load(&shard->vectors[i].state);
-        if (state == INDEX_REBUILDING) {
-            text = "rebuilding index";
-        } else if (state == INDEX_CATCHING_UP && strcmp(text, "serving") == 0) {
-            text = "catching up";
-        }
-    }
+    const char *text = shard_is_rebuilding(shard)         ? "rebuilding index"
+                       : shard_is_refusing(shard)         ? "disk full"
+                       : is_any(shard, INDEX_CATCHING_UP) ? "catching up"
+                                                          : "serving";
     switch ((enum errcode)atomic_load(&shard->flush_error)) {
     case ERR_OK:
         return text;

@@ -261,6 +261,10 @@ enum errcode shard_checkpoint(struct shard *shard,
  * file that is not small.  Done by itself, too.  OVERLOADED: views stay open; another time. */
 enum errcode shard_compact(struct shard *shard, struct err *err) WARN_UNUSED;
 
+/* An index is made anew from the rows since its checkpoint could not be used: it has none until all
+ * of them are in it. */
+bool shard_is_rebuilding(struct shard *shard);
+
 struct shard_figures {
     uint64_t rows, applied, flushed, unflushed_bytes, unflushed_rows;
     uint64_t index_lag, index_rows;
