@@ -66,6 +66,16 @@ static void heap_free(void *memory, size_t bytes)
     sdallocx(memory, bytes, 0);
 }
 
+/* Without a thread of its own the heap looks for freed pages when somebody allocates: what a load
+ * or a DELETE had, an idle process would keep for ever. */
+bool mem_give_back_idle(void)
+{
+    bool is_wanted = true;
+    size_t n_threads = 1;
+    return mallctl("max_background_threads", NULL, NULL, &n_threads, sizeof(n_threads)) == 0 &&
+           mallctl("background_thread", NULL, NULL, &is_wanted, sizeof(is_wanted)) == 0;
+}
+
 #else
 
 static void *heap_alloc(size_t bytes)
@@ -92,6 +102,11 @@ static void heap_free(void *memory, size_t bytes)
 {
     (void)bytes;
     free(memory);
+}
+
+bool mem_give_back_idle(void)
+{
+    return true; /* As far as malloc does. */
 }
 
 #endif

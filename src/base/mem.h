@@ -41,6 +41,10 @@ bool mem_region_use(struct mem_region *region, size_t bytes_used) WARN_UNUSED;
 bool mem_region_grow(struct mem_region *region, size_t bytes_max) WARN_UNUSED;
 void mem_region_release(struct mem_region *region);
 
+/* From here on a thread of the heap's own gives freed pages back to the system within some ten
+ * seconds, also where nobody allocates.  False: there is none. */
+bool mem_give_back_idle(void);
+
 const char *mem_category_name(enum mem_category category);
 const char *mem_category_text(enum mem_category category);
 size_t mem_category_bytes(enum mem_category category); /* Off by what happens meanwhile. */

@@ -527,6 +527,9 @@ static enum errcode serve(struct server *server, struct err *err)
         goto out;
     }
     warn(server);
+    if (!mem_give_back_idle()) {
+        log_line(LOG_WARNING, "freed memory goes back to the system when some is allocated");
+    }
     log_addresses(server, "starting");
     code = thread_start(&server->starter, "start", start_mode, server, err);
     if (code != ERR_OK) {
