@@ -79,8 +79,23 @@ enum errcode unlink_last(struct index *index, uint32_t slot, size_t rows_max,
                          const struct index_crew *crew, struct unlinked *out,
                          struct err *err) WARN_UNUSED;
 void sweep_fini(struct sweep *sweep);
+enum {
+    DEAD_MIN = 64, /* A sweep looks at every list, so it should find something. */
+    DEAD_SHARE = 16,
+};
+
+/* So many dead rows are worth a sweep. */
+static inline size_t dead_enough(const struct index *index)
+{
+    size_t share = atomic_load_explicit(&index->n_linked, memory_order_relaxed) / DEAD_SHARE;
+    return share > DEAD_MIN ? share : DEAD_MIN;
+}
+
 /* Here, or before the checkpoint that this came from, where the delete that began it is to come
  * once more.  Under advance_lock. */
-bool sweep_may_be_on(const struct index *index);
+static inline bool sweep_may_be_on(const struct index *index)
+{
+    return index->sweep.is_on || index->n_dead + 1 >= dead_enough(index);
+}
 
 #endif

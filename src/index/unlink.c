@@ -22,8 +22,6 @@
 #include <stdlib.h>
 
 enum {
-    DEAD_MIN = 64, /* A sweep looks at every list, so it should find something. */
-    DEAD_SHARE = 16,
     REPLACEMENTS_MAX = 2, /* Chosen edges for one that was lost, */
     AROUND_MAX = 64,      /* of so many, the nearest live ones around. */
     AROUND_ENOUGH = 32,   /* Then nobody looks behind the dead neighbours of dead rows. */
@@ -516,18 +514,6 @@ void unlink_row(struct index *index, uint32_t slot)
 {
     set_flag(&index->slots, slot, SLOT_DEAD);
     index->n_dead++;
-}
-
-/* So many dead rows are worth a sweep. */
-static size_t dead_enough(const struct index *index)
-{
-    size_t share = atomic_load_explicit(&index->n_linked, memory_order_relaxed) / DEAD_SHARE;
-    return share > DEAD_MIN ? share : DEAD_MIN;
-}
-
-bool sweep_may_be_on(const struct index *index)
-{
-    return index->sweep.is_on || index->n_dead + 1 >= dead_enough(index);
 }
 
 /* True where it goes on; all that can be done at once is done. */
