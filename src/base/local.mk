@@ -23,4 +23,7 @@ BASE_SOURCES = \
 src_base_libbase_a_SOURCES = $(BASE_SOURCES)
 src_base_libbase_a_CFLAGS = $(AM_CFLAGS) $(JEMALLOC_CFLAGS)
 BASE_LIBS = src/base/libbase.a $(JEMALLOC_LIBS)
-EXTRA_DIST += src/LAYERS
+EXTRA_DIST += src/LAYERS src/base/README.md src/client/README.md src/expr/README.md \
+    src/format/README.md src/index/README.md src/net/README.md src/node/README.md \
+    src/parser/README.md src/pd/README.md src/plan/README.md src/query/README.md \
+    src/repl/README.md src/server/README.md src/shard/README.md

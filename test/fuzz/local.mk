@@ -1,6 +1,6 @@
 # Fuzz targets.  With --enable-fuzz they are linked with libFuzzer, and `make fuzz-short` runs each
 # for FUZZ_SECONDS; without it, replay.c feeds them the inputs that once broke them.
-.PHONY: fuzz-short
+.PHONY: fuzz-short fuzz-targets
 FUZZ_SECONDS = 10
 EXTRA_DIST += test/fuzz/run test/fuzz/found
 FUZZ_COMMON = test/fuzz/fuzz.h
@@ -37,7 +37,8 @@ test_fuzz_fuzz_index_SOURCES = $(FUZZ_INDEX)
 test_fuzz_fuzz_index_LDADD = $(INDEX_LIBS)
 test_fuzz_fuzz_index_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 
-fuzz-short: $(noinst_PROGRAMS)
+fuzz-targets: $(noinst_PROGRAMS)
+fuzz-short: fuzz-targets
 	$(AM_V_at)$(top_srcdir)/test/fuzz/run --build . --seconds $(FUZZ_SECONDS)
 else
 FUZZ_REPLAYS = test/fuzz/replay_parser test/fuzz/replay_wire test/fuzz/replay_row \
