@@ -79,9 +79,13 @@ static void stage_and_advance(struct index *index, const struct set *set, uint32
     size_t n_done;
     struct index_rows staged = {
         .numbers = rows, .vectors = set->rows + (size_t)first * set->dim, .n = n};
-    if (index_stage_insert(index, first + 1, &staged, &err) != ERR_OK ||
-        index_advance(index, n, NULL, &n_done, &err) != ERR_OK) {
-        bench_fail(err.message, "index_advance");
+    if (index_stage_insert(index, first + 1, &staged, &err) != ERR_OK) {
+        bench_fail(err.message, "index_stage_insert");
+    }
+    while (index_pending(index) > 0) {
+        if (index_advance(index, n, NULL, &n_done, &err) != ERR_OK) {
+            bench_fail(err.message, "index_advance");
+        }
     }
 }
 

@@ -62,13 +62,25 @@ static enum errcode advance_deletes(struct turn *turn, uint64_t head, struct err
     return code;
 }
 
+/* What is to be settled before the next rows are linked; in no epoch, for it may take long. */
+static enum errcode prepare_chunk(struct turn *turn, bool *is_ready, struct err *err)
+{
+    struct index *index = turn->index;
+    *is_ready = !trial_is_due(index);
+    if (*is_ready) {
+        return centre_settle(index, turn->crew, err);
+    }
+    turn->work += INDEX_CHUNK;
+    return trial_step(index, turn->crew, err);
+}
+
 static enum errcode advance_some(struct turn *turn, struct err *err)
 {
     struct index *index = turn->index;
     uint64_t head = atomic_load_explicit(&index->queue.head, memory_order_relaxed);
-    bool is_delete = queue_op(&index->queue, head)->kind == OP_DELETE;
-    enum errcode code = is_delete ? ERR_OK : centre_settle(index, turn->crew, err);
-    if (code != ERR_OK) {
+    bool is_delete = queue_op(&index->queue, head)->kind == OP_DELETE, is_ready = true;
+    enum errcode code = is_delete ? ERR_OK : prepare_chunk(turn, &is_ready, err);
+    if (code != ERR_OK || !is_ready) {
         return code;
     }
     unsigned place = epoch_enter(&index->epochs, 0);

@@ -63,6 +63,14 @@ enum errcode centre_settle(struct index *index, const struct index_crew *crew,
 /* The code of a row, from its exact vector. */
 void centre_encode(struct index *index, uint32_t slot);
 
+/* ---- DOT's radius (trial.c) ---- */
+
+/* Whether the reduction's radius is on trial before the next rows are linked; then steps, until it
+ * is due no more.  OUT_OF_MEMORY: the same again, when there is some. */
+bool trial_is_due(const struct index *index);
+enum errcode trial_step(struct index *index, const struct index_crew *crew,
+                        struct err *err) WARN_UNUSED;
+
 /* Links the rows of one chunk.  On failure nothing has changed. */
 enum errcode link_chunk(struct index *index, const uint32_t *slots, size_t n,
                         const struct index_crew *crew, struct err *err) WARN_UNUSED;

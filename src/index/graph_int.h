@@ -21,6 +21,33 @@ struct sweep {
     size_t n_torn, torn_next;
 };
 
+/* DOT: which length is the radius of the reduction (reduction.c). */
+enum radius {
+    RADIUS_LONG,
+    RADIUS_SHORT,
+    RADII
+};
+
+/* What is going on in trial.c; the advancing thread's. */
+enum {
+    TRIAL_QUERIES = 256,
+    TRIAL_RANKS = 2
+};
+struct trial {
+    float *vectors; /* Of the sample; the queries first. */
+    size_t n_rows;  /* Without the queries. */
+    enum radius radius;
+    struct index *graph; /* NULL: to be begun. */
+    size_t n_linked, n_asked;
+    float nearest[TRIAL_RANKS][TRIAL_QUERIES]; /* Keys by exact vectors: the first, the tenth. */
+    size_t ef, step;
+    uint32_t distances[TRIAL_QUERIES];
+    uint8_t n_found[TRIAL_RANKS][TRIAL_QUERIES];
+    double found_last[TRIAL_RANKS], cost_last; /* At the ef before. */
+    double costs[RADII][TRIAL_RANKS];          /* 0: not known yet. */
+    _Atomic bool failed;
+};
+
 /* What is known of a block's vectors: their checksum, and the rows that it is of. */
 struct block_sum {
     uint32_t rows, vectors;
@@ -39,6 +66,10 @@ struct index {
     _Atomic float reduction;   /* code_space.reduction */
     struct reduction *lengths; /* Under advance_lock; DOT only (reduction.c). */
     struct centre centre;      /* L2 only (centre.c). */
+    enum radius radius;        /* Under advance_lock, with the trial that decides it: trial.c */
+    struct trial *trial;
+    uint64_t tried_at; /* Rows of the graph at the last trial, or the fewest since; 0 before. */
+    _Atomic float length_usual; /* The long radius, whichever is the reduction's. */
     struct slots slots;
     struct mutex map_lock;
     struct row_map map; /* The staging thread's; who changes it, or is another, holds map_lock. */

@@ -73,6 +73,11 @@ void index_free(struct index *index)
         slots_fini(&index->slots);
         reduction_fini(index);
         centre_fini(index);
+        if (index->trial != NULL) {
+            index_free(index->trial->graph);
+            mem_free(MEM_GRAPH, index->trial->vectors);
+            mem_free(MEM_GRAPH, index->trial);
+        }
         mem_free(MEM_GRAPH, index->sums);
         release_storage(&index->config);
         epochs_fini(&index->epochs);

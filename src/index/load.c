@@ -157,6 +157,12 @@ static enum errcode read_head(struct loader *l, struct err *err)
     l->shape = save_shape_of(index, l->n_slots, l->is_stored);
     l->entry = reader_u32(&r);
     index->root = reader_u32(&r);
+    uint32_t radius = reader_u32(&r);
+    index->tried_at = reader_u64(&r);
+    if (radius >= RADII) {
+        return load_corrupt(err, "has an unknown radius");
+    }
+    index->radius = radius;
     index->centre.rows_due = reader_u32(&r);
     if (!is_good_centre(index, reader_u32(&r))) {
         return load_corrupt(err, "has an impossible centre");

@@ -33,6 +33,7 @@ src_index_libindex_a_SOURCES = \
     src/index/sift.c \
     src/index/slots.c \
     src/index/stage.c \
+    src/index/trial.c \
     src/index/unlink.c \
     src/index/walk.c
 INDEX_LIBS = src/index/libindex.a $(BASE_LIBS)

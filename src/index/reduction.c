@@ -5,7 +5,8 @@
  * longest (Bachrach and others, 2014) the order of distances is that of products, for any query.
  * Here the radius M is the 95th percentile of the lengths: with a larger one the new dimension
  * outweighs the others, and most rows are neighbours for their length alone.  Rows longer than M
- * are compared by product alone.
+ * are compared by product alone.  Where a trial finds that better (trial.c), M is the 25th, and
+ * most rows are.
  *
  * The lengths of the rows in the graph are counted in classes of about 6 %; M is the upper end of
  * the class where the percentile falls.  It changes at the ends of chunks only, and follows from
@@ -19,8 +20,10 @@
 enum {
     CLASS_SHIFT = 20,    /* Of the bits of a float: three of the fraction are left. */
     CLASSES = 0xff << 3, /* All finite ones that are not negative. */
-    PART_ABOVE = 20,     /* One in so many rows is longer than M. */
 };
+
+/* So many of the rows are longer than M. */
+static const unsigned percent_above[RADII] = {[RADIUS_LONG] = 5, [RADIUS_SHORT] = 75};
 
 struct reduction {
     _Atomic uint32_t counts[CLASSES]; /* Of squared lengths. */
@@ -30,6 +33,7 @@ struct reduction {
 bool reduction_init(struct index *index)
 {
     atomic_init(&index->reduction, 0);
+    atomic_init(&index->length_usual, 0);
     if (index->config.kind == INDEX_FLAT || index->config.distance != DISTANCE_DOT) {
         return true;
     }
@@ -59,18 +63,26 @@ static float end_of_class(size_t class)
     return end < FLT_MAX ? end : FLT_MAX;
 }
 
+/* The upper end of the class that has so many percent of the rows above it, or in it. */
+static float radius_of(const struct reduction *lengths, unsigned percent)
+{
+    size_t class = CLASSES, n_above = 0;
+    size_t n = atomic_load_explicit(&lengths->n, memory_order_relaxed);
+    while (class > 0 && n_above <= n * percent / 100) {
+        n_above += atomic_load_explicit(&lengths->counts[--class], memory_order_relaxed);
+    }
+    return n > 0 ? sqrtf(end_of_class(class)) : 0;
+}
+
 void reduction_settle(struct index *index)
 {
     const struct reduction *lengths = index->lengths;
     if (lengths == NULL) {
         return;
     }
-    size_t class = CLASSES, n_above = 0;
-    size_t n = atomic_load_explicit(&lengths->n, memory_order_relaxed);
-    while (class > 0 && n_above <= n / PART_ABOVE) {
-        n_above += atomic_load_explicit(&lengths->counts[--class], memory_order_relaxed);
-    }
-    float radius = n > 0 ? sqrtf(end_of_class(class)) : 0;
+    float usual = radius_of(lengths, percent_above[RADIUS_LONG]);
+    float radius = radius_of(lengths, percent_above[index->radius]);
+    atomic_store_explicit(&index->length_usual, usual, memory_order_relaxed);
     atomic_store_explicit(&index->reduction, radius, memory_order_relaxed);
 }
 

@@ -4,8 +4,8 @@
  *   head    u8 kind, u8 distance, u8 code, u8 labels_are_keys, u32 dim, u32 m,
  *           u32 ef_construction, u32 1 where the vectors are in a storage, else 0, u64 seed,
  *           u64 sequence, u64 row_linked_end, f64 norm_max, u32 n_slots, u32 entry, u32 root,
- *           u32 rows until the centre is looked at, u32 1 where there is a centre, else 0; the
- *           centre, dim f32; u32 CRC-32C of the head
+ *           u32 radius, u64 rows at its last trial, u32 rows until the centre is looked at, u32 1
+ *           where there is a centre, else 0; the centre, dim f32; u32 CRC-32C of the head
  *   block   u32 bytes, then of some slots, as many as fit about SAVE_BLOCK_BYTES, u8 what the
  *           slot has (save_int.h); then of those that have a row, in the order of the slots,
  *           each field of all before the next: u64 row number, u64 label, then the list on
@@ -72,6 +72,8 @@ static enum errcode write_head(struct saver *s, struct err *err)
     buf_u32(b, s->n_slots);
     buf_u32(b, atomic_load_explicit(&index->entry, memory_order_relaxed));
     buf_u32(b, index->root);
+    buf_u32(b, index->radius);
+    buf_u64(b, index->tried_at);
     buf_u32(b, index->centre.rows_due);
     size_t n_centre = index->centre.vector != NULL ? index->config.dim : 0;
     buf_u32(b, n_centre > 0);

@@ -8,7 +8,7 @@
 enum {
     SAVE_VERSION = 4,
     SAVE_PREFIX_BYTES = 16,
-    SAVE_HEAD_BYTES = 72, /* Up to the centre. */
+    SAVE_HEAD_BYTES = 84, /* Up to the centre. */
     SAVE_END_BYTES = 12,
     SAVE_BLOCK_BYTES = 1 << 18, /* About, with vectors in a storage; never below one slot. */
     SAVE_BLOCK_SLOTS_MAX = 1024,

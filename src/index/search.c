@@ -173,20 +173,26 @@ static float sigma_of(const struct walk *w, float norm)
     return w->space.distance == DISTANCE_L2 ? 2 * of_product : of_product;
 }
 
+/* Under DOT as if rows were linked by the long radius, whichever they are linked by: what a query
+ * asks for does not depend on it. */
+static float usual_length(const struct walk *w)
+{
+    return atomic_load_explicit(&w->index->length_usual, memory_order_relaxed);
+}
+
 /* ef is the one knob: how far beyond the rank-th is looked, and how much at least and at most. */
 static struct stop_rule rule_of(const struct walk *w)
 {
     size_t ef = w->ef, rank = rank_of(w->search);
     bool is_dot = w->space.distance == DISTANCE_DOT;
     float gamma = 0.07F * logf((float)ef / 7);
-    float norm = (float)w->norm, norm_usual = is_dot ? w->space.reduction : norm;
+    float norm = (float)w->norm, norm_usual = is_dot ? usual_length(w) : norm;
     struct stop_rule rule = {
         .rank = rank,
         .sure = ef / SURE_SHARE,
         .max = ef * KEPT_SHARE,
         .gamma = gamma > 0.01F ? gamma : 0.01F,
-        .shift =
-            is_dot ? w->space.reduction * norm : (w->space.distance == DISTANCE_COSINE ? 1 : 0),
+        .shift = is_dot ? usual_length(w) * norm : (w->space.distance == DISTANCE_COSINE ? 1 : 0),
         .spread = sigma_of(w, norm_usual),
     };
     rule.sure = rule.sure > rank ? rule.sure : rank;
@@ -299,7 +305,7 @@ static double key_of(const struct walk *w, double distance)
     case DISTANCE_L2:
         return distance * distance;
     case DISTANCE_DOT:
-        return distance + (double)w->space.reduction * w->norm;
+        return distance + (double)usual_length(w) * w->norm;
     case DISTANCE_COSINE:
     default:
         return distance;
@@ -332,7 +338,7 @@ static double square_of(const struct walk *w, double distance)
     case DISTANCE_L2:
         return distance * distance;
     case DISTANCE_DOT: /* Of the query made as long as all rows of the reduction are. */
-        return 2 * (double)w->space.reduction / w->norm * key_of(w, distance);
+        return 2 * (double)usual_length(w) / w->norm * key_of(w, distance);
     case DISTANCE_COSINE:
     default:
         return 2 * distance;

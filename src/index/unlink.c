@@ -487,6 +487,8 @@ static void retire_dead(struct index *index)
     atomic_fetch_sub_explicit(&index->n_linked, index->n_dead, memory_order_relaxed);
     atomic_fetch_sub_explicit(&index->n_hidden, index->n_dead, memory_order_relaxed);
     index->n_dead = 0;
+    size_t n_left = atomic_load_explicit(&index->n_linked, memory_order_relaxed);
+    index->tried_at = index->tried_at < n_left ? index->tried_at : n_left;
 }
 
 static void sweep_begin(struct index *index, uint32_t slot)

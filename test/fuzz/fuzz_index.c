@@ -9,7 +9,7 @@
 
 enum {
     PREFIX_BYTES = 16,
-    HEAD_BYTES = 76, /* Without a centre. */
+    HEAD_BYTES = 88, /* Without a centre. */
     END_BYTES = 12
 };
 

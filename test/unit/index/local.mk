@@ -16,6 +16,7 @@ INDEX_SERIAL_TESTS = \
     test/unit/index/test_shapes \
     test/unit/index/test_storage \
     test/unit/index/test_kernel \
+    test/unit/index/test_trial \
     test/unit/index/test_unlink
 INDEX_TESTS = \
     test/unit/index/test_faults \
@@ -68,6 +69,9 @@ test_unit_index_test_search_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_shapes_SOURCES = test/unit/index/test_shapes.c $(INDEX_FIXTURE)
 test_unit_index_test_shapes_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_shapes_LDADD = $(INDEX_TEST_LIBS)
+test_unit_index_test_trial_SOURCES = test/unit/index/test_trial.c $(INDEX_FIXTURE)
+test_unit_index_test_trial_CFLAGS = $(TEST_CFLAGS)
+test_unit_index_test_trial_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_unlink_SOURCES = test/unit/index/test_unlink.c $(INDEX_FIXTURE)
 test_unit_index_test_unlink_CFLAGS = $(TEST_CFLAGS)
 test_unit_index_test_unlink_LDADD = $(INDEX_TEST_LIBS)

@@ -186,7 +186,7 @@ static void mend_checksums(struct stream *s)
 {
     enum {
         HEAD_AT = 16,
-        HEAD_BYTES = 76, /* Without a centre. */
+        HEAD_BYTES = 88, /* Without a centre. */
         END_BYTES = 12
     };
     le_put_u32(s->data + 12, crc32c(0, s->data, 12));
@@ -300,7 +300,7 @@ static void many_blocks_are_decoded_by_a_crew_while_others_are_read(void **state
 static uint8_t *number_at(const struct stream *s, size_t slot)
 {
     enum {
-        KINDS_AT = 16 + 76 + 4,
+        KINDS_AT = 16 + 88 + 4,
         BLOCK_SLOTS = 1024
     };
     return s->data + KINDS_AT + BLOCK_SLOTS + slot * sizeof(uint64_t);
