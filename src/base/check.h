@@ -27,6 +27,7 @@
 #define ACQUIRE(...)       __attribute__((acquire_capability(__VA_ARGS__)))
 #define TRY_ACQUIRE(...)   __attribute__((try_acquire_capability(__VA_ARGS__)))
 #define RELEASE(...)       __attribute__((release_capability(__VA_ARGS__)))
+#define ASSERTS(...)       __attribute__((assert_capability(__VA_ARGS__)))
 #define GUARDED_BY(x)      __attribute__((guarded_by(x)))
 #define NO_THREAD_ANALYSIS __attribute__((no_thread_safety_analysis))
 #else
@@ -36,6 +37,7 @@
 #define ACQUIRE(...)
 #define TRY_ACQUIRE(...)
 #define RELEASE(...)
+#define ASSERTS(...)
 #define GUARDED_BY(x)
 #define NO_THREAD_ANALYSIS
 #endif

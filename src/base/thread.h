@@ -60,18 +60,15 @@ struct once {
     }
 void once_run(struct once *once, void (*run)(void));
 
-/* A role says which thread a function belongs to: REQUIRES(role) in its declaration, and
- * role_assume at the top of that thread's main function.  Costs nothing at run time. */
+/* A role is what a thread is for.  The thread's main function takes it, and a function that belongs
+ * to such a thread says so by REQUIRES(role) in its declaration, which clang checks, and where it
+ * is called from elsewhere than its own file also by CHECK_ROLE, which holds when it runs. */
 struct CAPABILITY("role") role {
-    char unused;
+    const char *claim; /* "this is the log thread" */
 };
-static inline void role_assume(const struct role *r) __attribute__((unused));
-#if defined(__clang__)
-static inline void role_assume(const struct role *r) __attribute__((assert_capability(r)));
-#endif
-static inline void role_assume(const struct role *r)
-{
-    (void)r;
-}
+void role_take(const struct role *role) ASSERTS(role); /* Once in a thread's life. */
+bool role_is_mine(const struct role *role);
+void role_check(const struct role *role, const char *file, int line) ASSERTS(role);
+#define CHECK_ROLE(role) role_check(&(role), __FILE__, __LINE__)
 
 #endif

@@ -326,7 +326,7 @@ static void destroy_collection(struct catalog *catalog, struct collection *c)
     collection_release(c);
 }
 
-static struct collection *take_queued(struct catalog *catalog)
+static struct collection *take_queued(struct catalog *catalog) REQUIRES(catalog->lock)
 {
     struct collection *c = catalog->first;
     if (c != NULL) {

@@ -50,6 +50,7 @@ struct job {
     void *arg;
     struct job *next;
 };
+extern const struct role work_thread; /* Of the threads that run jobs: they may wait. */
 void node_submit(struct node *node, struct job *job);
 unsigned node_threads(const struct node *node);
 

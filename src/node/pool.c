@@ -21,6 +21,8 @@ struct pool {
     bool is_stopping;
 };
 
+const struct role work_thread = {"this is a thread of the pool"};
+
 static struct job *pool_take(struct pool *pool)
 {
     mutex_lock(&pool->lock);
@@ -41,6 +43,7 @@ static struct job *pool_take(struct pool *pool)
 static void pool_thread(void *arg)
 {
     struct pool *pool = arg;
+    role_take(&work_thread);
     for (struct job *job; (job = pool_take(pool)) != NULL;) {
         job->run(job->arg); /* May free the job. */
     }

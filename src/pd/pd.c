@@ -125,6 +125,7 @@ static void apply_one(struct pd *pd, const struct repl_entry *entry)
 
 static void map_apply(void *arg, const struct repl_entry *entries, size_t n)
 {
+    CHECK_ROLE(apply_thread);
     struct pd *pd = arg;
     for (size_t i = 0; i < n; i++) {
         apply_one(pd, &entries[i]);

@@ -9,12 +9,7 @@
  * That is why apply_batch takes its scratch from the caller. */
 #include "repl/repl_int.h"
 
-static _Thread_local bool is_apply_thread;
-
-bool apply_is_here(void)
-{
-    return is_apply_thread;
-}
+const struct role apply_thread = {"this is the apply thread"};
 
 static void push_ready(struct repl *r, struct repl_group *g) REQUIRES(r->lock)
 {
@@ -45,6 +40,8 @@ void apply_push(struct repl *r, struct repl_group *g, struct entry_list *committ
 
 bool apply_batch(struct repl *r, struct repl_group *g, struct repl_entry *batch, size_t n_max)
 {
+    CHECK_ROLE(apply_thread);
+    CHECK(n_max > 0);
     struct entry_list taken = {NULL, NULL, 0, 0};
     while (g->backlog.first != NULL && taken.n < n_max && taken.bytes < APPLY_BYTES_MAX) {
         struct entry *e = entry_list_pop(&g->backlog);
@@ -76,8 +73,7 @@ bool apply_batch(struct repl *r, struct repl_group *g, struct repl_entry *batch,
 void apply_thread_run(void *arg)
 {
     struct repl *r = arg;
-    role_assume(&apply_thread);
-    is_apply_thread = true;
+    role_take(&apply_thread);
     mutex_lock(&r->lock);
     while (r->ready != NULL || !r->is_log_ended) {
         struct repl_group *g = r->ready;

@@ -26,7 +26,7 @@ enum {
     INFLIGHT_ENTRIES_MAX = 1 << 20, /* Raft's own 32 would cut group commit into small pieces. */
 };
 
-const struct role log_thread, apply_thread;
+const struct role log_thread = {"this is the log thread"};
 
 static raft_time now_ms(void)
 {
@@ -127,6 +127,7 @@ static enum errcode step(struct repl_group *g, struct raft_event *event, const c
 
 enum errcode group_bootstrap(struct repl_group *g, struct err *err)
 {
+    CHECK_ROLE(log_thread);
     char address[24];
     snprintf(address, sizeof(address), "%llu", (unsigned long long)g->repl->config.node);
     struct raft_configuration conf;
@@ -264,6 +265,7 @@ static enum errcode keep_state(struct repl_group *g, const struct log_state *sta
 
 enum errcode group_load(struct repl_group *g, bool *found, struct err *err)
 {
+    CHECK_ROLE(log_thread);
     CHECK(!g->has_raft);
     struct log_store *store = g->repl->store;
     struct log_state state;
@@ -309,6 +311,7 @@ out:
 
 void group_unload(struct repl_group *g)
 {
+    CHECK_ROLE(log_thread);
     if (g->has_raft) {
         raft_close(&g->raft, NULL); /* Without a raft_io it only frees. */
         g->has_raft = false;
@@ -323,6 +326,7 @@ void group_unload(struct repl_group *g)
 
 enum errcode group_submit(struct repl_group *g, struct err *err)
 {
+    CHECK_ROLE(log_thread);
     struct repl *r = g->repl;
     if (g->fresh.n > r->n_raft_entries_max) {
         size_t n_max = g->fresh.n * 2;
@@ -355,6 +359,7 @@ bool group_has_cut(const struct repl_group *g)
 
 enum errcode group_cut(struct repl_group *g, struct err *err)
 {
+    CHECK_ROLE(log_thread);
     struct log_store *store = g->repl->store;
     uint64_t to = g->cut_index;
     g->is_touched = true;
@@ -416,6 +421,7 @@ static enum errcode forget_cut(struct repl_group *g, struct err *err) REQUIRES(l
 
 enum errcode group_synced(struct repl_group *g, struct entry_list *committed, struct err *err)
 {
+    CHECK_ROLE(log_thread);
     g->is_touched = false;
     if (g->last > g->stored) {
         metric_add(METRIC_log_entries, (int64_t)(g->last - g->stored));
@@ -438,6 +444,7 @@ enum errcode group_synced(struct repl_group *g, struct entry_list *committed, st
 
 enum errcode group_timeout(struct repl_group *g, struct err *err)
 {
+    CHECK_ROLE(log_thread);
     struct raft_event event = {.type = RAFT_TIMEOUT};
     return step(g, &event, "tick", err);
 }
@@ -445,6 +452,7 @@ enum errcode group_timeout(struct repl_group *g, struct err *err)
 enum errcode group_read(struct repl_group *g, size_t bytes_max, struct entry_list *out,
                         struct err *err)
 {
+    CHECK_ROLE(log_thread);
     struct log_store *store = g->repl->store;
     struct log_record record;
     bool found;

@@ -648,7 +648,7 @@ void log_thread_run(void *arg)
 {
     struct repl *r = arg;
     struct turn turn;
-    role_assume(&log_thread);
+    role_take(&log_thread);
     while (collect(r, &turn)) {
         run_turn(r, &turn);
         tick(r);

@@ -16,7 +16,7 @@ enum {
 static void wait_step(struct repl *r, struct repl_group *g) REQUIRES(r->lock)
 {
     struct repl_entry batch[NESTED_BATCH];
-    if (!apply_is_here() || !apply_batch(r, g, batch, NESTED_BATCH)) {
+    if (!role_is_mine(&apply_thread) || !apply_batch(r, g, batch, NESTED_BATCH)) {
         condition_wait(&r->changed, &r->lock);
     }
 }

@@ -45,6 +45,9 @@ void repl_reserve(struct repl *repl, size_t disk_reserve_bytes);
 
 struct repl_write;
 
+/* Of the thread that calls a group's apply. */
+extern const struct role apply_thread;
+
 struct repl_entry {
     uint64_t index;
     const uint8_t *data; /* Borrowed until apply returns. */

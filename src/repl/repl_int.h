@@ -105,7 +105,7 @@ struct repl_group {
     struct repl_figures figures;
 };
 
-extern const struct role log_thread, apply_thread;
+extern const struct role log_thread;
 
 /* group.c: all of these on the log thread.  After an error the group must be loaded anew, and what
  * the turn has written aborted. */
@@ -227,6 +227,5 @@ void apply_push(struct repl *repl, struct repl_group *group, struct entry_list *
  * none.  Gives up the lock meanwhile.  On the apply thread. */
 bool apply_batch(struct repl *repl, struct repl_group *group, struct repl_entry *batch,
                  size_t n_max) REQUIRES(repl->lock);
-bool apply_is_here(void); /* This is an apply thread. */
 
 #endif

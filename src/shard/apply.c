@@ -573,6 +573,7 @@ static void log_refused(const struct shard *shard, const struct repl_entry *entr
 
 void shard_apply(void *arg, const struct repl_entry *entries, size_t n)
 {
+    CHECK_ROLE(apply_thread);
     struct shard *shard = arg;
     struct shard_write *first = NULL;
     struct shard_write **link = &first;

@@ -18,6 +18,7 @@ enum {
 
 static uint64_t care_index(struct shard *shard)
 {
+    CHECK_ROLE(indexer_thread);
     bool is_any_left = false;
     bool is_failed = false;
     for (size_t i = 0; i < shard->n_vectors; i++) {
@@ -57,6 +58,7 @@ static bool keeper_becomes_idle(struct shard *shard)
 
 static uint64_t care_slowly(struct shard *shard)
 {
+    CHECK_ROLE(keeper_thread);
     if (keeper_becomes_idle(shard)) {
         return UINT64_MAX;
     }

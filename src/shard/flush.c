@@ -356,6 +356,7 @@ static bool becomes_idle(struct shard *shard)
 
 uint64_t shard_care_flush(struct shard *shard)
 {
+    CHECK_ROLE(flusher_thread);
     if (becomes_idle(shard)) {
         return UINT64_MAX;
     }

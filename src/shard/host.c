@@ -64,6 +64,12 @@ struct shard_host {
     struct payload_pool *payloads;
 };
 
+const struct role indexer_thread = {"this is the indexer"};
+const struct role flusher_thread = {"this is the flusher"};
+const struct role keeper_thread = {"this is the keeper"};
+static const struct role *const roles[CARER_COUNT] = {
+    [INDEXER] = &indexer_thread, [FLUSHER] = &flusher_thread, [KEEPER] = &keeper_thread};
+
 /* ---- heaps ---- */
 
 static uint64_t due_at(const struct carer_thread *carer, size_t place)
@@ -160,6 +166,7 @@ static void carer_main(void *arg)
 {
     struct carer_thread *self = arg;
     struct shard_host *host = self->host;
+    role_take(roles[self->who]);
     thread_be_nice(self->nice);
     mutex_lock(&host->mutex);
     while (!atomic_load(&host->is_stopping)) {

@@ -19,6 +19,9 @@ enum carer {
     CARER_COUNT
 };
 
+/* Of those threads. */
+extern const struct role indexer_thread, flusher_thread, keeper_thread;
+
 /* What one of the threads does to a shard; it says when it wants to be called again (clock_micros;
  * UINT64_MAX = when woken). */
 struct carer_kind {

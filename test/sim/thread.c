@@ -216,3 +216,25 @@ unsigned thread_cores(void)
 {
     return CORES;
 }
+
+/* ---- roles ---- */
+
+static _Thread_local const struct role *own_role;
+
+void role_take(const struct role *role) NO_THREAD_ANALYSIS
+{
+    CHECK(own_role == NULL);
+    own_role = role;
+}
+
+bool role_is_mine(const struct role *role)
+{
+    return own_role == role;
+}
+
+void role_check(const struct role *role, const char *file, int line) NO_THREAD_ANALYSIS
+{
+    if (own_role != role) {
+        check_failed(file, line, role->claim);
+    }
+}
