@@ -57,6 +57,7 @@ void arena_free(struct arena *arena)
 {
     if (arena != NULL) {
         free_blocks(arena, arena->newest, NULL);
+        CHECK(arena->bytes == 0);
         mem_free(arena->category, arena);
     }
 }

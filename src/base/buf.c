@@ -56,6 +56,7 @@ void le_put_u64(void *p, uint64_t x)
 
 void buf_init(struct buf *b, enum mem_category category, size_t bytes_max)
 {
+    CHECK(category < MEM_COUNT);
     *b = (struct buf){.category = category, .bytes_max = bytes_max};
 }
 
@@ -105,7 +106,7 @@ uint8_t *buf_reserve(struct buf *b, size_t bytes)
 
 void buf_commit(struct buf *b, size_t bytes)
 {
-    CHECK(bytes <= b->capacity_bytes - b->bytes);
+    CHECK(!b->failed && bytes <= b->capacity_bytes - b->bytes);
     b->bytes += bytes;
 }
 
@@ -239,6 +240,7 @@ void buf_patch_u32(struct buf *b, size_t at, uint32_t x)
 
 void reader_init(struct reader *r, const void *data, size_t bytes)
 {
+    CHECK(data != NULL || bytes == 0);
     *r = (struct reader){.data = data, .bytes = bytes};
 }
 

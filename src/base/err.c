@@ -152,6 +152,7 @@ enum errcode err_no_memory(struct err *e)
 #define FIELD_SETTER(field)                                                                        \
     void err_##field(struct err *e, const char *format, ...)                                       \
     {                                                                                              \
+        CHECK(e->code != ERR_OK);                                                                  \
         va_list args;                                                                              \
         va_start(args, format);                                                                    \
         format_field(e->field, sizeof(e->field), format, args);                                    \
@@ -163,6 +164,7 @@ FIELD_SETTER(hint)
 
 void err_prefix(struct err *e, const char *format, ...)
 {
+    CHECK(e->code != ERR_OK);
     char old[ERR_MESSAGE_BYTES];
     memcpy(old, e->message, sizeof(old));
     va_list args;

@@ -22,11 +22,13 @@ static const char *const level_names[] = {"debug", "info", "warning", "error"};
 
 void log_set_level(enum log_level level)
 {
+    CHECK(level <= LOG_ERROR);
     atomic_store_explicit(&level_min, (int)level, memory_order_relaxed);
 }
 
 void log_set_fd(int fd)
 {
+    CHECK(fd >= 0);
     atomic_store_explicit(&log_fd, fd, memory_order_relaxed);
 }
 
@@ -108,6 +110,7 @@ void log_line(enum log_level level, const char *format, ...)
 
 void log_err(enum log_level level, const struct err *err, const char *format, ...)
 {
+    CHECK(err->code != ERR_OK);
     if (!is_logged(level)) {
         return;
     }

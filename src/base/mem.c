@@ -264,6 +264,7 @@ static bool map_region(struct mem_region *region)
 
 bool mem_region_reserve(struct mem_region *region, enum mem_category category, size_t bytes_max)
 {
+    CHECK(category < MEM_COUNT);
     bool is_small = bytes_max < HUGE_PAGE_BYTES;
     *region = (struct mem_region){
         .category = category,
@@ -286,6 +287,7 @@ static void want_huge_pages(struct mem_region *region, size_t bytes_used)
 
 bool mem_region_use(struct mem_region *region, size_t bytes_used)
 {
+    CHECK(region->base != NULL || bytes_used == 0);
     if (bytes_used > region->bytes_max ||
         (bytes_used > region->bytes_used && fault_hit(FAULT_MALLOC))) {
         return false;
@@ -316,6 +318,7 @@ static void release_address_space(struct mem_region *region)
 
 bool mem_region_grow(struct mem_region *region, size_t bytes_max)
 {
+    CHECK(region->base != NULL && bytes_max >= region->bytes_used);
     struct mem_region larger;
     if (!mem_region_reserve(&larger, region->category, bytes_max)) {
         return false;
@@ -357,16 +360,19 @@ void mem_region_release(struct mem_region *region)
 
 const char *mem_category_name(enum mem_category category)
 {
+    CHECK(category < MEM_COUNT);
     return rows[category].name;
 }
 
 const char *mem_category_text(enum mem_category category)
 {
+    CHECK(category < MEM_COUNT);
     return rows[category].text;
 }
 
 size_t mem_category_bytes(enum mem_category category)
 {
+    CHECK(category < MEM_COUNT);
     size_t bytes = counted_bytes(category);
 #ifndef MEM_PLAIN
     bytes += atomic_load_explicit(&region_bytes[category], memory_order_relaxed);

@@ -26,6 +26,7 @@ static struct histogram histograms[METRIC_COUNT];
 
 const struct metric_row *metric_row(enum metric_id id)
 {
+    CHECK(id < METRIC_COUNT);
     return &rows[id];
 }
 
@@ -36,11 +37,13 @@ void metric_add(enum metric_id id, int64_t n)
 
 void metric_set(enum metric_id id, int64_t value)
 {
+    CHECK(rows[id].kind == METRIC_IS_GAUGE);
     atomic_store_explicit(&values[id], value, memory_order_relaxed);
 }
 
 void metric_raise(enum metric_id id, int64_t value)
 {
+    CHECK(rows[id].kind == METRIC_IS_GAUGE);
     int64_t old = metric_value(id);
     while (old < value &&
            !atomic_compare_exchange_weak_explicit(&values[id], &old, value, memory_order_relaxed,
@@ -79,6 +82,7 @@ void metric_observe_us(enum metric_id id, uint64_t micros)
 
 uint64_t metric_quantile_us(enum metric_id id, double share)
 {
+    CHECK(rows[id].kind == METRIC_IS_HISTOGRAM && share >= 0 && share <= 1);
     const struct histogram *h = &histograms[id];
     double wanted = share * (double)metric_value(id);
     uint64_t seen = 0;
@@ -93,6 +97,7 @@ uint64_t metric_quantile_us(enum metric_id id, double share)
 
 double metric_sum_seconds(enum metric_id id)
 {
+    CHECK(rows[id].kind == METRIC_IS_HISTOGRAM);
     return (double)atomic_load_explicit(&histograms[id].sum_us, memory_order_relaxed) / 1e6;
 }
 

@@ -425,6 +425,7 @@ enum errcode policy_assign_name(struct policy_set *set, const char *name, enum p
 
 void policy_clear(struct policy_set *set, enum policy_id id)
 {
+    CHECK(id < POLICY_COUNT);
     set->is_set &= ~(UINT64_C(1) << id);
 }
 
@@ -439,6 +440,7 @@ void policy_merge(struct policy_set *into, const struct policy_set *from)
 
 void policy_copy(struct policy_set *into, const struct policy_set *from, enum policy_id id)
 {
+    CHECK(id < POLICY_COUNT);
     if ((from->is_set >> id & 1) != 0) {
         set_value(into, id, &from->values[id], (from->is_from_command_line >> id & 1) != 0);
     } else {

@@ -20,6 +20,7 @@ enum {
 
 const struct schema *schema_hold(const struct schema *schema)
 {
+    CHECK(schema->n_columns >= 1 && schema->n_columns <= COLUMNS_MAX);
     if (atomic_load(&schema->n_holders) > 0) {
         atomic_fetch_add(&((struct schema *)(uintptr_t)schema)->n_holders, 1);
         return schema;
@@ -36,8 +37,12 @@ const struct schema *schema_hold(const struct schema *schema)
 void schema_release(const struct schema *schema)
 {
     struct schema *held = (struct schema *)(uintptr_t)schema;
-    if (held != NULL && atomic_fetch_sub(&held->n_holders, 1) == 1) {
-        mem_free(MEM_CATALOG, held);
+    if (held != NULL) {
+        unsigned before = atomic_fetch_sub(&held->n_holders, 1);
+        CHECK(before > 0);
+        if (before == 1) {
+            mem_free(MEM_CATALOG, held);
+        }
     }
 }
 
@@ -96,12 +101,15 @@ const char *distance_name(enum distance distance)
 
 void schema_write(struct buf *b, const struct schema *schema)
 {
+    /* Whatever is written can be read. */
+    CHECK(schema->name[0] != '\0' && schema->n_columns >= 1 && schema->n_columns <= COLUMNS_MAX);
     buf_u8(b, SCHEMA_VERSION);
     buf_u64(b, schema->id);
     buf_str(b, schema->name, strlen(schema->name));
     buf_u16(b, (uint16_t)schema->n_columns);
     for (uint32_t i = 0; i < schema->n_columns; i++) {
         const struct column *c = &schema->columns[i];
+        CHECK(c->type != TYPE_NULL && (c->type == TYPE_VECTOR) == (c->dim > 0));
         buf_str(b, c->name, strlen(c->name));
         buf_u8(b, (uint8_t)c->type);
         buf_u32(b, c->dim);

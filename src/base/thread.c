@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,7 +81,8 @@ void condition_broadcast(struct condition *c)
 }
 
 enum {
-    AT_END_MAX = 4
+    AT_END_MAX = 4,
+    NAME_BYTES = 16, /* The kernel's, with its zero. */
 };
 
 /* What the calling thread does when it ends. */
@@ -120,6 +122,7 @@ static void *run_thread(void *arg)
 enum errcode thread_start(struct thread *t, const char *name, void (*run)(void *arg), void *arg,
                           struct err *err)
 {
+    CHECK(strlen(name) < NAME_BYTES);
     struct start *start = mem_alloc(MEM_GENERAL, sizeof(*start));
     if (start == NULL) {
         return err_no_memory(err);
@@ -165,6 +168,7 @@ void once_run(struct once *once, void (*run)(void))
 
 void thread_be_nice(int nice)
 {
+    CHECK(nice >= 0 && nice <= 19);
     CHECK(nice >= 0 && nice <= 19);
     /* On Linux a nice value belongs to a thread.  A kernel that refuses leaves it as it was. */
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), nice);
