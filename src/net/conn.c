@@ -182,6 +182,7 @@ static void why_ended(const struct conn *c, struct err *err)
 
 struct buf *conn_output(struct conn *c)
 {
+    CHECK_LOOP(c->loop);
     return &c->output;
 }
 
@@ -299,6 +300,7 @@ static bool owes_drained(const struct conn *c)
 
 void conn_flush(struct conn *c)
 {
+    CHECK_LOOP(c->loop);
     if (c->state == ENDED || c->state == LINGERING) {
         return;
     }
@@ -687,6 +689,10 @@ static void peer_name(int fd, char out[ADDRESS_BYTES_MAX])
 struct conn *conn_new(struct loop *loop, int fd, const struct conn_events *events, void *arg,
                       struct err *err)
 {
+    CHECK_LOOP(loop);
+    CHECK(fd >= 0);
+    CHECK(events->frame != NULL && events->drained != NULL && events->input_ended != NULL &&
+          events->closed != NULL && events->too_large != NULL && events->stalled != NULL);
     struct conn *c = mem_zalloc(MEM_NETWORK, sizeof *c);
     if (c == NULL) {
         err_no_memory(err);
@@ -717,6 +723,7 @@ void conn_free(struct conn *c)
     if (c == NULL) {
         return;
     }
+    CHECK_LOOP(c->loop);
     CHECK(!c->is_in_turn);
     event_del(&c->readable);
     event_del(&c->writable);
@@ -730,6 +737,7 @@ void conn_free(struct conn *c)
 
 void conn_set_frame_max(struct conn *c, size_t payload_bytes_max)
 {
+    CHECK(payload_bytes_max > 0);
     c->frame_bytes_max = payload_bytes_max;
     c->input.bytes_max =
         payload_bytes_max + WIRE_HEADER_BYTES + INPUT_HELD_BYTES + LOOP_SCRATCH_BYTES;
@@ -737,6 +745,7 @@ void conn_set_frame_max(struct conn *c, size_t payload_bytes_max)
 
 void conn_set_output_max(struct conn *c, size_t bytes)
 {
+    CHECK(bytes > 0 && bytes <= SIZE_MAX - OUTPUT_SLACK_BYTES);
     c->output_bytes_max = bytes;
     c->output.bytes_max = bytes + OUTPUT_SLACK_BYTES;
 }
@@ -748,6 +757,7 @@ void conn_set_timeout(struct conn *c, uint64_t micros)
 
 void conn_pause(struct conn *c, bool is_paused)
 {
+    CHECK_LOOP(c->loop);
     if (c->is_paused && !is_paused && c->state == OPEN) {
         schedule(c, true); /* In a turn too: what it dispatches may be dispatched already. */
     }
@@ -756,6 +766,7 @@ void conn_pause(struct conn *c, bool is_paused)
 
 void conn_finish(struct conn *c)
 {
+    CHECK_LOOP(c->loop);
     if (c->state != OPEN) {
         return;
     }

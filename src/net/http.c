@@ -86,6 +86,7 @@ static void answer(struct evhttp_request *request, void *arg)
     buf_init(&body, MEM_NETWORK, HTTP_PAGE_BYTES_MAX);
     const char *content_type = "text/plain; charset=utf-8";
     int status = http->handler(http->arg, path == NULL ? "/" : path, &body, &content_type);
+    CHECK(status >= 200 && status <= 599);
     struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
     struct evbuffer *out = evbuffer_new();
     size_t sent_bytes = evhttp_request_get_command(request) == EVHTTP_REQ_HEAD ? 0 : body.bytes;
@@ -137,6 +138,8 @@ static bool http_listen(struct http *http, struct loop *loop, int fd)
 struct http *http_new(struct loop *loop, const char *address, http_handler *handler, void *arg,
                       struct err *err)
 {
+    CHECK_LOOP(loop);
+    CHECK(handler != NULL);
     struct http *http = mem_zalloc(MEM_NETWORK, sizeof *http);
     if (http == NULL) {
         err_no_memory(err);

@@ -332,6 +332,8 @@ struct listener *listener_new(struct loop *loop, const char *address, bool is_un
                               void (*accepted)(void *arg, int fd, const char *peer), void *arg,
                               struct err *err)
 {
+    CHECK_LOOP(loop);
+    CHECK(accepted != NULL);
     struct listener *l = mem_zalloc(MEM_NETWORK, sizeof *l);
     if (l == NULL) {
         err_no_memory(err);
@@ -354,6 +356,7 @@ struct listener *listener_new(struct loop *loop, const char *address, bool is_un
 
 void listener_pause(struct listener *l, bool is_paused)
 {
+    CHECK_LOOP(l->loop);
     l->is_paused = is_paused;
     listener_watch(l);
 }
@@ -368,6 +371,7 @@ void listener_free(struct listener *l)
     if (l == NULL) {
         return;
     }
+    CHECK_LOOP(l->loop);
     event_del(&l->readable);
     loop_timer_clear(l->loop, &l->retry);
     close(l->fd);

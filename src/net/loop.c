@@ -99,6 +99,7 @@ static void woken(evutil_socket_t fd, short what, void *arg)
 
 void loop_post(struct loop *loop, struct loop_post *post)
 {
+    CHECK(post->fn != NULL);
     struct loop_post *head = atomic_load_explicit(&loop->posts, memory_order_relaxed);
     do {
         post->next = head;
@@ -196,6 +197,7 @@ void loop_free(struct loop *loop)
 
 void loop_run(struct loop *loop)
 {
+    CHECK(!atomic_load(&loop->is_running));
     loop->thread = thread_mark();
     atomic_store(&loop->is_running, true);
     while (event_base_dispatch(loop->base) == 0 && !event_base_got_break(loop->base)) {
@@ -209,6 +211,7 @@ void loop_run(struct loop *loop)
 
 void loop_turn(struct loop *loop)
 {
+    CHECK(!atomic_load(&loop->is_running));
     loop->thread = thread_mark();
     atomic_store(&loop->is_running, true);
     loop_timers_fire(loop);
@@ -221,6 +224,11 @@ void loop_stop(struct loop *loop)
     if (!atomic_exchange(&loop->is_stopping, true)) {
         loop_post(loop, &loop->stop);
     }
+}
+
+bool loop_is_elsewhere(const struct loop *loop)
+{
+    return atomic_load(&loop->is_running) && loop->thread != thread_mark();
 }
 
 bool loop_is_current(const struct loop *loop)

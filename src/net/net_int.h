@@ -74,4 +74,8 @@ enum {
 struct sockaddr;
 void address_format(const struct sockaddr *address, char out[ADDRESS_BYTES_MAX]);
 
+/* A loop and all that is on it belong to the thread that runs it, and to any while none does. */
+#define CHECK_LOOP(loop) CHECK(!loop_is_elsewhere(loop))
+bool loop_is_elsewhere(const struct loop *loop);
+
 #endif

@@ -90,6 +90,8 @@ static void wake_for_first(struct loop *loop)
 
 void loop_timer_set(struct loop *loop, struct loop_timer *t, uint64_t delay_us)
 {
+    CHECK_LOOP(loop);
+    CHECK(t->fn != NULL);
     if (t->is_set) {
         take_out(loop, t);
     }
@@ -101,6 +103,7 @@ void loop_timer_set(struct loop *loop, struct loop_timer *t, uint64_t delay_us)
 
 void loop_timer_clear(struct loop *loop, struct loop_timer *t)
 {
+    CHECK_LOOP(loop);
     if (t->is_set) {
         take_out(loop, t);
     }
