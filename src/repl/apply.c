@@ -30,6 +30,8 @@ static void push_ready(struct repl *r, struct repl_group *g) REQUIRES(r->lock)
 void apply_push(struct repl *r, struct repl_group *g, struct entry_list *committed)
 {
     if (committed->n > 0) {
+        CHECK(g->backlog.first == NULL || g->backlog.last->index < committed->first->index);
+        CHECK(committed->first->index > g->figures.applied);
         entry_list_join(&g->backlog, committed);
         push_ready(r, g);
         if (g->state != GROUP_SERVING) {

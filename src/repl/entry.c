@@ -20,6 +20,7 @@ struct entry *entry_list_pop(struct entry_list *list)
     if (entry != NULL) {
         list->first = entry->next;
         list->n -= 1;
+        CHECK(list->bytes >= entry->bytes);
         list->bytes -= entry->bytes;
         entry->next = NULL;
         CHECK((list->first == NULL) == (list->n == 0));

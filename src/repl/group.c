@@ -115,7 +115,9 @@ static enum errcode step(struct repl_group *g, struct raft_event *event, const c
         CHECK(raft_state(&g->raft) == RAFT_LEADER);
     }
     if ((update.flags & (RAFT_UPDATE_COMMIT_INDEX)) != 0) {
+        CHECK(raft_commit_index(&g->raft) >= g->commit);
         g->commit = raft_commit_index(&g->raft);
+        CHECK(g->commit <= g->stored); /* The only voter is this node. */
     }
     if ((update.flags & (RAFT_UPDATE_TIMEOUT)) != 0) {
         on_timeout(g);
@@ -422,6 +424,7 @@ static enum errcode forget_cut(struct repl_group *g, struct err *err) REQUIRES(l
 enum errcode group_synced(struct repl_group *g, struct entry_list *committed, struct err *err)
 {
     CHECK_ROLE(log_thread);
+    CHECK(g->has_raft && g->last >= g->stored);
     g->is_touched = false;
     if (g->last > g->stored) {
         metric_add(METRIC_log_entries, (int64_t)(g->last - g->stored));
@@ -445,6 +448,7 @@ enum errcode group_synced(struct repl_group *g, struct entry_list *committed, st
 enum errcode group_timeout(struct repl_group *g, struct err *err)
 {
     CHECK_ROLE(log_thread);
+    CHECK(g->has_raft);
     struct raft_event event = {.type = RAFT_TIMEOUT};
     return step(g, &event, "tick", err);
 }

@@ -44,7 +44,7 @@ void group_wait(struct repl *r, struct repl_group *g)
 
 void group_done(struct repl *r, struct repl_group *g, size_t n, size_t bytes)
 {
-    CHECK(g->n_in_flight >= n);
+    CHECK(g->n_in_flight >= n && atomic_load(&g->bytes_in_flight) >= bytes);
     g->n_in_flight -= n;
     atomic_fetch_sub(&g->bytes_in_flight, bytes);
     room_give_back(r, bytes);

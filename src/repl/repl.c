@@ -143,7 +143,7 @@ static void stop_log(struct repl *r)
 
 enum errcode repl_open(const struct repl_config *config, struct repl **out, struct err *err)
 {
-    CHECK(config->node > 0);
+    CHECK(config->node > 0 && config->directory != NULL);
     raft_heap_set(&heap);
     struct repl *r = mem_zalloc(MEM_LOG, sizeof(*r));
     if (r == NULL) {
@@ -187,6 +187,7 @@ fail:
 
 void repl_close(struct repl *r)
 {
+    CHECK(!role_is_mine(&log_thread) && !role_is_mine(&apply_thread));
     mutex_lock(&r->lock);
     CHECK(r->n_open == 0 && r->room_first == NULL);
     mutex_unlock(&r->lock);
@@ -212,6 +213,8 @@ enum errcode repl_groups(struct repl *r, uint64_t **ids, size_t *n, struct err *
 enum errcode repl_group_open(struct repl *r, const struct repl_group_config *config,
                              struct repl_group **out, struct err *err)
 {
+    CHECK(!role_is_mine(&log_thread)); /* It is waited for. */
+    CHECK(config->id > 0 && config->apply != NULL);
     struct repl_group *g = mem_zalloc(MEM_LOG, sizeof(*g));
     if (g == NULL) {
         return err_no_memory(err);
@@ -253,6 +256,7 @@ out:
 
 void repl_group_close(struct repl_group *g)
 {
+    CHECK(!role_is_mine(&log_thread));
     struct repl *r = g->repl;
     mutex_lock(&r->lock);
     group_move(r, g, GROUP_CLOSING, "its owner closes it");
@@ -271,6 +275,8 @@ void repl_group_close(struct repl_group *g)
 
 enum errcode repl_group_destroy(struct repl *r, uint64_t id, struct err *err)
 {
+    CHECK(!role_is_mine(&log_thread));
+    CHECK(id > 0);
     struct doom_request request = {.is_answered = false};
     struct doomed *d = mem_zalloc(MEM_LOG, sizeof(*d));
     if (d == NULL) {
@@ -357,6 +363,7 @@ enum errcode repl_submit(struct repl_group *g, struct repl_write *write, void *d
 {
     struct repl *r = g->repl;
     CHECK(write->done != NULL && data != NULL && bytes > 0);
+    CHECK(write->room == NULL || write->room->ready != NULL);
     if (bytes > REPL_ENTRY_BYTES_MAX) {
         mem_free(MEM_LOG, data);
         err_set(err, ERR_STATEMENT_TOO_LONG, "a write of %zu bytes is longer than %d MiB", bytes,
@@ -395,6 +402,7 @@ enum errcode repl_submit(struct repl_group *g, struct repl_write *write, void *d
 
 bool repl_withdraw(struct repl_write *write)
 {
+    CHECK(write->group != NULL); /* It was submitted. */
     struct repl_group *g = write->group;
     struct repl *r = g->repl;
     mutex_lock(&r->lock);
@@ -412,5 +420,6 @@ bool repl_withdraw(struct repl_write *write)
 
 void repl_write_applied(struct repl_write *write, uint64_t index, const struct err *err)
 {
+    CHECK(write->wait_for == REPL_APPLIED && index > 0);
     write_tell(write, index, err);
 }

@@ -69,6 +69,7 @@ static void tell(struct repl *r) REQUIRES(r->lock)
 
 bool room_take(struct repl *r, struct repl_room *room, size_t bytes)
 {
+    CHECK(bytes > 0);
     if (room != NULL && room->state == ROOM_GIVEN) {
         CHECK(room->repl == r && room->bytes == bytes);
         room->state = ROOM_NONE;

@@ -160,7 +160,7 @@ static void a_group_cannot_be_made_while_the_log_fails(void **state)
     struct fixture *f = *state;
     struct err err;
     struct repl_group *group;
-    const struct repl_group_config config = {.id = 5};
+    const struct repl_group_config config = {.id = 5, .apply = owner_apply};
     if (!fault_is_built()) {
         skip();
     }

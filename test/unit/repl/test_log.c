@@ -81,13 +81,13 @@ static void an_owner_that_misses_what_was_cut_is_refused(void **state)
     uint64_t last = f->owner.indexes[10];
     repl_group_close(group);
     struct err err;
-    struct repl_group_config config = {.id = 7, .applied = 3};
+    struct repl_group_config config = {.id = 7, .applied = 3, .apply = owner_apply};
     assert_int_equal(repl_group_open(f->repl, &config, &group, &err), ERR_CORRUPT);
     assert_non_null(strstr(err.message, "begins at"));
     config.applied = last + 1;
     assert_int_equal(repl_group_open(f->repl, &config, &group, &err), ERR_CORRUPT);
     assert_non_null(strstr(err.message, "ends at"));
-    config = (struct repl_group_config){.id = 8, .applied = 1};
+    config = (struct repl_group_config){.id = 8, .applied = 1, .apply = owner_apply};
     assert_int_equal(repl_group_open(f->repl, &config, &group, &err), ERR_CORRUPT);
     assert_non_null(strstr(err.message, "has no group 8"));
 }
