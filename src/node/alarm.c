@@ -93,7 +93,9 @@ void alarms_free(struct alarms *alarms)
 void alarm_set(struct node *node, struct alarm *alarm, uint64_t at_us)
 {
     struct alarms *alarms = node->alarms;
+    CHECK(alarm->fire != NULL);
     mutex_lock(&alarms->lock);
+    CHECK(!alarms->is_stopping);
     if (alarm->is_set && alarm->at_us == at_us) {
         mutex_unlock(&alarms->lock);
         return;

@@ -28,11 +28,30 @@ enum {
     OPENERS = 16, /* At the start. */
 };
 
-/* opening -> serving -> going; opening -> broken -> opening, going */
+/*   serving <--- opening <---> broken
+ *
+ * One that is dropped stays as it is until its last user has left. */
 enum collection_state {
     COLLECTION_OPENING,
     COLLECTION_SERVING,
-    COLLECTION_BROKEN
+    COLLECTION_BROKEN,
+    COLLECTION_STATES
+};
+
+static const char *const state_names[] = {"opening", "serving", "broken"};
+_Static_assert(COUNT_OF(state_names) == COLLECTION_STATES, "a name for each state");
+
+static const struct state_edge state_edges[] = {
+    {COLLECTION_OPENING, COLLECTION_SERVING},
+    {COLLECTION_OPENING, COLLECTION_BROKEN},
+    {COLLECTION_BROKEN, COLLECTION_OPENING},
+};
+static const struct state_machine state_machine = {
+    .name = "collection",
+    .names = state_names,
+    .n_states = COLLECTION_STATES,
+    .edges = state_edges,
+    .n_edges = COUNT_OF(state_edges),
 };
 
 /* A collection of the map on this node.  refs keep the struct; users keep the shard open: one for
@@ -40,7 +59,7 @@ enum collection_state {
 struct collection {
     atomic_uint refs;
     atomic_uint users;
-    atomic_int state;       /* enum collection_state; written by the catalog. */
+    _Atomic uint8_t state;  /* enum collection_state; written by the catalog. */
     atomic_bool is_dropped; /* No longer in the map. */
     uint64_t group;
     struct shard *shard;   /* From COLLECTION_SERVING on. */
@@ -77,19 +96,23 @@ static void enqueue(struct catalog *catalog, struct collection *c)
     condition_broadcast(&catalog->changed);
 }
 
-static void set_state(struct catalog *catalog, struct collection *c, enum collection_state to)
+/* Under the lock. */
+static void set_state(struct catalog *catalog, struct collection *c, enum collection_state to,
+                      const char *why)
 {
-    catalog->n_opening -= atomic_load(&c->state) == COLLECTION_OPENING;
+    uint8_t state = atomic_load(&c->state);
+    catalog->n_opening -= state == COLLECTION_OPENING;
     catalog->n_opening += to == COLLECTION_OPENING;
     catalog->has_broken = catalog->has_broken || to == COLLECTION_BROKEN;
-    atomic_store(&c->state, to);
+    state_move(&state_machine, &state, (uint8_t)to, c->group, why);
+    atomic_store(&c->state, state);
 }
 
 /* Under the lock, for one that has users. */
 static void reopen(struct catalog *catalog, struct collection *c)
 {
     atomic_fetch_add(&c->users, 1); /* The opening. */
-    set_state(catalog, c, COLLECTION_OPENING);
+    set_state(catalog, c, COLLECTION_OPENING, "tried again");
     enqueue(catalog, c);
 }
 
@@ -167,6 +190,7 @@ enum errcode collection_enter(struct collection *c, struct shard **out, struct e
         collection_leave(c);
         return code;
     }
+    CHECK(c->shard != NULL);
     *out = c->shard;
     return ERR_OK;
 }
@@ -181,7 +205,9 @@ static void retire(struct catalog *catalog, struct collection *c)
 
 void collection_leave(struct collection *c)
 {
-    if (atomic_fetch_sub(&c->users, 1) == 1) {
+    unsigned before = atomic_fetch_sub(&c->users, 1);
+    CHECK(before > 0);
+    if (before == 1) {
         retire(c->node->catalog, c);
     }
 }
@@ -280,7 +306,7 @@ static void note_broken(struct catalog *catalog, struct collection *c, const str
     c->n_failures++;
     c->reopen_at_us = clock_micros() + (after_us < REOPEN_LAST_US ? after_us : REOPEN_LAST_US);
     c->why = *why;
-    set_state(catalog, c, COLLECTION_BROKEN);
+    set_state(catalog, c, COLLECTION_BROKEN, "its shard could not be opened");
 }
 
 static void open_collection(struct catalog *catalog, struct collection *c)
@@ -304,7 +330,7 @@ static void open_collection(struct catalog *catalog, struct collection *c)
     mutex_lock(&catalog->lock);
     if (is_open) {
         c->shard = shard;
-        set_state(catalog, c, COLLECTION_SERVING);
+        set_state(catalog, c, COLLECTION_SERVING, "its shard is open");
     } else {
         note_broken(catalog, c, &err);
     }
@@ -315,6 +341,7 @@ static void open_collection(struct catalog *catalog, struct collection *c)
 
 static void destroy_collection(struct catalog *catalog, struct collection *c)
 {
+    CHECK(atomic_load(&c->is_dropped));
     if (c->shard != NULL) {
         shard_destroy(c->shard);
         c->shard = NULL;

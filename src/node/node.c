@@ -45,6 +45,7 @@ void policy_file_release(struct policy_file *file)
 
 void node_reload(struct node *node, const struct policy_set *file_policies)
 {
+    CHECK(file_policies != NULL);
     struct policy_view view = {.levels = {[LEVEL_FILE] = file_policies}};
     struct policy_file *file = policy_file_new(node, file_policies);
     if (file == NULL) {
@@ -124,6 +125,7 @@ static enum errcode open_parts(struct node *node, const struct node_config *conf
 
 enum errcode node_open(const struct node_config *config, struct node **out, struct err *err)
 {
+    CHECK(config->directory != NULL && config->repl != NULL && config->file_policies != NULL);
     struct node *node = mem_zalloc(MEM_GENERAL, sizeof(*node));
     if (node == NULL) {
         return err_no_memory(err);

@@ -76,7 +76,9 @@ struct pool *pool_new(unsigned n_threads, struct err *err)
 void node_submit(struct node *node, struct job *job)
 {
     struct pool *pool = node->pool;
+    CHECK(job->run != NULL);
     mutex_lock(&pool->lock);
+    CHECK(!pool->is_stopping);
     job->next = NULL;
     *pool->last = job;
     pool->last = &job->next;

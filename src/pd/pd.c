@@ -44,6 +44,7 @@ const struct map *pd_map_acquire(struct pd *pd)
 
 void pd_map_release(struct pd *pd, const struct map *map)
 {
+    CHECK(map != NULL);
     (void)pd;
     version_release(CONTAINER_OF(map, struct version, map));
 }
@@ -106,6 +107,7 @@ static void apply_one(struct pd *pd, const struct repl_entry *entry)
     } else {
         err.code = run(pd, entry, &next, &err);
     }
+    CHECK((err.code == ERR_OK || next == NULL) && entry->index > pd->applied);
     if (pd->refused.code == ERR_OK) {
         pd->applied = entry->index;
         pd->n_unsaved += 1;
@@ -148,6 +150,9 @@ static void written(struct repl_write *repl, uint64_t index, const struct err *e
 enum errcode pd_submit(struct pd *pd, const struct pd_command *command, struct pd_write *write,
                        struct err *err)
 {
+    CHECK(write->done != NULL);
+    CHECK(command->op == PD_CREATE_COLLECTION ? command->schema != NULL
+                                              : command->collection != NULL);
     struct buf b;
     buf_init(&b, MEM_LOG, REPL_ENTRY_BYTES_MAX);
     command_encode(&b, command);
@@ -178,6 +183,7 @@ static void free_pd(struct pd *pd)
 
 enum errcode pd_open(const struct pd_config *config, struct pd **out, struct err *err)
 {
+    CHECK(config->directory != NULL && config->repl != NULL && config->changed != NULL);
     struct pd *pd = mem_zalloc(MEM_CATALOG, sizeof(*pd));
     if (pd == NULL) {
         return err_no_memory(err);

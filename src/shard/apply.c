@@ -376,6 +376,7 @@ static enum errcode build(struct plan *plan, uint64_t index, struct built *out, 
         }
         code = build_version(plan, item, index, is_new ? number++ : item->number, err);
     }
+    CHECK(code != ERR_OK || number == shard->next_row + plan->n_new);
     return code;
 }
 
@@ -416,6 +417,7 @@ static void stage(struct shard *shard, const struct built *built)
 static void move_applied(struct shard *shard, uint64_t index, uint64_t n_new, uint64_t n_deleted)
 {
     mutex_lock(&shard->publish);
+    CHECK(index > shard->applied && shard->rows + n_new >= n_deleted);
     shard->applied = index;
     shard->next_row += n_new;
     shard->rows += n_new;
@@ -706,6 +708,7 @@ static void room_ready(struct repl_room *repl)
 
 void shard_room_init(struct shard_room *room, void (*ready)(struct shard_room *room))
 {
+    CHECK(ready != NULL);
     *room = (struct shard_room){.ready = ready, .repl = {.ready = room_ready}};
 }
 
@@ -721,7 +724,8 @@ enum errcode shard_submit(struct shard *shard, struct shard_command *command,
         [ACK_RECEIVED] = REPL_RECEIVED, [ACK_LEADER] = REPL_LEADER,   [ACK_QUORUM] = REPL_QUORUM,
         [ACK_VISIBLE] = REPL_APPLIED,   [ACK_INDEXED] = REPL_APPLIED,
     };
-    CHECK((size_t)write->ack < COUNT_OF(stages));
+    CHECK((size_t)write->ack < COUNT_OF(stages) && write->done != NULL);
+    CHECK(shard_command_rows(command) > 0);
     enum errcode code = check_room(shard, command, err);
     if (code == ERR_OK) {
         size_t bytes;

@@ -208,6 +208,7 @@ enum errcode shard_command_add(struct shard_command *command, enum shard_op op,
 {
     CHECK((size_t)op < COUNT_OF(operations));
     const struct operation *operation = &operations[op];
+    CHECK(columns != NULL || !operation->has_columns);
     uint32_t n_checked = operation->has_body ? command->schema->n_columns : 1;
     for (uint32_t i = 0; i < n_checked; i++) {
         enum errcode code = check_value(command->schema, i, &values[i], err);
@@ -281,6 +282,7 @@ bool command_can_be_refused(struct shard_command *command)
 
 void *command_take(struct shard_command *command, size_t *bytes)
 {
+    CHECK(!command->data.failed && command->data.bytes > 0);
     void *data = command->data.data;
     *bytes = command->data.bytes;
     buf_init(&command->data, MEM_LOG, REPL_ENTRY_BYTES_MAX);

@@ -261,6 +261,7 @@ static void end_flush(struct shard *shard, const struct store_meta *meta)
 {
     struct generation *flushed = shard->flushing;
     mutex_lock(&shard->publish);
+    CHECK(meta->applied >= shard->flushed && meta->applied <= shard->applied);
     shard->flushing = NULL;
     shard->flushed = meta->applied;
     shard->covered = meta->covered;

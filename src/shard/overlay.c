@@ -282,6 +282,7 @@ void generation_publish(struct generation *generation, struct row_version *versi
 {
     struct slice key = version_key(version);
     uint64_t near = hash_of_near(version->number);
+    CHECK(version->index > 0 && version->number > 0);
     if (version->number < generation->first_row) {
         atomic_fetch_or_explicit(&generation->older[near / 64], UINT64_C(1) << near % 64,
                                  memory_order_release);
@@ -297,6 +298,7 @@ void generation_publish(struct generation *generation, struct row_version *versi
 
 void generation_publish_change(struct generation *generation, struct change *change)
 {
+    CHECK(generation->last_change == NULL || generation->last_change->index < change->index);
     if (generation->last_change == NULL) {
         generation->first_change = change;
     } else {

@@ -277,6 +277,7 @@ static void end(struct shard *shard, struct vector_index *v)
 {
     mutex_lock(&shard->apply);
     struct reindex *r = v->reindex;
+    CHECK(r != NULL);
     v->reindex = NULL;
     mutex_unlock(&shard->apply);
     discard(shard, v, r->index);

@@ -84,7 +84,7 @@ enum errcode shard_search(struct shard *shard, const struct shard_search *search
                           struct err *err)
 {
     struct vector_index *v = vectors_find(shard, search->column);
-    CHECK(v != NULL);
+    CHECK(v != NULL && search->index.query != NULL);
     *n_hits = 0;
     enum errcode code = obey_lag(shard, v, search, err);
     if (code != ERR_OK) {

@@ -144,6 +144,8 @@ static enum errcode give_up(struct shard *shard, struct err *err)
 
 enum errcode shard_open(const struct shard_config *config, struct shard **out, struct err *err)
 {
+    CHECK(config->directory != NULL && config->group > 0 && config->schema != NULL);
+    CHECK(config->repl != NULL && config->host != NULL);
     uint64_t started_us = clock_micros();
     struct shard *shard = shard_new(config, err);
     if (shard == NULL) {
@@ -160,6 +162,7 @@ enum errcode shard_open(const struct shard_config *config, struct shard **out, s
         host_remove(shard->host, shard);
         return give_up(shard, err);
     }
+    CHECK(shard->applied >= flushed); /* The log was handed on from there. */
     host_wake_indexer(shard);
     log_line(LOG_INFO,
              "shard opened group=%llu collection=%s rows=%llu replayed=%llu to_link=%llu ms=%llu",
@@ -193,6 +196,7 @@ static void refuse_waiting(struct shard *shard)
 
 static void leave_log_and_host(struct shard *shard)
 {
+    CHECK(!atomic_load(&shard->is_closing));
     atomic_store(&shard->is_closing, true);
     /* The flusher still makes room for what is being applied, but cuts the log no more. */
     mutex_lock(&shard->flush);

@@ -98,6 +98,7 @@ struct store_read *store_read_new(struct store *store, struct err *err)
 
 enum errcode store_read_begin(struct store_read *read, struct err *err)
 {
+    CHECK(!read->is_inside);
     enum errcode code = store_enter(read->store, &read->is_inside, err);
     if (code != ERR_OK || !read->is_inside) {
         read->meta = (struct store_meta){.next_row = 1};
@@ -431,6 +432,8 @@ static int commit(struct store_write *write)
 
 enum errcode store_commit(struct store_write *write, const struct store_meta *meta, struct err *err)
 {
+    CHECK(write->txn != NULL);
+    CHECK(meta->next_row > 0 && meta->rows < meta->next_row);
     struct store *store = write->store;
     uint8_t record[META_BYTES];
     store_meta_write(store, meta, record);
@@ -457,6 +460,7 @@ enum errcode store_commit(struct store_write *write, const struct store_meta *me
 
 void store_abort(struct store_write *write)
 {
+    CHECK(write->txn != NULL);
     mdb_txn_abort(write->txn);
     end_write(write);
 }

@@ -123,7 +123,8 @@ struct index *vector_index_enter(struct vector_index *v, unsigned *side)
 
 void vector_index_leave(struct vector_index *v, unsigned side)
 {
-    atomic_fetch_sub(&v->users[side], 1);
+    unsigned before = atomic_fetch_sub(&v->users[side], 1);
+    CHECK(side <= 1 && before > 0);
 }
 
 size_t vector_index_pending(struct vector_index *v)

@@ -207,6 +207,28 @@ static void kill_9_at_any_stage_loses_and_doubles_nothing(void **state)
     }
 }
 
+struct handed {
+    struct shard *shard;
+    struct repl_entry entry;
+};
+
+static void apply_handed(void *arg)
+{
+    struct handed *handed = arg;
+    role_take(&apply_thread);
+    shard_apply(handed->shard, &handed->entry, 1);
+}
+
+/* As the log would, but for that it has no such entry. */
+static void hand_to_apply(struct fixture *f, struct repl_entry entry)
+{
+    struct thread thread;
+    struct err err;
+    struct handed handed = {f->shard, entry};
+    assert_int_equal(thread_start(&thread, "apply", apply_handed, &handed, &err), ERR_OK);
+    thread_join(&thread);
+}
+
 static void an_entry_that_comes_again_changes_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -218,7 +240,7 @@ static void an_entry_that_comes_again_changes_nothing(void **state)
     size_t bytes;
     void *data = command_take(command, &bytes);
     struct repl_entry entry = {.index = f->shard->applied, .data = data, .bytes = bytes};
-    shard_apply(f->shard, &entry, 1);
+    hand_to_apply(f, entry);
     mem_free(MEM_LOG, data);
     shard_command_free(command);
     assert_int_equal(content_hash(f), content);
@@ -232,7 +254,7 @@ static void an_entry_that_does_not_decode_is_refused_and_passed(void **state)
     fixture_start(f);
     insert_rows(f, 1, 11, 5);
     struct repl_entry entry = {.index = f->shard->applied + 1, .data = junk, .bytes = sizeof(junk)};
-    shard_apply(f->shard, &entry, 1);
+    hand_to_apply(f, entry);
     assert_int_equal(f->shard->applied, entry.index);
     assert_int_equal(count_rows(f), 10);
 }
