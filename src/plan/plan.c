@@ -8,7 +8,12 @@ void plan_acquire(struct plan *plan)
 
 void plan_release(struct plan *plan)
 {
-    if (plan != NULL && atomic_fetch_sub(&plan->refs, 1) == 1) {
+    if (plan == NULL) {
+        return;
+    }
+    unsigned before = atomic_fetch_sub(&plan->refs, 1);
+    CHECK(before > 0);
+    if (before == 1) {
         schema_release(plan->schema);
         arena_free(plan->arena); /* The plan itself is in it. */
     }

@@ -39,6 +39,7 @@ void database_hold(struct database *db)
 void database_let_go(struct database *db)
 {
     mutex_lock(&db->lock);
+    CHECK(db->n_abandoned > 0);
     db->n_abandoned--;
     condition_broadcast(&db->changed);
     mutex_unlock(&db->lock);

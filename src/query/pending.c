@@ -21,7 +21,7 @@ enum {
 
 void pending_begin(struct portal *p, struct pending *pending)
 {
-    CHECK(!pending->is_busy);
+    CHECK(!pending->is_busy && pending->withdraw != NULL);
     pending->portal = p;
     pending->is_busy = true;
     pending->is_done = false;

@@ -225,6 +225,8 @@ enum errcode portal_new(struct query_session *session, struct prepared *prepared
                         const struct parameters *parameters, const struct portal_sink *sink,
                         struct portal **out, struct err *err)
 {
+    CHECK(parameters->values != NULL || parameters->n == 0);
+    CHECK(sink->wake != NULL);
     enum errcode code = prepared_refresh(session, prepared, err);
     if (code != ERR_OK) {
         return code;
@@ -341,6 +343,7 @@ static enum step run_inline(struct portal *p, struct err *err)
  * of the statement is left with the pool. */
 static void run_job(void *arg)
 {
+    CHECK_ROLE(work_thread);
     struct portal *p = arg;
     p->job_step = run_step(p, &p->job_err);
     mutex_lock(&p->lock);
@@ -355,6 +358,7 @@ static void run_job(void *arg)
 
 static void start_job(struct portal *p)
 {
+    CHECK(p->state == PORTAL_IS_READY && !p->is_inline);
     move(p, PORTAL_IS_WORKING, "long step");
     portal_ref(p);
     mutex_lock(&p->lock);
@@ -512,6 +516,7 @@ static void begin(struct portal *p)
 enum portal_status portal_run(struct portal *p, uint64_t row_limit, struct err *err)
 {
     uint64_t n_given = 0;
+    CHECK(!role_is_mine(&work_thread)); /* Its owner's. */
     p->inline_left = INLINE_WORK_MAX;
     CHECK(p->state != PORTAL_IS_ENDED || p->batch.next_row == p->batch.n_rows);
     if (p->state == PORTAL_IS_ENDED) {

@@ -26,6 +26,7 @@ struct portal *portal_alloc(struct query_session *session, size_t budget_bytes)
 {
     struct portal *p = session->spare;
     if (p != NULL && p->budget_bytes == budget_bytes) {
+        CHECK(p->state == PORTAL_IS_ENDED && p->plan == NULL);
         session->spare = NULL;
         p->state = PORTAL_IS_NEW;
         return p;
@@ -50,7 +51,8 @@ struct portal *portal_alloc(struct query_session *session, size_t budget_bytes)
 
 void portal_ref(struct portal *p)
 {
-    atomic_fetch_add(&p->refs, 1);
+    unsigned before = atomic_fetch_add(&p->refs, 1);
+    CHECK(before > 0);
 }
 
 void portal_release_run(struct portal *p)
@@ -91,7 +93,9 @@ static void free_portal(struct portal *p)
 
 void portal_unref(struct portal *p)
 {
-    if (atomic_fetch_sub(&p->refs, 1) == 1) {
+    unsigned before = atomic_fetch_sub(&p->refs, 1);
+    CHECK(before > 0);
+    if (before == 1) {
         free_portal(p);
     }
 }

@@ -58,6 +58,7 @@ bool portal_park(struct portal *p)
 
 void portal_pause(struct portal *p, uint64_t us_max)
 {
+    CHECK(us_max > 0);
     uint64_t pause_us = 1 + random_next(&p->session->chance) % us_max;
     p->pause_until_us = clock_micros() + pause_us;
 }

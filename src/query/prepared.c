@@ -112,6 +112,7 @@ static enum errcode make_plan(struct query_session *session, const struct statem
 static enum errcode prepare(struct query_session *session, const struct statement_text *text,
                             struct prepared **out, size_t *rest, struct err *err)
 {
+    CHECK((text->data != NULL || text->bytes == 0) && (text->types != NULL || text->n_types == 0));
     struct binding bound;
     *out = NULL;
     enum errcode code = make_plan(session, text, &bound, rest, err);
@@ -195,6 +196,7 @@ static void free_now(struct prepared *prepared)
 
 static void run_free(void *arg)
 {
+    CHECK_ROLE(work_thread);
     struct prepared *prepared = arg;
     struct query_session *session = prepared->session;
     struct database *db = session->db;
@@ -292,6 +294,7 @@ static void free_abandoned(struct preparing *p)
 
 static void run_preparing(void *arg)
 {
+    CHECK_ROLE(work_thread);
     struct preparing *p = arg;
     struct prepared *prepared = NULL;
     struct err err;
@@ -330,6 +333,7 @@ struct preparing *preparing_begin(struct query_session *session, const struct st
 
 void preparing_start(struct preparing *p, void (*ended)(void *arg), void *arg)
 {
+    CHECK(ended != NULL);
     p->wake = ended;
     p->arg = arg;
     mutex_lock(&p->session->lock);
@@ -370,6 +374,7 @@ void preparing_abandon(struct preparing *p)
     database_hold(p->session->db);
     session_cancel(p->session);
     mutex_lock(&p->lock);
+    CHECK(!p->is_abandoned);
     p->is_abandoned = true;
     bool has_ended = p->has_ended;
     mutex_unlock(&p->lock);

@@ -110,6 +110,7 @@ void session_begin(struct query_session *session, struct portal *portal)
     size_t bytes =
         plan->text_bytes < STATEMENT_SHOWN_BYTES ? plan->text_bytes : STATEMENT_SHOWN_BYTES;
     mutex_lock(&session->lock);
+    CHECK(session->running != portal && portal->next_running == NULL);
     if (session->running == NULL) {
         atomic_store(&session->is_canceled, false); /* Else it is for the others too. */
     }
@@ -131,6 +132,7 @@ void session_end(struct query_session *session, struct portal *portal)
     }
     if (*at != NULL) {
         *at = portal->next_running;
+        portal->next_running = NULL;
     }
     mutex_unlock(&session->lock);
 }

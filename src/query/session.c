@@ -7,7 +7,10 @@
 
 void session_release(struct query_session *session)
 {
-    if (atomic_fetch_sub(&session->refs, 1) == 1) {
+    unsigned before = atomic_fetch_sub(&session->refs, 1);
+    CHECK(before > 0);
+    if (before == 1) {
+        CHECK(session->running == NULL);
         mutex_fini(&session->lock);
         mem_free(MEM_SESSION, session);
     }
@@ -25,6 +28,7 @@ int64_t session_policy(struct query_session *session, enum policy_id id)
 
 struct policy_set *session_policies(struct query_session *session)
 {
+    CHECK(!role_is_mine(&work_thread)); /* Its owner's. */
     return &session->policies;
 }
 

@@ -24,6 +24,7 @@ size_t operators_bytes(const struct plan *plan)
  * it. */
 enum errcode operators_open(struct portal *p, struct err *err)
 {
+    CHECK(p->root == NULL && p->plan->leaf != NULL);
     void *at = arena_zalloc(p->arena, p->operator_bytes);
     if (at == NULL) {
         return portal_no_memory(p, err);
@@ -32,6 +33,7 @@ enum errcode operators_open(struct portal *p, struct err *err)
     for (const struct operator_plan *plan = p->plan->leaf; plan != NULL; plan = plan->above) {
         const struct operator_kind *kind = kinds[plan->kind];
         struct operator_run *o = at;
+        CHECK((kind->next != NULL) != (kind->step != NULL));
         o->kind = kind;
         o->plan = plan;
         o->portal = p;

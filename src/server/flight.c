@@ -60,6 +60,7 @@ static bool is_of_company(const struct session *s, const struct portal *portal)
 
 void flight_prepare(struct session *s)
 {
+    CHECK(s->portal != NULL && s->landing == NULL);
     struct wire_frame frame;
     bool has_company = s->n_flights > 0 || conn_peek(s->conn, 1, &frame);
     if (s->row_limit == 0 && has_sync_behind(s, 0) && has_company && is_of_company(s, s->portal) &&
@@ -70,6 +71,7 @@ void flight_prepare(struct session *s)
 
 bool flight_begin(struct session *s)
 {
+    CHECK(s->portal != NULL && s->landing == NULL);
     size_t bytes;
     if (s->is_simple || s->row_limit != 0 || s->n_given > 0 || s->n_flights == FLIGHTS_MAX ||
         !has_sync_behind(s, 0) || !is_of_company(s, s->portal) ||
@@ -203,6 +205,7 @@ static void run_first(struct session *s)
 static void leave(struct session *s)
 {
     struct flight *flight = flight_at(s, 0);
+    CHECK(flight->portal == NULL && s->flight_bytes >= flight->bytes);
     append(conn_output(s->conn), &flight->answer);
     append(conn_output(s->conn), &flight->tail);
     s->first_flight = (s->first_flight + 1) % FLIGHTS_MAX;

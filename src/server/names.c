@@ -9,6 +9,7 @@ enum {
 
 void names_init(struct names *names, const char *what, size_t n_max)
 {
+    CHECK(n_max > 0);
     *names = (struct names){.what = what, .n_max = n_max};
 }
 

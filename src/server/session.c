@@ -57,6 +57,7 @@ static void session_dispose(struct session *s)
 /* Outside of the connection's turns only. */
 static void session_close(struct session *s)
 {
+    CHECK(!s->is_closed);
     statement_abandon(s);
     session_free(s->query);
     s->query = NULL;
@@ -99,6 +100,7 @@ static void settle(struct session *s)
 static enum errcode admit(struct session *s, struct err *err)
 {
     struct session_host *host = s->net->host;
+    CHECK(!s->is_admitted);
     unsigned n_max = atomic_load(&host->n_admitted_max);
     if (atomic_fetch_add(&host->n_admitted, 1) >= n_max) {
         atomic_fetch_sub(&host->n_admitted, 1);
@@ -529,6 +531,7 @@ void session_accept(struct net_thread *net, int fd)
 
 void sessions_limit(struct net_thread *net, const struct session_limits *limits)
 {
+    CHECK(limits->frame_bytes_max > 0 && limits->output_bytes_max > 0);
     net->limits = *limits;
     for (struct session *s = net->sessions; s != NULL; s = s->next) {
         apply_limits(s);

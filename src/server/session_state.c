@@ -45,6 +45,7 @@ void session_move(struct session *s, enum session_state to, const char *why)
 
 void session_fatal(struct session *s, const struct err *err)
 {
+    CHECK(s->conn != NULL);
     if (s->state == SESSION_CLOSING) {
         return;
     }
@@ -75,6 +76,7 @@ void session_shutting_down(struct session *s)
 
 void session_ready(struct session *s)
 {
+    CHECK(s->state == SESSION_IDLE);
     wire_write_empty(session_output(s), WIRE_READY);
     if (s->n_flights == 0) {
         conn_flush(s->conn); /* Else it is sent when they have landed. */

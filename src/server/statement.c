@@ -37,6 +37,7 @@ void statement_init(struct session *s, void (*wake)(void *arg))
 /* Frees the portal that ran, and its name where it has one. */
 static void drop_portal(struct session *s)
 {
+    CHECK(s->portal != NULL);
     if (!s->is_simple) {
         names_forget(&s->portals, s->portal);
     }
@@ -171,6 +172,7 @@ static bool run(struct session *s)
 
 static void begin(struct session *s, struct portal *portal, uint32_t row_limit)
 {
+    CHECK(s->portal == NULL); /* One at a time. */
     s->portal = portal;
     s->row_limit = row_limit;
     s->n_given = 0;
@@ -240,6 +242,7 @@ static enum errcode keep_rest(struct session *s, struct err *err)
 /* A long text is prepared on the pool, and the session waits. */
 static void prepare_later(struct session *s, const struct statement_text *text, struct err *err)
 {
+    CHECK(s->preparing == NULL);
     s->preparing = preparing_begin(s->query, text, !s->is_simple, &s->rest, err);
     if (s->preparing == NULL) {
         fail(s, err);
@@ -637,6 +640,7 @@ static void on_close(struct session *s, struct reader *r)
 
 void statement_message(struct session *s, uint8_t type, struct reader *r)
 {
+    CHECK(s->state == SESSION_IDLE && s->portal == NULL && s->preparing == NULL);
     switch (type) {
     case WIRE_QUERY:
         on_query(s, r);
@@ -708,6 +712,7 @@ static void copy_data(struct session *s, const uint8_t *payload, size_t bytes)
 
 void statement_stop_copy(struct session *s, const struct err *reason)
 {
+    CHECK(s->state == SESSION_COPY_IN);
     portal_copy_fail(s->portal, reason);
     session_move(s, SESSION_RUNNING, "no more data is wanted");
     go_on(s);
@@ -738,6 +743,7 @@ static void copy_fail(struct session *s, struct reader *r)
 
 void statement_copy_message(struct session *s, uint8_t type, const uint8_t *payload, size_t bytes)
 {
+    CHECK(s->state == SESSION_COPY_IN && s->portal != NULL);
     struct reader r;
     reader_init(&r, payload, bytes);
     switch (type) {
