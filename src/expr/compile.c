@@ -171,6 +171,7 @@ enum errcode program_compile(struct expr_scope *scope, const struct expr *expr,
 {
     struct compiler c = {.scope = scope};
     enum value_type type = TYPE_NULL;
+    CHECK(scope->arena != NULL && scope->work != NULL);
     CHECK(expr->height <= VQL_DEPTH_MAX);
     enum errcode code = check_names(scope, expr, err);
     if (code == ERR_OK) {
@@ -193,6 +194,7 @@ enum errcode program_compile(struct expr_scope *scope, const struct expr *expr,
     if (c.stack_max > scope->stack_max) {
         scope->stack_max = c.stack_max;
     }
+    CHECK(want == TYPE_NULL || type == TYPE_NULL || type == want);
     *out = program;
     return ERR_OK;
 }

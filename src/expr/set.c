@@ -33,6 +33,7 @@ static enum errcode merge(const struct sorting *s, const char *items, const size
  * qsort would do as well if it could be ended. */
 enum errcode merge_sort(const struct sorting *s, void *items, struct err *err)
 {
+    CHECK(s->compare != NULL && s->item_bytes > 0 && s->work != NULL);
     size_t bytes = s->n * s->item_bytes;
     char *from = items, *to = s->n > 1 ? mem_alloc(MEM_STATEMENT, bytes) : NULL, *memory = to;
     if (s->n > 1 && to == NULL) {

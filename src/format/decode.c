@@ -56,7 +56,8 @@ struct row_decoder *row_decoder_new(const struct row_format *format,
         }
         return NULL;
     }
-    CHECK(format->n_columns <= COLUMNS_MAX);
+    CHECK(format->n_columns >= 1 && format->n_columns <= COLUMNS_MAX);
+    CHECK(making->arena != NULL && making->coerce != NULL);
     d->format = format;
     d->making = *making;
     csv_init(&d->csv, format->delimiter, making->record_bytes_max);

@@ -6,6 +6,7 @@
 
 void row_encoder_init(struct row_encoder *e, const struct row_format *format, struct buf *out)
 {
+    CHECK(format->schema != NULL && format->n_columns >= 1 && format->n_columns <= COLUMNS_MAX);
     *e = (struct row_encoder){.format = format, .out = out};
     buf_init(&e->scratch, MEM_STATEMENT, out->bytes_max);
 }
