@@ -676,16 +676,6 @@ static void on_stall(void *arg)
 
 /* ---- the owner's side ---- */
 
-static void peer_name(int fd, char out[ADDRESS_BYTES_MAX])
-{
-    struct sockaddr_storage name = {0};
-    socklen_t bytes = sizeof name;
-    if (getpeername(fd, (struct sockaddr *)&name, &bytes) != 0) {
-        name.ss_family = AF_UNIX;
-    }
-    address_format((struct sockaddr *)&name, out);
-}
-
 struct conn *conn_new(struct loop *loop, int fd, const struct conn_events *events, void *arg,
                       struct err *err)
 {

@@ -60,6 +60,16 @@ void address_format(const struct sockaddr *address, char out[ADDRESS_BYTES_MAX])
              port);
 }
 
+void peer_name(int fd, char out[ADDRESS_BYTES_MAX])
+{
+    struct sockaddr_storage name = {0};
+    socklen_t bytes = sizeof name;
+    if (getpeername(fd, (struct sockaddr *)&name, &bytes) != 0) {
+        name.ss_family = AF_UNIX;
+    }
+    address_format((struct sockaddr *)&name, out);
+}
+
 bool address_is_loopback(const char *address)
 {
     static const char *const heads[] = {"127.", "[::1]:", "[::ffff:127.", "/"};

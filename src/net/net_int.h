@@ -73,6 +73,8 @@ enum {
 /* The address as text: "1.2.3.4:5", "[::1]:5", or "[local]" for a Unix socket. */
 struct sockaddr;
 void address_format(const struct sockaddr *address, char out[ADDRESS_BYTES_MAX]);
+/* Of the socket's other end. */
+void peer_name(int fd, char out[ADDRESS_BYTES_MAX]);
 
 /* A loop and all that is on it belong to the thread that runs it, and to any while none does. */
 #define CHECK_LOOP(loop) CHECK(!loop_is_elsewhere(loop))

@@ -208,6 +208,8 @@ void session_ready(struct session *s);
 
 /* @wake is called on any thread: sink.c. */
 void sink_init(struct session *s, void (*wake)(void *arg));
+/* What rows are to come; n = 0: none. */
+void sink_columns(struct session *s, size_t n, const struct result_column *columns);
 
 /* One message of an idle session, and of one that takes COPY data: statement.c. */
 void statement_init(struct session *s, void (*wake)(void *arg));

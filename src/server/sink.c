@@ -1,4 +1,6 @@
 /* Where the results of a session's portals go: frames in its connection's output. */
+#include <string.h>
+
 #include "server/server_int.h"
 
 enum {
@@ -33,6 +35,26 @@ static void flush_pieces(struct session *s)
     if (output_of(s) == conn_output(s->conn) && conn_output_bytes(s->conn) >= FLUSH_AT_BYTES) {
         conn_flush(s->conn);
     }
+}
+
+void sink_columns(struct session *s, size_t n, const struct result_column *columns)
+{
+    if (n == 0) {
+        wire_write_empty(session_output(s), WIRE_NO_DATA);
+        return;
+    }
+    CHECK(n <= UINT16_MAX);
+    struct buf *b = session_output(s);
+    size_t begun_at = wire_begin_columns(b, (uint16_t)n);
+    for (size_t i = 0; i < n; i++) {
+        struct wire_column column = {
+            .name = {.data = columns[i].name, .bytes = (uint32_t)strlen(columns[i].name)},
+            .type = (uint8_t)columns[i].type,
+            .dim = columns[i].dim,
+        };
+        wire_write_column(b, &column);
+    }
+    wire_end(b, begun_at);
 }
 
 static void sink_row(void *arg, const struct value *values, size_t n)

@@ -181,26 +181,6 @@ static void begin(struct session *s, struct portal *portal, uint32_t row_limit)
 
 /* ---- simple query ---- */
 
-static void write_columns(struct session *s, size_t n, const struct result_column *columns)
-{
-    if (n == 0) {
-        wire_write_empty(session_output(s), WIRE_NO_DATA);
-        return;
-    }
-    CHECK(n <= UINT16_MAX);
-    struct buf *b = session_output(s);
-    size_t begun_at = wire_begin_columns(b, (uint16_t)n);
-    for (size_t i = 0; i < n; i++) {
-        struct wire_column column = {
-            .name = {.data = columns[i].name, .bytes = (uint32_t)strlen(columns[i].name)},
-            .type = (uint8_t)columns[i].type,
-            .dim = columns[i].dim,
-        };
-        wire_write_column(b, &column);
-    }
-    wire_end(b, begun_at);
-}
-
 /* The text's next statement as a portal; NULL with code ERR_OK where there is none. */
 static enum errcode simple_portal(struct session *s, struct portal **out, struct err *err)
 {
@@ -293,7 +273,7 @@ static void simple_next(struct session *s)
         const struct result_column *columns;
         size_t n = portal_columns(portal, &columns);
         if (n > 0) {
-            write_columns(s, n, columns);
+            sink_columns(s, n, columns);
         }
         begin(s, portal, 0);
         if (!run(s)) {
@@ -560,7 +540,7 @@ static void describe_statement(struct session *s, struct prepared *prepared)
     size_t n_columns = prepared == NULL ? 0 : prepared_columns(prepared, &columns);
     CHECK(n_types <= UINT16_MAX);
     wire_write_parameters(session_output(s), types, (uint16_t)n_types);
-    write_columns(s, n_columns, columns);
+    sink_columns(s, n_columns, columns);
 }
 
 static void on_describe(struct session *s, struct reader *r)
@@ -580,7 +560,7 @@ static void on_describe(struct session *s, struct reader *r)
     } else {
         const struct result_column *columns = NULL;
         size_t n = named->thing == NULL ? 0 : portal_columns(named->thing, &columns);
-        write_columns(s, n, columns);
+        sink_columns(s, n, columns);
     }
 }
 
