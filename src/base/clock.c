@@ -1,4 +1,4 @@
-/* Time and chance: the kernel's clocks unless a simulation replaced them. */
+/* Time and chance: the kernel's clocks unless a test replaced them. */
 #include "base/clock.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@ enum {
     NANOS_A_MICRO = 1000
 };
 
-/* Set before any other thread runs, by a simulation only. */
+/* Set before any other thread runs, by a test only. */
 static uint64_t (*replaced_now)(void *arg);
 static void *replaced_arg;
 

@@ -1,4 +1,4 @@
-/* Time and chance.  All code takes them from here, so that a simulation can replace both. */
+/* Time and chance.  All code takes them from here, so a simulation has one place to answer. */
 #ifndef VECTRON_BASE_CLOCK_H
 #define VECTRON_BASE_CLOCK_H
 
@@ -10,7 +10,7 @@ uint64_t clock_cpu_micros(void); /* That the calling thread has used; no simulat
 int64_t clock_wall_micros(void); /* Since 1970-01-01 UTC; may jump. */
 void clock_sleep_micros(uint64_t micros);
 
-/* A simulation's clock: from now on the functions above ask @now (microseconds); NULL ends it. */
+/* A test's clock: micros, nanos and wall ask @now (microseconds) from now on; NULL ends it. */
 void clock_replace(uint64_t (*now)(void *arg), void *arg);
 
 /* splitmix64 (Steele, Lea, Flood 2014): a small generator whose state is one word. */

@@ -7,7 +7,7 @@
  *   group_timeout -> TIMEOUT            -> TIMEOUT: the node's timer
  *   group_load    -> START              -> STATE: leader at once, with one voter
  *
- * No thread, lock or clock is used here, so the same code can be driven by a simulator.
+ * No thread is started and no lock taken here; Raft is told the time, by base/clock.h.
  *
  * C-Raft 0.22 keeps no entries, only the terms of their indexes: an entry's memory is ours all the
  * time, and Raft hands back the very array that it was given.  RAFT_START and RAFT_SNAPSHOT take

@@ -106,8 +106,8 @@ struct repl_room {
 void repl_room_leave(struct repl_room *room);
 
 /* One write, embedded in its submitter's own struct, which owns it until done() returns.  done is
- * called exactly once, on the log or the apply thread (or inside repl_submit for REPL_RECEIVED):
- * when @wait_for is reached, or on failure before it. */
+ * called exactly once, on the log thread or that of repl_write_applied (or inside repl_submit for
+ * REPL_RECEIVED): when @wait_for is reached, or on failure before it. */
 struct repl_write {
     enum repl_stage wait_for;
     void (*done)(struct repl_write *write, uint64_t index, const struct err *err);
@@ -128,7 +128,7 @@ enum errcode repl_submit(struct repl_group *group, struct repl_write *write, voi
  * is not called.  False: it goes its way.  Any thread, while the group is open and done has not
  * returned. */
 bool repl_withdraw(struct repl_write *write);
-/* By the owner's apply, for a write that waits for REPL_APPLIED; @err is the entry's result. */
+/* By the owner, from apply on, for one that waits for REPL_APPLIED; @err is the entry's result. */
 void repl_write_applied(struct repl_write *write, uint64_t index, const struct err *err);
 
 struct repl_figures {

@@ -3,8 +3,8 @@
  *   repl.c         the door: open, close, groups, submit
  *   log_thread.c   the turn: take what waits, one transaction, one sync, tell
  *   apply.c        the apply thread: committed entries to their groups
- *   group.c        one group's Raft, a state machine without threads, clock or disk of its own: an
- *                  event in, and one function for each update flag that comes out
+ *   group.c        one group's Raft, a state machine of the log thread's: an event in, and one
+ *                  function for each update flag that comes out
  *   group_state.c  a group's state, and the lists that it waits in
  *   entry.c        entries in memory, and lists of them
  *   log_store_int.h  the log on disk (log_store.c, LMDB) and its directory (log_dir.c)

@@ -23,8 +23,8 @@
 struct shard;
 struct shard_view;
 
-/* What all shards of a node share: the background thread (flush, checkpoints, calibration), the
- * indexer thread and the crew for parallel work. */
+/* What all shards of a node share: the threads that care for them (indexer, flusher, and keeper for
+ * checkpoints and calibration) and the crew for parallel work. */
 struct shard_host;
 struct shard_host_config {
     const struct policy_set *file_policies; /* Borrowed; replaced with shard_host_reload. */
