@@ -17,7 +17,7 @@ static unsigned threads_of(const struct policy_view *view, enum policy_id id)
     return value.is_auto ? thread_cores() : (unsigned)value.integer;
 }
 
-static enum errcode start(struct node *node, const char *directory,
+static enum errcode start(struct process *process, const char *directory,
                           const struct policy_set *policies, struct err *err)
 {
     struct policy_view view = {.levels = {[LEVEL_FILE] = policies}};
@@ -32,33 +32,33 @@ static enum errcode start(struct node *node, const char *directory,
         .disk_reserve_bytes = (size_t)policy_int(&view, POLICY_disk_reserve),
         .in_memory_max = LOG_IN_MEMORY_BYTES_MAX,
     };
-    if (repl_open(&repl, &node->repl, err) != ERR_OK) {
+    if (repl_open(&repl, &process->repl, err) != ERR_OK) {
         return err->code;
     }
     struct database_config database = {
         .directory = directory,
-        .repl = node->repl,
+        .repl = process->repl,
         .file_policies = policies,
         .work_threads = threads_of(&view, POLICY_work_threads),
     };
-    if (database_open(&database, &node->db, err) != ERR_OK) {
-        repl_close(node->repl);
-        *node = (struct node){0};
+    if (database_open(&database, &process->db, err) != ERR_OK) {
+        repl_close(process->repl);
+        *process = (struct process){0};
         return err->code;
     }
     return ERR_OK;
 }
 
-static void reload(struct node *node, const struct policy_set *policies)
+static void reload(struct process *process, const struct policy_set *policies)
 {
-    database_reload(node->db, policies);
+    database_reload(process->db, policies);
 }
 
-static void stop(struct node *node)
+static void stop(struct process *process)
 {
-    database_close(node->db);
-    repl_close(node->repl);
-    *node = (struct node){0};
+    database_close(process->db);
+    repl_close(process->repl);
+    *process = (struct process){0};
 }
 
 const struct mode mode_standalone = {

@@ -50,7 +50,7 @@ struct server {
     const struct server_options *options;
     const struct mode *mode;
     struct directory directory;
-    struct node node;
+    struct process process;
     /* The one in force, and the one before it, which others may be reading a little longer. */
     struct config configs[2];
     unsigned config_at;
@@ -313,7 +313,7 @@ static void reload(struct server *server)
     server->config_at = next;
     apply_config(server);
     post_limits(server);
-    server->mode->reload(&server->node, &config_now(server)->policies);
+    server->mode->reload(&server->process, &config_now(server)->policies);
     log_line(LOG_INFO, "configuration read again");
 }
 
@@ -452,7 +452,7 @@ static void warn(const struct server *server)
 static void start_mode(void *arg)
 {
     struct server *server = arg;
-    server->start_code = server->mode->start(&server->node, server->options->data,
+    server->start_code = server->mode->start(&server->process, server->options->data,
                                              &config_now(server)->policies, &server->start_err);
     loop_post(server->loop, &server->started);
 }
@@ -467,7 +467,7 @@ static void started(void *arg)
         }
         return;
     }
-    atomic_store(&server->host.db, server->node.db);
+    atomic_store(&server->host.db, server->process.db);
     server->is_ready = true;
     log_addresses(server, "ready");
     if (server->wants_reload) {
@@ -553,7 +553,7 @@ static enum errcode run(struct server *server, struct err *err)
     }
     code = serve(server, err);
     if (code == ERR_OK) {
-        server->mode->stop(&server->node);
+        server->mode->stop(&server->process);
     }
     directory_close(&server->directory);
     return code;

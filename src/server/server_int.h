@@ -11,8 +11,8 @@
 
 /* ---- modes: mode.c, mode_*.c ---- */
 
-/* What a mode has started. */
-struct node {
+/* What a mode has started in this process. */
+struct process {
     struct repl *repl;
     struct database *db;
 };
@@ -20,10 +20,10 @@ struct node {
 struct mode {
     const char *name, *text;
     size_t map_bytes; /* Address space that start takes at once. */
-    enum errcode (*start)(struct node *node, const char *directory,
+    enum errcode (*start)(struct process *process, const char *directory,
                           const struct policy_set *policies, struct err *err);
-    void (*reload)(struct node *node, const struct policy_set *policies);
-    void (*stop)(struct node *node); /* Flushes, writes checkpoints. */
+    void (*reload)(struct process *process, const struct policy_set *policies);
+    void (*stop)(struct process *process); /* Flushes, writes checkpoints. */
 };
 extern const struct mode mode_standalone;
 const struct mode *mode_find(const char *name, struct err *err);
