@@ -1,8 +1,8 @@
 /* A command changes the shard.  On the apply thread of the log; cannot fail, only refuse.
  *
- *   plan      every row of the command is looked at against a view and against the rows before it
+ *   decide    every row of the command is looked at against a view and against the rows before it
  *             in the command; a row that is refused refuses the command, and nothing has happened
- *   build     the versions that the plan asks for are made, in memory that nobody sees
+ *   build     the versions that were decided on are made, in memory that nobody sees
  *   stage     each index is told: new rows, then deleted ones
  *   publish   the versions go into the tables, then the applied log index moves: views opened from
  *             here on see the whole command
@@ -43,7 +43,7 @@ enum fate {
     FATE_DELETED
 };
 
-struct planned {
+struct decided {
     enum fate fate;
     uint64_t number; /* Of the row that there is; not NEW. */
     struct slice key;
@@ -57,11 +57,11 @@ struct met {
     bool is_there; /* A row has it now. */
 };
 
-struct plan {
+struct decision {
     struct shard *shard;
     struct shard_view *view;
     struct arena *arena;
-    struct planned *items;
+    struct decided *items;
     size_t n_items;
     struct met *met; /* A hash table; NULL for a command of one row. */
     size_t n_met_slots;
@@ -69,16 +69,16 @@ struct plan {
     uint64_t rows; /* That were changed, as the client counts. */
 };
 
-/* ---- plan ---- */
+/* ---- decide ---- */
 
-static struct met *find_met(struct plan *plan, struct slice key)
+static struct met *find_met(struct decision *decision, struct slice key)
 {
-    if (plan->met == NULL) {
+    if (decision->met == NULL) {
         return NULL;
     }
     size_t i = (size_t)hash_bytes(key.data, key.bytes, 0);
     for (;; i++) {
-        struct met *met = &plan->met[i & (plan->n_met_slots - 1)];
+        struct met *met = &decision->met[i & (decision->n_met_slots - 1)];
         bool is_same = met->key.data != NULL && met->key.bytes == key.bytes &&
                        memcmp(met->key.data, key.data, key.bytes) == 0;
         if (met->key.data == NULL || is_same) {
@@ -87,25 +87,25 @@ static struct met *find_met(struct plan *plan, struct slice key)
     }
 }
 
-static void note_met(struct plan *plan, struct slice key, bool is_there)
+static void note_met(struct decision *decision, struct slice key, bool is_there)
 {
-    struct met *met = find_met(plan, key);
+    struct met *met = find_met(decision, key);
     if (met != NULL) {
         *met = (struct met){key, is_there};
     }
 }
 
-static void add_item(struct plan *plan, struct planned item)
+static void add_item(struct decision *decision, struct decided item)
 {
-    plan->items[plan->n_items++] = item;
-    plan->n_new += item.fate == FATE_NEW;
-    plan->n_deleted += item.fate == FATE_DELETED;
+    decision->items[decision->n_items++] = item;
+    decision->n_new += item.fate == FATE_NEW;
+    decision->n_deleted += item.fate == FATE_DELETED;
 }
 
-static enum errcode refuse(const struct plan *plan, struct slice key, enum errcode code,
+static enum errcode refuse(const struct decision *decision, struct slice key, enum errcode code,
                            const char *what, struct err *err)
 {
-    const struct schema *schema = plan->shard->schema;
+    const struct schema *schema = decision->shard->schema;
     struct buf text;
     buf_init(&text, MEM_GENERAL, 4 * KEY_BYTES_ENCODED_MAX);
     struct value value;
@@ -138,10 +138,11 @@ static bool changes_a_vector(const struct schema *schema, const struct slice *be
 }
 
 /* The columns of @row as they are replaced by those of @after where @given has their bit. */
-static enum errcode merge(struct plan *plan, const struct slice *before, const struct slice *after,
-                          struct slice given, struct slice *body, struct err *err)
+static enum errcode merge(struct decision *decision, const struct slice *before,
+                          const struct slice *after, struct slice given, struct slice *body,
+                          struct err *err)
 {
-    const struct schema *schema = plan->shard->schema;
+    const struct schema *schema = decision->shard->schema;
     struct slice merged[COLUMNS_MAX];
     struct buf joined;
     for (uint32_t i = 0; i < schema->n_columns; i++) {
@@ -150,18 +151,18 @@ static enum errcode merge(struct plan *plan, const struct slice *before, const s
     }
     buf_init(&joined, MEM_GENERAL, SIZE_MAX); /* Several writes may have made the row long. */
     row_join(&joined, schema, merged);
-    *body = (struct slice){arena_copy(plan->arena, joined.data, joined.bytes), joined.bytes};
+    *body = (struct slice){arena_copy(decision->arena, joined.data, joined.bytes), joined.bytes};
     bool failed = joined.failed || body->data == NULL;
     buf_fini(&joined);
     return failed ? err_no_memory(err) : ERR_OK;
 }
 
 /* The row that there is becomes @row's. */
-static enum errcode plan_update(struct plan *plan, const struct command_row *row, struct slice key,
-                                const struct slice *after, const struct shard_row *there,
-                                struct err *err)
+static enum errcode decide_update(struct decision *decision, const struct command_row *row,
+                                  struct slice key, const struct slice *after,
+                                  const struct shard_row *there, struct err *err)
 {
-    const struct schema *schema = plan->shard->schema;
+    const struct schema *schema = decision->shard->schema;
     struct slice stored = {there->data, there->bytes};
     struct slice before_body;
     struct slice before[COLUMNS_MAX];
@@ -171,7 +172,7 @@ static enum errcode plan_update(struct plan *plan, const struct command_row *row
         code = row_split(schema, before_body, before, err);
     }
     if (code == ERR_OK && row->columns.data != NULL) {
-        code = merge(plan, before, after, row->columns, &body, err);
+        code = merge(decision, before, after, row->columns, &body, err);
     }
     struct slice now[COLUMNS_MAX];
     if (code == ERR_OK) {
@@ -181,47 +182,47 @@ static enum errcode plan_update(struct plan *plan, const struct command_row *row
         return code;
     }
     if (changes_a_vector(schema, before, now)) {
-        add_item(plan, (struct planned){FATE_DELETED, there->number, key, {NULL, 0}, NULL});
-        add_item(plan, (struct planned){FATE_NEW, 0, key, body, NULL});
+        add_item(decision, (struct decided){FATE_DELETED, there->number, key, {NULL, 0}, NULL});
+        add_item(decision, (struct decided){FATE_NEW, 0, key, body, NULL});
     } else {
-        add_item(plan, (struct planned){FATE_REPLACED, there->number, key, body, NULL});
+        add_item(decision, (struct decided){FATE_REPLACED, there->number, key, body, NULL});
     }
-    plan->rows++;
+    decision->rows++;
     return ERR_OK;
 }
 
-static enum errcode plan_stamped(struct plan *plan, const struct command_row *row, struct slice key,
-                                 const struct slice *after, const struct shard_row *there,
-                                 struct err *err)
+static enum errcode decide_stamped(struct decision *decision, const struct command_row *row,
+                                   struct slice key, const struct slice *after,
+                                   const struct shard_row *there, struct err *err)
 {
     if (there == NULL || shard_row_stamp(there) != row->stamp) {
-        return refuse(plan, key, ERR_CONFLICT, "was changed by another statement", err);
+        return refuse(decision, key, ERR_CONFLICT, "was changed by another statement", err);
     }
     if (row->op == SHARD_REPLACE) {
-        return plan_update(plan, row, key, after, there, err);
+        return decide_update(decision, row, key, after, there, err);
     }
-    add_item(plan, (struct planned){FATE_DELETED, there->number, key, {NULL, 0}, NULL});
-    plan->rows++;
+    add_item(decision, (struct decided){FATE_DELETED, there->number, key, {NULL, 0}, NULL});
+    decision->rows++;
     return ERR_OK;
 }
 
 /* @there is the row that has the key, or NULL. */
-static enum errcode plan_op(struct plan *plan, const struct command_row *row, struct slice key,
-                            const struct slice *after, const struct shard_row *there,
-                            struct err *err)
+static enum errcode decide_op(struct decision *decision, const struct command_row *row,
+                              struct slice key, const struct slice *after,
+                              const struct shard_row *there, struct err *err)
 {
     switch (row->op) {
     case SHARD_REPLACE:
     case SHARD_DELETE:
-        return plan_stamped(plan, row, key, after, there, err);
+        return decide_stamped(decision, row, key, after, there, err);
     case SHARD_UPSERT:
         if (there != NULL) {
-            return plan_update(plan, row, key, after, there, err);
+            return decide_update(decision, row, key, after, there, err);
         }
         break;
     case SHARD_INSERT:
         if (there != NULL) {
-            return refuse(plan, key, ERR_DUPLICATE_KEY, "exists already", err);
+            return refuse(decision, key, ERR_DUPLICATE_KEY, "exists already", err);
         }
         break;
     case SHARD_INSERT_IGNORE:
@@ -230,30 +231,32 @@ static enum errcode plan_op(struct plan *plan, const struct command_row *row, st
         }
         break;
     }
-    add_item(plan, (struct planned){FATE_NEW, 0, key, row->body, NULL});
-    plan->rows++;
+    add_item(decision, (struct decided){FATE_NEW, 0, key, row->body, NULL});
+    decision->rows++;
     return ERR_OK;
 }
 
-static enum errcode plan_met(struct plan *plan, const struct command_row *row, struct slice key,
-                             const struct slice *after, const struct met *met, struct err *err)
+static enum errcode decide_met(struct decision *decision, const struct command_row *row,
+                               struct slice key, const struct slice *after, const struct met *met,
+                               struct err *err)
 {
     bool is_insert = row->op == SHARD_INSERT || row->op == SHARD_INSERT_IGNORE;
     if (is_insert && !met->is_there) {
-        return plan_op(plan, row, key, after, NULL, err);
+        return decide_op(decision, row, key, after, NULL, err);
     }
     if (row->op == SHARD_INSERT_IGNORE) {
         return ERR_OK;
     }
     if (row->op == SHARD_INSERT || row->op == SHARD_UPSERT) {
-        return refuse(plan, key, ERR_DUPLICATE_KEY, "occurs twice in one write", err);
+        return refuse(decision, key, ERR_DUPLICATE_KEY, "occurs twice in one write", err);
     }
-    return refuse(plan, key, ERR_CONFLICT, "is changed twice in one write", err);
+    return refuse(decision, key, ERR_CONFLICT, "is changed twice in one write", err);
 }
 
-static enum errcode plan_row(struct plan *plan, const struct command_row *row, struct err *err)
+static enum errcode decide_row(struct decision *decision, const struct command_row *row,
+                               struct err *err)
 {
-    const struct schema *schema = plan->shard->schema;
+    const struct schema *schema = decision->shard->schema;
     struct slice after[COLUMNS_MAX];
     struct slice key = row->key;
     enum errcode code = ERR_OK;
@@ -264,53 +267,54 @@ static enum errcode plan_row(struct plan *plan, const struct command_row *row, s
             code = key_from_column(schema, after[0], &encoded, err);
         }
         if (code == ERR_OK) {
-            key =
-                (struct slice){arena_copy(plan->arena, encoded.data, encoded.bytes), encoded.bytes};
+            key = (struct slice){arena_copy(decision->arena, encoded.data, encoded.bytes),
+                                 encoded.bytes};
             code = key.data == NULL ? err_no_memory(err) : ERR_OK;
         }
     }
     if (code != ERR_OK) {
         return code;
     }
-    const struct met *met = find_met(plan, key);
+    const struct met *met = find_met(decision, key);
     if (met != NULL && met->key.data != NULL) {
-        code = plan_met(plan, row, key, after, met, err);
+        code = decide_met(decision, row, key, after, met, err);
     } else {
         struct shard_row there;
         bool found;
-        code = view_find_key(plan->view, key, &there, &found, err);
+        code = view_find_key(decision->view, key, &there, &found, err);
         if (code == ERR_OK) {
-            code = plan_op(plan, row, key, after, found ? &there : NULL, err);
+            code = decide_op(decision, row, key, after, found ? &there : NULL, err);
         }
     }
-    note_met(plan, key, row->op != SHARD_DELETE);
+    note_met(decision, key, row->op != SHARD_DELETE);
     return code;
 }
 
-static enum errcode plan_command(struct plan *plan, struct slice data, struct err *err)
+static enum errcode decide_command(struct decision *decision, struct slice data, struct err *err)
 {
     struct command_reader reader;
-    enum errcode code = command_open(&reader, plan->shard->schema, data, err);
+    enum errcode code = command_open(&reader, decision->shard->schema, data, err);
     if (code != ERR_OK) {
         return code;
     }
     size_t n_rows = reader.rows_left;
     if (n_rows > 1) {
-        plan->n_met_slots = 4;
-        while (plan->n_met_slots < 2 * n_rows) {
-            plan->n_met_slots *= 2;
+        decision->n_met_slots = 4;
+        while (decision->n_met_slots < 2 * n_rows) {
+            decision->n_met_slots *= 2;
         }
-        plan->met = arena_zalloc(plan->arena, plan->n_met_slots * sizeof(*plan->met));
+        decision->met =
+            arena_zalloc(decision->arena, decision->n_met_slots * sizeof(*decision->met));
     }
-    plan->items = arena_array(plan->arena, 2 * n_rows, sizeof(*plan->items));
-    if (arena_failed(plan->arena)) {
+    decision->items = arena_array(decision->arena, 2 * n_rows, sizeof(*decision->items));
+    if (arena_failed(decision->arena)) {
         return err_no_memory(err);
     }
     while (reader.rows_left > 0 && code == ERR_OK) {
         struct command_row row;
         code = command_next(&reader, &row, err);
         if (code == ERR_OK) {
-            code = plan_row(plan, &row, err);
+            code = decide_row(decision, &row, err);
         }
     }
     return code;
@@ -323,12 +327,12 @@ struct built {
     struct staged_rows rows;
 };
 
-static enum errcode build_version(struct plan *plan, struct planned *item, uint64_t index,
+static enum errcode build_version(struct decision *decision, struct decided *item, uint64_t index,
                                   uint64_t number, struct err *err)
 {
     size_t row_bytes = item->fate == FATE_DELETED ? 0 : ROW_CHECKSUM_BYTES + item->body.bytes;
     struct row_version *version =
-        generation_version(plan->shard->active, item->key.bytes, row_bytes, err);
+        generation_version(decision->shard->active, item->key.bytes, row_bytes, err);
     if (version == NULL) {
         return ERR_OUT_OF_MEMORY;
     }
@@ -342,18 +346,19 @@ static enum errcode build_version(struct plan *plan, struct planned *item, uint6
     return ERR_OK;
 }
 
-static enum errcode build(struct plan *plan, uint64_t index, struct built *out, struct err *err)
+static enum errcode build(struct decision *decision, uint64_t index, struct built *out,
+                          struct err *err)
 {
-    struct shard *shard = plan->shard;
-    struct slice *bodies = arena_array(plan->arena, (size_t)plan->n_new, sizeof(*bodies));
+    struct shard *shard = decision->shard;
+    struct slice *bodies = arena_array(decision->arena, (size_t)decision->n_new, sizeof(*bodies));
     uint64_t *deleted = NULL;
-    *out = (struct built){.rows = {bodies, plan->arena}};
+    *out = (struct built){.rows = {bodies, decision->arena}};
     if (bodies == NULL) {
         return err_no_memory(err);
     }
-    enum errcode code = generation_reserve(shard->active, plan->n_items, err);
-    if (code == ERR_OK && plan->n_new + plan->n_deleted > 0 && shard->n_vectors > 0) {
-        out->change = generation_change(shard->active, (size_t)plan->n_deleted, &deleted, err);
+    enum errcode code = generation_reserve(shard->active, decision->n_items, err);
+    if (code == ERR_OK && decision->n_new + decision->n_deleted > 0 && shard->n_vectors > 0) {
+        out->change = generation_change(shard->active, (size_t)decision->n_deleted, &deleted, err);
         code = out->change == NULL ? ERR_OUT_OF_MEMORY : ERR_OK;
     }
     if (code != ERR_OK) {
@@ -362,21 +367,21 @@ static enum errcode build(struct plan *plan, uint64_t index, struct built *out, 
     if (out->change != NULL) {
         out->change->index = index;
         out->change->first_row = shard->next_row;
-        out->change->n_rows = plan->n_new;
+        out->change->n_rows = decision->n_new;
     }
     uint64_t number = shard->next_row;
     size_t n_deleted = 0;
-    for (size_t i = 0; i < plan->n_items && code == ERR_OK; i++) {
-        struct planned *item = &plan->items[i];
+    for (size_t i = 0; i < decision->n_items && code == ERR_OK; i++) {
+        struct decided *item = &decision->items[i];
         bool is_new = item->fate == FATE_NEW;
         if (is_new) {
             bodies[number - shard->next_row] = item->body;
         } else if (item->fate == FATE_DELETED && deleted != NULL) {
             deleted[n_deleted++] = item->number;
         }
-        code = build_version(plan, item, index, is_new ? number++ : item->number, err);
+        code = build_version(decision, item, index, is_new ? number++ : item->number, err);
     }
-    CHECK(code != ERR_OK || number == shard->next_row + plan->n_new);
+    CHECK(code != ERR_OK || number == shard->next_row + decision->n_new);
     return code;
 }
 
@@ -402,7 +407,7 @@ static void stage(struct shard *shard, const struct built *built)
         while (vector_index_stage(shard, &shard->vectors[i], built->change, &built->rows, &err) !=
                ERR_OK) {
             CHECK(err.code == ERR_OUT_OF_MEMORY || err.code == ERR_DISK_FULL ||
-                  err.code == ERR_IO); /* The plan has decoded every row. */
+                  err.code == ERR_IO); /* Every row was decoded when it was decided on. */
             if (err.code == ERR_DISK_FULL && vector_index_use_memory(&shard->vectors[i])) {
                 err_clear(&err);
                 continue;
@@ -425,38 +430,38 @@ static void move_applied(struct shard *shard, uint64_t index, uint64_t n_new, ui
     mutex_unlock(&shard->publish);
 }
 
-static void publish(struct plan *plan, uint64_t index, const struct built *built)
+static void publish(struct decision *decision, uint64_t index, const struct built *built)
 {
-    struct shard *shard = plan->shard;
-    for (size_t i = 0; i < plan->n_items; i++) {
-        generation_publish(shard->active, plan->items[i].version);
+    struct shard *shard = decision->shard;
+    for (size_t i = 0; i < decision->n_items; i++) {
+        generation_publish(shard->active, decision->items[i].version);
     }
     if (built->change != NULL && shard->has_graph) {
         generation_publish_change(shard->active, built->change);
     }
-    move_applied(shard, index, plan->n_new, plan->n_deleted);
-    metric_add(METRIC_rows_written, (int64_t)plan->rows);
+    move_applied(shard, index, decision->n_new, decision->n_deleted);
+    metric_add(METRIC_rows_written, (int64_t)decision->rows);
 }
 
 /* The command's result; *rows is how many it changed. */
 static enum errcode try_entry(struct shard *shard, const struct repl_entry *entry, uint64_t *rows,
                               struct err *err)
 {
-    struct plan plan = {.shard = shard, .arena = shard->scratch};
+    struct decision decision = {.shard = shard, .arena = shard->scratch};
     struct built built;
-    enum errcode code = shard_view_open(shard, &plan.view, err);
+    enum errcode code = shard_view_open(shard, &decision.view, err);
     if (code != ERR_OK) {
         return code;
     }
-    code = plan_command(&plan, (struct slice){entry->data, entry->bytes}, err);
+    code = decide_command(&decision, (struct slice){entry->data, entry->bytes}, err);
     if (code == ERR_OK) {
-        code = build(&plan, entry->index, &built, err);
+        code = build(&decision, entry->index, &built, err);
     }
-    shard_view_close(plan.view);
+    shard_view_close(decision.view);
     if (code == ERR_OK) {
         stage(shard, &built);
-        publish(&plan, entry->index, &built);
-        *rows = plan.rows;
+        publish(&decision, entry->index, &built);
+        *rows = decision.rows;
     }
     return code;
 }

@@ -1,55 +1,57 @@
 /* Parallel work: a few threads that help whoever has many like things to do.
  *
- * A job is n calls; who brings it works on it too, and returns when the last call has.  Jobs of
- * several callers stand in a list, and the crew's threads take from the first that has calls left,
- * so a caller never waits for another's job.
+ * A bundle is n calls; who brings it works on it too, and returns when the last call has.  Bundles
+ * of several callers stand in a list, and the crew's threads take from the first that has calls
+ * left, so a caller never waits for another's bundle.
  *
  * An atomic counter hands out the calls; the lock is only for the list and for sleeping. */
 #include "shard/host_int.h"
 
-/* Behind what clients wait for, before what only catches up: whoever brings a job waits for it. */
+/* Behind what clients wait for, before what only catches up: whoever brings a bundle waits for it.
+ */
 enum {
     CREW_NICE = 5
 };
 
-struct job {
+struct bundle {
     void (*run)(void *arg, size_t i);
     void *arg;
     size_t n;
-    atomic_size_t next;   /* The call that is handed out next. */
-    size_t n_helpers;     /* Threads inside; of crew.mutex. */
-    struct job *next_job; /* Of crew.mutex. */
+    atomic_size_t next;         /* The call that is handed out next. */
+    size_t n_helpers;           /* Threads inside; of crew.mutex. */
+    struct bundle *next_bundle; /* Of crew.mutex. */
 };
 
 struct crew {
     struct index_crew interface;
     struct mutex mutex;
-    struct condition work;  /* A job was added, or the end. */
-    struct condition ended; /* A helper left a job. */
-    struct job *jobs;
+    struct condition work;  /* A bundle was added, or the end. */
+    struct condition ended; /* A helper left a bundle. */
+    struct bundle *bundles;
     bool is_stopping;
     unsigned n_threads;
     struct thread threads[];
 };
 
-static void work_on(struct job *job)
+static void work_on(struct bundle *bundle)
 {
     for (;;) {
-        size_t i = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
-        if (i >= job->n) {
+        size_t i = atomic_fetch_add_explicit(&bundle->next, 1, memory_order_relaxed);
+        if (i >= bundle->n) {
             return;
         }
-        job->run(job->arg, i);
+        bundle->run(bundle->arg, i);
     }
 }
 
-static struct job *find_job(struct crew *crew) REQUIRES(crew->mutex)
+static struct bundle *find_bundle(struct crew *crew) REQUIRES(crew->mutex)
 {
-    struct job *job = crew->jobs;
-    while (job != NULL && atomic_load_explicit(&job->next, memory_order_relaxed) >= job->n) {
-        job = job->next_job;
+    struct bundle *bundle = crew->bundles;
+    while (bundle != NULL &&
+           atomic_load_explicit(&bundle->next, memory_order_relaxed) >= bundle->n) {
+        bundle = bundle->next_bundle;
     }
-    return job;
+    return bundle;
 }
 
 static void crew_main(void *arg)
@@ -58,40 +60,40 @@ static void crew_main(void *arg)
     thread_be_nice(CREW_NICE);
     mutex_lock(&crew->mutex);
     while (!crew->is_stopping) {
-        struct job *job = find_job(crew);
-        if (job == NULL) {
+        struct bundle *bundle = find_bundle(crew);
+        if (bundle == NULL) {
             condition_wait(&crew->work, &crew->mutex);
             continue;
         }
-        job->n_helpers++;
+        bundle->n_helpers++;
         mutex_unlock(&crew->mutex);
-        work_on(job);
+        work_on(bundle);
         mutex_lock(&crew->mutex);
-        job->n_helpers--;
+        bundle->n_helpers--;
         condition_broadcast(&crew->ended);
     }
     mutex_unlock(&crew->mutex);
     index_thread_exit();
 }
 
-static void add_job(struct crew *crew, struct job *job)
+static void add_bundle(struct crew *crew, struct bundle *bundle)
 {
     mutex_lock(&crew->mutex);
-    job->next_job = crew->jobs;
-    crew->jobs = job;
+    bundle->next_bundle = crew->bundles;
+    crew->bundles = bundle;
     condition_broadcast(&crew->work);
     mutex_unlock(&crew->mutex);
 }
 
-static void end_job(struct crew *crew, struct job *job)
+static void end_bundle(struct crew *crew, struct bundle *bundle)
 {
     mutex_lock(&crew->mutex);
-    struct job **link = &crew->jobs;
-    while (*link != job) {
-        link = &(*link)->next_job;
+    struct bundle **link = &crew->bundles;
+    while (*link != bundle) {
+        link = &(*link)->next_bundle;
     }
-    *link = job->next_job;
-    while (job->n_helpers > 0) {
+    *link = bundle->next_bundle;
+    while (bundle->n_helpers > 0) {
         condition_wait(&crew->ended, &crew->mutex);
     }
     mutex_unlock(&crew->mutex);
@@ -100,14 +102,14 @@ static void end_job(struct crew *crew, struct job *job)
 static void crew_for_each(void *arg, size_t n, void (*run)(void *arg, size_t i), void *run_arg)
 {
     struct crew *crew = arg;
-    struct job job = {.run = run, .arg = run_arg, .n = n};
+    struct bundle bundle = {.run = run, .arg = run_arg, .n = n};
     bool is_shared = n > 1 && crew->n_threads > 0;
     if (is_shared) {
-        add_job(crew, &job);
+        add_bundle(crew, &bundle);
     }
-    work_on(&job);
+    work_on(&bundle);
     if (is_shared) {
-        end_job(crew, &job);
+        end_bundle(crew, &bundle);
     }
 }
 
@@ -138,7 +140,7 @@ void crew_free(struct crew *crew)
         return;
     }
     mutex_lock(&crew->mutex);
-    CHECK(crew->jobs == NULL);
+    CHECK(crew->bundles == NULL);
     crew->is_stopping = true;
     condition_broadcast(&crew->work);
     mutex_unlock(&crew->mutex);

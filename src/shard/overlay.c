@@ -9,12 +9,12 @@
  *     by key:     hash -> newest version -> older version -> ...   (older_of_key)
  *
  * One thread writes, any number reads without a lock.  Why that is right: a version is filled in
- * before its slot is stored with release, and a reader loads the slot with acquire; slots go from
- * NULL to a version and then to newer versions of the same number or key, never back; versions are
- * freed only with the generation.  A table that grows is copied into a larger one, which is then
- * published with release; readers of the old one see what was in it, which is all that their limit
- * lets them see, and old tables are kept until the generation goes (together at most as large as
- * the last one). */
+ * before its bucket is stored with release, and a reader loads the bucket with acquire; buckets go
+ * from NULL to a version and then to newer versions of the same number or key, never back; versions
+ * are freed only with the generation.  A table that grows is copied into a larger one, which is
+ * then published with release; readers of the old one see what was in it, which is all that their
+ * limit lets them see, and old tables are kept until the generation goes (together at most as large
+ * as the last one). */
 #include "shard/overlay_int.h"
 #include "shard/row_int.h"
 
@@ -22,20 +22,20 @@
 #include <string.h>
 
 enum {
-    SLOTS_MIN = 64,
+    BUCKETS_MIN = 64,
     KEY_HASH_SEED = 0x5eed,
     NEAR_ROWS = 64, /* Rows that are asked for at once. */
     NEAR_WORDS = 64,
 };
 
-struct slots {
-    struct slots *retired; /* The smaller one before it. */
-    size_t n;              /* A power of two. */
+struct buckets {
+    struct buckets *retired; /* The smaller one before it. */
+    size_t n;                /* A power of two. */
     _Atomic(const struct row_version *) heads[];
 };
 
 struct table {
-    _Atomic(struct slots *) slots;
+    _Atomic(struct buckets *) buckets;
     size_t n_used; /* Of the writer. */
 };
 
@@ -82,15 +82,15 @@ static uint64_t key_hash(struct slice key)
     return hash_bytes(key.data, key.bytes, KEY_HASH_SEED);
 }
 
-/* The slot of @wanted, or the empty one where it belongs.  There always is an empty one. */
-static _Atomic(const struct row_version *) *find_slot(struct slots *slots, uint64_t hash,
-                                                      is_same_fn is_same, const void *wanted)
+/* The bucket of @wanted, or the empty one where it belongs.  There always is an empty one. */
+static _Atomic(const struct row_version *) *find_bucket(struct buckets *buckets, uint64_t hash,
+                                                        is_same_fn is_same, const void *wanted)
 {
-    for (size_t i = (size_t)hash & (slots->n - 1);; i = (i + 1) & (slots->n - 1)) {
+    for (size_t i = (size_t)hash & (buckets->n - 1);; i = (i + 1) & (buckets->n - 1)) {
         const struct row_version *head =
-            atomic_load_explicit(&slots->heads[i], memory_order_acquire);
+            atomic_load_explicit(&buckets->heads[i], memory_order_acquire);
         if (head == NULL || is_same(head, wanted)) {
-            return &slots->heads[i];
+            return &buckets->heads[i];
         }
     }
 }
@@ -98,20 +98,21 @@ static _Atomic(const struct row_version *) *find_slot(struct slots *slots, uint6
 static const struct row_version *table_find(const struct table *table, uint64_t hash,
                                             is_same_fn is_same, const void *wanted)
 {
-    struct slots *slots = atomic_load_explicit(&table->slots, memory_order_acquire);
-    if (slots == NULL) {
+    struct buckets *buckets = atomic_load_explicit(&table->buckets, memory_order_acquire);
+    if (buckets == NULL) {
         return NULL;
     }
-    return atomic_load_explicit(find_slot(slots, hash, is_same, wanted), memory_order_acquire);
+    return atomic_load_explicit(find_bucket(buckets, hash, is_same, wanted), memory_order_acquire);
 }
 
-static struct slots *slots_new(size_t n)
+static struct buckets *buckets_new(size_t n)
 {
-    struct slots *slots = mem_zalloc(MEM_OVERLAY, sizeof(*slots) + n * sizeof(slots->heads[0]));
-    if (slots != NULL) {
-        slots->n = n;
+    struct buckets *buckets =
+        mem_zalloc(MEM_OVERLAY, sizeof(*buckets) + n * sizeof(buckets->heads[0]));
+    if (buckets != NULL) {
+        buckets->n = n;
     }
-    return slots;
+    return buckets;
 }
 
 static uint64_t hash_of_number(const struct row_version *version)
@@ -128,15 +129,15 @@ static uint64_t hash_of_key(const struct row_version *version)
 static enum errcode table_reserve(struct table *table, size_t n,
                                   uint64_t (*hash)(const struct row_version *), struct err *err)
 {
-    struct slots *old = atomic_load_explicit(&table->slots, memory_order_relaxed);
-    size_t n_slots = old == NULL ? SLOTS_MIN : old->n;
-    while (n_slots / 3 * 2 < table->n_used + n + 1) {
-        n_slots *= 2;
+    struct buckets *old = atomic_load_explicit(&table->buckets, memory_order_relaxed);
+    size_t n_buckets = old == NULL ? BUCKETS_MIN : old->n;
+    while (n_buckets / 3 * 2 < table->n_used + n + 1) {
+        n_buckets *= 2;
     }
-    if (old != NULL && n_slots == old->n) {
+    if (old != NULL && n_buckets == old->n) {
         return ERR_OK;
     }
-    struct slots *grown = slots_new(n_slots);
+    struct buckets *grown = buckets_new(n_buckets);
     if (grown == NULL) {
         return err_no_memory(err);
     }
@@ -144,24 +145,24 @@ static enum errcode table_reserve(struct table *table, size_t n,
     for (size_t i = 0; old != NULL && i < old->n; i++) {
         const struct row_version *head = atomic_load_explicit(&old->heads[i], memory_order_relaxed);
         if (head != NULL) {
-            size_t to = (size_t)hash(head) & (n_slots - 1);
+            size_t to = (size_t)hash(head) & (n_buckets - 1);
             while (atomic_load_explicit(&grown->heads[to], memory_order_relaxed) != NULL) {
-                to = (to + 1) & (n_slots - 1);
+                to = (to + 1) & (n_buckets - 1);
             }
             atomic_store_explicit(&grown->heads[to], head, memory_order_relaxed);
         }
     }
-    atomic_store_explicit(&table->slots, grown, memory_order_release);
+    atomic_store_explicit(&table->buckets, grown, memory_order_release);
     return ERR_OK;
 }
 
 static void table_fini(struct table *table)
 {
-    struct slots *slots = atomic_load_explicit(&table->slots, memory_order_relaxed);
-    while (slots != NULL) {
-        struct slots *retired = slots->retired;
-        mem_free(MEM_OVERLAY, slots);
-        slots = retired;
+    struct buckets *buckets = atomic_load_explicit(&table->buckets, memory_order_relaxed);
+    while (buckets != NULL) {
+        struct buckets *retired = buckets->retired;
+        mem_free(MEM_OVERLAY, buckets);
+        buckets = retired;
     }
 }
 
@@ -268,14 +269,14 @@ static void table_publish(struct table *table, uint64_t hash, is_same_fn is_same
                           const void *wanted, const struct row_version **older,
                           const struct row_version *version)
 {
-    struct slots *slots = atomic_load_explicit(&table->slots, memory_order_relaxed);
-    _Atomic(const struct row_version *) *slot = find_slot(slots, hash, is_same, wanted);
-    *older = atomic_load_explicit(slot, memory_order_relaxed);
+    struct buckets *buckets = atomic_load_explicit(&table->buckets, memory_order_relaxed);
+    _Atomic(const struct row_version *) *bucket = find_bucket(buckets, hash, is_same, wanted);
+    *older = atomic_load_explicit(bucket, memory_order_relaxed);
     if (*older == NULL) {
         table->n_used++;
-        CHECK(table->n_used < slots->n);
+        CHECK(table->n_used < buckets->n);
     }
-    atomic_store_explicit(slot, version, memory_order_release);
+    atomic_store_explicit(bucket, version, memory_order_release);
 }
 
 void generation_publish(struct generation *generation, struct row_version *version)
@@ -287,7 +288,7 @@ void generation_publish(struct generation *generation, struct row_version *versi
         atomic_fetch_or_explicit(&generation->older[near / 64], UINT64_C(1) << near % 64,
                                  memory_order_release);
     }
-    /* Both links are made before the second slot shows the version to a reader of the first: a
+    /* Both links are made before the second bucket shows the version to a reader of the first: a
      * reader that comes through the number uses only older_of_number, and the other way round. */
     table_publish(&generation->by_number, hash_u64(version->number), is_same_number,
                   &version->number, &version->older_of_number, version);
@@ -360,15 +361,15 @@ enum errcode generation_sorted(const struct generation *generation, enum version
 {
     const struct table *table =
         order == ORDER_BY_KEY ? &generation->by_key : &generation->by_number;
-    const struct slots *slots = atomic_load_explicit(&table->slots, memory_order_relaxed);
+    const struct buckets *buckets = atomic_load_explicit(&table->buckets, memory_order_relaxed);
     *n = 0;
     *out = mem_alloc(MEM_OVERLAY, (table->n_used + 1) * sizeof(**out));
     if (*out == NULL) {
         return err_no_memory(err);
     }
-    for (size_t i = 0; slots != NULL && i < slots->n; i++) {
+    for (size_t i = 0; buckets != NULL && i < buckets->n; i++) {
         const struct row_version *head =
-            atomic_load_explicit(&slots->heads[i], memory_order_relaxed);
+            atomic_load_explicit(&buckets->heads[i], memory_order_relaxed);
         if (head != NULL) {
             (*out)[(*n)++] = head;
         }
