@@ -169,12 +169,35 @@ static void secrets_need_no_descriptor(void **state)
     assert_true(secrets[0] != secrets[1]);
 }
 
+static const struct role painter = {"this is the painter"}, singer = {"this is the singer"};
+
+static void paint(void *arg)
+{
+    bool *is_painter = arg;
+    role_take(&painter);
+    CHECK_ROLE(painter);
+    *is_painter = role_is_mine(&painter) && !role_is_mine(&singer);
+}
+
+static void a_role_is_the_threads_that_took_it_alone(void **state)
+{
+    (void)state;
+    bool is_painter = false;
+    struct thread thread;
+    struct err err;
+    assert_int_equal(thread_start(&thread, "painter", paint, &is_painter, &err), ERR_OK);
+    thread_join(&thread);
+    assert_true(is_painter);
+    assert_false(role_is_mine(&painter));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_that_lock_lose_no_count),
         cmocka_unit_test(a_wait_ends_at_its_deadline),
         cmocka_unit_test(a_thread_does_once_what_it_was_asked_to_do_at_its_end),
+        cmocka_unit_test(a_role_is_the_threads_that_took_it_alone),
         cmocka_unit_test(a_machine_moves_along_its_edges_only),
         cmocka_unit_test(a_replaced_clock_is_asked_for_every_time),
         cmocka_unit_test(chance_is_a_function_of_its_seed),
