@@ -230,7 +230,7 @@ enum errcode call_rtrim(const struct call *call, struct value *v, struct err *er
     return trim(call, v, AT_END, err);
 }
 
-/* ---- replacing ---- */
+/* ---- finding and replacing ---- */
 
 /* The place of @what in [at, end), or NULL, paid for window by window. */
 static enum errcode find(struct work *work, const char *at, const char *end,
@@ -250,6 +250,32 @@ static enum errcode find(struct work *work, const char *at, const char *end,
         at += bytes - what->text.bytes + 1;
     }
     return ERR_OK;
+}
+
+enum errcode call_strpos(const struct call *call, struct value *v, struct err *err)
+{
+    struct work *work = call->evaluator->work;
+    const char *text = v->text.data, *found = text;
+    if (v[1].text.bytes > 0) {
+        enum errcode code = find(work, text, text + v->text.bytes, &v[1], &found, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+    }
+    int64_t place = found != NULL ? 1 : 0;
+    for (const char *at = text; found != NULL && at < found; at++) {
+        place += !is_inside(*at);
+    }
+    *v = value_int(place);
+    return work_spend(work, found != NULL ? (uint64_t)(found - text) : 0, err);
+}
+
+enum errcode call_position(const struct call *call, struct value *v, struct err *err)
+{
+    struct value what = v[0];
+    v[0] = v[1];
+    v[1] = what;
+    return call_strpos(call, v, err);
 }
 
 /* Walks the places: counts them where @out is NULL, else writes. */

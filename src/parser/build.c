@@ -122,6 +122,17 @@ static struct expr *expr_items(struct parse *p, struct expr *e, struct list *lis
     return expr_raise(p, e, below);
 }
 
+/* position(x IN (y)) was read as a test of one value. */
+static struct list *position_arguments(struct parse *p, const struct expr *call, struct list *list)
+{
+    if (strcmp(call->name, "position") != 0 || list == NULL || list->n != 1) {
+        return list;
+    }
+    const struct expr *test = ((struct expr **)list->items)[0];
+    bool is_one = test->kind == EXPR_IN && !test->is_negated && test->n_items == 1;
+    return is_one ? list_add_expr(p, list_add_expr(p, NULL, test->left), test->items[0]) : list;
+}
+
 struct expr *expr_call(struct parse *p, struct token name, struct list *arguments, bool is_star)
 {
     struct expr *e = expr_new(p, EXPR_CALL, name);
@@ -130,7 +141,7 @@ struct expr *expr_call(struct parse *p, struct token name, struct list *argument
     }
     e->name = name.data;
     e->is_star = is_star;
-    return expr_items(p, e, arguments, 0);
+    return expr_items(p, e, position_arguments(p, e, arguments), 0);
 }
 
 struct expr *expr_distinct(struct expr *e)
@@ -234,15 +245,83 @@ struct expr *expr_case(struct parse *p, struct token t, struct expr *of, struct 
     return expr_items(p, e, whens, below);
 }
 
-struct expr *expr_part(struct parse *p, struct token name, struct token part, struct expr *of)
+/* ---- calls with words between their arguments ---- */
+
+static struct list *list_of(struct parse *p, struct expr *a, struct expr *b)
 {
-    if (!parse_failed(p) && strcmp(name.data, "extract") != 0) {
-        parse_fail(p, ERR_SYNTAX, name.position, "only extract is written with FROM");
-        err_hint(p->err, "Write %s(a, b).", (const char *)name.data);
+    struct list *list = list_add_expr(p, NULL, a);
+    return b != NULL ? list_add_expr(p, list, b) : list;
+}
+
+static struct expr *refuse_words(struct parse *p, struct token name, const char *function,
+                                 const char *words)
+{
+    parse_fail(p, ERR_SYNTAX, name.position, "only %s is written with %s", function, words);
+    err_hint(p->err, "Write %s(a, b).", (const char *)name.data);
+    return NULL;
+}
+
+/* extract(year FROM x) is extract('year', x). */
+static struct expr *expr_extract(struct parse *p, struct token name, struct expr *part,
+                                 struct expr *of)
+{
+    if (part->kind == EXPR_COLUMN) {
+        struct token text = {part->name, (uint32_t)strlen(part->name), part->position};
+        part = expr_text(p, text);
+    } else if (part->kind != EXPR_LITERAL || part->value.type != TYPE_TEXT) {
+        parse_fail(p, ERR_SYNTAX, part->position,
+                   "before FROM, extract has the name of a part of the time");
+        err_hint(p->err, "Write extract(year FROM x), or extract(part, x).");
         return NULL;
     }
-    return expr_call(p, name, list_add_expr(p, list_add_expr(p, NULL, expr_text(p, part)), of),
-                     false);
+    return expr_call(p, name, list_of(p, part, of), false);
+}
+
+struct expr *expr_from(struct parse *p, struct token name, struct expr *x, struct expr *from,
+                       struct expr *count)
+{
+    if (parse_failed(p)) {
+        return NULL;
+    }
+    if (strcmp(name.data, "substring") == 0) {
+        struct token one = {NULL, 0, name.position};
+        from = from != NULL ? from : expr_value(p, one, value_int(1));
+        struct list *list = list_of(p, x, from);
+        return expr_call(p, name, count != NULL ? list_add_expr(p, list, count) : list, false);
+    }
+    if (count != NULL) {
+        return refuse_words(p, name, "substring", "FOR");
+    }
+    if (strcmp(name.data, "trim") == 0) {
+        struct token both = {"both", 4, name.position};
+        return expr_trim(p, name, both, list_of(p, from, x));
+    }
+    return strcmp(name.data, "extract") == 0
+               ? expr_extract(p, name, x, from)
+               : refuse_words(p, name, "extract, substring or trim", "FROM");
+}
+
+struct expr *expr_trim(struct parse *p, struct token name, struct token side, struct list *list)
+{
+    if (parse_failed(p)) {
+        return NULL;
+    }
+    if (strcmp(name.data, "trim") != 0) {
+        return refuse_words(p, name, "trim", "BOTH, LEADING, TRAILING, or FROM alone");
+    }
+    name.data = strcmp(side.data, "leading") == 0    ? "ltrim"
+                : strcmp(side.data, "trailing") == 0 ? "rtrim"
+                                                     : "btrim";
+    return expr_call(p, name, list, false);
+}
+
+struct expr *expr_position(struct parse *p, struct token name, struct expr *x, struct expr *text)
+{
+    if (parse_failed(p)) {
+        return NULL;
+    }
+    return strcmp(name.data, "position") == 0 ? expr_call(p, name, list_of(p, x, text), false)
+                                              : refuse_words(p, name, "position", "IN");
 }
 
 /* ---- chains of AND and OR ----

@@ -49,7 +49,13 @@ struct list *list_add_option(struct parse *p, struct list *list, struct option o
 struct list *list_add_target(struct parse *p, struct list *list, struct expr *expr,
                              struct token alias)
 {
-    struct target target = {.expr = expr, .alias = alias.data, .is_star = expr == NULL};
+    struct target target = {.expr = expr, .alias = alias.data};
+    return list_add(p, list, &target, sizeof(target), VQL_ITEMS_MAX);
+}
+
+struct list *list_add_star(struct parse *p, struct list *list, struct token star)
+{
+    struct target target = {.is_star = true, .position = star.position};
     return list_add(p, list, &target, sizeof(target), VQL_ITEMS_MAX);
 }
 

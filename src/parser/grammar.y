@@ -46,6 +46,7 @@ static void fail_in_state(struct parse *p, int token, unsigned state);
     EXISTS EXPLAIN FIRST INSERT KEY LAST METRIC NOTHING NULLS ON QUANTIZATION REINDEX RESET SET
     SHOW STDIN STDOUT UPDATE VALUES.
 
+%left RP.
 %left CONCAT JSON JSON_TEXT.
 %left PLUS MINUS.
 %left STAR SLASH PERCENT.
@@ -81,6 +82,8 @@ static void fail_in_state(struct parse *p, int token, unsigned state);
 %type and_terms     {struct chain}
 %type exprs         {struct list *}
 %type arguments     {struct list *}
+%type trimmed       {struct list *}
+%type side          {struct token}
 %type whens         {struct list *}
 %type targets       {struct list *}
 %type group_by      {struct list *}
@@ -195,9 +198,9 @@ search(A) ::= SEARCH(T) targets(L) FROM NAME(N) NEAR queries(Q) in_column(C) whe
     stmt_filter(A, E, M, W);
 }
 
-targets(A) ::= STAR. { A = list_add_target(p, NULL, NULL, no_token); }
+targets(A) ::= STAR(T). { A = list_add_star(p, NULL, T); }
 targets(A) ::= expr(E) as(N). { A = list_add_target(p, NULL, E, N); }
-targets(A) ::= targets(L) COMMA STAR. { A = list_add_target(p, L, NULL, no_token); }
+targets(A) ::= targets(L) COMMA STAR(T). { A = list_add_star(p, L, T); }
 targets(A) ::= targets(L) COMMA expr(E) as(N). { A = list_add_target(p, L, E, N); }
 
 as(A) ::= . { A = no_token; }
@@ -340,7 +343,8 @@ names(A) ::= names(L) COMMA NAME(N). { A = list_add_name(p, L, N); }
 
 /* ---- expressions ---- */
 
-exprs(A) ::= expr(E). { A = list_add_expr(p, NULL, E); }
+/* x IN (y) is of a list, and position(x IN (y)) too is one until expr_call. */
+exprs(A) ::= expr(E). [RP] { A = list_add_expr(p, NULL, E); }
 exprs(A) ::= exprs(L) COMMA expr(E). { A = list_add_expr(p, L, E); }
 
 expr(A) ::= or_terms(C). { A = chain_end(p, C, OP_OR); }
@@ -390,8 +394,15 @@ term(A) ::= NAME(N). { A = expr_column(p, N); }
 term(A) ::= NAME(N) LP arguments(L) RP. { A = expr_call(p, N, L, false); }
 term(A) ::= NAME(N) LP DISTINCT exprs(L) RP. { A = expr_distinct(expr_call(p, N, L, false)); }
 term(A) ::= NAME(N) LP STAR RP. { A = expr_call(p, N, NULL, true); }
-term(A) ::= NAME(N) LP NAME(F) FROM expr(E) RP. { A = expr_part(p, N, F, E); }
-term(A) ::= NAME(N) LP STRING(F) FROM expr(E) RP. { A = expr_part(p, N, F, E); }
+term(A) ::= NAME(N) LP expr(X) FROM expr(F) RP. { A = expr_from(p, N, X, F, NULL); }
+term(A) ::= NAME(N) LP expr(X) FROM expr(F) FOR expr(C) RP. { A = expr_from(p, N, X, F, C); }
+term(A) ::= NAME(N) LP expr(X) FOR expr(C) FROM expr(F) RP. { A = expr_from(p, N, X, F, C); }
+term(A) ::= NAME(N) LP expr(X) FOR expr(C) RP. { A = expr_from(p, N, X, NULL, C); }
+term(A) ::= NAME(N) LP side(S) trimmed(L) RP. { A = expr_trim(p, N, S, L); }
+term(A) ::= NAME(N) LP FROM(S) expr(E) RP. {
+    A = expr_trim(p, N, S, list_add_expr(p, NULL, E));
+}
+term(A) ::= NAME(N) LP term(X) IN term(E) RP. { A = expr_position(p, N, X, E); }
 term(A) ::= LP expr(E) RP. { A = E; }
 term(A) ::= CASE(T) case_of(O) whens(W) case_else(E) END. { A = expr_case(p, T, O, W, E); }
 term(A) ::= CAST(T) LP expr(E) AS cast_type(Y) RP. { A = expr_cast(p, T, E, Y); }
@@ -408,6 +419,15 @@ case_else(A) ::= ELSE expr(E). { A = E; }
 
 cast_type(A) ::= NAME(N). { A = (struct cast_type){N, no_token}; }
 cast_type(A) ::= NAME(N) LP INTEGER(D) RP. { A = (struct cast_type){N, D}; }
+
+/* First what is trimmed, then the characters that go. */
+trimmed(A) ::= exprs(L). { A = L; }
+trimmed(A) ::= FROM expr(E). { A = list_add_expr(p, NULL, E); }
+trimmed(A) ::= expr(X) FROM expr(E). { A = list_add_expr(p, list_add_expr(p, NULL, E), X); }
+
+side(A) ::= BOTH(T). { A = T; }
+side(A) ::= LEADING(T). { A = T; }
+side(A) ::= TRAILING(T). { A = T; }
 
 arguments(A) ::= . { A = NULL; }
 arguments(A) ::= exprs(L). { A = L; }

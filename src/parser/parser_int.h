@@ -149,8 +149,14 @@ struct expr *expr_case(struct parse *p, struct token t, struct expr *of, struct 
 /* The pair of a WHEN and its THEN. */
 struct list *list_add_when(struct parse *p, struct list *list, struct expr *when,
                            struct expr *then);
-/* extract(year FROM x) is extract('year', x). */
-struct expr *expr_part(struct parse *p, struct token name, struct token part, struct expr *of);
+/* Calls that SQL writes with words between their arguments, as calls with commas; NULL is what was
+ * not written: extract(x FROM from), trim(x FROM from), substring(x FROM from FOR count) */
+struct expr *expr_from(struct parse *p, struct token name, struct expr *x, struct expr *from,
+                       struct expr *count);
+/* trim(BOTH ...): the function of that side. */
+struct expr *expr_trim(struct parse *p, struct token name, struct token side, struct list *list);
+/* position(x IN text) */
+struct expr *expr_position(struct parse *p, struct token name, struct expr *x, struct expr *text);
 
 struct chain { /* Of AND or of OR: while it has one term only, @terms is NULL. */
     struct expr *first;
@@ -173,9 +179,10 @@ struct list *list_add_name(struct parse *p, struct list *list, struct token t);
 /* @value = NULL stands for true, as in WITH (HEADER). */
 struct option option_of(struct parse *p, struct token name, struct expr *value);
 struct list *list_add_option(struct parse *p, struct list *list, struct option option);
-/* @expr = NULL is the star; alias.data = NULL is none. */
+/* alias.data = NULL is none. */
 struct list *list_add_target(struct parse *p, struct list *list, struct expr *expr,
                              struct token alias);
+struct list *list_add_star(struct parse *p, struct list *list, struct token star);
 /* @nulls: 1 first, 0 last, -1 as the direction has it. */
 struct list *list_add_order(struct parse *p, struct list *list, struct expr *expr,
                             bool is_descending, int nulls);

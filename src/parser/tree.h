@@ -97,6 +97,7 @@ struct target { /* An expression of a select list, with its name in the result. 
     struct expr *expr;
     const char *alias; /* NULL where none was given. */
     bool is_star;      /* "*" */
+    uint32_t position; /* Of that. */
 };
 
 struct order {

@@ -27,6 +27,15 @@ static void texts_are_counted_in_characters(void **state)
     gives(t, "substr('abc', -9223372036854775808, 5)", "");
     gives(t, "substr('', 1, 2)", "");
     fails(t, "substr(name, 2, -1)", ERR_BAD_SUBSTRING, 1);
+    gives(t, "substring('naïve' FROM 3 FOR 2)", "ïv");
+    gives(t, "substring('naïve' FOR 3)", "naï");
+    fails(t, "substring(name FROM 2 FOR -1)", ERR_BAD_SUBSTRING, 1);
+    gives(t, "position('ve' IN 'naïve')", "4");
+    gives(t, "position('' IN '')", "1");
+    gives(t, "position('x' IN 'naïve')", "0");
+    gives(t, "position(NULL IN name)", "NULL");
+    gives(t, "strpos('abcabc', 'ca')", "3");
+    gives(t, "strpos('a', 'ab')", "0");
 }
 
 static void trimming_takes_blanks_or_a_set(void **state)
@@ -37,6 +46,10 @@ static void trimming_takes_blanks_or_a_set(void **state)
     gives(t, "'<' || ltrim('  a ') || '>'", "<a >");
     gives(t, "'<' || rtrim(' a  ') || '>'", "< a>");
     gives(t, "btrim('xyaxbyx', 'xy')", "axb");
+    gives(t, "trim(BOTH 'xy' FROM 'xyaxbyx')", "axb");
+    gives(t, "trim(LEADING 'xy' FROM 'xyaxbyx')", "axbyx");
+    gives(t, "trim(TRAILING 'xy' FROM 'xyaxbyx')", "xyaxb");
+    gives(t, "trim(LEADING FROM ' a ')", "a ");
     gives(t, "ltrim('xxaxx', 'x')", "axx");
     gives(t, "rtrim('aéé', 'é')", "a");
     gives(t, "trim('ééaéé', 'xé')", "a");

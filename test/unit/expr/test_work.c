@@ -165,8 +165,9 @@ static void a_short_value_costs_little(void **state)
     struct work_test *t = *state;
     t->columns[0].text.bytes = 3;
     static const char *const exprs[] = {
-        "upper(t)",  "lower(t)",     "trim(t, 'x')", "replace(t, 'x', 'y')", "concat(t, 1, t)",
-        "length(t)", "substr(t, 2)", "t ILIKE 'a%'", "t::TEXT || 1::TEXT",   "greatest(t, 'a')"};
+        "upper(t)",        "lower(t)",           "trim(t, 'x')",    "replace(t, 'x', 'y')",
+        "strpos(t, 'xz')", "concat(t, 1, t)",    "length(t)",       "substr(t, 2)",
+        "t ILIKE 'a%'",    "t::TEXT || 1::TEXT", "greatest(t, 'a')"};
     for (size_t i = 0; i < COUNT_OF(exprs); i++) {
         char text[64];
         snprintf(text, sizeof(text), "SELECT %s FROM t", exprs[i]);
