@@ -186,14 +186,18 @@ const char *target_name(const struct target *target)
     return has_name ? e->name : e->kind == EXPR_CASE ? "case" : "?column?";
 }
 
-static size_t star_width(const struct analysis *a, size_t n_queries)
+size_t star_width(const struct analysis *a, size_t n_queries)
 {
+    if (a->scope.schema == NULL) {
+        return 0;
+    }
     size_t n_pseudo = a->scope.has_pseudo ? (n_queries > 1 ? 2 : 1) : 0;
     return a->scope.schema->n_columns + n_pseudo;
 }
 
 /* "*": every column; in a SEARCH also distance, and query where there are several. */
-static enum errcode expand_star(struct analysis *a, size_t width, struct err *err)
+static enum errcode expand_star(struct analysis *a, size_t width, uint32_t position,
+                                struct err *err)
 {
     struct plan *plan = a->plan;
     const struct schema *schema = a->scope.schema;
@@ -207,7 +211,7 @@ static enum errcode expand_star(struct analysis *a, size_t width, struct err *er
             continue; /* A column of that name hides it. */
         }
         const struct program **program = &plan->output.programs[plan->n_columns];
-        struct expr e = {.kind = EXPR_COLUMN, .name = name};
+        struct expr e = {.kind = EXPR_COLUMN, .height = 1, .position = position, .name = name};
         enum errcode code = program_compile(&a->scope, &e, TYPE_NULL, program, err);
         if (code != ERR_OK) {
             return code;
@@ -223,7 +227,7 @@ static enum errcode add_target(struct analysis *a, const struct target *target, 
 {
     struct plan *plan = a->plan;
     if (target->is_star) {
-        return expand_star(a, width, err);
+        return expand_star(a, width, target->position, err);
     }
     const struct program **program = &plan->output.programs[plan->n_columns];
     plan->output.shown[plan->n_columns] = target->expr;
@@ -239,10 +243,10 @@ enum errcode analyze_targets(struct analysis *a, const struct target *targets, s
                              size_t n_queries, struct err *err)
 {
     struct plan *plan = a->plan;
-    size_t width = a->scope.schema != NULL ? star_width(a, n_queries) : 0, capacity = 0;
+    size_t width = star_width(a, n_queries), capacity = 0;
     for (size_t i = 0; i < n; i++) {
         if (targets[i].is_star && a->scope.schema == NULL) {
-            return err_set(err, ERR_SYNTAX, "SELECT * needs a FROM");
+            return err_at(err, targets[i].position, ERR_SYNTAX, "SELECT * needs a FROM");
         }
         capacity += targets[i].is_star ? width : 1;
     }

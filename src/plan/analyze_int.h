@@ -32,6 +32,8 @@ enum errcode analyze_targets(struct analysis *a, const struct target *targets, s
                              size_t n_queries, struct err *err) WARN_UNUSED;
 /* Of the column that it becomes; not of "*". */
 const char *target_name(const struct target *target);
+/* How many columns of the result "*" is; 0 where there is no FROM. */
+size_t star_width(const struct analysis *a, size_t n_queries);
 /* An expression that may name no column. */
 enum errcode analyze_constant(struct analysis *a, const struct expr *e, enum value_type want,
                               const struct program **out, struct err *err) WARN_UNUSED;

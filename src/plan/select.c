@@ -86,21 +86,42 @@ static bool is_grouped(const struct stmt_select *s)
     return is;
 }
 
-/* A place in the select list, as a number. */
-static enum errcode key_of_place(const struct stmt_select *s, const struct expr *e,
-                                 const struct expr **key, struct err *err)
+/* A column that "*" stands for. */
+static enum errcode key_of_star(const struct analysis *a, size_t column, uint32_t position,
+                                const struct expr **key, struct err *err)
+{
+    struct expr *e = arena_zalloc(a->scope.arena, sizeof(*e));
+    if (e == NULL) {
+        return err_no_memory(err);
+    }
+    *e = (struct expr){.kind = EXPR_COLUMN,
+                       .height = 1,
+                       .position = position,
+                       .name = a->scope.schema->columns[column].name};
+    *key = e;
+    return ERR_OK;
+}
+
+/* A place in the result, as a number: "*" is as many as it has columns. */
+static enum errcode key_of_place(const struct analysis *a, const struct stmt_select *s,
+                                 const struct expr *e, const struct expr **key, struct err *err)
 {
     int64_t place = e->value.integer;
-    bool is_there = place >= 1 && (uint64_t)place <= s->n_targets;
-    for (size_t i = 0; i < s->n_targets && is_there && i < (size_t)place; i++) {
-        is_there = !s->targets[i].is_star; /* Which column that is, is not to be counted out. */
+    uint64_t left = place >= 1 ? (uint64_t)place : UINT64_MAX; /* From this target on. */
+    for (size_t i = 0; i < s->n_targets; i++) {
+        const struct target *target = &s->targets[i];
+        size_t width = target->is_star ? star_width(a, 0) : 1;
+        if (left <= width && target->is_star) {
+            return key_of_star(a, left - 1, e->position, key, err);
+        }
+        if (left <= width) {
+            *key = target->expr;
+            return ERR_OK;
+        }
+        left -= width;
     }
-    if (!is_there) {
-        return err_at(err, e->position, ERR_BAD_REFERENCE,
-                      "GROUP BY %lld is no place in the select list", (long long)place);
-    }
-    *key = s->targets[place - 1].expr;
-    return ERR_OK;
+    return err_at(err, e->position, ERR_BAD_REFERENCE,
+                  "GROUP BY %lld is no place in the select list", (long long)place);
 }
 
 static enum errcode refuse_ambiguous(const struct expr *e, const char *clause, struct err *err)
@@ -136,7 +157,7 @@ static enum errcode resolve_key(const struct analysis *a, const struct stmt_sele
 {
     *key = e;
     if (e->kind == EXPR_LITERAL && e->value.type == TYPE_INT) {
-        return key_of_place(s, e, key, err);
+        return key_of_place(a, s, e, key, err);
     }
     if (e->kind == EXPR_LITERAL) {
         err_at(err, e->position, ERR_SYNTAX, "GROUP BY a constant has no meaning");
