@@ -334,6 +334,7 @@ static enum step run_inline(struct portal *p, struct err *err)
     p->is_inline = false;
     if (step == STEP_FAILED && p->is_moving) {
         step = STEP_POOL;
+        err_clear(err); /* Which said so, and is no failure. */
     }
     p->is_moving = false;
     return step;
@@ -444,10 +445,11 @@ static enum portal_status after_step(struct portal *p, enum step step)
 
 /* A statement that is to end early tells first what has come of what it submitted: its step does,
  * as ever. */
-static enum portal_status leave_blocked(struct portal *p, struct err *err)
+static enum portal_status leave_blocked(struct portal *p)
 {
-    bool is_ending = portal_poll(p, err) != ERR_OK;
-    if (is_ending && p->pending != NULL && !pendings_settle(p, err)) {
+    struct err why;
+    bool is_ending = portal_poll(p, &why) != ERR_OK;
+    if (is_ending && p->pending != NULL && !pendings_settle(p, &why)) {
         return portal_park(p) ? PORTAL_WAIT : PORTAL_DONE;
     }
     if (!is_ending && portal_park(p)) {
@@ -477,7 +479,7 @@ static enum portal_status advance(struct portal *p, struct err *err)
         move(p, PORTAL_IS_READY, "run");
         return PORTAL_DONE;
     case PORTAL_IS_BLOCKED:
-        return leave_blocked(p, err);
+        return leave_blocked(p);
     case PORTAL_IS_WORKING:
         portal_tell_progress(p);
         if (!job_has_ended(p)) {
@@ -485,7 +487,9 @@ static enum portal_status advance(struct portal *p, struct err *err)
         }
         move(p, PORTAL_IS_READY, "step ended");
         portal_unref(p); /* The job's. */
-        *err = p->job_err;
+        if (p->job_step == STEP_FAILED) {
+            *err = p->job_err;
+        }
         p->events_seen = p->job_events; /* The step may have looked before what came meanwhile. */
         return after_step(p, p->job_step);
     default:

@@ -146,7 +146,7 @@ enum portal_status {
     PORTAL_WAIT,      /* Call again after wake. */
     PORTAL_COPY_IN,   /* Wants portal_copy_data; call again after wake, or when it was ended. */
     PORTAL_COPY_OUT,  /* Returned once, before the first copy_data: the owner announces it. */
-    PORTAL_FAILED,    /* *err tells. */
+    PORTAL_FAILED,    /* *err tells; where it was empty, and none of the others, it stays so. */
 };
 enum portal_status portal_run(struct portal *portal, uint64_t row_limit,
                               struct err *err) WARN_UNUSED;

@@ -115,11 +115,13 @@ static void feed(struct client *c, struct portal *portal, struct input *input)
 static enum errcode drive(struct client *c, struct portal *portal, struct input *input)
 {
     bool told_copy_out = false;
+    err_clear(&c->err);
     for (;;) {
         switch (portal_run(portal, 0, &c->err)) {
         case PORTAL_DONE:
             snprintf(c->tag, sizeof(c->tag), "%s", portal_tag(portal));
             c->changed = portal_rows(portal);
+            assert_int_equal(c->err.code, ERR_OK);
             return ERR_OK;
         case PORTAL_FAILED:
             assert_int_not_equal(c->err.code, ERR_OK);
