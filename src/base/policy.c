@@ -459,8 +459,8 @@ static void parse_built_in(void)
     }
 }
 
-struct policy_value policy_get(const struct policy_view *view, enum policy_id id,
-                               enum policy_level *origin)
+const struct policy_value *policy_look(const struct policy_view *view, enum policy_id id,
+                                       enum policy_level *origin)
 {
     for (int level = LEVEL_COUNT - 1; level > LEVEL_BUILT_IN; level--) {
         const struct policy_set *set = view->levels[level];
@@ -469,33 +469,39 @@ struct policy_value policy_get(const struct policy_view *view, enum policy_id id
                 bool is_option = (set->is_from_command_line >> id & 1) != 0;
                 *origin = is_option ? LEVEL_COMMAND_LINE : (enum policy_level)level;
             }
-            return set->values[id];
+            return &set->values[id];
         }
     }
     if (origin != NULL) {
         *origin = LEVEL_BUILT_IN;
     }
     once_run(&built_in_once, parse_built_in);
-    return built_in[id];
+    return &built_in[id];
+}
+
+struct policy_value policy_get(const struct policy_view *view, enum policy_id id,
+                               enum policy_level *origin)
+{
+    return *policy_look(view, id, origin);
 }
 
 int64_t policy_int(const struct policy_view *view, enum policy_id id)
 {
-    struct policy_value value = policy_get(view, id, NULL);
-    CHECK(!value.is_auto && rows[id].type != POLICY_IS_FLOAT && rows[id].type != POLICY_IS_TEXT);
-    return value.integer;
+    const struct policy_value *value = policy_look(view, id, NULL);
+    CHECK(!value->is_auto && rows[id].type != POLICY_IS_FLOAT && rows[id].type != POLICY_IS_TEXT);
+    return value->integer;
 }
 
 double policy_float(const struct policy_view *view, enum policy_id id)
 {
     CHECK(rows[id].type == POLICY_IS_FLOAT);
-    return policy_get(view, id, NULL).number;
+    return policy_look(view, id, NULL)->number;
 }
 
 bool policy_bool(const struct policy_view *view, enum policy_id id)
 {
     CHECK(rows[id].type == POLICY_IS_BOOL);
-    return policy_get(view, id, NULL).integer != 0;
+    return policy_look(view, id, NULL)->integer != 0;
 }
 
 /* ---- value to text ---- */

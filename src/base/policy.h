@@ -110,7 +110,10 @@ enum errcode policy_assign_name(struct policy_set *set, const char *name, enum p
 void policy_clear(struct policy_set *set, enum policy_id id);
 void policy_merge(struct policy_set *into, const struct policy_set *from);
 
-/* The value in force and the level that set it (origin may be NULL). */
+/* The value in force and the level that set it (origin may be NULL); borrowed of the view's sets.
+ */
+const struct policy_value *policy_look(const struct policy_view *view, enum policy_id id,
+                                       enum policy_level *origin);
 struct policy_value policy_get(const struct policy_view *view, enum policy_id id,
                                enum policy_level *origin);
 int64_t policy_int(const struct policy_view *view, enum policy_id id);
