@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -451,17 +452,20 @@ void policy_copy(struct policy_set *into, const struct policy_set *from, enum po
 /* The built-in level: the table's texts, parsed once. */
 static struct policy_value built_in[POLICY_COUNT];
 static struct once built_in_once = ONCE_INIT;
+static atomic_bool is_built_in_known; /* Asked for each policy of each statement. */
 
 static void parse_built_in(void)
 {
     for (int id = 0; id < POLICY_COUNT; id++) {
         CHECK(parse_policy(&rows[id], rows[id].default_text, &built_in[id]));
     }
+    atomic_store_explicit(&is_built_in_known, true, memory_order_release);
 }
 
 const struct policy_value *policy_look(const struct policy_view *view, enum policy_id id,
                                        enum policy_level *origin)
 {
+#pragma GCC unroll 5
     for (int level = LEVEL_COUNT - 1; level > LEVEL_BUILT_IN; level--) {
         const struct policy_set *set = view->levels[level];
         if (set != NULL && (set->is_set >> id & 1) != 0) {
@@ -475,7 +479,9 @@ const struct policy_value *policy_look(const struct policy_view *view, enum poli
     if (origin != NULL) {
         *origin = LEVEL_BUILT_IN;
     }
-    once_run(&built_in_once, parse_built_in);
+    if (!atomic_load_explicit(&is_built_in_known, memory_order_acquire)) {
+        once_run(&built_in_once, parse_built_in);
+    }
     return &built_in[id];
 }
 

@@ -35,12 +35,12 @@ static void resolve_force(struct portal *p)
 {
     struct policy_view view;
     portal_policy_view(p, &view);
-    struct policy_value ef = policy_get(&view, POLICY_ef, NULL);
-    struct policy_value depth = policy_get(&view, POLICY_rerank_depth, NULL);
+    const struct policy_value *ef = policy_look(&view, POLICY_ef, NULL);
+    const struct policy_value *depth = policy_look(&view, POLICY_rerank_depth, NULL);
     p->force = (struct force){
         .recall = policy_float(&view, POLICY_recall),
-        .ef = ef.is_auto ? 0 : ef.integer,
-        .rerank_depth = depth.is_auto ? 0 : depth.integer,
+        .ef = ef->is_auto ? 0 : ef->integer,
+        .rerank_depth = depth->is_auto ? 0 : depth->integer,
         .is_exact = policy_bool(&view, POLICY_exact),
         .on_miss = (enum on_miss)policy_int(&view, POLICY_on_miss),
         .on_lag = (enum on_lag)policy_int(&view, POLICY_on_lag),
