@@ -2,9 +2,11 @@
  * next one, so that what an instruction costs beside its work is paid once.
  *
  * What is compared most has loops of its own; the rest is done a row after the other by the machine
- * of expr/run.c.  A jump leaves out the rows that it would be taken for, until its target; it is
- * taken where none is left.  What would be an error for a row is not told here: the caller then
- * asks row by row, and meets it, or a row before it that ends the statement otherwise. */
+ * of expr/run.c.  So is the whole of a WHERE whose values are no cells, as those of functions, CASE
+ * and CAST; it still has its columns from the block.  A jump leaves out the rows that it would be
+ * taken for, until its target; it is taken where none is left.  What would be an error for a row is
+ * not told here: the caller then asks row by row, and meets it, or a row before it that ends the
+ * statement otherwise. */
 #include "query/lanes_int.h"
 
 #include "expr/expr.h"
@@ -15,9 +17,10 @@
 
 enum {
     LANES = SHARD_BLOCK_ROWS,
-    STACK_MAX = 32,   /* Operands of a program that is run so; */
-    JUMPS_MAX = 32,   /* and jumps whose target is ahead. */
-    LANES_WORK = 100, /* An instruction. */
+    STACK_MAX = 32,       /* Operands of a program that is run so; */
+    JUMPS_MAX = 32,       /* and jumps whose target is ahead. */
+    LANES_WORK = 100,     /* An instruction, of all rows. */
+    ROW_BY_ROW_WORK = 20, /* The columns of a row; its instructions pay for themselves. */
 };
 
 static bool is_possible(const struct instruction *i)
@@ -43,26 +46,44 @@ static bool is_possible(const struct instruction *i)
     }
 }
 
-static struct lanes *lanes_new(const struct program *program, struct arena *arena)
+/* All of it, for all rows at once. */
+static bool is_all_possible(const struct program *program)
 {
     size_t n_jumps = 0;
     for (uint32_t i = 0; i < program->n_code; i++) {
         enum opcode code = (enum opcode)program->code[i].code;
         n_jumps += code == CODE_JUMP_FALSE || code == CODE_JUMP_TRUE ? 1 : 0;
         if (!is_possible(&program->code[i])) {
-            return NULL;
+            return false;
         }
     }
-    return program->stack_max > STACK_MAX || n_jumps > JUMPS_MAX
-               ? NULL
-               : arena_array(arena, program->stack_max, sizeof(struct lanes));
+    return program->stack_max <= STACK_MAX && n_jumps <= JUMPS_MAX;
 }
 
 struct lanes *lanes_of_access(const struct plan *plan, struct arena *arena)
 {
     const struct program *where = plan->access.where;
-    bool is_kept = where != NULL && !plan_reads_vector(plan, &plan->access.columns);
-    return is_kept ? lanes_new(where, arena) : NULL;
+    if (where == NULL || plan_reads_vector(plan, &plan->access.columns)) {
+        return NULL;
+    }
+    struct lanes *lanes = arena_zalloc(arena, sizeof(*lanes));
+    if (lanes != NULL && is_all_possible(where)) {
+        lanes->stack = arena_array(arena, where->stack_max, sizeof(*lanes->stack));
+        return lanes->stack != NULL ? lanes : NULL;
+    }
+    uint32_t n = plan->schema->n_columns;
+    uint32_t *columns = arena_array(arena, n, sizeof(*columns));
+    if (lanes == NULL || columns == NULL) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (mask_has(&where->columns, i)) {
+            columns[lanes->n_columns++] = i;
+        }
+    }
+    lanes->columns = columns;
+    lanes->cells = arena_array(arena, lanes->n_columns, sizeof(*lanes->cells));
+    return lanes->cells != NULL ? lanes : NULL;
 }
 
 /* On the machine of doc/architecture.md. */
@@ -97,8 +118,9 @@ static double instruction_ns(const struct program *program, const struct instruc
 
 double lanes_row_ns(const struct program *program)
 {
-    static const double ROW = 0.6;
-    double ns = ROW;
+    static const double ROW = 0.6, ROW_ALONE = 15, INSTRUCTION = 6;
+    bool is_by_row = !is_all_possible(program);
+    double ns = is_by_row ? ROW_ALONE + INSTRUCTION * program->n_code : ROW;
     for (uint32_t i = 0; i < program->n_code; i++) {
         ns += instruction_ns(program, &program->code[i]);
     }
@@ -107,7 +129,7 @@ double lanes_row_ns(const struct program *program)
 
 /* ---- operands ---- */
 
-static void set_bool(struct lanes *l, uint64_t truth, uint64_t nulls)
+static void set_bool(struct lane *l, uint64_t truth, uint64_t nulls)
 {
     l->in.type = TYPE_BOOL;
     l->in.nulls = nulls;
@@ -115,7 +137,7 @@ static void set_bool(struct lanes *l, uint64_t truth, uint64_t nulls)
     l->is_one = false;
 }
 
-static void set_one(struct lanes *l, struct value one)
+static void set_one(struct lane *l, struct value one)
 {
     bool is_true = one.type == TYPE_BOOL && one.boolean;
     l->in = (struct shard_cells){.type = one.type, .nulls = one.type == TYPE_NULL ? UINT64_MAX : 0};
@@ -125,7 +147,7 @@ static void set_one(struct lanes *l, struct value one)
 }
 
 /* False where a text that is wanted is not in memory. */
-static bool set_column(struct lanes *l, const struct lanes_run *run, uint32_t column,
+static bool set_column(struct lane *l, const struct lanes_run *run, uint32_t column,
                        uint64_t active)
 {
     l->in = shard_block_cells(run->view, run->block, column);
@@ -152,7 +174,7 @@ static bool set_column(struct lanes *l, const struct lanes_run *run, uint32_t co
     }
 }
 
-static struct value value_in(const struct lanes *l, unsigned row)
+static struct value value_in(const struct lane *l, unsigned row)
 {
     if (l->is_one) {
         return l->one;
@@ -164,7 +186,7 @@ static struct value value_in(const struct lanes *l, unsigned row)
                                    : shard_cell_value(&l->in, row);
 }
 
-static uint64_t falses(const struct lanes *l)
+static uint64_t falses(const struct lane *l)
 {
     return ~l->truth & ~l->in.nulls;
 }
@@ -176,7 +198,7 @@ struct ordering {
     uint64_t less, more;
 };
 
-static struct ordering order_ints(const struct lanes *a, const struct lanes *b)
+static struct ordering order_ints(const struct lane *a, const struct lane *b)
 {
     int64_t one_a = a->one.integer, one_b = b->one.integer;
     struct ordering o = {0};
@@ -189,7 +211,7 @@ static struct ordering order_ints(const struct lanes *a, const struct lanes *b)
     return o;
 }
 
-static double float_in(const struct lanes *l, unsigned row)
+static double float_in(const struct lane *l, unsigned row)
 {
     double x = l->one.number;
     if (!l->is_one) {
@@ -199,7 +221,7 @@ static double float_in(const struct lanes *l, unsigned row)
 }
 
 /* NaN is larger than every number, as in value_compare. */
-static struct ordering order_floats(const struct lanes *a, const struct lanes *b)
+static struct ordering order_floats(const struct lane *a, const struct lane *b)
 {
     struct ordering o = {0};
     for (unsigned i = 0; i < LANES; i++) {
@@ -230,7 +252,7 @@ static struct wholes wholes_of(double x)
 }
 
 /* As exactly as value_compare, which has digits beyond those of a FLOAT. */
-static struct ordering order_int_float(const struct lanes *a, const struct lanes *b)
+static struct ordering order_int_float(const struct lane *a, const struct lane *b)
 {
     struct wholes w = wholes_of(float_in(b, 0));
     struct ordering o = {0};
@@ -246,7 +268,7 @@ static struct ordering order_int_float(const struct lanes *a, const struct lanes
 }
 
 /* Whether texts are the same: those of other lengths are not looked at. */
-static struct ordering order_equal_texts(const struct lanes *a, const struct value *text,
+static struct ordering order_equal_texts(const struct lane *a, const struct value *text,
                                          uint64_t wanted, struct work *work)
 {
     struct ordering o = {.more = wanted};
@@ -262,7 +284,7 @@ static struct ordering order_equal_texts(const struct lanes *a, const struct val
     return o;
 }
 
-static struct ordering order_values(const struct lanes *a, const struct lanes *b, uint64_t wanted,
+static struct ordering order_values(const struct lane *a, const struct lane *b, uint64_t wanted,
                                     struct work *work)
 {
     struct ordering o = {0};
@@ -282,7 +304,7 @@ struct bools {
     uint64_t truth, nulls;
 };
 
-static struct bools compare(enum expr_op op, const struct lanes *a, const struct lanes *b,
+static struct bools compare(enum expr_op op, const struct lane *a, const struct lane *b,
                             uint64_t active, struct work *work)
 {
     uint64_t nulls = a->in.nulls | b->in.nulls;
@@ -324,22 +346,22 @@ static struct bools logic(bool is_and, struct bools a, struct bools b)
     return (struct bools){.truth = truth, .nulls = ~truth & ~falsity};
 }
 
-static void set_bools(struct lanes *l, struct bools b)
+static void set_bools(struct lane *l, struct bools b)
 {
     set_bool(l, b.truth, b.nulls);
 }
 
-static struct bools bools_of(const struct lanes *l)
+static struct bools bools_of(const struct lane *l)
 {
     return (struct bools){.truth = l->truth, .nulls = l->in.nulls};
 }
 
-static void negate(struct lanes *l)
+static void negate(struct lane *l)
 {
     set_bool(l, falses(l), l->in.nulls);
 }
 
-static void between(struct lanes *a, bool is_negated, uint64_t active, struct work *work)
+static void between(struct lane *a, bool is_negated, uint64_t active, struct work *work)
 {
     struct bools low = compare(OP_GE, &a[0], &a[1], active, work);
     struct bools high = compare(OP_LE, &a[0], &a[2], active, work);
@@ -352,13 +374,13 @@ static void between(struct lanes *a, bool is_negated, uint64_t active, struct wo
 /* ---- all else, row by row ---- */
 
 /* The remainder of a division by a number above 0: what keys are picked by most. */
-static bool is_modulo(const struct instruction *i, const struct lanes *a)
+static bool is_modulo(const struct instruction *i, const struct lane *a)
 {
     return i->code == CODE_ARITHMETIC && i->op == OP_MODULO && a[0].in.type == TYPE_INT &&
            !a[0].is_one && a[1].is_one && a[1].in.type == TYPE_INT && a[1].one.integer > 0;
 }
 
-static void modulo(struct lanes *a)
+static void modulo(struct lane *a)
 {
     int64_t by = a[1].one.integer;
     for (unsigned i = 0; i < LANES; i++) {
@@ -376,7 +398,7 @@ static uint64_t cell_of(const struct value *v)
     return cell;
 }
 
-static bool are_one(const struct lanes *a, size_t n)
+static bool are_one(const struct lane *a, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (!a[i].is_one) {
@@ -388,7 +410,7 @@ static bool are_one(const struct lanes *a, size_t n)
 
 /* Of operands that are the same in all rows: once. */
 static bool run_once(const struct program *program, const struct instruction *i,
-                     const struct lanes_run *run, struct lanes *a, size_t n)
+                     const struct lanes_run *run, struct lane *a, size_t n)
 {
     struct evaluator *e = run->evaluator;
     struct err err;
@@ -404,7 +426,7 @@ static bool run_once(const struct program *program, const struct instruction *i,
 
 /* The instruction's result in place of its @n operands; false where it is not told. */
 static bool run_rows(const struct program *program, const struct instruction *i,
-                     const struct lanes_run *run, struct lanes *a, size_t n, uint64_t active)
+                     const struct lanes_run *run, struct lane *a, size_t n, uint64_t active)
 {
     struct evaluator *e = run->evaluator;
     enum value_type type = TYPE_NULL;
@@ -450,7 +472,7 @@ struct jumps {
 };
 
 static bool run_instruction(const struct program *program, const struct instruction *i,
-                            const struct lanes_run *run, struct lanes *a, uint64_t active)
+                            const struct lanes_run *run, struct lane *a, uint64_t active)
 {
     struct work *work = run->evaluator->work;
     switch ((enum opcode)i->code) {
@@ -485,7 +507,7 @@ static bool run_instruction(const struct program *program, const struct instruct
 }
 
 static bool push(const struct program *program, const struct instruction *i,
-                 const struct lanes_run *run, struct lanes *l, uint64_t active)
+                 const struct lanes_run *run, struct lane *l, uint64_t active)
 {
     if (i->code == CODE_COLUMN) {
         return set_column(l, run, i->at, active);
@@ -497,7 +519,7 @@ static bool push(const struct program *program, const struct instruction *i,
 }
 
 /* The rows that would jump have their value; the others go on.  True: there is none. */
-static bool jump(const struct instruction *i, const struct lanes *top, struct jumps *jumps,
+static bool jump(const struct instruction *i, const struct lane *top, struct jumps *jumps,
                  uint64_t *active)
 {
     uint64_t left = *active & ~(i->code == CODE_JUMP_FALSE ? falses(top) : top->truth);
@@ -509,9 +531,10 @@ static bool jump(const struct instruction *i, const struct lanes *top, struct ju
     return false;
 }
 
-enum errcode program_match_block(const struct program *program, const struct lanes_run *run,
-                                 uint64_t *matches, bool *is_told, struct err *err)
+static enum errcode match_lanes(const struct program *program, const struct lanes_run *run,
+                                uint64_t *matches, bool *is_told, struct err *err)
 {
+    struct lane *stack = run->lanes->stack;
     struct jumps jumps = {.n = 0};
     uint64_t active = run->wanted;
     size_t n = 0;
@@ -530,19 +553,70 @@ enum errcode program_match_block(const struct program *program, const struct lan
         case CODE_PARAMETER:
         case CODE_COLUMN:
         case CODE_PSEUDO:
-            *is_told = push(program, i, run, &run->stack[n++], active);
+            *is_told = push(program, i, run, &stack[n++], active);
             break;
         case CODE_JUMP_FALSE:
         case CODE_JUMP_TRUE:
-            at = jump(i, &run->stack[n - 1], &jumps, &active) ? i->at : at;
+            at = jump(i, &stack[n - 1], &jumps, &active) ? i->at : at;
             break;
         default:
             n -= program_operands(i) - 1;
-            *is_told = run_instruction(program, i, run, &run->stack[n - 1], active);
+            *is_told = run_instruction(program, i, run, &stack[n - 1], active);
             break;
         }
     }
     CHECK(!*is_told || n == 1);
-    *matches = *is_told ? run->stack[0].truth & run->wanted : 0;
+    *matches = *is_told ? stack[0].truth & run->wanted : 0;
     return ERR_OK;
+}
+
+/* ---- the whole of it, row by row ---- */
+
+bool lanes_take_cells(const struct shard_cells *cells, const uint32_t *columns, size_t n_columns,
+                      unsigned row, struct value *values)
+{
+    for (size_t i = 0; i < n_columns; i++) {
+        struct value *value = &values[columns[i]];
+        if ((cells[i].nulls >> row & 1) != 0) {
+            *value = value_null();
+        } else if (shard_cell_is_elsewhere(&cells[i], row)) {
+            return false;
+        } else {
+            *value = shard_cell_value(&cells[i], row);
+        }
+    }
+    return true;
+}
+
+static enum errcode match_rows(const struct program *program, const struct lanes_run *run,
+                               uint64_t *matches, bool *is_told, struct err *err)
+{
+    const struct lanes *l = run->lanes;
+    struct evaluator *e = run->evaluator;
+    *matches = 0;
+    *is_told = true;
+    for (size_t i = 0; i < l->n_columns; i++) {
+        l->cells[i] = shard_block_cells(run->view, run->block, l->columns[i]);
+    }
+    for (uint64_t left = run->wanted; left != 0 && *is_told; left &= left - 1) {
+        unsigned row = (unsigned)__builtin_ctzll(left);
+        struct err met;
+        bool is_match = false;
+        enum errcode code = work_spend(e->work, ROW_BY_ROW_WORK, err);
+        if (code != ERR_OK) {
+            return code;
+        }
+        *is_told = lanes_take_cells(l->cells, l->columns, l->n_columns, row, e->columns) &&
+                   program_matches(program, e, &is_match, &met) == ERR_OK;
+        *matches |= (uint64_t)is_match << row;
+        arena_reset(e->arena); /* As where rows come one by one: a budget is for one row's texts. */
+    }
+    return ERR_OK;
+}
+
+enum errcode program_match_block(const struct program *program, const struct lanes_run *run,
+                                 uint64_t *matches, bool *is_told, struct err *err)
+{
+    return run->lanes->stack != NULL ? match_lanes(program, run, matches, is_told, err)
+                                     : match_rows(program, run, matches, is_told, err);
 }

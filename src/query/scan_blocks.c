@@ -20,7 +20,7 @@ enum {
 
 struct scan_blocks {
     struct portal *portal;
-    struct lanes *lanes; /* NULL: there is no WHERE, or it is run row by row. */
+    struct lanes *lanes; /* NULL: there is no WHERE. */
     uint32_t *columns;   /* Those that are read. */
     size_t n_columns;
     struct shard_cells *cells; /* Of the block, of each of them. */
@@ -110,15 +110,15 @@ static void tell(struct scan_blocks *s)
 static enum errcode match(struct scan_blocks *s, struct err *err)
 {
     struct portal *p = s->portal;
-    struct lanes_run run = {.stack = s->lanes,
+    struct lanes_run run = {.lanes = s->lanes,
                             .evaluator = &p->evaluator,
                             .view = s->view,
                             .block = &s->block,
                             .wanted = s->here};
     uint64_t matches;
     s->is_tested = p->plan->access.where == NULL;
-    if (s->lanes == NULL) {
-        return ERR_OK;
+    if (s->lanes == NULL || s->lanes->stack == NULL) {
+        return ERR_OK; /* Its rows are taken one by one all the same. */
     }
     arena_reset(p->row_arena);
     enum errcode code =
@@ -165,23 +165,6 @@ static enum errcode test(struct scan_blocks *s, bool *matches, struct err *err)
     return program_matches(s->portal->plan->access.where, &s->portal->evaluator, matches, err);
 }
 
-/* False where one of the columns is not in memory. */
-static bool take_cells(struct scan_blocks *s, unsigned row)
-{
-    for (size_t i = 0; i < s->n_columns; i++) {
-        const struct shard_cells *cells = &s->cells[i];
-        struct value *value = &s->portal->columns[s->columns[i]];
-        if ((cells->nulls >> row & 1) != 0) {
-            *value = value_null();
-        } else if (shard_cell_is_elsewhere(cells, row)) {
-            return false;
-        } else {
-            *value = shard_cell_value(cells, row);
-        }
-    }
-    return true;
-}
-
 static struct shard_columns wanted(const struct scan_blocks *s)
 {
     const struct portal *p = s->portal;
@@ -218,7 +201,7 @@ static enum errcode take_row(struct scan_blocks *s, bool *matches, struct err *e
     if (code != ERR_OK) {
         return code;
     }
-    if (!is_here || !take_cells(s, row)) {
+    if (!is_here || !lanes_take_cells(s->cells, s->columns, s->n_columns, row, p->columns)) {
         return take_asked(s, s->at_hand, matches, err);
     }
     *matches = true;

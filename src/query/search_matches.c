@@ -43,7 +43,7 @@ enum errcode search_test_block(struct searcher *self, uint64_t number, enum shar
     if (code != ERR_OK || !*is_there) {
         return code;
     }
-    struct lanes_run run = {.stack = self->lanes,
+    struct lanes_run run = {.lanes = self->lanes,
                             .evaluator = self->evaluator,
                             .view = self->view,
                             .block = &block,
