@@ -235,9 +235,11 @@ static bool is_settled(struct server *server, const struct data *data)
     const char *samples = view_text(view, "collection", "promises", "samples");
     const char *grown = view_text(view, "collection", "promises", "grown");
     const char *age = view_text(view, "collection", "promises", "age");
+    const char *refining = view_text(view, "collection", "promises", "refining");
     long n_samples = samples == NULL ? 0 : strtol(samples, NULL, 10);
     bool is = queries != NULL && grown != NULL && age != NULL && strcmp(queries, "asked") == 0 &&
-              strtod(grown, NULL) <= GROWN_MAX &&
+              strtod(grown, NULL) <= GROWN_MAX && refining != NULL &&
+              strcmp(refining, "false") == 0 &&
               ((double)n_samples >= most ||
                (n_samples >= SAMPLES_LEAST && strtod(age, NULL) >= SECONDS_AT_REST));
     vc_result_free(view);

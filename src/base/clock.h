@@ -6,7 +6,7 @@
 
 uint64_t clock_micros(void);     /* Monotonic. */
 uint64_t clock_nanos(void);      /* Monotonic, for profiles. */
-uint64_t clock_cpu_micros(void); /* That the calling thread has used; no simulation replaces it. */
+uint64_t clock_cpu_micros(void); /* That the calling thread has used; in a simulation all of it. */
 int64_t clock_wall_micros(void); /* Since 1970-01-01 UTC; may jump. */
 void clock_sleep_micros(uint64_t micros);
 

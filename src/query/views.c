@@ -178,6 +178,7 @@ static enum errcode emit_recall(struct portal *p, const struct schema *schema, u
         is_measured ? value_float(r->effort.stretch) : none,
         is_measured ? at : none,
         is_measured ? value_float(age) : none,
+        is_measured ? value_bool(r->is_refining) : none,
     };
     return portal_emit(p, values, err);
 }

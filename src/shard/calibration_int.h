@@ -4,7 +4,9 @@
  *   curve.c      what was measured, and the ef that a wanted recall needs by it
  *   tally.c      one query after the other, at one ef after the other, held against the truth
  *   queries.c    what clients asked lately
- *   calibrate.c  when it is measured, and with which queries; what a search is told
+ *   measure.c    a measure: which classes with which queries, in stages that are told at once
+ *   calibrate.c  when it is measured, and which of what was measured counts
+ *   effort.c     what a search is told
  *   remember.c   what was measured is kept over a restart */
 #ifndef VECTRON_SHARD_CALIBRATION_INT_H
 #define VECTRON_SHARD_CALIBRATION_INT_H
@@ -22,6 +24,8 @@ enum {
     CURVE_FLOORS = 6,
     CURVE_COUNT = SHARD_RECALL_CLASSES,
     CURVES_ALL = (1 << CURVE_COUNT) - 1,
+    CURVE_OF_NEAREST = 1,        /* Of searches for the nearest alone. */
+    CURVE_SAMPLES_FOR_HALF = 64, /* So many vouch for the highest floors, too. */
 };
 
 /* Searches for k rows with a filter that this share of the rows pass; 1: without one. */
@@ -42,22 +46,29 @@ struct curve_point {
     float distances, filter_calls; /* A query. */
     float below[CURVE_FLOORS];     /* Shares of the samples. */
 };
-struct curve {
-    uint32_t n_points; /* 0: not measured; their ef rises. */
+/* What a curve was measured on: each was at its own time. */
+struct curve_origin {
+    uint64_t rows, changes; /* Linked then; changes as vector_index counts them. */
+    int64_t wall_us;
     uint32_t n_samples;
+    uint32_t is_real;  /* With queries that clients asked. */
+    uint32_t is_whole; /* The measure came to its end. */
+    uint32_t unused;
+};
+struct curve {
+    struct curve_origin origin;
+    uint32_t n_points; /* 0: not measured; their ef rises. */
+    uint32_t unused;
     struct curve_point points[CURVE_POINTS];
 };
 struct measured {
-    uint64_t rows, changes; /* Linked when it was measured; changes as vector_index counts them. */
-    int64_t wall_us;
-    uint32_t n_samples;
-    uint32_t is_real; /* With queries that clients asked. */
     struct curve curves[CURVE_COUNT];
 };
 
 struct curve_answer {
     double ef, recall, low, high, distances, filter_calls;
     enum shard_verdict verdict;
+    struct curve_origin origin; /* Of several curves: the oldest, the fewest and the least real. */
 };
 /* The least ef that is good for @floor, or the last of the curve where none is; it has points. */
 struct curve_answer curve_ask(const struct curve *c, double floor);
@@ -80,8 +91,10 @@ struct published;
 struct published *published_new(struct err *err);
 void published_free(struct published *p); /* NULL is allowed. */
 void published_write(struct published *p, const struct measured *m);
-/* All but the curves, and those of @classes; of the others n_points is 0.  Takes no lock. */
+/* The curves of @classes; of the others n_points is 0.  Takes no lock. */
 void published_read(const struct published *p, uint32_t classes, struct measured *out);
+/* Of all; where one was not measured wall_us is 0. */
+void published_read_origins(const struct published *p, struct curve_origin out[CURVE_COUNT]);
 
 /* ---- tally.c ---- */
 
@@ -101,14 +114,13 @@ struct growth {
     double from, to;
 };
 struct tally_class {
-    uint32_t n_samples;
+    uint32_t n_samples;  /* Queries that it was measured with. */
     uint32_t first, end; /* Rungs that are worth measuring. */
     struct rung rungs[TALLY_RUNGS];
     struct growth growth[2][TALLY_RUNGS]; /* From each second rung, and from each. */
 };
 struct tally {
-    uint32_t n_samples;
-    uint32_t n_broad;       /* So many samples are of all classes, later ones of the first alone. */
+    uint32_t n_broad;       /* Further samples of a class are of the rungs that a floor may need. */
     struct index_hit *hits; /* TALLY_TRUTH_MAX of them, and as many that a walk has found. */
     bool (*is_canceled)(void *arg);
     void *canceled_arg;
@@ -119,19 +131,22 @@ struct tally_query {
     enum distance distance;
     uint32_t dim;
     const float *vector;
-    bool is_asked; /* By clients. */
-    bool is_own;   /* It is a row's, which is to be found by it: of the class TALLY_OWN alone. */
+    uint32_t classes; /* As bits; of TALLY_OWN: it is a row's, which is to be found by it. */
+    bool is_asked;    /* By clients. */
 };
 enum errcode tally_init(struct tally *t, struct err *err) WARN_UNUSED;
 void tally_fini(struct tally *t);
-/* One more sample, of all classes whose turn it is.  The vector of a stored row that has no copy is
+/* The classes whose turn it is with the @i-th query, as bits: the dear ones seldom. */
+uint32_t tally_turns(uint32_t i);
+/* One more sample of each of the query's classes.  The vector of a stored row that has no copy is
  * passed over, as if it had not been inserted; where clients asked it, it is searched for too, and
  * the worse of both counts.  After an error nothing was added. */
 enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err *err) WARN_UNUSED;
-/* The curves so far.  @z: how many standard errors a promise stays below what was measured. */
-void tally_curves(const struct tally *t, double z, struct measured *out);
-/* Later samples would hardly lower what a floor costs. */
-bool tally_is_sharp(const struct tally *t, double z);
+/* The curve so far; all but its points and the number of samples is the caller's to tell.  @z: how
+ * many standard errors a promise stays below what was measured. */
+void tally_curve(const struct tally *t, unsigned class, double z, struct curve *out);
+/* Later samples of the class would hardly lower what a floor costs. */
+bool tally_is_sharp(const struct tally *t, unsigned class, double z);
 
 /* ---- queries.c ---- */
 
@@ -145,7 +160,15 @@ struct queries {
     float *vectors; /* QUERIES_FRESH x dim of the newest, then n_room x dim. */
     uint32_t n_room, n_kept, n_fresh;
     uint64_t n_seen;
+    uint32_t n_asked[CURVE_COUNT]; /* Searches that a class tells of; older ones fade. */
 };
+
+/* Copies the @i-th of those kept, or of the fresh ones; false where there are not so many. */
+bool queries_get(struct queries *q, uint32_t dim, bool is_fresh, uint32_t i, float *out);
+/* Clients ask other things than they did: only the fresh ones are kept. */
+void queries_forget_old(struct queries *q, uint32_t dim);
+/* The classes that a good part of the searches are of, as bits; before any, the commonest. */
+uint32_t queries_classes(const struct queries *q);
 
 /* ---- calibrate.c ---- */
 
@@ -156,11 +179,18 @@ struct checkpoint_id {
     uint32_t digest;   /* The same. */
 };
 
-struct calibration_run;
+struct measure;
+/* How it was when a measure began. */
+struct begun {
+    bool is_urgent;
+    uint64_t rows; /* Linked. */
+    uint64_t n_seen, n_forgotten;
+};
 
-/* What calibrate.c, queries.c and remember.c know about one index. */
+/* What calibration's files know about one index. */
 struct calibration {
     _Atomic(struct published *) published; /* NULL: never measured. */
+    atomic_bool is_measuring;              /* What is published is being refined. */
     struct mutex mutex;                    /* Guards all down to the queries. */
     struct checkpoint_id graph; /* The newest of this graph; is_graph_known = false: made anew. */
     uint64_t graph_changes;     /* As vector_index.changes was then. */
@@ -171,11 +201,12 @@ struct calibration {
     uint64_t n_seen_measured; /* queries.n_seen when they were used last. */
     atomic_uint turn;         /* Counts searches; some are kept. */
     /* The keeper's, all below. */
-    struct calibration_run *run;
+    struct measure *measure; /* NULL: none is under way. */
+    struct begun begun;
     uint64_t rest_until_us;
     uint64_t check_after_us, check_rest_us;
     uint64_t changes_seen; /* At the last visit. */
-    unsigned turn_seen;    /* At the last run. */
+    unsigned turn_seen;    /* When the last measure began. */
     uint64_t chance;       /* Of random_next. */
 };
 
@@ -187,6 +218,8 @@ void calibration_forget(struct vector_index *v);
 uint64_t calibrate(struct shard *shard, struct vector_index *v);
 /* Something was measured of this graph. */
 bool calibration_is_known(const struct calibration *c);
+/* The curves of @classes; false where nothing was ever measured. */
+bool calibration_read(const struct calibration *c, uint32_t classes, struct measured *out);
 /* @m is what counts from now on. */
 enum errcode calibration_publish(struct calibration *c, const struct measured *m,
                                  struct err *err) WARN_UNUSED;
@@ -195,12 +228,57 @@ enum errcode calibration_publish(struct calibration *c, const struct measured *m
 void calibration_log(const struct shard *shard, const struct vector_index *v,
                      const struct measured *m);
 
-/* A client's search among so many rows; few of them are kept. */
-void queries_note(struct vector_index *v, size_t n_rows, uint32_t dim, const float *query);
-/* Copies the @i-th of those kept, or of the fresh ones; false where there are not so many. */
-bool queries_get(struct queries *q, uint32_t dim, bool is_fresh, uint32_t i, float *out);
-/* Clients ask other things than they did: only the fresh ones are kept. */
-void queries_forget_old(struct queries *q, uint32_t dim);
+/* A client's search for @k rows among so many; few of them are kept. */
+struct asked {
+    const float *query;
+    size_t k;
+    bool is_filtered;
+};
+void queries_note(struct vector_index *v, size_t n_rows, uint32_t dim, const struct asked *asked);
+
+/* ---- measure.c ---- */
+
+enum {
+    MEASURE_FIRST = 32 /* Samples that are enough to be told. */
+};
+enum measure_kind {
+    MEASURE_ROWS,  /* With stored rows in place of queries. */
+    MEASURE_ASKED, /* With what clients asked. */
+    MEASURE_FRESH  /* With what they asked last, and of the front classes alone. */
+};
+enum measure_step {
+    MEASURE_GOES_ON,
+    MEASURE_TELLS, /* It has twice the samples that it told of before. */
+    MEASURE_IS_OVER,
+    MEASURE_FAILED
+};
+/* The classes of @front, as bits, are measured before the others. */
+struct measure *measure_new(struct shard *shard, struct vector_index *v, enum measure_kind kind,
+                            uint32_t n_queries, uint32_t front, struct err *err);
+void measure_free(struct measure *m); /* NULL is allowed. */
+enum measure_kind measure_kind_of(const struct measure *m);
+uint32_t measure_front(const struct measure *m);
+bool measure_is_at_front(const struct measure *m); /* It goes on with those classes. */
+bool measure_has_told(const struct measure *m);
+/* One more sample. */
+enum measure_step measure_one(struct measure *m);
+/* The curves so far. */
+void measure_sum_up(const struct measure *m, struct measured *out);
+
+/* ---- effort.c ---- */
+
+/* With a higher floor where no client's query was measured.  False where no class can tell. */
+bool effort_ask(const struct measured *m, const struct recall_wish *wish, struct curve_answer *out);
+
+/* How much has changed. */
+struct extent {
+    uint64_t rows, pending;
+    uint64_t linked;  /* Rows. */
+    uint64_t changes; /* Linked. */
+};
+struct extent extent_of(struct vector_index *v);
+/* So many times the rows that there were, or rows changed. */
+double extent_since(const struct extent *e, const struct curve_origin *origin);
 
 /* ---- remember.c ---- */
 

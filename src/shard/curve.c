@@ -42,6 +42,15 @@ double curve_below(const struct curve *c, double ef, double floor)
     return c->points[at].below[i];
 }
 
+/* Of two curves that one answer is taken from: the older, as sure as the less sure one. */
+static struct curve_origin older_of(const struct curve_origin *a, const struct curve_origin *b)
+{
+    struct curve_origin older = a->wall_us <= b->wall_us ? *a : *b;
+    older.n_samples = a->n_samples < b->n_samples ? a->n_samples : b->n_samples;
+    older.is_real = a->is_real & b->is_real;
+    return older;
+}
+
 /* The worse of both in what is promised, and between them in what it costs. */
 static struct curve_answer answer_between(const struct curve_answer *a,
                                           const struct curve_answer *b, double t)
@@ -54,6 +63,7 @@ static struct curve_answer answer_between(const struct curve_answer *a,
         .distances = between(a->distances, b->distances, t),
         .filter_calls = between(a->filter_calls, b->filter_calls, t),
         .verdict = a->verdict > b->verdict ? a->verdict : b->verdict,
+        .origin = older_of(&a->origin, &b->origin),
     };
 }
 
@@ -75,6 +85,7 @@ struct curve_answer curve_ask(const struct curve *c, double floor)
         .verdict = p->promise >= (float)floor ? SHARD_REACHES
                    : p->high < floor          ? SHARD_MISSES
                                               : SHARD_MAY_MISS,
+        .origin = c->origin,
     };
 }
 
@@ -121,9 +132,14 @@ static bool ask_share(const struct measured *m, float share, const struct recall
     return true;
 }
 
-/* A walk that looks for rows of which fewer match meets so many more. */
+/* A walk that looks for rows of which fewer match meets so many more.  What was measured without a
+ * filter promises nothing of one. */
 static void thin_out(struct curve_answer *a, double from_share, double to_share)
 {
+    if (from_share >= 1 && a->verdict == SHARD_REACHES) {
+        a->verdict = SHARD_MAY_MISS;
+        a->origin.n_samples = 0;
+    }
     a->distances *= from_share / to_share;
     a->filter_calls = fmax(a->filter_calls, a->distances * from_share) * (from_share / to_share);
 }
@@ -172,18 +188,16 @@ uint32_t measured_classes(const struct recall_wish *wish)
 
 enum {
     WORDS_A_POINT = sizeof(struct curve_point) / sizeof(uint32_t),
-    HEAD_WORDS = offsetof(struct measured, curves) / sizeof(uint32_t),
+    ORIGIN_WORDS = sizeof(struct curve_origin) / sizeof(uint32_t),
     CURVE_HEAD_WORDS = offsetof(struct curve, points) / sizeof(uint32_t),
     CURVE_WORDS = sizeof(struct curve) / sizeof(uint32_t),
 };
-_Static_assert(sizeof(struct measured) ==
-                   (HEAD_WORDS + CURVE_COUNT * CURVE_WORDS) * sizeof(uint32_t),
+_Static_assert(sizeof(struct measured) == CURVE_COUNT * CURVE_WORDS * sizeof(uint32_t),
                "it is words and nothing else");
 
 struct published {
     _Atomic uint64_t number;
     struct slot {
-        _Atomic uint32_t head[HEAD_WORDS];
         _Atomic uint32_t curves[CURVE_COUNT][CURVE_WORDS];
     } slots[2];
 };
@@ -223,7 +237,6 @@ void published_write(struct published *p, const struct measured *m)
 {
     uint64_t number = atomic_load_explicit(&p->number, memory_order_relaxed) + 1;
     struct slot *slot = &p->slots[number % 2];
-    store_words(slot->head, m, HEAD_WORDS);
     for (size_t i = 0; i < CURVE_COUNT; i++) {
         store_words(slot->curves[i], &m->curves[i], CURVE_WORDS);
     }
@@ -238,13 +251,24 @@ static void load_curve(const _Atomic uint32_t *words, struct curve *out)
     load_words(out->points, words + CURVE_HEAD_WORDS, n * WORDS_A_POINT);
 }
 
+void published_read_origins(const struct published *p, struct curve_origin out[CURVE_COUNT])
+{
+    uint64_t number, seen = atomic_load_explicit(&p->number, memory_order_acquire);
+    do {
+        number = seen;
+        for (unsigned i = 0; i < CURVE_COUNT; i++) {
+            load_words(&out[i], p->slots[number % 2].curves[i], ORIGIN_WORDS);
+        }
+        seen = atomic_load_explicit(&p->number, memory_order_acquire);
+    } while (seen != number);
+}
+
 void published_read(const struct published *p, uint32_t classes, struct measured *out)
 {
     uint64_t number, seen = atomic_load_explicit(&p->number, memory_order_acquire);
     do {
         number = seen;
         const struct slot *slot = &p->slots[number % 2];
-        load_words(out, slot->head, HEAD_WORDS);
         for (unsigned i = 0; i < CURVE_COUNT; i++) {
             out->curves[i].n_points = 0;
             if ((classes >> i & 1) != 0) {

@@ -9,8 +9,10 @@ src_shard_libshard_a_SOURCES = \
     src/shard/command.c src/shard/shard_commands.def \
     src/shard/crew.c \
     src/shard/curve.c \
+    src/shard/effort.c \
     src/shard/flush.c \
     src/shard/host.c src/shard/host_int.h \
+    src/shard/measure.c \
     src/shard/overlay.c src/shard/overlay_int.h \
     src/shard/payload.c src/shard/payload_int.h \
     src/shard/queries.c \

@@ -13,6 +13,8 @@ enum {
     STRIDE = 8,
     SEEN_FADE = 1 << 15, /* Of more, older ones fade. */
     ROWS_A_QUERY = 4,    /* More are not kept: they would be as large as what they ask. */
+    ASKED_FADE = 1024,   /* Of so many searches of a class half are forgotten. */
+    GOOD_PART = 16,      /* One search in so many. */
 };
 _Static_assert((int)QUERIES_KEPT_MAX <= (int)ALL_UNTIL, "the first ones fill it soon");
 
@@ -65,7 +67,51 @@ static void make_room(struct queries *q, size_t n_rows, uint32_t dim)
     }
 }
 
-void queries_note(struct vector_index *v, size_t n_rows, uint32_t dim, const float *query)
+/* A search for k rows is told by the classes of at least and at most k, and one with a filter by
+ * those of each share: which share of the rows its own leaves is not known here. */
+static bool tells_of(const struct recall_class *c, const struct asked *asked)
+{
+    const struct recall_class *least = NULL, *most = NULL;
+    for (size_t i = 0; i < CURVE_COUNT; i++) {
+        const struct recall_class *other = &recall_classes[i];
+        if (other->share != c->share) {
+            continue;
+        }
+        if (other->k <= asked->k && (most == NULL || other->k > most->k)) {
+            most = other;
+        }
+        if (other->k >= asked->k && (least == NULL || other->k < least->k)) {
+            least = other;
+        }
+    }
+    return (c->share < 1) == asked->is_filtered && (c == least || c == most);
+}
+
+static void count_classes(struct queries *q, const struct asked *asked)
+{
+    bool is_full = false;
+    for (size_t i = 0; i < CURVE_COUNT; i++) {
+        q->n_asked[i] += tells_of(&recall_classes[i], asked) ? 1 : 0;
+        is_full = is_full || q->n_asked[i] >= ASKED_FADE;
+    }
+    for (size_t i = 0; i < CURVE_COUNT && is_full; i++) {
+        q->n_asked[i] /= 2;
+    }
+}
+
+uint32_t queries_classes(const struct queries *q)
+{
+    uint32_t most = 0, classes = 0;
+    for (size_t i = 0; i < CURVE_COUNT; i++) {
+        most = q->n_asked[i] > most ? q->n_asked[i] : most;
+    }
+    for (size_t i = 0; i < CURVE_COUNT && most > 0; i++) {
+        classes |= (uint32_t)(q->n_asked[i] > most / GOOD_PART) << i;
+    }
+    return most > 0 ? classes : 1;
+}
+
+void queries_note(struct vector_index *v, size_t n_rows, uint32_t dim, const struct asked *asked)
 {
     struct calibration *c = &v->calibration;
     unsigned turn = atomic_fetch_add_explicit(&c->turn, 1, memory_order_relaxed);
@@ -81,7 +127,8 @@ void queries_note(struct vector_index *v, size_t n_rows, uint32_t dim, const flo
     struct queries *q = &c->queries;
     make_room(q, n_rows, dim);
     if (q->vectors != NULL) {
-        add(q, dim, query, hash_u64(turn));
+        add(q, dim, asked->query, hash_u64(turn));
+        count_classes(q, asked);
     }
     mutex_unlock(&c->mutex);
 }

@@ -5,11 +5,12 @@
  *   "calibration-COLUMN" ->  u32 CRC-32C of what follows | u32 version | u32 column
  *     of which graph         u64 log index | u64 bytes | u32 CRC-32C, all of its checkpoint
  *                            u32 m | u32 ef_construction
- *     when                   u64 rows linked | u64 changes since the checkpoint | u64 wall time
- *     from what              u32 samples | u32 1 where clients asked the queries
- *     the curves             u32 curves, as many as there are classes; each: u32 points | u32
- * samples points x (u32 ef | f32 recall, low, high, promise, distances, filter calls | 6 x f32
- * share of the samples below a floor)
+ *     the curves             u32 curves, as many as there are classes; each:
+ *       of what              u64 rows linked | u64 changes since the checkpoint | u64 wall time
+ *                            u32 samples | u32 1 where clients asked the queries
+ *                            u32 1 where the measure came to its end; else it is begun again
+ *       the points           u32 points, each: u32 ef | f32 recall, low, high, promise, distances,
+ *                            filter calls | 6 x f32 share of the samples below a floor
  *
  * A curve is true of the graph that it was measured on, and of what that graph becomes by further
  * changes.  So the record names the checkpoint that the graph was last written to, and is believed
@@ -20,6 +21,9 @@
  *
  * Changes are counted from the checkpoint on, so the number is negative (in two's complement) where
  * the measurement is older than that.
+ *
+ * The queries themselves are not kept: what clients ask now is measured once it is as much as what
+ * is remembered was measured with, or does not find what that promises (calibrate.c).
  *
  * A record is written by the next flush after a calibration or a checkpoint, in its transaction.  A
  * crash between a checkpoint and that flush leaves the record of the file before: then, as with a
@@ -33,11 +37,12 @@
 #include <stdio.h>
 
 enum {
-    RECORD_VERSION = 2,
+    RECORD_VERSION = 3,
     NAME_BYTES = 32,
-    CURVES_AT = 4 + 4 + 4 + 20 + 8 + 24 + 8, /* Bytes before the curves. */
+    CURVES_AT = 4 + 4 + 4 + 20 + 8, /* Bytes before the curves. */
     POINT_BYTES = 4 * (1 + 6 + CURVE_FLOORS),
-    RECORD_BYTES_MAX = CURVES_AT + 4 + CURVE_COUNT * (8 + CURVE_POINTS * POINT_BYTES),
+    CURVE_BYTES_MAX = 24 + 12 + 4 + CURVE_POINTS * POINT_BYTES,
+    RECORD_BYTES_MAX = CURVES_AT + 4 + CURVE_COUNT * CURVE_BYTES_MAX,
 };
 
 static void record_name(const struct vector_index *v, char out[NAME_BYTES])
@@ -99,21 +104,27 @@ static void encode_point(struct buf *out, const struct curve_point *p)
     }
 }
 
-static void encode_measured(struct buf *out, const struct measured *m, uint64_t changes)
+static void encode_curve(struct buf *out, const struct curve *curve, uint64_t graph_changes)
 {
-    buf_u64(out, m->rows);
-    buf_u64(out, changes);
-    buf_u64(out, (uint64_t)m->wall_us);
-    buf_u32(out, m->n_samples);
-    buf_u32(out, m->is_real);
+    const struct curve_origin *origin = &curve->origin;
+    buf_u64(out, origin->rows);
+    buf_u64(out, origin->changes - graph_changes);
+    buf_u64(out, (uint64_t)origin->wall_us);
+    buf_u32(out, origin->n_samples);
+    buf_u32(out, origin->is_real);
+    buf_u32(out, origin->is_whole);
+    buf_u32(out, curve->n_points);
+    for (size_t i = 0; i < curve->n_points; i++) {
+        encode_point(out, &curve->points[i]);
+    }
+}
+
+static void encode_measured(struct buf *out, const struct measured *m, uint64_t graph_changes)
+{
     CHECK(out->failed || out->bytes == CURVES_AT);
     buf_u32(out, CURVE_COUNT);
     for (size_t i = 0; i < CURVE_COUNT; i++) {
-        buf_u32(out, m->curves[i].n_points);
-        buf_u32(out, m->curves[i].n_samples);
-        for (size_t j = 0; j < m->curves[i].n_points; j++) {
-            encode_point(out, &m->curves[i].points[j]);
-        }
+        encode_curve(out, &m->curves[i], graph_changes);
     }
 }
 
@@ -130,7 +141,7 @@ static bool encode(struct vector_index *v, struct buf *out)
         encode_graph(out, v, &c->graph);
         struct measured m;
         published_read(atomic_load(&c->published), CURVES_ALL, &m);
-        encode_measured(out, &m, m.changes - c->graph_changes);
+        encode_measured(out, &m, c->graph_changes);
         c->edition_put = c->edition;
     }
     mutex_unlock(&c->mutex);
@@ -204,8 +215,13 @@ static bool decode_point(struct reader *r, struct curve_point *p)
 
 static bool decode_curve(struct reader *r, struct curve *out)
 {
+    out->origin.rows = reader_u64(r);
+    out->origin.changes = reader_u64(r);
+    out->origin.wall_us = (int64_t)reader_u64(r);
+    out->origin.n_samples = reader_u32(r);
+    out->origin.is_real = reader_u32(r);
+    out->origin.is_whole = reader_u32(r);
     out->n_points = reader_u32(r);
-    out->n_samples = reader_u32(r);
     if (out->n_points > CURVE_POINTS) {
         return false;
     }
@@ -220,11 +236,6 @@ static bool decode_curve(struct reader *r, struct curve *out)
 
 static bool decode_measured(struct reader *r, struct measured *out)
 {
-    out->rows = reader_u64(r);
-    out->changes = reader_u64(r);
-    out->wall_us = (int64_t)reader_u64(r);
-    out->n_samples = reader_u32(r);
-    out->is_real = reader_u32(r);
     if (reader_u32(r) != CURVE_COUNT) {
         return false;
     }
@@ -262,7 +273,7 @@ void remember_load(struct shard *shard, struct vector_index *v, struct store_rea
                    const struct checkpoint_id *id)
 {
     struct calibration *c = &v->calibration;
-    struct measured measured = {.rows = 0};
+    struct measured measured = {0};
     struct slice record;
     struct err err = {0};
     char name[NAME_BYTES];
@@ -285,6 +296,12 @@ void remember_load(struct shard *shard, struct vector_index *v, struct store_rea
     }
     mutex_lock(&c->mutex);
     enum errcode code = calibration_publish(c, &measured, &err);
+    for (size_t i = 0; i < CURVE_COUNT; i++) {
+        const struct curve_origin *origin = &measured.curves[i].origin;
+        if (origin->is_real != 0 && origin->n_samples > c->n_seen_measured) {
+            c->n_seen_measured = origin->n_samples;
+        }
+    }
     c->edition_put = c->edition_kept = c->edition;
     mutex_unlock(&c->mutex);
     if (code == ERR_OK) {

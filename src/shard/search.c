@@ -109,7 +109,11 @@ enum errcode shard_search(struct shard *shard, const struct shard_search *search
         metric_add(METRIC_searches_filtered, 1);
     }
     if (!search->is_of_row) {
-        queries_note(v, n_rows, shard->schema->columns[v->column].dim, search->index.query);
+        struct asked asked = {.query = search->index.query,
+                              .k = search->index.k,
+                              .is_filtered = search->index.matches != NULL ||
+                                             search->index.plan == INDEX_GIVEN};
+        queries_note(v, n_rows, shard->schema->columns[v->column].dim, &asked);
     }
     return code;
 }

@@ -289,6 +289,7 @@ struct shard_recall {
     double below;     /* Share of the samples that found less than the floor. */
     uint32_t samples; /* Queries. */
     bool is_real;     /* They came from clients. */
+    bool is_refining; /* More samples are being taken. */
     uint64_t rows;    /* In the graph then. */
     int64_t wall_us;  /* When. */
 };

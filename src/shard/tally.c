@@ -11,8 +11,8 @@
  * are left out once that is seen, as are those on which a walk costs more than a scan.
  *
  * What a floor costs beyond the least that reaches it are two things: how far rungs lie apart, and
- * how far a promise stays below what few samples found.  So from some sample on only the commonest
- * class is measured, on those rungs that a floor may need, and on the rungs between them.
+ * how far a promise stays below what few samples found.  So from some sample on a class is measured
+ * on those rungs alone that a floor may need, and on the rungs between them.
  *
  * Real filters are not known here.  In their place stands one that rows pass by chance. */
 #include "shard/calibration_int.h"
@@ -29,7 +29,6 @@ enum {
     SAMPLES_TO_LEAVE_OUT = 16, /* Before a rung is judged. */
     SAMPLES_TO_END = 32,
     SAMPLES_FOR_CURVE = 4,
-    SAMPLES_FOR_HALF = 64,
     FULL_RUNGS = 2,        /* That found all, one after the other. */
     FULL_RUNGS_NARROW = 3, /* The same where they lie closer together. */
     TURNS_OF_GROWTH = 8,   /* Of so many samples one goes on when it has found all. */
@@ -99,7 +98,6 @@ struct sample {
     bool is_passed_over;
     double limit[TALLY_CLASSES];     /* NAN: not measured by this one. */
     double own_limit[TALLY_CLASSES]; /* With the query's own row; NAN: it is not asked for. */
-    bool is_narrow;
     bool is_told[TALLY_CLASSES][TALLY_RUNGS]; /* Walked by a query that had found all before. */
     struct rung rungs[TALLY_CLASSES][TALLY_RUNGS];
 };
@@ -115,11 +113,27 @@ static bool is_due(const struct sample *s, size_t class)
 {
     const struct recall_class *c = asks_for(class);
     const struct tally_class *tc = &s->t->classes[class];
-    if (s->q->is_own || class == TALLY_OWN) {
-        return s->q->is_own && class == TALLY_OWN && tc->first < tc->end;
+    return (s->q->classes >> class & 1) != 0 && tc->first < tc->end &&
+           (double)s->n_rows * c->share >= 4 * (double)c->k;
+}
+
+static bool is_own(const struct sample *s)
+{
+    return s->q->classes == UINT32_C(1) << TALLY_OWN;
+}
+
+static bool is_narrow(const struct sample *s, size_t class)
+{
+    return class != TALLY_OWN && s->t->classes[class].n_samples >= s->t->n_broad;
+}
+
+uint32_t tally_turns(uint32_t i)
+{
+    uint32_t classes = 0;
+    for (unsigned class = 0; class < CURVE_COUNT; class ++) {
+        classes |= (uint32_t)(i % turns[class] == 0) << class;
     }
-    bool is_its_turn = s->is_narrow ? class == 0 : s->t->n_samples % turns[class] == 0;
-    return is_its_turn && tc->first < tc->end && (double)s->n_rows * c->share >= 4 * (double)c->k;
+    return classes;
 }
 
 /* Rows at the very place of the query come out of the truth where there is one: it is the query's
@@ -209,7 +223,7 @@ static enum errcode find_truth(struct sample *s, struct err *err)
         bool is_told = is_due(s, i) && truth_wanted(asks_for(i)) <= TRUTH_MAX;
         s->own_limit[i] = is_told ? find_limit(s, i) : NAN;
     }
-    if (!s->q->is_own) {
+    if (!is_own(s)) {
         pass_over(s);
     }
     for (size_t i = 0; i < TALLY_CLASSES && code == ERR_OK; i++) {
@@ -294,7 +308,7 @@ static struct range rungs_of(const struct sample *s, size_t class)
 {
     const struct tally_class *tc = &s->t->classes[class];
     struct range range = {tc->first, tc->end, BROAD_STEP};
-    if (!s->is_narrow) {
+    if (!is_narrow(s, class)) {
         return range;
     }
     range.step = 1;
@@ -330,7 +344,7 @@ static enum errcode walk_class(struct sample *s, size_t class, struct err *err)
     struct range range = rungs_of(s, class);
     struct rung *rungs = s->rungs[class];
     const double step = pow(2, (double)range.step / RUNGS_AN_OCTAVE);
-    const size_t n_enough = s->is_narrow ? FULL_RUNGS_NARROW : FULL_RUNGS;
+    const size_t n_enough = is_narrow(s, class) ? FULL_RUNGS_NARROW : FULL_RUNGS;
     size_t n_full = 0;
     for (uint32_t r = range.first; r < range.end; r += range.step) {
         uint32_t last = r > range.first ? r - range.step : r;
@@ -338,7 +352,7 @@ static enum errcode walk_class(struct sample *s, size_t class, struct err *err)
         bool is_over = last < r && is_exhausted(s, class, last);
         s->is_told[class][r] = is_full && !is_over && goes_on(s, class, last);
         if (is_over || (is_full && !s->is_told[class][r])) {
-            double more = is_over ? step : growth_of(&tc->growth[s->is_narrow][r], step);
+            double more = is_over ? step : growth_of(&tc->growth[is_narrow(s, class)][r], step);
             rungs[r] = rungs[last];
             rungs[r].distances *= more;
             rungs[r].filter_calls *= more;
@@ -391,10 +405,7 @@ static void judge_rungs(struct tally_class *tc, double distances_max)
 
 enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err *err)
 {
-    struct sample s = {.q = q,
-                       .t = t,
-                       .n_rows = index_count(q->index),
-                       .is_narrow = !q->is_own && t->n_samples >= t->n_broad};
+    struct sample s = {.q = q, .t = t, .n_rows = index_count(q->index)};
     enum errcode code = find_truth(&s, err);
     for (size_t i = 0; i < TALLY_CLASSES && code == ERR_OK; i++) {
         code = isnan(s.limit[i]) ? ERR_OK : walk_class(&s, i, err);
@@ -408,17 +419,16 @@ enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err 
             continue;
         }
         struct range range = rungs_of(&s, i);
+        struct growth *growth = tc->growth[is_narrow(&s, i)];
         tc->n_samples++;
         for (uint32_t r = range.first; r < range.end; r += range.step) {
             add_rung(&tc->rungs[r], &s.rungs[i][r]);
             if (s.is_told[i][r]) {
-                add_growth(&tc->growth[s.is_narrow][r], &s.rungs[i][r - range.step],
-                           &s.rungs[i][r]);
+                add_growth(&growth[r], &s.rungs[i][r - range.step], &s.rungs[i][r]);
             }
         }
         judge_rungs(tc, WORTH_A_SCAN * worth_a_scan(&s));
     }
-    t->n_samples += q->is_own ? 0 : 1;
     return ERR_OK;
 }
 
@@ -451,7 +461,7 @@ static void set_point(struct curve_point *point, const struct rung *rung, uint32
     set_interval(point, p, trials(rung, k), z * few);
     double promise = point->low;
     /* For the highest floors no interval is narrow enough: half of what may be missed then does. */
-    if (n >= SAMPLES_FOR_HALF && 1 - 2 * (1 - p) > promise) {
+    if (n >= CURVE_SAMPLES_FOR_HALF && 1 - 2 * (1 - p) > promise) {
         promise = 1 - 2 * (1 - p);
     }
     set_interval(point, p, trials(rung, k), 1.96 * few);
@@ -470,7 +480,7 @@ static bool set_rung(struct curve_point *point, const struct tally_class *tc, ui
                      uint32_t k, double z)
 {
     bool is_between = (r - tc->first) % BROAD_STEP != 0;
-    if (tc->rungs[r].n < (is_between ? SAMPLES_FOR_HALF : SAMPLES_FOR_CURVE)) {
+    if (tc->rungs[r].n < (is_between ? CURVE_SAMPLES_FOR_HALF : SAMPLES_FOR_CURVE)) {
         return false;
     }
     set_point(point, &tc->rungs[r], k, z);
@@ -503,7 +513,7 @@ static void make_curve(const struct tally_class *tc, const struct tally_class *o
 {
     float promise = 0;
     bool is_full = false;
-    *out = (struct curve){.n_samples = tc->n_samples};
+    *out = (struct curve){.origin.n_samples = tc->n_samples};
     for (uint32_t r = tc->first; r < tc->end && !is_full && out->n_points < CURVE_POINTS; r++) {
         struct curve_point *point = &out->points[out->n_points];
         if (!set_rung(point, tc, r, c->k, z)) {
@@ -520,23 +530,20 @@ static void make_curve(const struct tally_class *tc, const struct tally_class *o
     }
 }
 
-void tally_curves(const struct tally *t, double z, struct measured *out)
+void tally_curve(const struct tally *t, unsigned class, double z, struct curve *out)
 {
-    out->n_samples = t->n_samples;
-    for (size_t i = 0; i < CURVE_COUNT; i++) {
-        bool is_nearest = recall_classes[i].k == 1 && recall_classes[i].share == 1;
-        make_curve(&t->classes[i], is_nearest ? &t->classes[TALLY_OWN] : NULL, &recall_classes[i],
-                   z, &out->curves[i]);
-    }
+    bool is_nearest = class == CURVE_OF_NEAREST;
+    make_curve(&t->classes[class], is_nearest ? &t->classes[TALLY_OWN] : NULL,
+               &recall_classes[class], z, out);
 }
 
 /* Where what reached a floor in the mean reaches it by promise too, or nearly, further samples
  * would lower nobody's effort. */
-bool tally_is_sharp(const struct tally *t, double z)
+bool tally_is_sharp(const struct tally *t, unsigned class, double z)
 {
     static const double floors[] = {0.8, 0.9, 0.95, 0.99};
     struct curve curve;
-    make_curve(&t->classes[0], NULL, &recall_classes[0], z, &curve);
+    tally_curve(t, class, z, &curve);
     for (size_t i = 0; i < COUNT_OF(floors) && curve.n_points > 0; i++) {
         size_t at = 0;
         while (at < curve.n_points && (double)curve.points[at].recall < floors[i]) {

@@ -12,6 +12,7 @@ shard_serial_tests = \
     test/unit/shard/test_tally
 shard_tests = \
     test/unit/shard/test_faults \
+    test/unit/shard/test_measure \
     test/unit/shard/test_payload \
     test/unit/shard/test_recovery \
     test/unit/shard/test_reindex \
@@ -37,6 +38,9 @@ test_unit_shard_test_faults_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_pages_SOURCES = test/unit/shard/test_pages.c $(SHARD_FIXTURE)
 test_unit_shard_test_pages_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_pages_LDADD = $(SHARD_TEST_LIBS)
+test_unit_shard_test_measure_SOURCES = test/unit/shard/test_measure.c $(SHARD_FIXTURE)
+test_unit_shard_test_measure_CFLAGS = $(TEST_CFLAGS)
+test_unit_shard_test_measure_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_payload_SOURCES = test/unit/shard/test_payload.c $(SHARD_FIXTURE)
 test_unit_shard_test_payload_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_payload_LDADD = $(SHARD_TEST_LIBS)

@@ -59,7 +59,7 @@ static struct curve_answer ask(const struct measured *m, double floor, size_t k,
 /* Curves of one point each, whose ef is k times @an_ef, and @thinner times that where few match. */
 static void make_measured(struct measured *m, double an_ef, double thinner)
 {
-    *m = (struct measured){.rows = 1};
+    *m = (struct measured){0};
     for (unsigned i = 0; i < CURVE_COUNT; i++) {
         double k = recall_classes[i].k, thin = recall_classes[i].share < 0.5F ? thinner : 1;
         add_point(&m->curves[i], (uint32_t)(k * an_ef * thin), 0.95F);
@@ -114,10 +114,10 @@ struct race {
 /* Its points and their number tell which edition it is. */
 static void make_edition(struct measured *m, uint32_t edition)
 {
-    m->rows = edition;
     for (size_t c = 0; c < CURVE_COUNT; c++) {
         m->curves[c].n_points = 1 + edition % CURVE_POINTS;
-        m->curves[c].n_samples = edition;
+        m->curves[c].origin.n_samples = edition;
+        m->curves[c].origin.wall_us = edition;
         for (size_t i = 0; i < m->curves[c].n_points; i++) {
             m->curves[c].points[i] = (struct curve_point){.ef = edition, .recall = (float)edition};
         }
@@ -127,21 +127,30 @@ static void make_edition(struct measured *m, uint32_t edition)
 static void read_editions(void *arg)
 {
     struct race *race = arg;
-    uint32_t last = 0;
+    uint32_t last = 0, last_origin = 0;
     while (!atomic_load(&race->is_over) || last < EDITIONS) {
         struct measured m;
         published_read(race->published, 5, &m);
-        atomic_fetch_add(&race->n_seen, m.rows != last);
-        assert_true(m.rows >= last);
-        last = (uint32_t)m.rows;
+        uint32_t edition = m.curves[0].origin.n_samples;
+        atomic_fetch_add(&race->n_seen, edition != last);
+        assert_true(edition >= last && edition >= last_origin);
+        last = edition;
         assert_int_equal(m.curves[1].n_points, 0);
         for (size_t c = 0; c < 4; c += 2) {
             assert_int_equal(m.curves[c].n_points, last == 0 ? 0 : 1 + last % CURVE_POINTS);
-            assert_int_equal(m.curves[c].n_samples, last);
+            assert_int_equal(m.curves[c].origin.n_samples, last);
             for (size_t i = 0; i < m.curves[c].n_points; i++) {
                 assert_int_equal(m.curves[c].points[i].ef, last);
                 assert_true(m.curves[c].points[i].recall == (float)last);
             }
+        }
+        struct curve_origin origins[CURVE_COUNT];
+        published_read_origins(race->published, origins);
+        last_origin = origins[0].n_samples;
+        assert_true(last_origin >= last);
+        for (size_t c = 0; c < CURVE_COUNT; c++) {
+            assert_int_equal(origins[c].n_samples, last_origin);
+            assert_int_equal(origins[c].wall_us, last_origin);
         }
     }
 }

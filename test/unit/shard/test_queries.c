@@ -13,7 +13,8 @@ static void note(struct vector_index *v, size_t n_rows, uint32_t from, uint32_t 
 {
     for (uint32_t i = from; i < end; i++) {
         float query = (float)i;
-        queries_note(v, n_rows, 1, &query);
+        struct asked asked = {.query = &query, .k = 10};
+        queries_note(v, n_rows, 1, &asked);
     }
 }
 
@@ -66,11 +67,49 @@ static void the_first_ones_are_a_sample_of_all(void **state)
     calibration_fini(c);
 }
 
+static uint32_t classes_after(struct vector_index *v, size_t k, bool is_filtered, int n)
+{
+    float query = 1;
+    struct asked asked = {.query = &query, .k = k, .is_filtered = is_filtered};
+    for (int i = 0; i < n; i++) {
+        queries_note(v, CALIBRATION_ROWS_MIN, 1, &asked);
+    }
+    return queries_classes(&v->calibration.queries);
+}
+
+static uint32_t bit_of(uint32_t k, float share)
+{
+    for (unsigned i = 0; i < CURVE_COUNT; i++) {
+        if (recall_classes[i].k == k && recall_classes[i].share == share) {
+            return UINT32_C(1) << i;
+        }
+    }
+    fail();
+    return 0;
+}
+
+static void the_classes_that_clients_ask_for_are_known(void **state)
+{
+    (void)state;
+    struct vector_index v = {.kind = INDEX_HNSW};
+    calibration_init(&v.calibration);
+    uint32_t ten = bit_of(10, 1), hundred = bit_of(100, 1), nearest = bit_of(1, 1);
+    assert_int_equal(queries_classes(&v.calibration.queries), ten); /* Before any. */
+    assert_int_equal(classes_after(&v, 1, false, 3), nearest);
+    assert_int_equal(classes_after(&v, 20, false, 3), nearest | ten | hundred);
+    assert_int_equal(classes_after(&v, 10, false, 1000), ten); /* The others are few by now. */
+    uint32_t filtered = classes_after(&v, 100, true, 1000);
+    assert_int_equal(filtered & ~(ten | bit_of(10, 0.01F) | bit_of(10, 0.001F)),
+                     bit_of(100, 0.5F) | bit_of(100, 0.1F));
+    calibration_fini(&v.calibration);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_many_are_kept_as_the_rows_are_worth),
         cmocka_unit_test(the_first_ones_are_a_sample_of_all),
+        cmocka_unit_test(the_classes_that_clients_ask_for_are_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -215,7 +215,7 @@ static struct shard_recall wait_for_measurement(struct fixture *f, int64_t after
     struct shard_recall recall = {0};
     uint64_t deadline_us = clock_micros() + PATIENCE_US;
     while (!shard_recall(f->shard, EMBEDDING, 0, 0.95, &recall) ||
-           recall.wall_us <= after_wall_us || recall.samples < samples) {
+           recall.wall_us <= after_wall_us || recall.samples < samples || recall.is_refining) {
         assert_true(clock_micros() < deadline_us);
         clock_sleep_micros(1000);
     }

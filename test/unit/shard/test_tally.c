@@ -175,7 +175,14 @@ enum source {
     STORED_AND_ASKED
 };
 
-/* @n samples, of which the first @n_broad are of all classes. */
+static void sum_up(const struct tally *tally, double z, struct measured *out)
+{
+    for (unsigned i = 0; i < CURVE_COUNT; i++) {
+        tally_curve(tally, i, z, &out->curves[i]);
+    }
+}
+
+/* @n samples, of which the first @n_broad are of all classes, and the others of the first. */
 static void measure_narrowly(struct world *w, enum source source, uint32_t n_broad, uint32_t n,
                              struct measured *out)
 {
@@ -196,10 +203,11 @@ static void measure_narrowly(struct world *w, enum source source, uint32_t n_bro
                                 .distance = w->distance,
                                 .dim = w->shape->dim,
                                 .vector = query,
+                                .classes = i < n_broad ? tally_turns(i) : 1,
                                 .is_asked = source != STORED};
         assert_int_equal(tally_add(&tally, &q, &err), ERR_OK);
     }
-    tally_curves(&tally, source == STORED ? 2.6 : 2, out);
+    sum_up(&tally, source == STORED ? 2.6 : 2, out);
     tally_fini(&tally);
 }
 
@@ -390,17 +398,18 @@ static void the_nearest_alone_is_as_sure_for_rows_as_for_queries(void **state)
     uint64_t rows_state = 0;
     assert_int_equal(tally_init(&tally, &err), ERR_OK);
     for (uint64_t row = 1; row <= w.n_rows; row++) {
-        struct tally_query q = {w.index, w.distance, drift.dim, query, true, true};
+        struct tally_query q = {w.index, w.distance, drift.dim, query, 1 << TALLY_OWN, true};
         drift.make(row, drift.dim, &rows_state, query);
         if (row % 16 == 7) {
             assert_int_equal(tally_add(&tally, &q, &err), ERR_OK);
-            assert_true(tally.n_samples == 0 || tally.n_samples == row / 16);
+            assert_int_equal(tally.classes[TALLY_OWN].n_samples, 1 + row / 16);
+            assert_int_equal(tally.classes[1].n_samples, row / 16);
             next_query(&w, query);
-            q.is_own = false;
+            q.classes = tally_turns((uint32_t)row / 16);
             assert_int_equal(tally_add(&tally, &q, &err), ERR_OK);
         }
     }
-    tally_curves(&tally, 2, &m);
+    sum_up(&tally, 2, &m);
     tally_fini(&tally);
     for (unsigned percent = 80; percent < 100; percent += 5) {
         double floor = percent / 100.0;
@@ -473,9 +482,8 @@ static void what_a_floor_costs_is_near_the_least_and_known(void **state)
     for (size_t i = 0; i < COUNT_OF(numbers); i++) {
         struct world w = world_of(&shapes[numbers[i]], DISTANCE_L2, 2 * ROWS);
         measure_narrowly(&w, ASKED, 64, 8 * SAMPLES, &m);
-        assert_int_equal(m.n_samples, 8 * SAMPLES);
-        assert_int_equal(m.curves[0].n_samples, 8 * SAMPLES);
-        assert_int_equal(m.curves[4].n_samples, 32); /* Each second of the broad ones. */
+        assert_int_equal(m.curves[0].origin.n_samples, 8 * SAMPLES);
+        assert_int_equal(m.curves[4].origin.n_samples, 32); /* Each second of the broad ones. */
         expect_kept(&w, &m, 10, 1);
         for (size_t j = 0; j < COUNT_OF(floors); j++) {
             struct curve_answer a = curve_ask(&m.curves[0], floors[j]);
@@ -514,9 +522,9 @@ static void a_sample_that_is_given_up_is_not_counted(void **state)
     tally.is_canceled = give_up;
     tally.canceled_arg = &polls;
     next_query(&w, query);
-    struct tally_query q = {w.index, w.distance, w.shape->dim, query, true, false};
+    struct tally_query q = {w.index, w.distance, w.shape->dim, query, CURVES_ALL, true};
     assert_int_equal(tally_add(&tally, &q, &err), ERR_CANCELED);
-    assert_true(polls > 0 && tally.n_samples == 0);
+    assert_true(polls > 0 && tally.classes[0].n_samples == 0);
     tally_fini(&tally);
     index_free(w.index);
 }

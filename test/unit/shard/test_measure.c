@@ -1,0 +1,160 @@
+/* A measure tells what its first samples say, of the classes that clients ask for, and then only
+ * becomes surer. */
+#include "fixture.h"
+
+#include <stdlib.h>
+
+#include "shard/shard_int.h"
+#include "shard/vectors_int.h"
+
+enum {
+    ROWS = CALIBRATION_ROWS_MIN - 100, /* The keeper measures nothing of its own. */
+    QUERIES = 512,
+    SAMPLES_MAX = 10000,
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    fixture_init(f);
+    fixture_start(f);
+    insert_rows(f, 1, ROWS + 1, 500);
+    wait_until_linked(f);
+    for (uint64_t i = 0; i < QUERIES; i++) {
+        float query[DIM];
+        struct asked asked = {.query = query, .k = 100};
+        make_vector(100000 + i, query);
+        queries_note(&f->shard->vectors[0], CALIBRATION_ROWS_MIN, DIM, &asked);
+    }
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    fixture_fini(f);
+    free(f);
+    return 0;
+}
+
+static struct measure *begin(struct fixture *f, enum measure_kind kind, uint32_t front)
+{
+    struct err err = {0};
+    struct measure *m = measure_new(f->shard, &f->shard->vectors[0], kind,
+                                    kind == MEASURE_FRESH ? QUERIES_FRESH : QUERIES, front, &err);
+    assert_non_null(m);
+    return m;
+}
+
+/* Until it tells, or is over; how many samples that took. */
+static uint32_t go_on(struct measure *m, enum measure_step *step)
+{
+    uint32_t n = 0;
+    do {
+        *step = measure_one(m);
+        assert_true(*step != MEASURE_FAILED && ++n < SAMPLES_MAX);
+    } while (*step == MEASURE_GOES_ON);
+    return n;
+}
+
+static uint32_t class_of(uint32_t k)
+{
+    for (uint32_t i = 0; i < CURVE_COUNT; i++) {
+        if (recall_classes[i].k == k && recall_classes[i].share == 1) {
+            return i;
+        }
+    }
+    fail();
+    return 0;
+}
+
+static void the_first_few_samples_are_told_and_those_of_what_is_asked(void **state)
+{
+    struct fixture *f = *state;
+    static struct measured told;
+    uint32_t asked = class_of(100);
+    enum measure_step step;
+    struct calibration *c = &f->shard->vectors[0].calibration;
+    mutex_lock(&c->mutex);
+    uint32_t front = queries_classes(&c->queries);
+    mutex_unlock(&c->mutex);
+    assert_int_equal(front, UINT32_C(1) << asked);
+    struct measure *m = begin(f, MEASURE_ASKED, front);
+    assert_false(measure_has_told(m));
+    /* Every second query: it is one of the dear classes. */
+    assert_int_equal(go_on(m, &step), MEASURE_FIRST);
+    assert_int_equal(step, MEASURE_TELLS);
+    assert_true(measure_has_told(m) && measure_is_at_front(m));
+    measure_sum_up(m, &told);
+    for (uint32_t i = 0; i < CURVE_COUNT; i++) {
+        assert_true((told.curves[i].n_points > 0) == (i == asked));
+    }
+    const struct curve_origin *origin = &told.curves[asked].origin;
+    assert_int_equal(origin->n_samples, MEASURE_FIRST / 2);
+    assert_true(origin->is_real && !origin->is_whole && origin->rows == ROWS);
+    assert_int_equal(curve_ask(&told.curves[asked], 0.8).verdict, SHARD_REACHES);
+    measure_free(m);
+}
+
+static void what_is_told_later_is_surer(void **state)
+{
+    struct fixture *f = *state;
+    static struct measured told, whole;
+    static const double floors[] = {0.8, 0.9, 0.95};
+    double effort[COUNT_OF(floors)] = {0}, width[COUNT_OF(floors)] = {0};
+    uint32_t n_stages = 0, n_samples = 0;
+    enum measure_step step;
+    struct measure *m = begin(f, MEASURE_ASKED, 1);
+    for (go_on(m, &step); step == MEASURE_TELLS && measure_is_at_front(m); go_on(m, &step)) {
+        measure_sum_up(m, &told);
+        uint32_t n = told.curves[0].origin.n_samples;
+        assert_int_equal(n, n_stages == 0 ? MEASURE_FIRST : 2 * n_samples);
+        n_samples = n;
+        for (size_t i = 0; i < COUNT_OF(floors); i++) {
+            struct curve_answer a = curve_ask(&told.curves[0], floors[i]);
+            assert_int_equal(a.verdict, SHARD_REACHES);
+            assert_true(a.low >= floors[i]);
+            assert_true(n_stages == 0 || a.high - a.low < width[i]);
+            assert_true(n_stages == 0 || a.distances <= 1.1 * effort[i]);
+            width[i] = a.high - a.low;
+            effort[i] = a.distances;
+        }
+        n_stages++;
+    }
+    assert_true(n_stages >= 3);
+    while (step == MEASURE_TELLS) {
+        go_on(m, &step);
+    }
+    measure_sum_up(m, &whole);
+    assert_int_equal(whole.curves[0].origin.n_samples, QUERIES);
+    assert_true(whole.curves[class_of(1)].n_points > 0);
+    measure_free(m);
+}
+
+/* A look at the newest queries is of the classes that are asked alone, and is told once. */
+static void a_look_at_the_newest_queries_is_short(void **state)
+{
+    struct fixture *f = *state;
+    static struct measured told;
+    enum measure_step step;
+    struct measure *m = begin(f, MEASURE_FRESH, 1);
+    assert_int_equal(go_on(m, &step), QUERIES_FRESH);
+    assert_int_equal(step, MEASURE_IS_OVER);
+    measure_sum_up(m, &told);
+    assert_int_equal(told.curves[0].origin.n_samples, QUERIES_FRESH);
+    assert_int_equal(told.curves[1].n_points, 0);
+    measure_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_first_few_samples_are_told_and_those_of_what_is_asked,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_told_later_is_surer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_look_at_the_newest_queries_is_short, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
