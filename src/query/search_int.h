@@ -98,7 +98,15 @@ static inline struct search_hit search_hit_of(const struct index_hit *hit)
 enum errcode search_choose(struct portal *portal, struct search_state *s,
                            struct err *err) WARN_UNUSED;
 const char *search_way_name(enum search_way way);
-/* That recall will be below its floor, as an error or a notice. */
+/* What becomes of a search whose walk costs less than a scan, by what is known of its recall. */
+enum search_miss {
+    MISS_IS_NONE, /* It walks. */
+    MISS_IS_TOLD, /* It walks, and a notice says that recall may be below its floor. */
+    MISS_SCANS,
+    MISS_FAILS
+};
+enum search_miss search_miss_of(enum shard_verdict verdict, enum on_miss on_miss, double floats);
+/* That recall will or may be below its floor, as an error or a notice. */
 enum errcode search_tell_miss(const struct portal *portal, const struct search_state *s,
                               struct err *err);
 

@@ -273,15 +273,29 @@ static double floats_of(const struct portal *p, const struct search_state *s)
     return (double)s->n_rows * dimensions(p);
 }
 
+enum search_miss search_miss_of(enum shard_verdict verdict, enum on_miss on_miss, double floats)
+{
+    bool is_measured = verdict != SHARD_IS_NOT_MEASURED;
+    if (verdict == SHARD_REACHES) {
+        return MISS_IS_NONE;
+    }
+    if (floats <= (is_measured ? CHEAP_FLOATS : UNMEASURED_FLOATS) ||
+        (is_measured && on_miss == ON_MISS_EXACT)) {
+        return MISS_SCANS;
+    }
+    return on_miss == ON_MISS_FAIL ? MISS_FAILS : MISS_IS_TOLD;
+}
+
+static enum search_miss miss_of(const struct portal *p, const struct search_state *s)
+{
+    return p->force.ef != 0 ? MISS_IS_NONE
+                            : search_miss_of(s->effort.verdict, p->force.on_miss, floats_of(p, s));
+}
+
 /* Whether a walk is possible, whatever it costs: by what is known of its recall. */
 static bool may_walk(const struct portal *p, const struct search_state *s)
 {
-    if (p->force.ef != 0 || s->effort.verdict == SHARD_REACHES) {
-        return true;
-    }
-    return s->effort.verdict == SHARD_IS_NOT_MEASURED
-               ? floats_of(p, s) > UNMEASURED_FLOATS
-               : p->force.on_miss != ON_MISS_EXACT && floats_of(p, s) > CHEAP_FLOATS;
+    return miss_of(p, s) != MISS_SCANS;
 }
 
 static bool is_walk_sure(const struct portal *p, const struct search_state *s)
@@ -301,33 +315,43 @@ enum errcode search_tell_miss(const struct portal *p, const struct search_state 
 {
     const struct shard_effort *e = &s->effort;
     const char *name = p->plan->schema->name;
-    (void)err_set(err, ERR_RECALL_MISSED,
-                  "recall is %.4g, and of \"%s\" a walk was measured to find %.4g (%.4g to %.4g)",
-                  p->force.recall, name, e->recall, e->low, e->high);
-    err_hint(err, "Lower recall, or set on_miss to exact.");
+    if (e->verdict == SHARD_IS_NOT_MEASURED) {
+        (void)err_set(err, ERR_RECALL_MISSED,
+                      "recall is %.4g, and of \"%s\" it was not measured yet what a walk finds",
+                      p->force.recall, name);
+        err_hint(err, "SHOW CALIBRATION tells when it was; exact = on compares with every vector.");
+    } else {
+        const char *how_sure =
+            e->verdict == SHARD_MAY_MISS ? "too little was measured to be sure: " : "";
+        (void)err_set(
+            err, ERR_RECALL_MISSED,
+            "recall is %.4g, and of \"%s\" %sa walk was measured to find %.4g (%.4g to %.4g)",
+            p->force.recall, name, how_sure, e->recall, e->low, e->high);
+        err_hint(err, "Lower recall, or set on_miss to exact.");
+    }
     err_collection(err, name);
     err_policy(err, "on_miss");
     return ERR_RECALL_MISSED;
 }
 
-/* Why the way is exact though a walk would be cheaper; or that no walk reaches recall is told. */
-static enum errcode tell_verdict(struct portal *p, struct search_state *s, bool is_walk,
-                                 struct err *err)
+/* Why the way is exact though a walk would be cheaper; or that no walk is known to reach recall.
+ * What is scanned because it is small is no miss. */
+static enum errcode tell_verdict(struct portal *p, struct search_state *s, struct err *err)
 {
-    enum shard_verdict verdict = s->effort.verdict;
-    if (p->force.ef != 0 || verdict == SHARD_REACHES) {
+    enum search_miss miss = miss_of(p, s);
+    bool is_measured = s->effort.verdict != SHARD_IS_NOT_MEASURED;
+    if (miss == MISS_IS_NONE) {
         return ERR_OK;
     }
-    s->why_exact = is_walk                            ? NULL
-                   : verdict == SHARD_IS_NOT_MEASURED ? "recall was not measured yet, and the "
-                                                        "collection is small"
-                                                      : "no walk is known to reach recall";
-    if (verdict == SHARD_MISSES && floats_of(p, s) > CHEAP_FLOATS) {
-        metric_add(METRIC_recall_misses, 1);
-        s->is_miss_told = p->force.on_miss == ON_MISS_NOTICE;
-        return p->force.on_miss == ON_MISS_FAIL ? search_tell_miss(p, s, err) : ERR_OK;
+    if (miss == MISS_SCANS) {
+        s->why_exact = is_measured ? "no walk is known to reach recall"
+                                   : "recall was not measured yet, and the collection is small";
     }
-    return ERR_OK;
+    if (miss != MISS_SCANS || (is_measured && floats_of(p, s) > CHEAP_FLOATS)) {
+        metric_add(METRIC_recall_misses, 1);
+    }
+    s->is_miss_told = miss == MISS_IS_TOLD;
+    return miss == MISS_FAILS ? search_tell_miss(p, s, err) : ERR_OK;
 }
 
 static enum errcode choose(struct portal *p, struct search_state *s, struct err *err)
@@ -339,7 +363,7 @@ static enum errcode choose(struct portal *p, struct search_state *s, struct err 
     s->why_exact = "it costs less than a walk";
     if (is_cheaper) {
         s->why_exact = NULL;
-        code = tell_verdict(p, s, is_walk, err);
+        code = tell_verdict(p, s, err);
     }
     s->way = !is_walk ? exact_way(p, s) : is_filtered ? WAY_FILTERED_WALK : WAY_WALK;
     s->cost_ns = is_walk ? walk : exact;

@@ -2,6 +2,8 @@
  * and what it says of it. */
 #include "query_fixture.h"
 
+#include "query/search_int.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -43,15 +45,20 @@ static struct client *set_up_rows(void **state, int n_uniform)
     return c;
 }
 
+/* To the end: its row says that nothing is being refined. */
 static void wait_until_measured(struct client *c, const char *floor)
 {
+    static const char is_over[] = "|false";
     char wanted[64];
     (void)snprintf(wanted, sizeof(wanted), "v|e|10|1|%s|", floor);
     uint64_t deadline_us = clock_micros() + PATIENCE_US;
     for (bool is_measured = false; !is_measured; clock_sleep_micros(10000)) {
         assert_true(clock_micros() < deadline_us);
         expect_ok(c, "SHOW CALIBRATION");
-        is_measured = strstr(rows_text(c), wanted) != NULL;
+        const char *row = strstr(rows_text(c), wanted);
+        size_t n = row == NULL ? 0 : strcspn(row, "\n");
+        is_measured = n >= strlen(is_over) &&
+                      memcmp(row + n - strlen(is_over), is_over, strlen(is_over)) == 0;
     }
 }
 
@@ -133,6 +140,33 @@ static void what_was_measured_is_shown_for_the_recall_in_force(void **state)
     assert_non_null(strstr(rows_text(c), "w|e|||0.9||"));
 }
 
+/* The table of the manual: a floor is kept, or the answer says that it may not be, or there is
+ * none.
+ */
+static void no_floor_is_missed_in_silence(void **state)
+{
+    (void)state;
+    static const struct {
+        enum shard_verdict verdict;
+        double floats;
+        enum search_miss exact, notice, fail;
+    } cases[] = {
+        {SHARD_REACHES, 1e9, MISS_IS_NONE, MISS_IS_NONE, MISS_IS_NONE},
+        {SHARD_MISSES, 1e9, MISS_SCANS, MISS_IS_TOLD, MISS_FAILS},
+        {SHARD_MISSES, 1e6, MISS_SCANS, MISS_SCANS, MISS_SCANS},
+        {SHARD_MAY_MISS, 1e9, MISS_SCANS, MISS_IS_TOLD, MISS_FAILS},
+        {SHARD_IS_NOT_MEASURED, 1e9, MISS_IS_TOLD, MISS_IS_TOLD, MISS_FAILS},
+        {SHARD_IS_NOT_MEASURED, 16e6, MISS_SCANS, MISS_SCANS, MISS_SCANS},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        double n = cases[i].floats;
+        enum shard_verdict verdict = cases[i].verdict;
+        assert_int_equal(search_miss_of(verdict, ON_MISS_EXACT, n), cases[i].exact);
+        assert_int_equal(search_miss_of(verdict, ON_MISS_NOTICE, n), cases[i].notice);
+        assert_int_equal(search_miss_of(verdict, ON_MISS_FAIL, n), cases[i].fail);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -141,6 +175,7 @@ int main(void)
         TEST(a_recall_that_no_walk_reaches_is_answered_as_on_miss_says),
         TEST(a_recall_that_a_walk_reaches_is_walked_for_whatever_on_miss_says),
         TEST(what_was_measured_is_shown_for_the_recall_in_force),
+        cmocka_unit_test(no_floor_is_missed_in_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,12 +148,46 @@ static void a_look_at_the_newest_queries_is_short(void **state)
     measure_free(m);
 }
 
+/* Of 32 samples that found all no more than 0.986 can be promised: of a floor of 0.99 that says
+ * nothing yet, and is not taken for a graph that reaches it by no walk. */
+static void a_floor_that_few_samples_cannot_tell_of_counts_as_not_measured(void **state)
+{
+    struct fixture *f = *state;
+    static struct measured m;
+    struct err err = {0};
+    struct shard_effort effort;
+    struct vector_index *v = &f->shard->vectors[0];
+    m.curves[0] =
+        (struct curve){.origin = {ROWS, atomic_load(&v->changes), 1, MEASURE_FIRST, 1, 0, 0},
+                       .n_points = 1,
+                       .points = {{10, 1, 0.986F, 1, 0.986F, 100, 0, {0}}}};
+    assert_int_equal(calibration_publish(&v->calibration, &m, &err), ERR_OK);
+    shard_effort_for(f->shard, EMBEDDING, 0.95, 10, 1, &effort);
+    assert_int_equal(effort.verdict, SHARD_REACHES);
+    assert_int_equal(effort.ef, 10);
+    shard_effort_for(f->shard, EMBEDDING, 0.99, 10, 1, &effort);
+    assert_int_equal(effort.verdict, SHARD_IS_NOT_MEASURED);
+    assert_in_range(effort.ef, 3999, 4001);
+    assert_true(effort.distances > 30000);
+    /* A filter is another thing, which those samples tell nothing of. */
+    shard_effort_for(f->shard, EMBEDDING, 0.95, 10, 0.1, &effort);
+    assert_int_equal(effort.verdict, SHARD_IS_NOT_MEASURED);
+    assert_in_range(effort.ef, 799, 801);
+    m.curves[0].origin.n_samples = CURVE_SAMPLES_FOR_HALF;
+    assert_int_equal(calibration_publish(&v->calibration, &m, &err), ERR_OK);
+    shard_effort_for(f->shard, EMBEDDING, 0.99, 10, 1, &effort);
+    assert_int_equal(effort.verdict, SHARD_MAY_MISS);
+    assert_int_equal(effort.ef, 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_first_few_samples_are_told_and_those_of_what_is_asked,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_told_later_is_surer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_floor_that_few_samples_cannot_tell_of_counts_as_not_measured, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_look_at_the_newest_queries_is_short, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
