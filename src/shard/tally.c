@@ -45,6 +45,10 @@ static const double RECALL_ENOUGH = 0.999; /* Nobody looks at what more costs. *
 /* Between these lies what floors from 0.8 to 0.99 need: half of what may be missed vouches for the
  * highest of them. */
 static const double NARROW_FROM = 0.8, NARROW_TO = 0.995;
+/* So many samples and one make an interval twice as wide.  With 2, as Student has it, of 60 first
+ * results of 32 random queries (words-100, 20,000 rows) 2 found less than a floor of 0.95, the
+ * worst 0.923; with 6 one did, 0.934, for 8 % more effort. */
+static const double FEW_SAMPLES = 6;
 /* What a floor may cost over what reached it in the mean, for more samples to be of no use. */
 static const double NARROW_COST = 1.1;
 
@@ -457,7 +461,8 @@ static double trials(const struct rung *rung, uint32_t k)
 static void set_point(struct curve_point *point, const struct rung *rung, uint32_t k, double z)
 {
     double n = rung->n, p = rung->recall / n;
-    double few = 1 + 2 / (n - 1); /* About Student's: the variance is a guess, too. */
+    /* The variance is a guess, too, and the first of many rungs is taken that promises enough. */
+    double few = 1 + FEW_SAMPLES / (n - 1);
     set_interval(point, p, trials(rung, k), z * few);
     double promise = point->low;
     /* For the highest floors no interval is narrow enough: half of what may be missed then does. */
