@@ -366,6 +366,61 @@ static void recall_is_measured_again_with_more_queries_of_clients(void **state)
     }
 }
 
+static void ask(struct fixture *f, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        double distance;
+        (void)nearest(f, ROWS + 1 + i, &distance);
+    }
+}
+
+/* Each curve says that @ef is needed for anything, by stored rows. */
+static void pretend(struct calibration *c, uint32_t ef)
+{
+    static struct measured m;
+    struct err err = {0};
+    mutex_lock(&c->mutex);
+    assert_true(calibration_read(c, CURVES_ALL, &m));
+    for (size_t i = 0; i < CURVE_COUNT; i++) {
+        m.curves[i].n_points = m.curves[i].n_points > 0 ? 1 : 0;
+        m.curves[i].points[0] = (struct curve_point){ef, 1, 0.99F, 1, 0.99F, 100, 0, {0}};
+    }
+    enum errcode code = calibration_publish(c, &m, &err);
+    mutex_unlock(&c->mutex);
+    assert_int_equal(code, ERR_OK);
+}
+
+static uint64_t seen_measured(struct calibration *c)
+{
+    mutex_lock(&c->mutex);
+    uint64_t n = c->n_seen_measured;
+    mutex_unlock(&c->mutex);
+    return n;
+}
+
+/* Those of words-100 are the commonest words: what they promised others did not find. */
+static void the_first_queries_of_clients_alone_lower_no_effort(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f);
+    insert_rows(f, 1, ROWS + 1, 500);
+    struct shard_recall recall = wait_for_measurement(f, 0, 256);
+    struct calibration *c = &f->shard->vectors[0].calibration;
+    pretend(c, 500);
+    uint64_t deadline_us = clock_micros() + PATIENCE_US;
+    for (ask(f, 100); seen_measured(c) == 0; clock_sleep_micros(1000)) {
+        assert_true(clock_micros() < deadline_us);
+    }
+    assert_true(shard_recall(f->shard, EMBEDDING, 0, 0.95, &recall));
+    assert_false(recall.is_real);
+    assert_int_equal(recall.effort.ef, 500);
+    for (ask(f, 4096); !recall.is_real; clock_sleep_micros(1000)) {
+        assert_true(clock_micros() < deadline_us);
+        assert_true(shard_recall(f->shard, EMBEDDING, 0, 0.95, &recall));
+    }
+    assert_true(recall.effort.ef < 500);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +436,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_ack_of_indexed_waits_for_the_graph, set_up, tear_down),
         UNWATCHED_TEST(calibration_finds_an_ef_for_each_recall, set_up, tear_down),
         UNWATCHED_TEST(recall_is_measured_again_with_more_queries_of_clients, set_up, tear_down),
+        UNWATCHED_TEST(the_first_queries_of_clients_alone_lower_no_effort, set_up, tear_down),
         UNWATCHED_TEST(what_was_measured_is_stretched_where_the_collection_has_grown, set_up,
                        tear_down),
         cmocka_unit_test_setup_teardown(a_search_waits_for_no_lock_of_calibration, set_up,
