@@ -22,5 +22,4 @@ src_expr_libexpr_a_SOURCES = \
     src/expr/set.c \
     src/expr/value_table.c \
     src/expr/values.c
-EXTRA_DIST += src/expr/README.md
 EXPR_LIBS = src/expr/libexpr.a $(PARSER_LIBS)

@@ -7,17 +7,12 @@ if !THREADS_WATCHED
 TESTS += $(EXPR_TESTS)
 endif
 test_unit_expr_test_aggregates_SOURCES = test/unit/expr/test_aggregates.c $(EXPR_FIXTURE)
-test_unit_expr_test_aggregates_CFLAGS = $(TEST_CFLAGS)
 test_unit_expr_test_aggregates_LDADD = $(EXPR_LIBS) $(CMOCKA_LIBS)
 test_unit_expr_test_expr_SOURCES = test/unit/expr/test_expr.c $(EXPR_FIXTURE)
-test_unit_expr_test_expr_CFLAGS = $(TEST_CFLAGS)
 test_unit_expr_test_expr_LDADD = $(EXPR_LIBS) $(CMOCKA_LIBS)
 test_unit_expr_test_functions_SOURCES = test/unit/expr/test_functions.c $(EXPR_FIXTURE)
-test_unit_expr_test_functions_CFLAGS = $(TEST_CFLAGS)
 test_unit_expr_test_functions_LDADD = $(EXPR_LIBS) $(CMOCKA_LIBS)
 test_unit_expr_test_value_table_SOURCES = test/unit/expr/test_value_table.c
-test_unit_expr_test_value_table_CFLAGS = $(TEST_CFLAGS)
 test_unit_expr_test_value_table_LDADD = $(EXPR_LIBS) $(CMOCKA_LIBS)
 test_unit_expr_test_work_SOURCES = test/unit/expr/test_work.c
-test_unit_expr_test_work_CFLAGS = $(TEST_CFLAGS)
 test_unit_expr_test_work_LDADD = $(EXPR_LIBS) $(CMOCKA_LIBS)

@@ -7,8 +7,6 @@ if !THREADS_WATCHED
 TESTS += $(FORMAT_TESTS)
 endif
 test_unit_format_test_csv_SOURCES = test/unit/format/test_csv.c
-test_unit_format_test_csv_CFLAGS = $(TEST_CFLAGS)
 test_unit_format_test_csv_LDADD = $(FORMAT_LIBS) $(CMOCKA_LIBS)
 test_unit_format_test_rows_SOURCES = test/unit/format/test_rows.c
-test_unit_format_test_rows_CFLAGS = $(TEST_CFLAGS)
 test_unit_format_test_rows_LDADD = $(FORMAT_LIBS) $(CMOCKA_LIBS)

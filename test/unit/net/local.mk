@@ -14,21 +14,16 @@ endif
 NET_TEST_LIBS = $(NET_LIBS) $(CMOCKA_LIBS)
 
 test_unit_net_test_wire_SOURCES = test/unit/net/test_wire.c
-test_unit_net_test_wire_CFLAGS = $(TEST_CFLAGS)
 test_unit_net_test_wire_LDADD = $(NET_TEST_LIBS)
 
 test_unit_net_test_loop_SOURCES = test/unit/net/test_loop.c
-test_unit_net_test_loop_CFLAGS = $(TEST_CFLAGS)
 test_unit_net_test_loop_LDADD = $(NET_TEST_LIBS)
 
 test_unit_net_test_listener_SOURCES = test/unit/net/test_listener.c
-test_unit_net_test_listener_CFLAGS = $(TEST_CFLAGS)
 test_unit_net_test_listener_LDADD = $(NET_TEST_LIBS)
 
 test_unit_net_test_conn_SOURCES = test/unit/net/test_conn.c
-test_unit_net_test_conn_CFLAGS = $(TEST_CFLAGS)
 test_unit_net_test_conn_LDADD = $(NET_TEST_LIBS)
 
 test_unit_net_test_conn_pairs_SOURCES = test/unit/net/test_conn_pairs.c
-test_unit_net_test_conn_pairs_CFLAGS = $(TEST_CFLAGS)
 test_unit_net_test_conn_pairs_LDADD = $(NET_TEST_LIBS)

@@ -458,7 +458,7 @@ static void many_queries_in_one_search_give_what_each_gives_alone_in_order(void 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_filtered_search_returns_limit_rows_whenever_that_many_match),
+        SERIAL_TEST(a_filtered_search_returns_limit_rows_whenever_that_many_match),
         SERIAL_TEST(fewer_matches_than_limit_all_come_and_exactly),
         SERIAL_TEST(exact_search_equals_the_truth_with_and_without_where),
         SERIAL_TEST(explain_names_the_way_that_was_chosen),
