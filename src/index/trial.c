@@ -18,7 +18,7 @@
 
 enum {
     FIRST_ROWS = 8192, /* Of the graph at the first trial; at each later one */
-    GROWTH = 8,        /* so many times as many as at the last. */
+    GROWTH = 4,        /* so many times as many as at the last. */
     SAMPLE_ROWS = 4096,
     SAMPLE_FLOATS = 1 << 21, /* Of longer vectors fewer, */
     SAMPLE_ROWS_MIN = 1024,  /* down to so many. */
