@@ -226,11 +226,6 @@ void loop_stop(struct loop *loop)
     }
 }
 
-bool loop_is_elsewhere(const struct loop *loop)
-{
-    return atomic_load(&loop->is_running) && loop->thread != thread_mark();
-}
-
 bool loop_is_current(const struct loop *loop)
 {
     return atomic_load(&loop->is_running) && loop->thread == thread_mark();

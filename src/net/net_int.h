@@ -78,6 +78,9 @@ void peer_name(int fd, char out[ADDRESS_BYTES_MAX]);
 
 /* A loop and all that is on it belong to the thread that runs it, and to any while none does. */
 #define CHECK_LOOP(loop) CHECK(!loop_is_elsewhere(loop))
-bool loop_is_elsewhere(const struct loop *loop);
+static inline bool loop_is_elsewhere(const struct loop *loop)
+{
+    return atomic_load(&loop->is_running) && loop->thread != thread_mark();
+}
 
 #endif
