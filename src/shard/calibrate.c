@@ -68,15 +68,6 @@ void calibration_fini(struct calibration *c)
 
 /* ---- what is known ---- */
 
-bool calibration_read(const struct calibration *c, uint32_t classes, struct measured *out)
-{
-    const struct published *p = atomic_load_explicit(&c->published, memory_order_acquire);
-    if (p != NULL) {
-        published_read(p, classes, out);
-    }
-    return p != NULL;
-}
-
 /* Of curves that were not measured, or are forgotten, wall_us is 0. */
 static bool read_origins(const struct calibration *c, struct curve_origin out[CURVE_COUNT])
 {

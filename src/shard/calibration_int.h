@@ -96,6 +96,10 @@ void published_read(const struct published *p, uint32_t classes, struct measured
 /* Of all; where one was not measured wall_us is 0. */
 void published_read_origins(const struct published *p, struct curve_origin out[CURVE_COUNT]);
 
+/* The same of what counts for an index; false where nothing was ever measured. */
+struct calibration;
+bool calibration_read(const struct calibration *c, uint32_t classes, struct measured *out);
+
 /* ---- tally.c ---- */
 
 enum {
@@ -218,8 +222,6 @@ void calibration_forget(struct vector_index *v);
 uint64_t calibrate(struct shard *shard, struct vector_index *v);
 /* Something was measured of this graph. */
 bool calibration_is_known(const struct calibration *c);
-/* The curves of @classes; false where nothing was ever measured. */
-bool calibration_read(const struct calibration *c, uint32_t classes, struct measured *out);
 /* @m is what counts from now on. */
 enum errcode calibration_publish(struct calibration *c, const struct measured *m,
                                  struct err *err) WARN_UNUSED;

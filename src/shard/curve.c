@@ -278,3 +278,12 @@ void published_read(const struct published *p, uint32_t classes, struct measured
         seen = atomic_load_explicit(&p->number, memory_order_acquire);
     } while (seen != number);
 }
+
+bool calibration_read(const struct calibration *c, uint32_t classes, struct measured *out)
+{
+    const struct published *p = atomic_load_explicit(&c->published, memory_order_acquire);
+    if (p != NULL) {
+        published_read(p, classes, out);
+    }
+    return p != NULL;
+}
