@@ -178,10 +178,10 @@ static bool is_too_easy(const struct shard *shard, const struct calibration *c, 
                                .k = recall_classes[class].k,
                                .share = (double)recall_classes[class].share};
     struct curve_answer young, old;
-    return new->curves[class].origin.is_real != 0 && known->curves[class].origin.is_real == 0 &&
-           known->curves[class].n_points > 0 &&
-           c->begun.n_seen < SEEN_TRUSTED &&effort_ask(new, &wish, &young) &&
-           effort_ask(known, &wish, &old) && young.ef < old.ef;
+    bool is_young = c->begun.n_seen < SEEN_TRUSTED;
+    return is_young && new->curves[class].origin.is_real != 0 &&
+           known->curves[class].origin.is_real == 0 && known->curves[class].n_points > 0 &&
+           effort_ask(new, &wish, &young) && effort_ask(known, &wish, &old) && young.ef < old.ef;
 }
 
 enum publish_how {
@@ -218,13 +218,14 @@ static void publish(struct shard *shard, struct vector_index *v, enum publish_ho
     if (how != ALONE) {
         (void)calibration_read(c, CURVES_ALL, &known);
     }
-    bool is_news = c->n_forgotten == c->begun.n_forgotten && merge(shard, &m, v, how, &known) &&
+    bool is_of_graph = c->n_forgotten == c->begun.n_forgotten;
+    bool is_news = is_of_graph && merge(shard, &m, v, how, &known) &&
                    calibration_publish(c, &known, &err) == ERR_OK;
-    if (is_news) {
-        c->edition++;
-        c->n_seen_measured =
-            measure_kind_of(c->measure) == MEASURE_ASKED ? c->begun.n_seen : c->n_seen_measured;
+    /* Used, whether they were too easy or not: they are not measured again until there are more. */
+    if (is_of_graph && measure_kind_of(c->measure) == MEASURE_ASKED) {
+        c->n_seen_measured = c->begun.n_seen;
     }
+    c->edition += is_news ? 1 : 0;
     mutex_unlock(&c->mutex);
     if (is_news) {
         calibration_log(shard, v, &known);
