@@ -433,7 +433,7 @@ static int commit(struct store_write *write)
 enum errcode store_commit(struct store_write *write, const struct store_meta *meta, struct err *err)
 {
     CHECK(write->txn != NULL);
-    CHECK(meta->next_row > 0 && meta->rows < meta->next_row);
+    CHECK(meta->next_row > 0);
     struct store *store = write->store;
     uint8_t record[META_BYTES];
     store_meta_write(store, meta, record);

@@ -53,5 +53,9 @@ enum errcode store_meta_read(const struct store *store, const MDB_val *record,
     out->next_row = le_get_u64(p + 32);
     out->rows = le_get_u64(p + 40);
     out->covered = le_get_u64(p + 48);
+    if (out->rows >= out->next_row) {
+        return err_set(err, ERR_CORRUPT, "the head of \"%s\" counts more rows than ever came",
+                       store->directory);
+    }
     return ERR_OK;
 }
