@@ -197,7 +197,8 @@ struct calibration {
     atomic_bool is_measuring;              /* What is published is being refined. */
     struct mutex mutex;                    /* Guards all down to the queries. */
     struct checkpoint_id graph; /* The newest of this graph; is_graph_known = false: made anew. */
-    uint64_t graph_changes;     /* As vector_index.changes was then. */
+    uint32_t graph_m, graph_ef_construction; /* What it was made with. */
+    uint64_t graph_changes;                  /* As vector_index.changes was then. */
     bool is_graph_known;
     uint64_t n_forgotten; /* Times that the graph was replaced by another one. */
     uint64_t edition, edition_put, edition_kept; /* Of what is published and graph; in the file. */
@@ -284,8 +285,10 @@ double extent_since(const struct extent *e, const struct curve_origin *origin);
 
 /* ---- remember.c ---- */
 
-/* The graph of @v is what is in @id, and what came behind it since v->changes was @changes. */
-void remember_graph(struct vector_index *v, const struct checkpoint_id *id, uint64_t changes);
+/* The graph of @index, that of @v, is what is in @id, and what came behind it since v->changes was
+ * @changes. */
+void remember_graph(struct vector_index *v, const struct index *index,
+                    const struct checkpoint_id *id, uint64_t changes);
 /* Something was measured, or a checkpoint written, that the file does not know of. */
 bool remember_is_due(struct shard *shard);
 struct store_write;

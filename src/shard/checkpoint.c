@@ -289,7 +289,7 @@ static void note_written(struct shard *shard, struct vector_index *v, const stru
     atomic_store(&v->checkpointed, id->sequence);
     atomic_store(&v->checkpoint_bytes, HEAD_BYTES + id->bytes + TAIL_BYTES);
     atomic_store(&v->changes_checkpointed, changes);
-    remember_graph(v, id, changes);
+    remember_graph(v, saved->index, id, changes);
     metric_add(METRIC_checkpoints, 1);
     log_line(LOG_INFO, "checkpoint written group=%llu column=%s log_index=%llu bytes=%llu",
              (unsigned long long)shard->group_id, shard->schema->columns[v->column].name,

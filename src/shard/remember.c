@@ -52,11 +52,15 @@ static void record_name(const struct vector_index *v, char out[NAME_BYTES])
 
 /* ---- which graph it is ---- */
 
-void remember_graph(struct vector_index *v, const struct checkpoint_id *id, uint64_t changes)
+void remember_graph(struct vector_index *v, const struct index *index,
+                    const struct checkpoint_id *id, uint64_t changes)
 {
     struct calibration *c = &v->calibration;
+    const struct index_config *config = index_config(index);
     mutex_lock(&c->mutex);
     c->graph = *id;
+    c->graph_m = config->m;
+    c->graph_ef_construction = config->ef_construction;
     c->graph_changes = changes;
     c->is_graph_known = true;
     c->edition++;
@@ -82,14 +86,14 @@ bool remember_is_due(struct shard *shard)
 
 /* ---- writing ---- */
 
-static void encode_graph(struct buf *out, const struct vector_index *v,
-                         const struct checkpoint_id *id)
+/* Not of the parameters in force: a REINDEX may have changed them since. */
+static void encode_graph(struct buf *out, const struct calibration *c) REQUIRES(c->mutex)
 {
-    buf_u64(out, id->sequence);
-    buf_u64(out, id->bytes);
-    buf_u32(out, id->digest);
-    buf_u32(out, v->parameters.m);
-    buf_u32(out, v->parameters.ef_construction);
+    buf_u64(out, c->graph.sequence);
+    buf_u64(out, c->graph.bytes);
+    buf_u32(out, c->graph.digest);
+    buf_u32(out, c->graph_m);
+    buf_u32(out, c->graph_ef_construction);
 }
 
 static void encode_point(struct buf *out, const struct curve_point *p)
@@ -138,7 +142,7 @@ static bool encode(struct vector_index *v, struct buf *out)
         buf_u32(out, 0); /* The checksum's place. */
         buf_u32(out, RECORD_VERSION);
         buf_u32(out, v->column);
-        encode_graph(out, v, &c->graph);
+        encode_graph(out, c);
         struct measured m;
         published_read(atomic_load(&c->published), CURVES_ALL, &m);
         encode_measured(out, &m, c->graph_changes);
@@ -278,7 +282,7 @@ void remember_load(struct shard *shard, struct vector_index *v, struct store_rea
     struct err err = {0};
     char name[NAME_BYTES];
     record_name(v, name);
-    remember_graph(v, id, 0);
+    remember_graph(v, atomic_load(&v->index), id, 0);
     if (store_get_record(read, name, &record, &err) != ERR_OK) {
         log_err(LOG_WARNING, &err, "recall will be measured again group=%llu",
                 (unsigned long long)shard->group_id);
