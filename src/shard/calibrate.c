@@ -30,7 +30,7 @@
 enum {
     SEEN_FIRST = QUERIES_FRESH,
     /* Of so many the first ones are no more than others: see is_too_easy. */
-    SEEN_TRUSTED = QUERIES_KEPT_MAX + 128,
+    SEEN_TRUSTED = QUERIES_KEPT_MAX + 1024, /* Of those that are noted: 10,240 were asked. */
     SEEN_FEW = 1024, /* Below it queries are used again when they are four times as many. */
     SEEN_AGAIN_MAX = 1 << 20,
     TURN_US_MAX = 20000,

@@ -414,7 +414,7 @@ static void the_first_queries_of_clients_alone_lower_no_effort(void **state)
     assert_true(shard_recall(f->shard, EMBEDDING, 0, 0.95, &recall));
     assert_false(recall.is_real);
     assert_int_equal(recall.effort.ef, 500);
-    for (ask(f, 4096); !recall.is_real; clock_sleep_micros(1000)) {
+    for (ask(f, 16384); !recall.is_real; clock_sleep_micros(1000)) {
         assert_true(clock_micros() < deadline_us);
         assert_true(shard_recall(f->shard, EMBEDDING, 0, 0.95, &recall));
     }
