@@ -17,7 +17,7 @@
 
 enum {
     K = 10,
-    PARTS = 1000,   /* A row is in one part by chance: part < 10 is 1 % of the rows. */
+    PARTS = 1000,    /* A row is in one part by chance: part < 10 is 1 % of the rows. */
     N_OTHERS = 12288 /* Queries of the same kind, for the server to measure with. */
 };
 
