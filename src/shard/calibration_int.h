@@ -1,5 +1,4 @@
-/* What calibration's files share: which ef reaches which recall, how that is measured, and where it
- * is kept.
+/* What calibration's files share: which ef reaches which recall, how it is measured and kept.
  *
  *   curve.c      what was measured, and the ef that a wanted recall needs by it
  *   tally.c      one query after the other, at one ef after the other, held against the truth
@@ -275,9 +274,8 @@ bool effort_ask(const struct measured *m, const struct recall_wish *wish, struct
 
 /* How much has changed. */
 struct extent {
-    uint64_t rows, pending;
-    uint64_t linked;  /* Rows. */
-    uint64_t changes; /* Linked. */
+    uint64_t rows, pending, linked; /* Rows. */
+    uint64_t changes;               /* Linked. */
 };
 struct extent extent_of(struct vector_index *v);
 /* So many times the rows that there were, or rows changed. */
@@ -285,8 +283,7 @@ double extent_since(const struct extent *e, const struct curve_origin *origin);
 
 /* ---- remember.c ---- */
 
-/* The graph of @index, that of @v, is what is in @id, and what came behind it since v->changes was
- * @changes. */
+/* @id has the graph of @index, that of @v; the rest came since v->changes was @changes. */
 void remember_graph(struct vector_index *v, const struct index *index,
                     const struct checkpoint_id *id, uint64_t changes);
 /* Something was measured, or a checkpoint written, that the file does not know of. */
