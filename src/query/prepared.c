@@ -3,6 +3,7 @@
  * Plans are immutable and counted: portals keep theirs while they run, and a prepared statement
  * whose collection was dropped (and perhaps made anew) gets a new plan when it is run next. */
 #include "query/database_int.h"
+#include "query/leaf_int.h"
 #include "query/prepared_int.h"
 #include "query/session_int.h"
 #include "query/tree_int.h"
@@ -51,7 +52,7 @@ static enum errcode poll_watch(void *arg, struct err *err)
 }
 
 static enum errcode analyze(struct query_session *session, const struct statement_text *text,
-                            struct plan **plan, size_t *rest, struct err *err)
+                            struct binding *bound, size_t *rest, struct err *err)
 {
     struct pd *pd = node_pd(session->db->node);
     struct watch watch = {.session = session,
@@ -61,10 +62,11 @@ static enum errcode analyze(struct query_session *session, const struct statemen
         .text = text,
         .map = pd_map_acquire(pd),
         .bytes_max = (size_t)session_policy(session, POLICY_statement_memory),
+        .n_leaves = bound->n_leaves,
         .poll = poll_watch,
         .arg = &watch,
     };
-    enum errcode code = plan_new(&source, plan, rest, err);
+    enum errcode code = plan_new(&source, &bound->plan, rest, err);
     pd_map_release(pd, source.map);
     return code;
 }
@@ -98,8 +100,7 @@ static enum errcode bind_plan(struct query_session *session, struct binding *bou
 static enum errcode make_plan(struct query_session *session, const struct statement_text *text,
                               struct binding *bound, size_t *rest, struct err *err)
 {
-    *bound = (struct binding){0};
-    enum errcode code = analyze(session, text, &bound->plan, rest, err);
+    enum errcode code = analyze(session, text, bound, rest, err);
     if (code == ERR_OK && bound->plan != NULL) {
         code = bind_plan(session, bound, err);
     }
@@ -109,11 +110,12 @@ static enum errcode make_plan(struct query_session *session, const struct statem
     return code;
 }
 
-static enum errcode prepare(struct query_session *session, const struct statement_text *text,
-                            struct prepared **out, size_t *rest, struct err *err)
+static enum errcode prepare_for(struct query_session *session, const struct statement_text *text,
+                                unsigned n_leaves, struct prepared **out, size_t *rest,
+                                struct err *err)
 {
     CHECK((text->data != NULL || text->bytes == 0) && (text->types != NULL || text->n_types == 0));
-    struct binding bound;
+    struct binding bound = {.n_leaves = n_leaves};
     *out = NULL;
     enum errcode code = make_plan(session, text, &bound, rest, err);
     if (code != ERR_OK || bound.plan == NULL) {
@@ -139,6 +141,12 @@ static enum errcode prepare(struct query_session *session, const struct statemen
     }
     *out = prepared;
     return ERR_OK;
+}
+
+static enum errcode prepare(struct query_session *session, const struct statement_text *text,
+                            struct prepared **out, size_t *rest, struct err *err)
+{
+    return prepare_for(session, text, leaves_elsewhere(session), out, rest, err);
 }
 
 static enum errcode prepare_alone(struct query_session *session, const struct statement_text *text,
@@ -185,6 +193,18 @@ enum errcode prepared_new_alone(struct query_session *session, const struct stat
 {
     forget_cancel(session);
     return prepare_alone(session, text, out, err);
+}
+
+enum errcode prepared_new_whole(struct query_session *session, const struct statement_text *text,
+                                struct prepared **out, struct err *err)
+{
+    size_t rest;
+    enum errcode code = prepare_for(session, text, 0, out, &rest, err);
+    if (code == ERR_OK) {
+        CHECK(*out != NULL && rest == text->bytes);
+        (*out)->is_whole = true;
+    }
+    return code;
 }
 
 static void free_now(struct prepared *prepared)
@@ -239,11 +259,13 @@ enum errcode prepared_refresh(struct query_session *session, struct prepared *pr
                               struct err *err)
 {
     const struct binding *bound = &prepared->bound;
-    if (bound->collection == NULL || !collection_is_dropped(bound->collection)) {
+    unsigned n_leaves = prepared->is_whole ? 0 : leaves_elsewhere(session);
+    if (bound->n_leaves == n_leaves &&
+        (bound->collection == NULL || !collection_is_dropped(bound->collection))) {
         return ERR_OK;
     }
     size_t rest;
-    struct binding again;
+    struct binding again = {.n_leaves = n_leaves};
     struct statement_text text = {.data = bound->plan->text,
                                   .bytes = bound->plan->text_bytes,
                                   .types = prepared->types,
