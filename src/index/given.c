@@ -21,7 +21,7 @@ static size_t find_slots(struct walk *w, struct index *index, const uint64_t *ro
         if (found[i] == SLOT_NONE) {
             search->is_missing(search->given_arg, rows[i]);
         } else {
-            prefetch_lines(vector_at(&index->slots, found[i]), PREFETCH_BYTES_MAX);
+            prefetch_row(vector_at(&index->slots, found[i]), w->space.dim * sizeof(float));
             out[n_found++] = found[i];
         }
     }

@@ -265,7 +265,7 @@ static void rerank(struct walk *w, bool is_asked)
         if (!is_wanted(w, slot)) {
             continue;
         }
-        prefetch_lines(vector_at(slots, slot), w->space.dim * sizeof(float));
+        prefetch_row(vector_at(slots, slot), w->space.dim * sizeof(float));
         __builtin_prefetch(node_at(slots, slot));
         batch[n++] = slot;
         n_looked++;

@@ -139,9 +139,8 @@ struct walk_batch walk_gather(struct walk *w, unsigned layer, uint32_t slot)
     }
     const uint8_t *rows = w->space.rows;
     size_t stride = w->space.stride;
-    size_t bytes = stride < PREFETCH_BYTES_MAX ? stride : PREFETCH_BYTES_MAX;
     for (size_t i = 0; i < n; i++) {
-        prefetch_lines(rows + out[i] * stride, bytes);
+        prefetch_row(rows + out[i] * stride, stride);
     }
     scratch_seen(s, n);
     w->n_visited += n;
@@ -170,7 +169,7 @@ struct candidate walk_descend(struct walk *w, struct candidate at, unsigned from
             float keys[LINKS_MAX];
             size_t n = links_copy(slots, at.slot, layer, links);
             for (size_t i = 0; i < n; i++) {
-                prefetch_lines(w->space.rows + links[i] * w->space.stride, w->space.stride);
+                prefetch_row(w->space.rows + links[i] * w->space.stride, w->space.stride);
             }
             walk_keys(w, links, n, keys);
             w->work->hops++;

@@ -7,7 +7,7 @@
 enum {
     BATCH = 64,                          /* Rows whose distances are asked for at once in a scan. */
     POLL_FLOATS_A_ROW = 64,              /* What a short vector costs beside its floats. */
-    PREFETCH_BYTES_MAX = 8 * CACHE_LINE, /* Of a row in a step; kernels fetch the rest. */
+    PREFETCH_BYTES_MAX = 8 * CACHE_LINE, /* Of a row; processors fetch the rest by themselves. */
 };
 
 /* A compiler may take a function that only prefetches for one that does nothing, and leave out the
@@ -19,6 +19,12 @@ PREFETCH prefetch_lines(const void *at, size_t bytes)
     for (size_t i = 0; i < bytes; i += CACHE_LINE) {
         __builtin_prefetch((const char *)at + i);
     }
+}
+
+/* A row of codes or a vector. */
+PREFETCH prefetch_row(const void *at, size_t bytes)
+{
+    prefetch_lines(at, bytes < PREFETCH_BYTES_MAX ? bytes : PREFETCH_BYTES_MAX);
 }
 
 struct walk {
