@@ -37,7 +37,8 @@ src_client_libshell_la_SOURCES = \
     src/client/shell/out.c src/client/shell/pset.c src/client/shell/scan.c src/client/shell/shell.c src/client/shell/shell_int.h \
     src/client/shell/edit_int.h src/client/shell/text_int.h \
     src/client/shell/source.c src/client/shell/statement.c src/client/shell/text.c \
-    src/client/shell/vars.c src/client/shell/wait.c
+    src/client/shell/vars.c src/client/shell/wait.c \
+    src/format/csv.c
 nodist_src_client_libshell_la_SOURCES = src/client/shell/keywords.c
 src_client_libshell_la_CFLAGS = $(AM_CFLAGS) $(EDIT_CFLAGS) -DMEM_PLAIN
 SHELL_LIBS = src/client/libshell.la $(CLIENT_LIBS) $(EDIT_LIBS)

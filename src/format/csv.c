@@ -10,6 +10,7 @@
  * return in the middle of a line are errors: what was meant cannot be told, and a stray quote would
  * swallow the lines behind it.  A byte order mark at the very beginning is skipped. */
 #include "format/csv_int.h"
+#include "format/format.h"
 
 #include <string.h>
 
@@ -245,29 +246,48 @@ enum csv_result csv_end(struct csv *csv, struct err *err)
 }
 
 /* What would be read back as something else: NULL, a mark, the end of data typed into a shell. */
-static bool is_taken_for_another(const struct buf *text, const char *null_text)
+static bool is_taken_for_another(const char *text, size_t bytes, const char *null_text)
 {
     size_t null_bytes = strlen(null_text);
-    return (text->bytes == null_bytes && memcmp(text->data, null_text, null_bytes) == 0) ||
-           (text->bytes >= MARK_BYTES && memcmp(text->data, byte_order_mark, MARK_BYTES) == 0) ||
-           (text->bytes == 2 && memcmp(text->data, "\\.", 2) == 0);
+    return (bytes == null_bytes && memcmp(text, null_text, null_bytes) == 0) ||
+           (bytes >= MARK_BYTES && memcmp(text, byte_order_mark, MARK_BYTES) == 0) ||
+           (bytes == 2 && memcmp(text, "\\.", 2) == 0);
 }
 
-static bool needs_quotes(const struct buf *text, char delimiter, const char *null_text)
+static bool needs_quotes(const char *text, size_t bytes, char delimiter, const char *null_text)
 {
-    if (text->bytes == 0) {
+    if (bytes == 0) {
         return null_text[0] == '\0';
     }
-    if (is_taken_for_another(text, null_text)) {
+    if (is_taken_for_another(text, bytes, null_text)) {
         return true;
     }
-    for (size_t i = 0; i < text->bytes; i++) {
-        char c = (char)text->data[i];
+    for (size_t i = 0; i < bytes; i++) {
+        char c = text[i];
         if (c == delimiter || c == '"' || c == '\n' || c == '\r') {
             return true;
         }
     }
     return false;
+}
+
+void csv_write_text(struct buf *out, const char *text, size_t bytes, char delimiter,
+                    const char *null_text)
+{
+    CHECK((text != NULL || bytes == 0) && null_text != NULL);
+    CHECK(delimiter != '"' && delimiter != '\n' && delimiter != '\r');
+    if (!needs_quotes(text, bytes, delimiter, null_text)) {
+        buf_bytes(out, text, bytes);
+        return;
+    }
+    buf_u8(out, '"');
+    for (size_t i = 0; i < bytes; i++) {
+        if (text[i] == '"') {
+            buf_u8(out, '"');
+        }
+        buf_u8(out, (uint8_t)text[i]);
+    }
+    buf_u8(out, '"');
 }
 
 void csv_write_field(struct buf *out, const struct value *value, char delimiter,
@@ -283,16 +303,5 @@ void csv_write_field(struct buf *out, const struct value *value, char delimiter,
         out->failed = true;
         return;
     }
-    if (!needs_quotes(scratch, delimiter, null_text)) {
-        buf_bytes(out, scratch->data, scratch->bytes);
-        return;
-    }
-    buf_u8(out, '"');
-    for (size_t i = 0; i < scratch->bytes; i++) {
-        if (scratch->data[i] == '"') {
-            buf_u8(out, '"');
-        }
-        buf_u8(out, scratch->data[i]);
-    }
-    buf_u8(out, '"');
+    csv_write_text(out, (const char *)scratch->data, scratch->bytes, delimiter, null_text);
 }

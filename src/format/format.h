@@ -88,4 +88,10 @@ void row_encoder_begin(struct row_encoder *encoder, uint64_t n_rows);
 enum errcode row_encoder_put(struct row_encoder *encoder, const struct value *values,
                              struct err *err) WARN_UNUSED;
 
+/* ---- a field of CSV: csv.c ---- */
+
+/* A text that is not NULL: in quotes where it would else be read back as something else. */
+void csv_write_text(struct buf *out, const char *text, size_t bytes, char delimiter,
+                    const char *null_text);
+
 #endif

@@ -4,6 +4,8 @@
 #include "client/shell/shell_int.h"
 #include "client/shell/text_int.h"
 
+#include "format/format.h"
+
 #include <string.h>
 
 enum {
@@ -206,73 +208,80 @@ static void print_expanded(struct shell *shell, FILE *out, const struct table *t
 
 /* ---- unaligned and CSV ---- */
 
-static void put_csv(FILE *out, const char *text)
+struct plain {
+    FILE *out;
+    const struct settings *set;
+    struct buf field; /* CSV: the one at hand. */
+    bool is_failed;   /* One was too large for the memory that there is. */
+};
+
+/* NULL is in no quotes and a text that is the same is, so that COPY reads back what was shown. */
+static void put_csv(struct plain *p, const char *text)
 {
-    if (strpbrk(text, ",\"\r\n") == NULL && strcmp(text, "\\.") != 0) {
-        fputs(text, out);
-        return;
+    const char *null = p->set->null;
+    buf_reset(&p->field);
+    if (text != NULL) {
+        csv_write_text(&p->field, text, strlen(text), ',', null);
+    } else if (null[0] != '\0') {
+        csv_write_text(&p->field, null, strlen(null), ',', "");
     }
-    putc('"', out);
-    for (; *text != '\0'; text++) {
-        if (*text == '"') {
-            putc('"', out);
-        }
-        putc(*text, out);
+    p->is_failed = p->is_failed || p->field.failed;
+    if (p->field.bytes > 0 && !p->is_failed) {
+        fwrite(p->field.data, 1, p->field.bytes, p->out);
     }
-    putc('"', out);
 }
 
-static void put_field(FILE *out, const struct settings *set, size_t column, const char *text)
+/* @text is NULL for a NULL. */
+static void put_field(struct plain *p, size_t column, const char *text)
 {
+    bool is_csv = p->set->format == FORMAT_CSV;
     if (column > 0) {
-        fputs(set->format == FORMAT_CSV ? "," : set->separator, out);
+        fputs(is_csv ? "," : p->set->separator, p->out);
     }
-    if (set->format == FORMAT_CSV) {
-        put_csv(out, text);
+    if (is_csv) {
+        put_csv(p, text);
     } else {
-        fputs(text, out);
+        fputs(text != NULL ? text : p->set->null, p->out);
     }
 }
 
-static const char *shown_text(const struct settings *set, vc_result *result, size_t row,
-                              size_t column)
+static const char *text_at(vc_result *result, size_t row, size_t column)
 {
-    return vc_is_null(result, row, column) ? set->null : vc_text(result, row, column);
+    return vc_is_null(result, row, column) ? NULL : vc_text(result, row, column);
 }
 
-static void print_plain(struct shell *shell, FILE *out, vc_result *result)
+static void print_plain(struct shell *shell, struct plain *p, vc_result *result)
 {
     const struct settings *set = &shell->set;
     size_t rows = vc_rows(result), columns = vc_columns(result);
     for (size_t c = 0; !set->tuples_only && c < columns; c++) {
-        put_field(out, set, c, vc_column_name(result, c));
+        put_field(p, c, vc_column_name(result, c));
     }
     if (!set->tuples_only) {
-        putc('\n', out);
+        putc('\n', p->out);
     }
-    for (size_t r = 0; r < rows && !is_enough(shell, r); r++) {
+    for (size_t r = 0; r < rows && !p->is_failed && !is_enough(shell, r); r++) {
         for (size_t c = 0; c < columns; c++) {
-            put_field(out, set, c, shown_text(set, result, r, c));
+            put_field(p, c, text_at(result, r, c));
         }
-        putc('\n', out);
+        putc('\n', p->out);
     }
     if (!set->tuples_only && set->format == FORMAT_UNALIGNED) {
-        put_footer(out, rows);
+        put_footer(p->out, rows);
     }
 }
 
 /* name|value lines, an empty line between records. */
-static void print_plain_expanded(struct shell *shell, FILE *out, vc_result *result)
+static void print_plain_expanded(struct shell *shell, struct plain *p, vc_result *result)
 {
-    const struct settings *set = &shell->set;
-    for (size_t r = 0; r < vc_rows(result) && !is_enough(shell, r); r++) {
+    for (size_t r = 0; r < vc_rows(result) && !p->is_failed && !is_enough(shell, r); r++) {
         if (r > 0) {
-            putc('\n', out);
+            putc('\n', p->out);
         }
         for (size_t c = 0; c < vc_columns(result); c++) {
-            put_field(out, set, 0, vc_column_name(result, c));
-            put_field(out, set, 1, shown_text(set, result, r, c));
-            putc('\n', out);
+            put_field(p, 0, vc_column_name(result, c));
+            put_field(p, 1, text_at(result, r, c));
+            putc('\n', p->out);
         }
     }
 }
@@ -320,13 +329,18 @@ void print_result(struct shell *shell, vc_result *result)
         return;
     }
     size_t lines = set->expanded == EXPANDED_ON ? vc_columns(result) + 1 : 1;
-    FILE *out = pager_open(shell, vc_rows(result) * lines + 2, 0);
+    struct plain p = {.out = pager_open(shell, vc_rows(result) * lines + 2, 0), .set = set};
+    buf_init(&p.field, MEM_GENERAL, SIZE_MAX);
     if (set->expanded == EXPANDED_ON) {
-        print_plain_expanded(shell, out, result);
+        print_plain_expanded(shell, &p, result);
     } else {
-        print_plain(shell, out, result);
+        print_plain(shell, &p, result);
     }
-    pager_close(shell, out);
+    pager_close(shell, p.out);
+    if (p.is_failed) {
+        shell_complain(shell, "out of memory for a field");
+    }
+    buf_fini(&p.field);
 }
 
 void print_tag(struct shell *shell, const vc_result *result)

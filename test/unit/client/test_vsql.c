@@ -269,6 +269,10 @@ static void looks_are_set_by_name(void **state)
     (void)state;
     assert_vsql("-At -P null='(none)' -c rows", "", 0,
                 "7|a,\"b\"|[1,2,3,4,5,6,7,8]\n10|(none)|(none)\n");
+    assert_vsql("--csv -t -P null='(none)' -c rows", "", 0,
+                "7,\"a,\"\"b\"\"\",\"[1,2,3,4,5,6,7,8]\"\n10,(none),(none)\n");
+    assert_vsql("--csv -t -P null=7 -c rows", "", 0,
+                "\"7\",\"a,\"\"b\"\"\",\"[1,2,3,4,5,6,7,8]\"\n10,7,7\n");
     assert_vsql("", "\\pset format csv\n\\pset tuples_only\nrows;", 0,
                 "Output format is csv.\nTuples only is on.\n"
                 "7,\"a,\"\"b\"\"\",\"[1,2,3,4,5,6,7,8]\"\n10,,\n");
