@@ -61,11 +61,11 @@ struct code {
      * angle; at another one times its sine, as only what is across the row is estimated.  Of two
      * rows it is the root of 2 larger, and of nearly equal rows the errors do not cancel: their
      * keys are too small by up to twice its square times dim.  0: exact. */
-    float (*error)(uint32_t dim, enum distance distance);
+    float (*error)(uint32_t dim);
 };
 
 extern const struct code code_f32, code_8, code_4, code_2;
-/* The vectors again, for building where codes cannot rank (code_exact.c): keys of two rows are
+/* The vectors again, for building where codes cannot rank: keys of two rows are
  * their squared distance, summed in double. */
 extern const struct code code_exact;
 /* The code of a kind; NULL: there is none. */

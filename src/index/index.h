@@ -186,8 +186,9 @@ double index_scan_ns(uint32_t dim);
 
 /* Writes up to k hits, nearest first, ties by label, compare and row; fewer where there are no
  * more, or where rows were deleted meanwhile.  Distances and their order are exact whatever the
- * plan: sums are in double and the same on every machine.  Scratch space is kept per calling thread
- * and index_thread_exit frees it. Errors: NOT_FINITE, ZERO_VECTOR, OUT_OF_MEMORY, CANCELED. */
+ * plan: sums are in double and the same on every machine.  Scratch space is kept per calling
+ * thread, until it ends or calls index_thread_exit.  Errors: NOT_FINITE, ZERO_VECTOR,
+ * OUT_OF_MEMORY, CANCELED. */
 enum errcode index_search(struct index *index, const struct index_search *search,
                           struct index_hit *hits, size_t *n_hits, struct index_work *work,
                           struct err *err) WARN_UNUSED;

@@ -8,7 +8,7 @@ src_index_libindex_a_SOURCES = \
     src/index/bits_neon.c src/index/bits_neondot.c src/index/bits_scalar.c \
     src/index/bits_int.h src/index/bits_avx512_int.h src/index/bits_neon_int.h src/index/bits_x86_int.h src/index/lanes_int.h src/index/levels_int.h \
     src/index/rotate_int.h \
-    src/index/code.c src/index/code_bits.c src/index/code_exact.c src/index/code_f32.c \
+    src/index/code.c src/index/code_bits.c src/index/code_f32.c \
     src/index/build_int.h src/index/candidate_int.h src/index/code_int.h src/index/epoch_int.h \
     src/index/graph_int.h src/index/kernel_int.h src/index/queue_int.h src/index/save_int.h \
     src/index/slots_int.h src/index/walk_int.h \

@@ -167,7 +167,7 @@ static struct scratch *make_scratch(struct err *err)
         s->seen = seen;
         s->place_hint = atomic_fetch_add_explicit(&n_threads, 1, memory_order_relaxed);
         of_this_thread = s;
-        thread_at_end(index_thread_exit); /* Threads of other folders end without a word to us. */
+        thread_at_end(index_thread_exit);
     }
     return of_this_thread;
 }
