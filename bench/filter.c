@@ -271,7 +271,7 @@ static void open_database(struct bench *b, const char *directory)
     struct database_config config = {
         .directory = directory, .repl = b->repl, .file_policies = &b->policies, .work_threads = 1};
     die_on(database_open(&config, &b->db, &err), &err);
-    b->session = session_new(b->db, 1, &err);
+    b->session = query_session_new(b->db, 1, &err);
     die_on(b->session == NULL ? err.code : ERR_OK, &err);
 }
 
@@ -365,7 +365,7 @@ int main(int argc, char **argv)
             measure_share(&b, shares[i]);
         }
     }
-    session_free(b.session);
+    query_session_free(b.session);
     database_close(b.db);
     repl_close(b.repl);
     mem_free(MEM_GENERAL, b.queries);

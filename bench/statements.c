@@ -16,7 +16,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "index/index.h"
 #include "query/query.h"
+#include "repl/repl.h"
 
 enum {
     REPEATS = 5,
@@ -228,7 +230,7 @@ static void open_database(struct bench *b)
                                      .file_policies = &b->policies,
                                      .work_threads = 1};
     die_on(database_open(&config, &b->db, &err), &err);
-    b->session = session_new(b->db, 1, &err);
+    b->session = query_session_new(b->db, 1, &err);
     die_on(b->session == NULL ? err.code : ERR_OK, &err);
 }
 
@@ -391,7 +393,7 @@ static void begin(struct bench *b)
 
 static void end(struct bench *b)
 {
-    session_free(b->session);
+    query_session_free(b->session);
     database_close(b->db);
     repl_close(b->repl);
 }

@@ -1,22 +1,13 @@
-/* Plans: immutable and counted, so that a statement keeps its own while it runs. */
+/* Plans: immutable, so that any thread may read one. */
 #include "plan/plan.h"
 
-void plan_acquire(struct plan *plan)
-{
-    atomic_fetch_add(&plan->refs, 1);
-}
-
-void plan_release(struct plan *plan)
+void plan_free(struct plan *plan)
 {
     if (plan == NULL) {
         return;
     }
-    unsigned before = atomic_fetch_sub(&plan->refs, 1);
-    CHECK(before > 0);
-    if (before == 1) {
-        schema_release(plan->schema);
-        arena_free(plan->arena); /* The plan itself is in it. */
-    }
+    schema_release(plan->schema);
+    arena_free(plan->arena); /* The plan itself is in it. */
 }
 
 bool plan_reads_vector(const struct plan *plan, const struct column_mask *columns)

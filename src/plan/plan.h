@@ -9,8 +9,6 @@
 #ifndef VECTRON_PLAN_H
 #define VECTRON_PLAN_H
 
-#include <stdatomic.h>
-
 #include "expr/aggregate.h"
 #include "expr/expr.h"
 #include "format/format.h"
@@ -75,23 +73,6 @@ struct sort_plan {
     bool is_projected;          /* Rows come so; else the select list is reckoned here. */
 };
 
-/* What a leaf that is elsewhere is asked: the statement of its part, which gives rows to those
- * above it, or changes them.  Parameters are sent as values beside the text: the statement's own,
- * and behind them what is known only when it is run. */
-struct fragment {
-    const char *text; /* Canonical VQL. */
-    size_t text_bytes;
-    unsigned n_leaves;    /* To each of which it is sent. */
-    const uint8_t *types; /* Of its parameters. */
-    size_t n_types;
-    uint32_t now, rows_wanted, leaf; /* Numbers of such parameters, from 1; 0: it has none. */
-    size_t n_columns;
-    struct sort_key *keys; /* Of places: its rows are in this order.  NULL: in none. */
-    const struct order *shown;
-    size_t n_keys;
-    bool is_whole; /* All rows are wanted before the first is looked at. */
-};
-
 enum operator{
 #define OPERATOR(name, text) OPERATOR_##name,
 #include "plan/operators.def"
@@ -115,10 +96,6 @@ struct operator_plan {
             struct column_mask columns; /* That keys and arguments read. */
         } aggregate;
         struct {
-            bool is_of_each; /* Of each query of a SEARCH, whose number is at @place. */
-            size_t place;
-        } limit;
-        struct {
             enum stmt_kind of; /* STMT_SHOW or STMT_DESCRIBE, of plan->set or of the collection. */
             const char *name;
             size_t n_columns;
@@ -137,7 +114,6 @@ struct search_plan {
     struct search_query *queries;
     size_t n_queries;
     uint32_t limit_position;
-    _Atomic uint64_t cost_ns; /* As the last one was thought to take. */
 };
 
 struct insert_plan {
@@ -178,7 +154,6 @@ struct reindex_plan {
 };
 
 struct plan {
-    atomic_uint refs;
     struct arena *arena;
     uint64_t policies; /* Bit per policy that WITH may set: those that change what it does. */
     const char *text;  /* Of the statement. */
@@ -200,7 +175,6 @@ struct plan {
     struct access access;
     struct output output;
     struct operator_plan *root, *leaf; /* NULL: the verb's steps are its own. */
-    const struct fragment *fragment;   /* Of its leaves; NULL: there is one, and it is here. */
     bool reads_all;         /* All rows before it gives the first, or those that match. */
     struct policy_plan set; /* Of SHOW, also in FROM. */
     const struct program *limit, *offset; /* INT; NULL where not given. */
@@ -227,17 +201,15 @@ struct plan_source {
     const struct statement_text *text;
     const struct map *map; /* Where names are looked up. */
     size_t bytes_max;      /* Of the text and the plan: statement_memory. */
-    unsigned n_leaves;     /* That are elsewhere; 0: the one is here. */
     /* Asked again and again where the text is long: an error ends the analysis with it. */
     enum errcode (*poll)(void *arg, struct err *err);
     void *arg;
 };
-/* The first statement of the text, to be released; *out is NULL where there is none, and *rest is
+/* The first statement of the text, to be freed; *out is NULL where there is none, and *rest is
  * where the next one begins. */
 enum errcode plan_new(const struct plan_source *source, struct plan **out, size_t *rest,
                       struct err *err) WARN_UNUSED;
-void plan_acquire(struct plan *plan);
-void plan_release(struct plan *plan);
+void plan_free(struct plan *plan); /* NULL is allowed. */
 /* Whether one of @columns, of its collection, is a VECTOR: those are not kept beside the others. */
 bool plan_reads_vector(const struct plan *plan, const struct column_mask *columns);
 /* That a query vector of SEARCH has not the column's dimension. */

@@ -75,9 +75,6 @@ static enum errcode analyze_stmt(struct analysis *a, const struct stmt *stmt, st
     }
     plan->types = a->scope.types;
     plan->n_types = a->scope.n_types;
-    if (a->source->n_leaves > 0 && analyze_cut(a, err) != ERR_OK) {
-        return err->code;
-    }
     plan->stack_max = a->scope.stack_max;
     plan->sets = a->scope.sets;
     plan->n_sets = a->scope.n_sets;
@@ -138,7 +135,7 @@ static enum errcode give_up(struct plan *plan, enum errcode code, struct err *er
         err_hint(err, "Its text and plan count in statement_memory: write less, or raise that.");
         err_policy(err, "statement_memory");
     }
-    plan_release(plan);
+    plan_free(plan);
     return code;
 }
 
@@ -154,7 +151,6 @@ enum errcode plan_new(const struct plan_source *source, struct plan **out, size_
         arena_free(arena);
         return err_no_memory(err);
     }
-    atomic_init(&plan->refs, 1);
     plan->arena = arena;
     struct analysis a = {.source = source,
                          .plan = plan,

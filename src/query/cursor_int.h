@@ -3,6 +3,7 @@
 #define VECTRON_QUERY_CURSOR_INT_H
 
 #include "query/query.h"
+#include "shard/shard.h"
 
 struct access;
 struct column_mask;

@@ -5,6 +5,7 @@
  * Rows come by distance, then by key. */
 #include "query/explain_int.h"
 #include "query/lanes_int.h"
+#include "query/prepared_int.h"
 #include "query/search_int.h"
 #include "query/verb_int.h"
 
@@ -182,7 +183,7 @@ static enum errcode open_search(struct operator_run *o, struct err *err)
     code = search_choose(p, s, err);
     double cost_ns = s->cost_ns * (double)p->plan->search.n_queries;
     double most_ns = p->plan->search.n_queries > 1 ? TEAM_COST_NS : INLINE_COST_NS;
-    atomic_store(&p->plan->search.cost_ns, (uint64_t)cost_ns);
+    atomic_store(&p->bound->search_cost_ns, (uint64_t)cost_ns);
     p->is_heavy = p->is_heavy || cost_ns > most_ns || is_lagging(p);
     return code;
 }

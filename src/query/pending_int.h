@@ -2,7 +2,9 @@
 #ifndef VECTRON_QUERY_PENDING_INT_H
 #define VECTRON_QUERY_PENDING_INT_H
 
+#include "parser/tree.h"
 #include "query/query.h"
+#include "shard/shard.h"
 
 struct plan;
 

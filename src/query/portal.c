@@ -16,7 +16,6 @@
  * client is parked as one who waits for an event, so that a cancel and the deadline end that wait:
  * portal_wait.c.  What a portal is made of, and who frees it: portal_life.c. */
 #include "query/database_int.h"
-#include "query/leaf_int.h"
 #include "query/pending_int.h"
 #include "query/portal_int.h"
 #include "query/prepared_int.h"
@@ -83,7 +82,7 @@ static enum errcode ask(struct work *work, struct err *err)
 void portal_suspend(struct portal *p)
 {
     p->is_suspended = true;
-    session_end(p->session, p);
+    query_session_end(p->session, p);
 }
 
 /* The owner runs it again: it waits for nothing, and is what a cancel is for. */
@@ -94,7 +93,7 @@ static void come_back(struct portal *p)
     mutex_unlock(&p->lock);
     if (p->is_suspended) {
         p->is_suspended = false;
-        session_begin(p->session, p);
+        query_session_begin(p->session, p);
     }
 }
 
@@ -110,10 +109,7 @@ static void end(struct portal *p, const struct err *err)
         alarm_clear(p->db->node, &p->alarm);
         p->has_alarm = false;
     }
-    if (p->leaves != NULL) {
-        leaves_end(p);
-    }
-    session_end(p->session, p);
+    query_session_end(p->session, p);
     if (was_new && err == NULL) {
         return; /* Freed before it was run. */
     }
@@ -143,7 +139,7 @@ void portal_free(struct portal *p)
         arena_reset(p->batch_arena);
         arena_reset(p->row_arena);
         session->spare = p;
-        session_release(session);
+        query_session_release(session);
         return;
     }
     database_hold(p->db);
@@ -158,39 +154,26 @@ void portal_free(struct portal *p)
     portal_unref(p);
 }
 
-/* A fragment's text goes the way of a client's. */
-static const struct fragment_runner runner = {
-    .prepare = prepared_new_whole,
-    .open = portal_new,
-    .run = portal_run,
-    .close = portal_free,
-    .forget = prepared_free,
-};
-
 static void reset_portal(struct portal *p, struct query_session *session,
                          const struct prepared *prepared, const struct portal_sink *sink)
 {
-    struct plan *plan = prepared->bound.plan;
+    struct binding *bound = prepared->bound;
+    const struct plan *plan = bound->plan;
     atomic_store(&p->refs, 1);
     atomic_fetch_add(&session->refs, 1);
-    plan_acquire(plan);
-    if (prepared->bound.collection != NULL) {
-        collection_hold(prepared->bound.collection);
-    }
+    binding_hold(bound);
     p->session = session;
     p->db = session->db;
+    p->bound = bound;
     p->plan = plan;
-    p->collection = prepared->bound.collection;
-    p->verb = p->plan_verb = prepared->bound.verb;
-    p->operator_bytes = prepared->bound.operator_bytes;
+    p->collection = bound->collection;
+    p->verb = p->plan_verb = bound->verb;
+    p->operator_bytes = bound->operator_bytes;
     p->sink = *sink;
     p->batch = (struct batch){.n_columns = plan->n_columns};
     p->set = &session->policies;
     p->with = plan->with;
     p->shard = NULL;
-    p->leaves = NULL;
-    p->runner = &runner;
-    p->is_leaf = false;
     p->limit = UINT64_MAX;
     p->offset = 0;
     p->is_heavy = p->is_inline = p->is_moving = p->told_copy_out = p->has_notice = false;
@@ -247,7 +230,7 @@ enum errcode portal_new(struct query_session *session, struct prepared *prepared
     if (code != ERR_OK) {
         return code;
     }
-    const struct plan *plan = prepared->bound.plan;
+    const struct plan *plan = prepared->bound->plan;
     if (parameters->n != plan->n_types) {
         return err_set(err, ERR_UNKNOWN_PARAMETER,
                        "the statement has %zu parameters, and %zu values were given", plan->n_types,
@@ -292,7 +275,7 @@ enum portal_company portal_company(const struct portal *p)
         return PORTAL_AMONG_INSERTS;
     }
     bool is_long = p->verb == &verb_search && node_threads(p->db->node) > 1 &&
-                   atomic_load(&p->plan->search.cost_ns) >= LONG_NS;
+                   atomic_load(&p->bound->search_cost_ns) >= LONG_NS;
     return is_long ? PORTAL_AMONG_SEARCHES : PORTAL_ALONE;
 }
 
@@ -319,17 +302,15 @@ void portal_prefer_pool(struct portal *p)
 
 /* ---- running ---- */
 
-/* The first one begins with the start, and ends with it where the rest belongs on the pool, or
- * needs rows of leaves elsewhere. */
+/* The first one begins with the start, and ends with it where the rest belongs on the pool. */
 static enum step start_or_step(struct portal *p, struct err *err)
 {
-    bool was_heavy = p->is_heavy, was_open = p->is_open;
-    if (!was_open && portal_start(p, err) != ERR_OK) {
+    bool was_heavy = p->is_heavy;
+    if (!p->is_open && portal_start(p, err) != ERR_OK) {
         return STEP_FAILED;
     }
     p->is_open = true;
-    bool is_to_gather = !was_open && p->leaves != NULL;
-    return p->is_heavy == was_heavy && !is_to_gather ? p->verb->step(p, err) : STEP_MORE;
+    return p->is_heavy == was_heavy ? p->verb->step(p, err) : STEP_MORE;
 }
 
 /* Expressions know nothing of the bound of the arenas that they are reckoned in. */
@@ -466,7 +447,7 @@ static enum portal_status after_step(struct portal *p, enum step step)
 static enum portal_status leave_blocked(struct portal *p)
 {
     struct err why;
-    bool is_ending = !leaves_are_writing(p) && portal_poll(p, &why) != ERR_OK;
+    bool is_ending = portal_poll(p, &why) != ERR_OK;
     if (is_ending && p->pending != NULL && !pendings_settle(p, &why)) {
         return portal_park(p) ? PORTAL_WAIT : PORTAL_DONE;
     }
@@ -515,13 +496,9 @@ static enum portal_status advance(struct portal *p, struct err *err)
     }
     CHECK(p->state == PORTAL_IS_READY);
     /* What was submitted may have happened: only the step can tell of it. */
-    bool is_to_tell = p->pending != NULL || p->verb->polls_itself || leaves_are_writing(p);
+    bool is_to_tell = p->pending != NULL || p->verb->polls_itself;
     if (!is_to_tell && portal_poll(p, err) != ERR_OK) {
         return PORTAL_FAILED;
-    }
-    enum step gathered = p->leaves != NULL ? leaves_gather(p, err) : STEP_MORE;
-    if (gathered != STEP_MORE) {
-        return after_step(p, gathered);
     }
     begin_batch(p);
     if (p->is_heavy) {
@@ -535,7 +512,7 @@ static void begin(struct portal *p)
 {
     p->started_us = p->phase_at_us = clock_micros();
     p->file = policy_file_acquire(p->db->node);
-    session_begin(p->session, p);
+    query_session_begin(p->session, p);
     move(p, PORTAL_IS_READY, "begun");
 }
 

@@ -4,6 +4,7 @@
  * and gives its reference back here. */
 #include "query/database_int.h"
 #include "query/portal_int.h"
+#include "query/prepared_int.h"
 #include "query/session_int.h"
 
 #include "plan/plan.h"
@@ -72,8 +73,8 @@ void portal_release_run(struct portal *p)
 
 void portal_forget_plan(struct portal *p)
 {
-    plan_release(p->plan);
-    collection_release(p->collection);
+    binding_release(p->bound);
+    p->bound = NULL;
     p->plan = NULL;
     p->collection = NULL;
 }
@@ -84,7 +85,7 @@ static void free_portal(struct portal *p)
     bool is_abandoned = atomic_load(&p->is_abandoned);
     portal_release_run(p);
     portal_forget_plan(p);
-    session_release(p->session);
+    query_session_release(p->session);
     portal_dispose(p);
     if (is_abandoned) {
         database_let_go(db);

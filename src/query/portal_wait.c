@@ -5,7 +5,6 @@
  * returned to wait for something (or that portal_copy_data said that it is full): "parked" is that
  * debt. */
 #include "query/database_int.h"
-#include "query/leaf_int.h"
 #include "query/portal_int.h"
 #include "query/session_int.h"
 
@@ -32,8 +31,8 @@ void portal_event(struct portal *p)
 /* When a portal that waits is to look again whatever happens; 0: never. */
 static uint64_t next_alarm(const struct portal *p)
 {
-    if (p->state == PORTAL_IS_WORKING || leaves_are_writing(p)) {
-        return 0; /* A step on the pool looks at the clock itself, and so do the leaves. */
+    if (p->state == PORTAL_IS_WORKING) {
+        return 0; /* A step on the pool looks at the clock itself. */
     }
     if (p->settle_until_us != 0) {
         return p->settle_until_us;
@@ -84,7 +83,7 @@ enum errcode portal_poll(struct portal *p, struct err *err)
     if (atomic_load(&p->is_abandoned)) {
         return err_set(err, ERR_CANCELED, "the statement was canceled");
     }
-    return session_poll(p->session, p->deadline_us, p->force.timeout_us, err);
+    return query_session_poll(p->session, p->deadline_us, p->force.timeout_us, err);
 }
 
 void portal_progress(struct portal *p, const char *phase, uint64_t done, uint64_t total)

@@ -1,9 +1,8 @@
 /* Prepared statements: a text, and the plan that was made of it.
  *
- * Plans are immutable and counted: portals keep theirs while they run, and a prepared statement
- * whose collection was dropped (and perhaps made anew) gets a new plan when it is run next. */
+ * What it is bound to is counted: portals keep theirs while they run, and a prepared statement
+ * whose collection was dropped (and perhaps made anew) is bound again when it is run next. */
 #include "query/database_int.h"
-#include "query/leaf_int.h"
 #include "query/prepared_int.h"
 #include "query/session_int.h"
 #include "query/tree_int.h"
@@ -22,10 +21,10 @@ enum {
 static enum errcode count_bytes(struct prepared *prepared, struct err *err)
 {
     struct query_session *session = prepared->session;
-    size_t bytes = arena_bytes(prepared->bound.plan->arena), before = prepared->bytes;
+    size_t bytes = arena_bytes(prepared->bound->plan->arena), before = prepared->bytes;
     prepared->bytes = bytes;
     size_t total = atomic_fetch_add(&session->prepared_bytes, bytes - before) + bytes - before;
-    struct policy_value most = {.integer = session_policy(session, POLICY_statement_memory)};
+    struct policy_value most = {.integer = query_session_policy(session, POLICY_statement_memory)};
     if (total <= (size_t)most.integer || bytes <= before) {
         return ERR_OK;
     }
@@ -48,33 +47,26 @@ struct watch {
 static enum errcode poll_watch(void *arg, struct err *err)
 {
     const struct watch *watch = arg;
-    return session_poll(watch->session, watch->deadline_us, watch->timeout_us, err);
+    return query_session_poll(watch->session, watch->deadline_us, watch->timeout_us, err);
 }
 
 static enum errcode analyze(struct query_session *session, const struct statement_text *text,
-                            struct binding *bound, size_t *rest, struct err *err)
+                            struct plan **plan, size_t *rest, struct err *err)
 {
     struct pd *pd = node_pd(session->db->node);
     struct watch watch = {.session = session,
-                          .timeout_us = (uint64_t)session_policy(session, POLICY_timeout)};
+                          .timeout_us = (uint64_t)query_session_policy(session, POLICY_timeout)};
     watch.deadline_us = watch.timeout_us != 0 ? clock_micros() + watch.timeout_us : 0;
     struct plan_source source = {
         .text = text,
         .map = pd_map_acquire(pd),
-        .bytes_max = (size_t)session_policy(session, POLICY_statement_memory),
-        .n_leaves = bound->n_leaves,
+        .bytes_max = (size_t)query_session_policy(session, POLICY_statement_memory),
         .poll = poll_watch,
         .arg = &watch,
     };
-    enum errcode code = plan_new(&source, &bound->plan, rest, err);
+    enum errcode code = plan_new(&source, plan, rest, err);
     pd_map_release(pd, source.map);
     return code;
-}
-
-static void unbind(struct binding *bound)
-{
-    plan_release(bound->plan);
-    collection_release(bound->collection);
 }
 
 /* A drop of the plan's collection, or its CREATE, may be under way: the map is ahead of the node.
@@ -96,29 +88,37 @@ static enum errcode bind_plan(struct query_session *session, struct binding *bou
     return ERR_OK;
 }
 
-/* *bound has no plan where there is no statement. */
-static enum errcode make_plan(struct query_session *session, const struct statement_text *text,
-                              struct binding *bound, size_t *rest, struct err *err)
+/* *out is NULL where there is no statement. */
+static enum errcode bind(struct query_session *session, const struct statement_text *text,
+                         struct binding **out, size_t *rest, struct err *err)
 {
-    enum errcode code = analyze(session, text, bound, rest, err);
-    if (code == ERR_OK && bound->plan != NULL) {
-        code = bind_plan(session, bound, err);
+    struct plan *plan;
+    *out = NULL;
+    enum errcode code = analyze(session, text, &plan, rest, err);
+    if (code != ERR_OK || plan == NULL) {
+        return code;
     }
+    struct binding *bound = binding_new(plan);
+    if (bound == NULL) {
+        return err_no_memory(err);
+    }
+    code = bind_plan(session, bound, err);
     if (code != ERR_OK) {
-        unbind(bound);
+        binding_release(bound);
+        return code;
     }
-    return code;
+    *out = bound;
+    return ERR_OK;
 }
 
-static enum errcode prepare_for(struct query_session *session, const struct statement_text *text,
-                                unsigned n_leaves, struct prepared **out, size_t *rest,
-                                struct err *err)
+static enum errcode prepare(struct query_session *session, const struct statement_text *text,
+                            struct prepared **out, size_t *rest, struct err *err)
 {
     CHECK((text->data != NULL || text->bytes == 0) && (text->types != NULL || text->n_types == 0));
-    struct binding bound = {.n_leaves = n_leaves};
+    struct binding *bound;
     *out = NULL;
-    enum errcode code = make_plan(session, text, &bound, rest, err);
-    if (code != ERR_OK || bound.plan == NULL) {
+    enum errcode code = bind(session, text, &bound, rest, err);
+    if (code != ERR_OK || bound == NULL) {
         return code;
     }
     struct prepared *prepared = mem_zalloc(MEM_SESSION, sizeof(*prepared));
@@ -126,7 +126,7 @@ static enum errcode prepare_for(struct query_session *session, const struct stat
     if (prepared == NULL || copy == NULL) {
         mem_free(MEM_SESSION, prepared);
         mem_free(MEM_SESSION, copy);
-        unbind(&bound);
+        binding_release(bound);
         return err_no_memory(err);
     }
     if (text->n_types > 0) {
@@ -141,12 +141,6 @@ static enum errcode prepare_for(struct query_session *session, const struct stat
     }
     *out = prepared;
     return ERR_OK;
-}
-
-static enum errcode prepare(struct query_session *session, const struct statement_text *text,
-                            struct prepared **out, size_t *rest, struct err *err)
-{
-    return prepare_for(session, text, leaves_elsewhere(session), out, rest, err);
 }
 
 static enum errcode prepare_alone(struct query_session *session, const struct statement_text *text,
@@ -195,21 +189,9 @@ enum errcode prepared_new_alone(struct query_session *session, const struct stat
     return prepare_alone(session, text, out, err);
 }
 
-enum errcode prepared_new_whole(struct query_session *session, const struct statement_text *text,
-                                struct prepared **out, struct err *err)
-{
-    size_t rest;
-    enum errcode code = prepare_for(session, text, 0, out, &rest, err);
-    if (code == ERR_OK) {
-        CHECK(*out != NULL && rest == text->bytes);
-        (*out)->is_whole = true;
-    }
-    return code;
-}
-
 static void free_now(struct prepared *prepared)
 {
-    unbind(&prepared->bound);
+    binding_release(prepared->bound);
     mem_free(MEM_SESSION, prepared->types);
     mem_free(MEM_SESSION, prepared);
 }
@@ -221,7 +203,7 @@ static void run_free(void *arg)
     struct query_session *session = prepared->session;
     struct database *db = session->db;
     free_now(prepared);
-    session_release(session);
+    query_session_release(session);
     database_let_go(db);
 }
 
@@ -245,37 +227,35 @@ void prepared_free(struct prepared *prepared)
 
 size_t prepared_parameters(const struct prepared *prepared, const uint8_t **types)
 {
-    *types = prepared->bound.plan->types;
-    return prepared->bound.plan->n_types;
+    *types = prepared->bound->plan->types;
+    return prepared->bound->plan->n_types;
 }
 
 size_t prepared_columns(const struct prepared *prepared, const struct result_column **columns)
 {
-    *columns = prepared->bound.plan->columns;
-    return prepared->bound.plan->n_columns;
+    *columns = prepared->bound->plan->columns;
+    return prepared->bound->plan->n_columns;
 }
 
 enum errcode prepared_refresh(struct query_session *session, struct prepared *prepared,
                               struct err *err)
 {
-    const struct binding *bound = &prepared->bound;
-    unsigned n_leaves = prepared->is_whole ? 0 : leaves_elsewhere(session);
-    if (bound->n_leaves == n_leaves &&
-        (bound->collection == NULL || !collection_is_dropped(bound->collection))) {
+    const struct binding *bound = prepared->bound;
+    if (bound->collection == NULL || !collection_is_dropped(bound->collection)) {
         return ERR_OK;
     }
     size_t rest;
-    struct binding again = {.n_leaves = n_leaves};
+    struct binding *again;
     struct statement_text text = {.data = bound->plan->text,
                                   .bytes = bound->plan->text_bytes,
                                   .types = prepared->types,
                                   .n_types = prepared->n_types};
-    enum errcode code = make_plan(session, &text, &again, &rest, err);
+    enum errcode code = bind(session, &text, &again, &rest, err);
     if (code != ERR_OK) {
         return code;
     }
-    CHECK(again.plan != NULL); /* The same text was a statement before. */
-    unbind(&prepared->bound);
+    CHECK(again != NULL); /* The same text was a statement before. */
+    binding_release(prepared->bound);
     prepared->bound = again;
     return count_bytes(prepared, err);
 }
@@ -300,7 +280,7 @@ struct preparing {
 
 static void free_preparing(struct preparing *p)
 {
-    session_release(p->session);
+    query_session_release(p->session);
     buf_fini(&p->held);
     mutex_fini(&p->lock);
     mem_free(MEM_SESSION, p);
@@ -394,7 +374,7 @@ enum errcode preparing_end(struct preparing *p, struct prepared **out, size_t *r
 void preparing_abandon(struct preparing *p)
 {
     database_hold(p->session->db);
-    session_cancel(p->session);
+    query_session_cancel(p->session);
     mutex_lock(&p->lock);
     CHECK(!p->is_abandoned);
     p->is_abandoned = true;

@@ -15,9 +15,7 @@
 
 #include "base/base.h"
 #include "format/format.h"
-#include "parser/parser.h"
 #include "plan/statement.h"
-#include "shard/shard.h"
 
 struct database;
 struct query_session;
@@ -41,23 +39,23 @@ void database_close(struct database *db);
 
 /* ---- sessions ---- */
 
-struct query_session *session_new(struct database *db, uint64_t id, struct err *err);
-void session_free(struct query_session *session);
+struct query_session *query_session_new(struct database *db, uint64_t id, struct err *err);
+void query_session_free(struct query_session *session);
 /* Any thread: the running statement ends with CANCELED soon. */
-void session_cancel(struct query_session *session);
-struct policy_set *session_policies(struct query_session *session); /* Owner's thread only. */
+void query_session_cancel(struct query_session *session);
+struct policy_set *query_session_policies(struct query_session *session); /* Owner's thread only. */
 
 /* What SHOW SESSIONS tells; the server fills it in and keeps it up to date under the registry's
- * lock through session_describe. */
-struct session_facts {
+ * lock through query_session_describe. */
+struct query_session_facts {
     char user[NAME_BYTES_MAX + 1];
     char application[NAME_BYTES_MAX + 1];
     char peer[64];
     uint64_t output_bytes;
 };
-void session_describe(struct query_session *session, const struct session_facts *facts);
+void query_session_describe(struct query_session *session, const struct query_session_facts *facts);
 /* Finds by id and cancels where the secret fits; for CANCEL. */
-void session_set_secret(struct query_session *session, uint64_t secret);
+void query_session_set_secret(struct query_session *session, uint64_t secret);
 bool database_cancel(struct database *db, uint64_t session, uint64_t secret);
 /* What COPY would say of @directory as its copy_directory, which may be empty for none, beside the
  * data directory @data, which may not be there yet.  Errors: INSUFFICIENT_PRIVILEGE, IO. */

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-struct query_session *session_new(struct database *db, uint64_t id, struct err *err)
+struct query_session *query_session_new(struct database *db, uint64_t id, struct err *err)
 {
     struct query_session *session = mem_zalloc(MEM_SESSION, sizeof(*session));
     if (session == NULL) {
@@ -50,7 +50,7 @@ static void unlink_session(struct query_session *session)
     mutex_unlock(&db->lock);
 }
 
-void session_free(struct query_session *session)
+void query_session_free(struct query_session *session)
 {
     if (session == NULL) {
         return;
@@ -59,10 +59,10 @@ void session_free(struct query_session *session)
     if (session->spare != NULL) {
         portal_dispose(session->spare);
     }
-    session_release(session);
+    query_session_release(session);
 }
 
-void session_cancel(struct query_session *session)
+void query_session_cancel(struct query_session *session)
 {
     mutex_lock(&session->lock);
     if (session->running != NULL || session->is_preparing) {
@@ -74,14 +74,14 @@ void session_cancel(struct query_session *session)
     mutex_unlock(&session->lock);
 }
 
-void session_describe(struct query_session *session, const struct session_facts *facts)
+void query_session_describe(struct query_session *session, const struct query_session_facts *facts)
 {
     mutex_lock(&session->lock);
     session->facts = *facts;
     mutex_unlock(&session->lock);
 }
 
-void session_set_secret(struct query_session *session, uint64_t secret)
+void query_session_set_secret(struct query_session *session, uint64_t secret)
 {
     mutex_lock(&session->lock);
     session->secret = secret;
@@ -97,14 +97,14 @@ bool database_cancel(struct database *db, uint64_t id, uint64_t secret)
         fits = s->id == id && s->secret == secret;
         mutex_unlock(&s->lock);
         if (fits) {
-            session_cancel(s);
+            query_session_cancel(s);
         }
     }
     mutex_unlock(&db->lock);
     return fits;
 }
 
-void session_begin(struct query_session *session, struct portal *portal)
+void query_session_begin(struct query_session *session, struct portal *portal)
 {
     const struct plan *plan = portal->plan;
     size_t bytes =
@@ -116,10 +116,6 @@ void session_begin(struct query_session *session, struct portal *portal)
     }
     portal->next_running = session->running;
     session->running = portal;
-    if (portal->is_leaf) {
-        mutex_unlock(&session->lock);
-        return; /* The statement that it is of is shown. */
-    }
     session->statements += portal->state == PORTAL_IS_NEW ? 1 : 0;
     session->statement_us = portal->started_us;
     memcpy(session->statement, plan->text, bytes);
@@ -127,7 +123,7 @@ void session_begin(struct query_session *session, struct portal *portal)
     mutex_unlock(&session->lock);
 }
 
-void session_end(struct query_session *session, struct portal *portal)
+void query_session_end(struct query_session *session, struct portal *portal)
 {
     mutex_lock(&session->lock);
     struct portal **at = &session->running;

@@ -2,7 +2,7 @@
 #ifndef VECTRON_QUERY_SCAN_BLOCKS_INT_H
 #define VECTRON_QUERY_SCAN_BLOCKS_INT_H
 
-#include "query/query.h"
+#include "base/base.h"
 
 struct portal;
 

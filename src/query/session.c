@@ -5,7 +5,7 @@
 #include "query/database_int.h"
 #include "query/session_int.h"
 
-void session_release(struct query_session *session)
+void query_session_release(struct query_session *session)
 {
     unsigned before = atomic_fetch_sub(&session->refs, 1);
     CHECK(before > 0);
@@ -16,7 +16,7 @@ void session_release(struct query_session *session)
     }
 }
 
-int64_t session_policy(struct query_session *session, enum policy_id id)
+int64_t query_session_policy(struct query_session *session, enum policy_id id)
 {
     struct policy_file *file = policy_file_acquire(session->db->node);
     struct policy_view view = {
@@ -26,14 +26,14 @@ int64_t session_policy(struct query_session *session, enum policy_id id)
     return value;
 }
 
-struct policy_set *session_policies(struct query_session *session)
+struct policy_set *query_session_policies(struct query_session *session)
 {
     CHECK(!role_is_mine(&work_thread)); /* Its owner's. */
     return &session->policies;
 }
 
-enum errcode session_poll(const struct query_session *session, uint64_t deadline_us,
-                          uint64_t timeout_us, struct err *err)
+enum errcode query_session_poll(const struct query_session *session, uint64_t deadline_us,
+                                uint64_t timeout_us, struct err *err)
 {
     if (atomic_load(&session->is_canceled)) {
         return err_set(err, ERR_CANCELED, "the statement was canceled");

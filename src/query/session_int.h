@@ -29,21 +29,22 @@ struct query_session {
     uint64_t statement_us; /* When it began, by clock_micros. */
     size_t statement_bytes;
     char statement[STATEMENT_SHOWN_BYTES];
-    struct session_facts facts;
+    struct query_session_facts facts;
 };
 
 /* ---- session.c ---- */
 
-void session_release(struct query_session *session);
+void query_session_release(struct query_session *session);
 /* As it is before there is a statement that could say otherwise. */
-int64_t session_policy(struct query_session *session, enum policy_id id);
+int64_t query_session_policy(struct query_session *session, enum policy_id id);
 /* CANCELED or TIMEOUT where it is so; deadline 0: none. */
-enum errcode session_poll(const struct query_session *session, uint64_t deadline_us,
-                          uint64_t timeout_us, struct err *err) WARN_UNUSED;
+enum errcode query_session_poll(const struct query_session *session, uint64_t deadline_us,
+                                uint64_t timeout_us, struct err *err) WARN_UNUSED;
 
 /* ---- registry.c ---- */
 
-void session_begin(struct query_session *session, struct portal *portal); /* Also after its end. */
-void session_end(struct query_session *session, struct portal *portal);
+void query_session_begin(struct query_session *session,
+                         struct portal *portal); /* Also after its end. */
+void query_session_end(struct query_session *session, struct portal *portal);
 
 #endif

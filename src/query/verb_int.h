@@ -8,6 +8,7 @@
 #define VECTRON_QUERY_VERB_INT_H
 
 #include "query/query.h"
+#include "shard/shard.h"
 
 struct explain;
 struct plan;

@@ -2,7 +2,7 @@
 #ifndef VECTRON_QUERY_VIEW_INT_H
 #define VECTRON_QUERY_VIEW_INT_H
 
-#include "query/query.h"
+#include "base/base.h"
 
 struct view;
 

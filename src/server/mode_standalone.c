@@ -5,6 +5,8 @@
 
 #include "server/server_int.h"
 
+#include "repl/repl.h"
+
 enum {
     NODE_ID = 1, /* The only voter of every group. */
     LOG_IN_MEMORY_BYTES_MAX = 256 << 20,

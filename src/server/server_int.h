@@ -158,7 +158,7 @@ struct session {
     bool is_closed; /* Gone but for a wake that is on its way. */
 
     struct query_session *query; /* From the start-up on. */
-    struct session_facts facts;
+    struct query_session_facts facts;
     struct names statements, portals;
     struct portal_sink sink;
     struct arena *arena;    /* Until the next message. */

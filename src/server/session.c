@@ -59,7 +59,7 @@ static void session_close(struct session *s)
 {
     CHECK(!s->is_closed);
     statement_abandon(s);
-    session_free(s->query);
+    query_session_free(s->query);
     s->query = NULL;
     timer_free(s->startup_timer);
     conn_free(s->conn);
@@ -165,7 +165,7 @@ static enum errcode take_option(struct session *s, const struct wire_option *opt
     }
     snprintf(name, sizeof name, "%.*s", (int)option->name.bytes, option->name.data);
     struct value value = value_text(option->value.data, option->value.bytes);
-    return policy_assign_name(session_policies(s->query), name, LEVEL_SESSION, &value, err);
+    return policy_assign_name(query_session_policies(s->query), name, LEVEL_SESSION, &value, err);
 }
 
 static enum errcode start_query_session(struct session *s, const struct wire_startup *m,
@@ -177,7 +177,7 @@ static enum errcode start_query_session(struct session *s, const struct wire_sta
         err_hint(err, "Try again in a moment; recovery of much data may take minutes.");
         return ERR_NOT_READY;
     }
-    s->query = session_new(db, s->id, err);
+    s->query = query_session_new(db, s->id, err);
     if (s->query == NULL) {
         return err->code;
     }
@@ -187,7 +187,7 @@ static enum errcode start_query_session(struct session *s, const struct wire_sta
         }
     }
     snprintf(s->facts.peer, sizeof s->facts.peer, "%s", conn_peer(s->conn));
-    session_describe(s->query, &s->facts);
+    query_session_describe(s->query, &s->facts);
     return ERR_OK;
 }
 
@@ -195,7 +195,7 @@ static void welcome(struct session *s)
 {
     struct wire_key key = {.session = s->id};
     random_secret(&key.secret, sizeof key.secret);
-    session_set_secret(s->query, key.secret);
+    query_session_set_secret(s->query, key.secret);
     struct buf *b = conn_output(s->conn);
     wire_write_auth(b, 0);
     wire_write_status(b, "server_version", VECTROND_VERSION);
@@ -357,7 +357,7 @@ static void on_drained(void *arg)
     struct session *s = arg;
     if (s->facts.output_bytes != 0) {
         s->facts.output_bytes = 0;
-        session_describe(s->query, &s->facts);
+        query_session_describe(s->query, &s->facts);
     }
     flights_land(s); /* The first may have waited for room. */
     statement_resume(s, WAIT_ROOM);
@@ -575,7 +575,7 @@ void sessions_cancel(struct net_thread *net)
 {
     for (struct session *s = net->sessions; s != NULL; s = s->next) {
         if (s->query != NULL) {
-            session_cancel(s->query);
+            query_session_cancel(s->query);
         }
     }
 }

@@ -85,7 +85,7 @@ static void hold(struct session *s, enum session_wait wait)
     conn_pause(s->conn, true);
     if (wait == WAIT_ROOM) {
         s->facts.output_bytes = conn_output_bytes(s->conn);
-        session_describe(s->query, &s->facts);
+        query_session_describe(s->query, &s->facts);
         conn_flush(s->conn);
     }
 }

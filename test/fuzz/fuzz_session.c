@@ -120,7 +120,7 @@ static void other_operation(struct sim *sim, uint8_t operation, uint8_t arg)
         break;
     case OP_CANCEL:
         if (sim_session(sim) != NULL && sim_session(sim)->query != NULL) {
-            session_cancel(sim_session(sim)->query);
+            query_session_cancel(sim_session(sim)->query);
         }
         break;
     case OP_DRAIN:

@@ -379,7 +379,7 @@ static void begin(struct run *r, struct sim_client *who)
     condition_init(&r->woken);
     reserve(&r->rows);
     reserve(&r->expected);
-    while ((r->session = session_new(who->db, who->number + 1, &r->err)) == NULL) {
+    while ((r->session = query_session_new(who->db, who->number + 1, &r->err)) == NULL) {
         if (!is_excused(r->err.code)) {
             sim_fail("no session: %s", r->err.message);
         }
@@ -388,7 +388,7 @@ static void begin(struct run *r, struct sim_client *who)
 
 static void end(struct run *r)
 {
-    session_free(r->session);
+    query_session_free(r->session);
     buf_fini(&r->rows);
     buf_fini(&r->expected);
     condition_fini(&r->woken);

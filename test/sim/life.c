@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "query/query.h"
+#include "repl/repl.h"
 
 enum {
     WORK_THREADS = 2,
@@ -119,7 +120,7 @@ static void meddle(void *arg)
         struct query_session *session = node->clients[chance_below(STREAM_FAULT, CLIENTS)].session;
         /* A client takes its session away and frees it without a switch between. */
         if (session != NULL && fault_happens(FAULT_CANCEL)) {
-            session_cancel(session);
+            query_session_cancel(session);
         }
         if (chance_is(STREAM_FAULT, RELOAD_ONE_IN)) {
             choose_policies(node);

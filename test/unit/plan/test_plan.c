@@ -137,7 +137,7 @@ static void statements_are_chains_of_operators(void **state)
         struct plan *plan = plan_of(f, cases[i].text);
         put_chain(plan, chain, sizeof(chain));
         assert_string_equal(chain, cases[i].chain);
-        plan_release(plan);
+        plan_free(plan);
     }
 }
 
@@ -165,7 +165,7 @@ static void rows_are_found_by_keys_where_the_condition_says_which(void **state)
         if (plan->access.kind != cases[i].kind) {
             fail_msg("%s: %d", cases[i].where, (int)plan->access.kind);
         }
-        plan_release(plan);
+        plan_free(plan);
     }
 }
 
@@ -181,7 +181,7 @@ static void parameters_have_the_types_of_what_stands_beside_them(void **state)
     assert_int_equal(plan->n_columns, 2);
     assert_string_equal(plan->columns[1].name, "distance");
     assert_int_equal(plan->columns[1].type, TYPE_FLOAT);
-    plan_release(plan);
+    plan_free(plan);
 }
 
 static void a_plan_holds_the_schema_that_the_map_had(void **state)
@@ -190,14 +190,12 @@ static void a_plan_holds_the_schema_that_the_map_had(void **state)
     struct plan *plan = plan_of(f, "SELECT * FROM t");
     assert_ptr_equal(plan->schema, f->t.schema);
     assert_int_equal(holders(f), 2);
-    plan_acquire(plan);
-    plan_release(plan);
-    assert_int_equal(holders(f), 2);
-    plan_release(plan);
+    plan_free(plan);
+    assert_int_equal(holders(f), 1);
     plan = plan_of(f, "DROP COLLECTION t"); /* What it drops is the map's to say. */
     assert_null(plan->schema);
     assert_int_equal(holders(f), 1);
-    plan_release(plan);
+    plan_free(plan);
 }
 
 static void an_empty_text_has_no_plan(void **state)
@@ -259,13 +257,13 @@ static void a_long_text_asks_whether_it_is_to_end(void **state)
     struct plan *plan;
     char *text = long_text();
     f->poll_code = ERR_CANCELED;
-    plan_release(plan_of(f, "SELECT id FROM t")); /* A short one does not. */
+    plan_free(plan_of(f, "SELECT id FROM t")); /* A short one does not. */
     assert_int_equal(f->n_polls, 0);
     assert_int_equal(make(f, text, BYTES_MAX, &plan), ERR_CANCELED);
     assert_int_equal(f->n_polls, 1);
     assert_null(plan);
     f->poll_code = ERR_OK;
-    plan_release(plan_of(f, text));
+    plan_free(plan_of(f, text));
     assert_true(f->n_polls > 2);
     free(text);
 }

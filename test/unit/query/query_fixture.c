@@ -332,13 +332,13 @@ void client_init(struct client *c, struct database *db, uint64_t id)
     buf_init(&c->columns, MEM_GENERAL, ROWS_BYTES_MAX);
     buf_init(&c->rows, MEM_GENERAL, ROWS_BYTES_MAX);
     buf_init(&c->copy, MEM_GENERAL, ROWS_BYTES_MAX);
-    c->session = session_new(db, id, &c->err);
+    c->session = query_session_new(db, id, &c->err);
     assert_non_null(c->session);
 }
 
 void client_fini(struct client *c)
 {
-    session_free(c->session);
+    query_session_free(c->session);
     buf_fini(&c->columns);
     buf_fini(&c->rows);
     buf_fini(&c->copy);

@@ -312,11 +312,11 @@ static void a_session_that_cannot_begin_leaves_nothing(void **state)
     for (uint64_t nth = 1; !is_through; nth++) {
         struct err err = {0};
         fault_arm(FAULT_MALLOC, nth, 1);
-        struct query_session *session = session_new(f->db, 2, &err);
+        struct query_session *session = query_session_new(f->db, 2, &err);
         is_through = fault_calls(FAULT_MALLOC) < nth;
         fault_disarm_all();
         assert_true(session != NULL || (!is_through && err.code == ERR_OUT_OF_MEMORY));
-        session_free(session);
+        query_session_free(session);
     }
     expect_rows(&f->client, "SELECT 1", "1\n");
 }

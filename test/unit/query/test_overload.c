@@ -2,6 +2,8 @@
  */
 #include "query_fixture.h"
 
+#include "shard/shard.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -222,7 +224,7 @@ static void cancel_ends_a_copy_that_waits_for_room(void **state)
         plug_log(&plug, f);
         copier_start(&c, f, 0, texts[i]);
         wait_for_waits(waits + 1);
-        session_cancel(c.client.session);
+        query_session_cancel(c.client.session);
         assert_int_equal(copier_end(&c), ERR_CANCELED); /* The log is full all the while. */
         unplug_log(&plug);
         expect_count(f, 0);

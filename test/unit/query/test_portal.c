@@ -289,7 +289,7 @@ static void a_cancel_and_the_deadline_wake_who_waits_for_its_client(void **state
         }
         assert_int_equal(status, i % 2 == 0 ? PORTAL_FULL : PORTAL_COPY_IN);
         if (!is_timed) {
-            session_cancel(c->session);
+            query_session_cancel(c->session);
         }
         wait_for_wakes(&bare, waits + 1);
         assert_int_equal(portal_run(portal, 0, &c->err), PORTAL_FAILED);
@@ -305,13 +305,13 @@ static void a_suspended_portal_is_not_what_a_cancel_is_for_until_it_goes_on(void
     struct portal *portal = open_portal(c, "SELECT id FROM n WHERE id IN (1, 2, 3, 4, 5)", &bare);
     assert_int_equal(portal_run(portal, 2, &c->err), PORTAL_SUSPENDED);
     portal_suspend(portal);
-    session_cancel(c->session);
+    query_session_cancel(c->session);
     assert_int_equal(portal_run(portal, 2, &c->err), PORTAL_SUSPENDED);
     portal_suspend(portal);
     expect_ok(c, "SELECT 1"); /* Another one runs meanwhile. */
     bare.is_full = true;
     assert_int_equal(portal_run(portal, 2, &c->err), PORTAL_FULL);
-    session_cancel(c->session);
+    query_session_cancel(c->session);
     assert_int_equal(portal_run(portal, 2, &c->err), PORTAL_FAILED);
     assert_int_equal(c->err.code, ERR_CANCELED);
     portal_free(portal);
@@ -441,7 +441,7 @@ static void cancel_ends_a_statement_on_the_pool(void **state)
     }
     assert_int_equal(status, PORTAL_FULL);
     int64_t canceled = metric_value(METRIC_statements_canceled);
-    session_cancel(c->session);
+    query_session_cancel(c->session);
     bare.is_full = false;
     while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
         wait_for_wakes(&bare, ++waits);
@@ -456,7 +456,7 @@ static void cancel_ends_a_statement_on_the_pool(void **state)
 static void cancel_by_id_needs_the_secret(void **state)
 {
     struct fixture *f = *state;
-    session_set_secret(f->client.session, 77);
+    query_session_set_secret(f->client.session, 77);
     assert_false(database_cancel(f->db, 1, 76));
     assert_false(database_cancel(f->db, 2, 77));
     assert_true(database_cancel(f->db, 1, 77));

@@ -150,7 +150,7 @@ static void happen(struct play *p, enum event event)
         run_portal(p, event == RUN ? 0 : 1);
         break;
     case CANCEL:
-        session_cancel(p->client->session);
+        query_session_cancel(p->client->session);
         break;
     case TIME_PASSES:
         clock_sleep_micros(TIMEOUT_MS * 1000 / 2);

@@ -129,7 +129,7 @@ static void a_cancel_ends_it_and_an_owner_may_leave(void **state)
             assert_int_equal(waiter.wakes, wakes); /* Nobody is woken who has left. */
             continue;
         }
-        session_cancel(other.session);
+        query_session_cancel(other.session);
         while (!preparing_has_ended(preparing)) {
             clock_sleep_micros(100);
         }

@@ -1,6 +1,8 @@
 /* SEARCH with WHERE: the way that is chosen, and that LIMIT rows come however rare matches are. */
 #include "query_fixture.h"
 
+#include "index/index.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,6 +6,8 @@
  * a write, the other in apply. */
 #include "query_fixture.h"
 
+#include "shard/shard.h"
+
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -163,7 +165,7 @@ struct told {
 
 static void cancel_now(struct client *c)
 {
-    session_cancel(c->session);
+    query_session_cancel(c->session);
 }
 
 /* Again and again, since one that comes before the statement has begun is not meant for it. */
@@ -172,7 +174,7 @@ static void cancel_later(void *arg)
     struct told *t = arg;
     while (!atomic_load(&t->is_over)) {
         clock_sleep_micros(random_next(&t->chance_of_cancel) % CHANCE_US_MAX);
-        session_cancel(t->actor.session);
+        query_session_cancel(t->actor.session);
     }
 }
 
@@ -403,7 +405,7 @@ static void a_cancel_is_for_all_writes_of_a_session_that_run(void **state)
         atomic_store(&wakes[i], 0);
         portals[i] = insert_portal(&t->actor, 100 + (int)i, &wakes[i]);
     }
-    session_cancel(t->actor.session);
+    query_session_cancel(t->actor.session);
     for (size_t i = 0; i < COUNT_OF(portals); i++) {
         uint64_t deadline = clock_micros() + PATIENCE_US;
         unsigned n_seen = 0;

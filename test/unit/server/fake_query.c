@@ -235,7 +235,7 @@ static enum portal_status listen_for_cancel(struct portal *portal, enum portal_s
 
 /* ---- sessions ---- */
 
-struct query_session *session_new(struct database *db, uint64_t id, struct err *err)
+struct query_session *query_session_new(struct database *db, uint64_t id, struct err *err)
 {
     (void)db;
     (void)err;
@@ -250,7 +250,7 @@ struct query_session *session_new(struct database *db, uint64_t id, struct err *
     return session;
 }
 
-void session_free(struct query_session *session)
+void query_session_free(struct query_session *session)
 {
     if (session == NULL) {
         return;
@@ -277,7 +277,7 @@ static void cancel(struct query_session *session)
     }
 }
 
-void session_cancel(struct query_session *session)
+void query_session_cancel(struct query_session *session)
 {
     mutex_lock(&lock);
     cancel(session);
@@ -300,12 +300,12 @@ bool database_cancel(struct database *db, uint64_t id, uint64_t secret)
     return fits;
 }
 
-struct policy_set *session_policies(struct query_session *session)
+struct policy_set *query_session_policies(struct query_session *session)
 {
     return &session->policies;
 }
 
-void session_describe(struct query_session *session, const struct session_facts *facts)
+void query_session_describe(struct query_session *session, const struct query_session_facts *facts)
 {
     (void)session;
     mutex_lock(&lock);
@@ -315,7 +315,7 @@ void session_describe(struct query_session *session, const struct session_facts 
     mutex_unlock(&lock);
 }
 
-void session_set_secret(struct query_session *session, uint64_t secret)
+void query_session_set_secret(struct query_session *session, uint64_t secret)
 {
     mutex_lock(&lock);
     session->secret = secret;

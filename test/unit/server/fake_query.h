@@ -24,6 +24,6 @@ void fake_wait_for_writes(unsigned n); /* Until exactly so many wait. */
 unsigned fake_writes(void);            /* That wait. */
 unsigned fake_live(void);         /* Sessions, prepared statements and portals not yet freed. */
 unsigned fake_cancels(void);      /* Cancel requests that fit. */
-uint64_t fake_output_bytes(void); /* The highest that session_describe was told. */
+uint64_t fake_output_bytes(void); /* The highest that query_session_describe was told. */
 
 #endif

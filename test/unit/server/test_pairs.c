@@ -188,7 +188,7 @@ enum event {
 static void cancel_by_key(struct sim *sim)
 {
     if (sim_session(sim) != NULL && sim_session(sim)->query != NULL) {
-        session_cancel(sim_session(sim)->query);
+        query_session_cancel(sim_session(sim)->query);
     }
 }
 
