@@ -47,6 +47,14 @@ NO_RETURN void check_failed(const char *file, int line, const char *claim);
 
 #define CHECK(claim) ((claim) ? (void)0 : check_failed(__FILE__, __LINE__, #claim))
 
+/* For what each row, hop or value passes: it holds where code is tried, under the sanitizers and
+ * with --enable-faults, and costs nothing elsewhere.  The claim may have no effect. */
+#ifdef CHECK_ALL
+#define CHECK_HOT(claim) CHECK(claim)
+#else
+#define CHECK_HOT(claim) ((void)sizeof((claim) ? 1 : 0))
+#endif
+
 /* For a place that only a fault of ours can reach. */
 #define CHECK_NEVER(why) check_failed(__FILE__, __LINE__, why)
 

@@ -278,6 +278,7 @@ enum errcode listener_probe(const char *path, struct err *err)
 int listening_socket(const char *address, bool is_unix, char bound[ADDRESS_BYTES_MAX],
                      struct err *err)
 {
+    CHECK(address != NULL);
     return is_unix ? unix_socket(address, bound, err) : tcp_socket(address, bound, err);
 }
 
@@ -290,6 +291,7 @@ bool accept_is_starved(int errnum)
 
 static void listener_watch(struct listener *l)
 {
+    CHECK_LOOP(l->loop);
     if (l->is_paused || l->is_starved) {
         event_del(&l->readable);
     } else {
@@ -299,6 +301,7 @@ static void listener_watch(struct listener *l)
 
 static void starve(struct listener *l, int errnum)
 {
+    CHECK(!l->is_starved && accept_is_starved(errnum));
     struct err err;
     err_set_errno(&err, ERR_IO, errnum, "accept failed");
     log_err(LOG_WARNING, &err, "listener waits for descriptors address=%s", l->address);
@@ -310,6 +313,7 @@ static void starve(struct listener *l, int errnum)
 static void retry(void *arg)
 {
     struct listener *l = arg;
+    CHECK(l->is_starved);
     l->is_starved = false;
     listener_watch(l);
 }
@@ -318,6 +322,7 @@ static void acceptable(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
     struct listener *l = arg;
+    CHECK_LOOP(l->loop);
     for (int i = 0; i < ACCEPT_BATCH && !l->is_paused; i++) {
         struct sockaddr_storage name = {0};
         socklen_t bytes = sizeof name;
@@ -344,6 +349,7 @@ struct listener *listener_new(struct loop *loop, const char *address, bool is_un
 {
     CHECK_LOOP(loop);
     CHECK(accepted != NULL);
+    CHECK(address != NULL);
     struct listener *l = mem_zalloc(MEM_NETWORK, sizeof *l);
     if (l == NULL) {
         err_no_memory(err);

@@ -17,6 +17,7 @@ static struct loop_timer *join(struct loop_timer *a, struct loop_timer *b)
     if (a == NULL || b == NULL) {
         return a == NULL ? b : a;
     }
+    CHECK(a != b && a->is_set && b->is_set);
     if (b->at_us < a->at_us) {
         struct loop_timer *later = a;
         a = b;
@@ -59,6 +60,7 @@ static struct loop_timer *join_children(struct loop_timer *child)
 
 static void take_out(struct loop *loop, struct loop_timer *t)
 {
+    CHECK(t->is_set && (t->back != NULL || loop->timers == t));
     struct loop_timer *children = join_children(t->child);
     if (t->back == NULL) {
         loop->timers = children;
@@ -77,6 +79,7 @@ static void take_out(struct loop *loop, struct loop_timer *t)
 static void wake_for_first(struct loop *loop)
 {
     const struct loop_timer *first = loop->timers;
+    CHECK(first == NULL || (first->is_set && first->back == NULL));
     if (first == NULL || first->at_us >= loop->tick_at_us) {
         return;
     }
@@ -115,6 +118,7 @@ void loop_timer_clear(struct loop *loop, struct loop_timer *t)
 
 void loop_timers_fire(struct loop *loop)
 {
+    CHECK_LOOP(loop);
     uint64_t now_us = clock_micros();
     while (loop->timers != NULL && loop->timers->at_us <= now_us) {
         struct loop_timer *t = loop->timers;
@@ -134,6 +138,7 @@ struct timer {
 
 struct timer *timer_new(struct loop *loop, void (*fn)(void *arg), void *arg)
 {
+    CHECK(loop != NULL && fn != NULL);
     struct timer *timer = mem_zalloc(MEM_NETWORK, sizeof *timer);
     if (timer != NULL) {
         timer->loop = loop;

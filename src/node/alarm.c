@@ -13,6 +13,7 @@ struct alarms {
 
 static void unlink_alarm(struct alarms *alarms, struct alarm *alarm) REQUIRES(alarms->lock)
 {
+    CHECK(alarm->is_set && (alarm->prev == NULL) == (alarms->first == alarm));
     if (alarm->prev != NULL) {
         alarm->prev->next = alarm->next;
     } else {
@@ -38,6 +39,7 @@ static uint64_t fire_due(struct alarms *alarms) REQUIRES(alarms->lock)
         }
         alarm = next;
     }
+    CHECK(next_us > now);
     return next_us;
 }
 
@@ -92,6 +94,7 @@ void alarms_free(struct alarms *alarms)
 
 void alarm_set(struct node *node, struct alarm *alarm, uint64_t at_us)
 {
+    CHECK(at_us > 0);
     struct alarms *alarms = node->alarms;
     CHECK(alarm->fire != NULL);
     mutex_lock(&alarms->lock);
@@ -101,6 +104,7 @@ void alarm_set(struct node *node, struct alarm *alarm, uint64_t at_us)
         return;
     }
     if (!alarm->is_set) {
+        CHECK(alarms->first == NULL || alarms->first->prev == NULL);
         alarm->is_set = true;
         alarm->prev = NULL;
         alarm->next = alarms->first;

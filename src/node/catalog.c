@@ -90,6 +90,7 @@ struct catalog {
 
 static void enqueue(struct catalog *catalog, struct collection *c)
 {
+    CHECK(c->next == NULL && catalog->last != &c->next); /* It is queued once. */
     c->next = NULL;
     *catalog->last = c;
     catalog->last = &c->next;
@@ -100,7 +101,9 @@ static void enqueue(struct catalog *catalog, struct collection *c)
 static void set_state(struct catalog *catalog, struct collection *c, enum collection_state to,
                       const char *why)
 {
+    CHECK(c->node->catalog == catalog);
     uint8_t state = atomic_load(&c->state);
+    CHECK(state != COLLECTION_OPENING || catalog->n_opening > 0);
     catalog->n_opening -= state == COLLECTION_OPENING;
     catalog->n_opening += to == COLLECTION_OPENING;
     catalog->has_broken = catalog->has_broken || to == COLLECTION_BROKEN;
@@ -111,6 +114,7 @@ static void set_state(struct catalog *catalog, struct collection *c, enum collec
 /* Under the lock, for one that has users. */
 static void reopen(struct catalog *catalog, struct collection *c)
 {
+    CHECK(c->shard == NULL && atomic_load(&c->users) > 0);
     atomic_fetch_add(&c->users, 1); /* The opening. */
     set_state(catalog, c, COLLECTION_OPENING, "tried again");
     enqueue(catalog, c);
@@ -153,6 +157,7 @@ static uint64_t reopen_broken(struct catalog *catalog)
 /* Why it does not serve, where it does not. */
 static enum errcode check_serving(struct collection *c, struct err *err)
 {
+    CHECK(atomic_load(&c->users) > 0);
     struct catalog *catalog = c->node->catalog;
     if (atomic_load(&c->state) == COLLECTION_SERVING) {
         return ERR_OK;
@@ -212,14 +217,15 @@ void collection_leave(struct collection *c)
     }
 }
 
-void collection_hold(struct collection *c)
-{
-    atomic_fetch_add(&c->refs, 1);
-}
-
 void collection_release(struct collection *c)
 {
-    if (c != NULL && atomic_fetch_sub(&c->refs, 1) == 1) {
+    if (c == NULL) {
+        return;
+    }
+    unsigned before = atomic_fetch_sub(&c->refs, 1);
+    CHECK(before > 0);
+    if (before == 1) {
+        CHECK(c->shard == NULL);
         schema_release(c->schema);
         mem_free(MEM_CATALOG, c);
     }
@@ -242,6 +248,7 @@ bool collection_is_dropped(const struct collection *c)
 
 static struct collection *collection_new(struct node *node, const struct map_collection *from)
 {
+    CHECK(from->schema != NULL && from->shard.group > PD_GROUP);
     struct collection *c = mem_zalloc(MEM_CATALOG, sizeof(*c));
     if (c != NULL) {
         atomic_init(&c->refs, 1);
@@ -267,6 +274,7 @@ static char *shard_directory(const struct node *node, uint64_t group, char *path
  * work, or the shard could not be opened. */
 static void remove_remains(struct node *node, uint64_t group)
 {
+    CHECK(group > 0 && group != PD_GROUP); /* The map's own log stays. */
     struct err err;
     char path[512];
     if (repl_group_destroy(node->repl, group, &err) != ERR_OK) {
@@ -299,6 +307,7 @@ static void remove_remains(struct node *node, uint64_t group)
 
 static void note_broken(struct catalog *catalog, struct collection *c, const struct err *why)
 {
+    CHECK(why->code != ERR_OK);
     uint64_t after_us = REOPEN_FIRST_US;
     for (unsigned i = 0; i < c->n_failures && after_us < REOPEN_LAST_US; i++) {
         after_us *= 2;
@@ -311,6 +320,7 @@ static void note_broken(struct catalog *catalog, struct collection *c, const str
 
 static void open_collection(struct catalog *catalog, struct collection *c)
 {
+    CHECK(atomic_load(&c->state) == COLLECTION_OPENING && c->shard == NULL);
     char path[512];
     struct node *node = catalog->node;
     struct shard_config config = {
@@ -342,6 +352,7 @@ static void open_collection(struct catalog *catalog, struct collection *c)
 static void destroy_collection(struct catalog *catalog, struct collection *c)
 {
     CHECK(atomic_load(&c->is_dropped));
+    CHECK(atomic_load(&c->users) == 0);
     if (c->shard != NULL) {
         shard_destroy(c->shard);
         c->shard = NULL;
@@ -358,6 +369,7 @@ static struct collection *take_queued(struct catalog *catalog) REQUIRES(catalog-
     struct collection *c = catalog->first;
     if (c != NULL) {
         catalog->first = c->next;
+        c->next = NULL;
         if (catalog->first == NULL) {
             catalog->last = &catalog->first;
         }
@@ -435,6 +447,7 @@ static bool has(const struct catalog *catalog, uint64_t id)
 
 static bool add_collection(struct catalog *catalog, const struct map_collection *from)
 {
+    CHECK(!has(catalog, from->schema->id));
     if (catalog->n == catalog->capacity) {
         size_t capacity = catalog->capacity == 0 ? 16 : catalog->capacity * 2;
         void *larger = mem_realloc(MEM_CATALOG, catalog->collections,
@@ -468,6 +481,7 @@ static bool map_has(const struct map *map, const struct collection *c)
 /* Takes it out of the table; the lock is given up meanwhile. */
 static void drop_at(struct catalog *catalog, size_t at) REQUIRES(catalog->lock)
 {
+    CHECK(at < catalog->n && !atomic_load(&catalog->collections[at]->is_dropped));
     struct collection *c = catalog->collections[at];
     catalog->n--;
     memmove(&catalog->collections[at], &catalog->collections[at + 1],
@@ -508,6 +522,7 @@ void catalog_changed(void *arg, const struct map *map)
 {
     struct catalog *catalog = ((struct node *)arg)->catalog;
     mutex_lock(&catalog->lock);
+    CHECK(catalog->epoch == 0 || map->epoch > catalog->epoch);
     if (map->epoch != catalog->epoch + 1) {
         compare_with(catalog, map);
     } else if (map->removed != 0 && has(catalog, map->removed)) {
@@ -521,6 +536,7 @@ void catalog_changed(void *arg, const struct map *map)
 
 struct collection *collection_acquire(struct node *node, uint64_t id)
 {
+    CHECK(id > 0);
     struct catalog *catalog = node->catalog;
     struct collection *c = NULL;
     mutex_lock(&catalog->lock);
@@ -569,6 +585,8 @@ static bool is_opening(struct catalog *catalog, const char *name)
 enum errcode collection_wait(struct node *node, const char *name, bool (*is_canceled)(void *arg),
                              void *arg, struct err *err)
 {
+    CHECK(name != NULL && is_canceled != NULL);
+    CHECK(!role_is_mine(&apply_thread)); /* Which opens what is waited for. */
     enum {
         LOOK_INTERVAL_US = 20000
     };
@@ -611,6 +629,7 @@ static void withdrawal_done(struct pd_write *write, const struct err *err)
     struct withdrawal *w = CONTAINER_OF(write, struct withdrawal, write);
     struct catalog *catalog = w->catalog;
     mutex_lock(&catalog->lock);
+    CHECK(!w->is_done);
     if (err != NULL) {
         w->err = *err;
     }
@@ -631,6 +650,7 @@ static uint64_t find_broken(struct catalog *catalog, const char *name)
 
 void collection_withdraw(struct node *node, const char *name, struct err *why)
 {
+    CHECK(why->code != ERR_OK && !role_is_mine(&apply_thread));
     struct catalog *catalog = node->catalog;
     struct withdrawal w = {.write.done = withdrawal_done, .catalog = catalog};
     struct pd_command command = {
@@ -718,6 +738,7 @@ static void open_all(struct catalog *catalog)
 
 enum errcode catalog_start(struct catalog *catalog, struct err *err)
 {
+    CHECK(!catalog->is_started && catalog->node->pd != NULL);
     enum errcode code = sweep(catalog, err);
     if (code == ERR_OK) {
         code = thread_start(&catalog->thread, "catalog", catalog_thread, catalog, err);
@@ -744,10 +765,12 @@ void catalog_stop(struct catalog *catalog)
 
 void catalog_free(struct catalog *catalog)
 {
+    CHECK(!catalog->is_started);
     for (size_t i = 0; i < catalog->n; i++) {
         struct collection *c = catalog->collections[i];
         if (c->shard != NULL) {
             shard_close(c->shard);
+            c->shard = NULL;
         }
         collection_release(c);
     }

@@ -31,6 +31,7 @@ struct policy_file *policy_file_acquire(struct node *node)
 {
     mutex_lock(&node->lock);
     struct policy_file *file = node->policies;
+    CHECK(file != NULL && atomic_load(&file->refs) > 0);
     atomic_fetch_add(&file->refs, 1);
     mutex_unlock(&node->lock);
     return file;
@@ -38,7 +39,12 @@ struct policy_file *policy_file_acquire(struct node *node)
 
 void policy_file_release(struct policy_file *file)
 {
-    if (file != NULL && atomic_fetch_sub(&file->refs, 1) == 1) {
+    if (file == NULL) {
+        return;
+    }
+    unsigned before = atomic_fetch_sub(&file->refs, 1);
+    CHECK(before > 0);
+    if (before == 1) {
         mem_free(MEM_GENERAL, file);
     }
 }
@@ -142,6 +148,7 @@ enum errcode node_open(const struct node_config *config, struct node **out, stru
         node_close(node);
         return code;
     }
+    CHECK(node->pd != NULL && node->host != NULL && node->catalog != NULL);
     *out = node;
     return ERR_OK;
 }
@@ -151,6 +158,7 @@ void node_close(struct node *node)
     if (node == NULL) {
         return;
     }
+    CHECK(!role_is_mine(&work_thread) && !role_is_mine(&apply_thread)); /* It ends them. */
     pool_free(node->pool);
     if (node->catalog != NULL) {
         catalog_stop(node->catalog);

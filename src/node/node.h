@@ -72,7 +72,6 @@ void alarm_clear(struct node *node, struct alarm *alarm); /* Afterwards fire doe
 struct collection;
 /* A new reference; NULL where this node has none of that schema's id. */
 struct collection *collection_acquire(struct node *node, uint64_t id);
-void collection_hold(struct collection *c);    /* One more. */
 void collection_release(struct collection *c); /* NULL is allowed. */
 /* All of them, referenced; in @arena. */
 enum errcode collection_list(struct node *node, struct arena *arena, struct collection ***out,

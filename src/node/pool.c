@@ -4,8 +4,6 @@
  * most one job, so the queue is bounded by the portals that are open. */
 #include "node/node_int.h"
 
-#include "index/index.h"
-
 #include <stdio.h>
 
 enum {
@@ -32,10 +30,12 @@ static struct job *pool_take(struct pool *pool)
     struct job *job = pool->first;
     if (job != NULL) {
         pool->first = job->next;
+        CHECK(job->run != NULL);
         if (pool->first == NULL) {
             pool->last = &pool->first;
         }
     }
+    CHECK((pool->first == NULL) == (pool->last == &pool->first));
     mutex_unlock(&pool->lock);
     return job;
 }
@@ -47,7 +47,6 @@ static void pool_thread(void *arg)
     for (struct job *job; (job = pool_take(pool)) != NULL;) {
         job->run(job->arg); /* May free the job. */
     }
-    index_thread_exit();
 }
 
 struct pool *pool_new(unsigned n_threads, struct err *err)
@@ -79,6 +78,7 @@ void node_submit(struct node *node, struct job *job)
     CHECK(job->run != NULL);
     mutex_lock(&pool->lock);
     CHECK(!pool->is_stopping);
+    CHECK((pool->first == NULL) == (pool->last == &pool->first));
     job->next = NULL;
     *pool->last = job;
     pool->last = &job->next;

@@ -25,6 +25,7 @@ struct run {
 
 static void encode_create(struct buf *b, const struct pd_command *command)
 {
+    CHECK(command->schema->n_columns > 0);
     schema_write(b, command->schema);
 }
 
@@ -157,6 +158,7 @@ void command_encode(struct buf *b, const struct pd_command *command)
 enum errcode command_run(const uint8_t *data, size_t bytes, const struct version *version,
                          struct version **next, bool *is_known, struct err *err)
 {
+    CHECK(version != NULL);
     struct reader reader;
     reader_init(&reader, data, bytes);
     uint8_t form = reader_u8(&reader);

@@ -15,6 +15,7 @@ static struct held_collection *held_of(const struct map_collection *c)
 
 struct version *version_new(uint64_t epoch, size_t n)
 {
+    CHECK(n <= COLLECTIONS_MAX);
     struct version *v = mem_zalloc(MEM_CATALOG, sizeof(*v) + n * sizeof(v->held[0]));
     if (v != NULL) {
         v->map.epoch = epoch;
@@ -36,12 +37,16 @@ struct version *version_empty(void)
 
 void version_release(struct version *v)
 {
-    if (v == NULL || atomic_fetch_sub(&v->n_holders, 1) > 1) {
+    size_t before = v == NULL ? 2 : atomic_fetch_sub(&v->n_holders, 1);
+    CHECK(before > 0);
+    if (before > 1) {
         return;
     }
     for (size_t i = 0; i < v->map.n_collections; i++) {
         struct held_collection *held = held_of(v->held[i]);
-        if (atomic_fetch_sub(&held->n_holders, 1) == 1) {
+        size_t holders = atomic_fetch_sub(&held->n_holders, 1);
+        CHECK(holders > 0);
+        if (holders == 1) {
             schema_release(held->collection.schema);
             mem_free(MEM_CATALOG, held);
         }
@@ -51,6 +56,7 @@ void version_release(struct version *v)
 
 bool version_add(struct version *v, const struct schema *schema, uint64_t group)
 {
+    CHECK(group > PD_GROUP && v->map.n_collections < COLLECTIONS_MAX);
     struct held_collection *held = mem_alloc(MEM_CATALOG, sizeof(*held));
     if (held == NULL) {
         return false;
@@ -68,6 +74,7 @@ bool version_add(struct version *v, const struct schema *schema, uint64_t group)
 
 static void share(struct version *v, const struct map_collection *c)
 {
+    CHECK(atomic_load(&held_of(c)->n_holders) > 0);
     atomic_fetch_add(&held_of(c)->n_holders, 1);
     v->held[v->map.n_collections++] = c;
 }
@@ -96,6 +103,7 @@ struct version *version_with(const struct version *from, struct schema *schema)
     for (size_t i = at; i < map->n_collections; i++) {
         share(v, map->collections[i]);
     }
+    CHECK(v->map.n_collections == map->n_collections + 1);
     return v;
 }
 
@@ -115,11 +123,13 @@ struct version *version_without(const struct version *from, size_t at)
             share(v, map->collections[i]);
         }
     }
+    CHECK(v->map.n_collections + 1 == map->n_collections);
     return v;
 }
 
 size_t map_place(const struct map *map, const char *name, bool *found)
 {
+    CHECK(name != NULL);
     size_t low = 0;
     size_t high = map->n_collections;
     *found = false;

@@ -37,6 +37,7 @@ const struct map *pd_map_acquire(struct pd *pd)
 {
     mutex_lock(&pd->lock);
     struct version *version = pd->current;
+    CHECK(version != NULL && atomic_load(&version->n_holders) > 0);
     atomic_fetch_add(&version->n_holders, 1);
     mutex_unlock(&pd->lock);
     return &version->map;
@@ -51,8 +52,10 @@ void pd_map_release(struct pd *pd, const struct map *map)
 
 static void install(struct pd *pd, struct version *next)
 {
+    CHECK_ROLE(apply_thread);
     mutex_lock(&pd->lock);
     struct version *old = pd->current;
+    CHECK(next->map.epoch == old->map.epoch + 1);
     pd->current = next;
     mutex_unlock(&pd->lock);
     version_release(old);
@@ -69,6 +72,7 @@ static void tell_changed(struct pd *pd)
 
 static void save(struct pd *pd)
 {
+    CHECK(pd->applied > pd->snapshot_applied);
     struct err err;
     if (snapshot_write(pd->directory, pd->current, pd->applied, &err) != ERR_OK) {
         log_err(LOG_WARNING, &err, "the map's snapshot failed and will be tried again");
@@ -128,6 +132,7 @@ static void apply_one(struct pd *pd, const struct repl_entry *entry)
 static void map_apply(void *arg, const struct repl_entry *entries, size_t n)
 {
     CHECK_ROLE(apply_thread);
+    CHECK(n > 0);
     struct pd *pd = arg;
     for (size_t i = 0; i < n; i++) {
         apply_one(pd, &entries[i]);
@@ -142,6 +147,7 @@ static void map_apply(void *arg, const struct repl_entry *entries, size_t n)
 
 static void written(struct repl_write *repl, uint64_t index, const struct err *err)
 {
+    CHECK(index > 0 || err != NULL);
     (void)index;
     struct pd_write *write = CONTAINER_OF(repl, struct pd_write, repl);
     write->done(write, err);
@@ -153,6 +159,8 @@ enum errcode pd_submit(struct pd *pd, const struct pd_command *command, struct p
     CHECK(write->done != NULL);
     CHECK(command->op == PD_CREATE_COLLECTION ? command->schema != NULL
                                               : command->collection != NULL);
+    CHECK(pd->group != NULL && !pd->is_replaying);
+    CHECK(command->op != PD_WITHDRAW_COLLECTION || command->id > 0);
     struct buf b;
     buf_init(&b, MEM_LOG, REPL_ENTRY_BYTES_MAX);
     command_encode(&b, command);
@@ -169,6 +177,7 @@ enum errcode pd_submit(struct pd *pd, const struct pd_command *command, struct p
 
 bool pd_withdraw(struct pd_write *write)
 {
+    CHECK(write->pd != NULL);
     return repl_withdraw(&write->repl);
 }
 
@@ -176,6 +185,7 @@ bool pd_withdraw(struct pd_write *write)
 
 static void free_pd(struct pd *pd)
 {
+    CHECK(pd->current == NULL || atomic_load(&pd->current->n_holders) == 1);
     version_release(pd->current);
     mutex_fini(&pd->lock);
     mem_free(MEM_CATALOG, pd);
@@ -224,6 +234,7 @@ fail:
 
 void pd_close(struct pd *pd)
 {
+    CHECK(pd->group != NULL && !pd->is_replaying);
     repl_group_close(pd->group);
     if (pd->n_unsaved > 0) {
         save(pd); /* The next start cuts the log behind it. */

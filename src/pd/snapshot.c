@@ -28,6 +28,7 @@ static const char magic[MAGIC_BYTES] = "vectrond map";
 
 static void encode(struct buf *b, const struct version *version, uint64_t applied)
 {
+    CHECK(version->next_group > PD_GROUP);
     buf_bytes(b, magic, MAGIC_BYTES);
     buf_u32(b, SNAPSHOT_VERSION);
     buf_u32(b, 0);
@@ -90,6 +91,7 @@ static enum errcode write_file(const char *path, const struct buf *b, struct err
 enum errcode snapshot_write(const char *directory, const struct version *version, uint64_t applied,
                             struct err *err)
 {
+    CHECK(applied > 0 && version->map.n_collections <= COLLECTIONS_MAX);
     char path[PATH_BYTES];
     char path_new[PATH_BYTES];
     snprintf(path, sizeof(path), "%s/map", directory);

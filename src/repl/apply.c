@@ -13,6 +13,7 @@ const struct role apply_thread = {"this is the apply thread"};
 
 static void push_ready(struct repl *r, struct repl_group *g) REQUIRES(r->lock)
 {
+    CHECK(g->backlog.n > 0 && g->repl == r);
     if (g->is_ready) {
         return;
     }
@@ -25,11 +26,13 @@ static void push_ready(struct repl *r, struct repl_group *g) REQUIRES(r->lock)
         r->ready_last->next_ready = g;
     }
     r->ready_last = g;
+    CHECK(r->ready_last->next_ready == NULL);
 }
 
 void apply_push(struct repl *r, struct repl_group *g, struct entry_list *committed)
 {
     if (committed->n > 0) {
+        CHECK(g->state != GROUP_CLOSED && g->state != GROUP_FAILED);
         CHECK(g->backlog.first == NULL || g->backlog.last->index < committed->first->index);
         CHECK(committed->first->index > g->figures.applied);
         entry_list_join(&g->backlog, committed);
@@ -44,6 +47,7 @@ bool apply_batch(struct repl *r, struct repl_group *g, struct repl_entry *batch,
 {
     CHECK_ROLE(apply_thread);
     CHECK(n_max > 0);
+    CHECK(g->repl == r);
     struct entry_list taken = {NULL, NULL, 0, 0};
     while (g->backlog.first != NULL && taken.n < n_max && taken.bytes < APPLY_BYTES_MAX) {
         struct entry *e = entry_list_pop(&g->backlog);
@@ -54,6 +58,7 @@ bool apply_batch(struct repl *r, struct repl_group *g, struct repl_entry *batch,
     if (taken.n == 0) {
         return false;
     }
+    CHECK(g->state != GROUP_OPENING && g->state != GROUP_CLOSED);
     size_t n = taken.n;
     size_t bytes = taken.bytes;
     uint64_t index = taken.last->index;
@@ -79,6 +84,7 @@ void apply_thread_run(void *arg)
     mutex_lock(&r->lock);
     while (r->ready != NULL || !r->is_log_ended) {
         struct repl_group *g = r->ready;
+        CHECK(g == NULL || g->is_ready);
         if (g == NULL) {
             condition_wait(&r->apply_wake, &r->lock);
             continue;

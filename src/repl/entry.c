@@ -3,6 +3,7 @@
 
 void entry_list_push(struct entry_list *list, struct entry *entry)
 {
+    CHECK(entry != NULL && (list->first == NULL) == (list->n == 0));
     entry->next = NULL;
     if (list->first == NULL) {
         list->first = entry;
@@ -30,6 +31,7 @@ struct entry *entry_list_pop(struct entry_list *list)
 
 struct entry *entry_list_take(struct entry_list *list, const struct repl_write *write)
 {
+    CHECK(write != NULL);
     struct entry_list left = {NULL, NULL, 0, 0};
     struct entry *taken = NULL, *entry;
     while (taken == NULL && (entry = entry_list_pop(list)) != NULL) {
@@ -46,6 +48,7 @@ struct entry *entry_list_take(struct entry_list *list, const struct repl_write *
 
 void entry_list_join(struct entry_list *to, struct entry_list *from)
 {
+    CHECK(to != from);
     if (from->first == NULL) {
         return;
     }
@@ -62,6 +65,7 @@ void entry_list_join(struct entry_list *to, struct entry_list *from)
 
 struct entry *entry_new(struct repl_write *write, uint8_t *data, size_t bytes)
 {
+    CHECK(data != NULL);
     struct entry *entry = mem_zalloc(MEM_LOG, sizeof(*entry));
     if (entry != NULL) {
         entry->write = write;
@@ -73,6 +77,8 @@ struct entry *entry_new(struct repl_write *write, uint8_t *data, size_t bytes)
 
 void entry_free(struct entry *entry)
 {
+    CHECK(entry->next == NULL); /* It is in no list. */
+    ;
     mem_free(MEM_LOG, entry->data);
     mem_free(MEM_LOG, entry);
 }

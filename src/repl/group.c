@@ -130,6 +130,7 @@ static enum errcode step(struct repl_group *g, struct raft_event *event, const c
 enum errcode group_bootstrap(struct repl_group *g, struct err *err)
 {
     CHECK_ROLE(log_thread);
+    CHECK(g->stored == 0 && g->config.applied == 0);
     char address[24];
     snprintf(address, sizeof(address), "%llu", (unsigned long long)g->repl->config.node);
     struct raft_configuration conf;
@@ -233,6 +234,7 @@ static enum errcode start_raft(struct repl_group *g, const struct log_state *sta
 
 static enum errcode init_raft(struct repl_group *g, struct err *err) REQUIRES(log_thread)
 {
+    CHECK(!g->has_raft && g->repl->config.node > 0);
     char address[24];
     snprintf(address, sizeof(address), "%llu", (unsigned long long)g->repl->config.node);
     memset(&g->raft, 0, sizeof(g->raft));
@@ -252,6 +254,7 @@ static enum errcode init_raft(struct repl_group *g, struct err *err) REQUIRES(lo
 static enum errcode keep_state(struct repl_group *g, const struct log_state *state, struct err *err)
     REQUIRES(log_thread)
 {
+    CHECK(g->conf == NULL);
     uint8_t *conf = mem_alloc(MEM_LOG, state->conf_bytes);
     if (conf == NULL) {
         return err_no_memory(err);
@@ -329,6 +332,7 @@ void group_unload(struct repl_group *g)
 enum errcode group_submit(struct repl_group *g, struct err *err)
 {
     CHECK_ROLE(log_thread);
+    CHECK(g->has_raft && g->fresh.n > 0 && g->stored == g->last);
     struct repl *r = g->repl;
     if (g->fresh.n > r->n_raft_entries_max) {
         size_t n_max = g->fresh.n * 2;
@@ -348,6 +352,7 @@ enum errcode group_submit(struct repl_group *g, struct err *err)
             .batch = e,
         };
     }
+    CHECK(n == g->fresh.n);
     struct raft_event event = {.type = RAFT_SUBMIT,
                                .submit = {.entries = r->raft_entries, .n = (unsigned)n}};
     g->is_touched = true;
@@ -362,6 +367,7 @@ bool group_has_cut(const struct repl_group *g)
 enum errcode group_cut(struct repl_group *g, struct err *err)
 {
     CHECK_ROLE(log_thread);
+    CHECK(group_has_cut(g) && g->cut_next == 0);
     struct log_store *store = g->repl->store;
     uint64_t to = g->cut_index;
     g->is_touched = true;
@@ -408,7 +414,9 @@ static void tell(const struct entry_list *list, enum repl_stage stage)
  * metadata's configuration, so the one that it has is left alone. */
 static enum errcode forget_cut(struct repl_group *g, struct err *err) REQUIRES(log_thread)
 {
+    CHECK(g->cut_next > g->cut_index);
     g->cut_index = g->cut_next;
+    CHECK(g->cut_index <= g->stored);
     g->cut_term = g->cut_term_next;
     g->cut_next = 0;
     struct raft_event event = {
@@ -426,6 +434,7 @@ enum errcode group_synced(struct repl_group *g, struct entry_list *committed, st
     CHECK_ROLE(log_thread);
     CHECK(g->has_raft && g->last >= g->stored);
     g->is_touched = false;
+    CHECK(!log_store_is_writing(g->repl->store));
     if (g->last > g->stored) {
         metric_add(METRIC_log_entries, (int64_t)(g->last - g->stored));
         g->stored = g->last;
@@ -457,6 +466,7 @@ enum errcode group_read(struct repl_group *g, size_t bytes_max, struct entry_lis
                         struct err *err)
 {
     CHECK_ROLE(log_thread);
+    CHECK(bytes_max > 0 && g->replay_next > 0);
     struct log_store *store = g->repl->store;
     struct log_record record;
     bool found;

@@ -28,6 +28,8 @@ void group_move(struct repl *r, struct repl_group *g, enum group_state to, const
 
 void group_wait(struct repl *r, struct repl_group *g)
 {
+    CHECK(g->repl == r && g->state != GROUP_CLOSED && g->state != GROUP_FAILED);
+    CHECK((r->waiting == NULL) == (r->waiting_last == NULL));
     if (g->is_waiting) {
         return;
     }
@@ -45,6 +47,7 @@ void group_wait(struct repl *r, struct repl_group *g)
 void group_done(struct repl *r, struct repl_group *g, size_t n, size_t bytes)
 {
     CHECK(g->n_in_flight >= n && atomic_load(&g->bytes_in_flight) >= bytes);
+    CHECK(n > 0 && g->repl == r);
     g->n_in_flight -= n;
     atomic_fetch_sub(&g->bytes_in_flight, bytes);
     room_give_back(r, bytes);
@@ -55,6 +58,7 @@ void group_done(struct repl *r, struct repl_group *g, size_t n, size_t bytes)
 
 void group_unlist(struct repl *r, struct repl_group *g)
 {
+    CHECK(g->state == GROUP_CLOSED || g->state == GROUP_FAILED);
     struct repl_group *last = NULL;
     for (struct repl_group **at = &r->waiting; *at != NULL;) {
         if (*at == g) {

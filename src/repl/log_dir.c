@@ -12,6 +12,7 @@
 /* A directory without log.mdb becomes a log only if nothing else is in it. */
 enum errcode log_dir_check_new(const char *directory, struct err *err)
 {
+    CHECK(directory != NULL);
     DIR *dir = opendir(directory);
     if (dir == NULL) {
         return err_set_errno(err, ERR_IO, errno, "could not read \"%s\"", directory);

@@ -85,6 +85,7 @@ enum errcode log_store_fail_full(const struct log_store *s, struct err *err)
 
 static enum errcode fail_lmdb(const struct log_store *s, int rc, const char *what, struct err *err)
 {
+    CHECK(rc != 0);
     switch (rc) {
     case EIO:
         if (log_store_has_room(s, SLACK_BYTES)) {
@@ -167,6 +168,7 @@ static void close_env(struct log_store *s)
 
 static enum errcode open_env(struct log_store *s, const char *path, struct err *err)
 {
+    CHECK(s->env == NULL);
     /* MDB_NOLOCK: see the head of this file.  No MDB_WRITEMAP, where a full disk is a SIGBUS, and
      * no MDB_NOSYNC, which power loss does not survive. */
     unsigned flags = MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS;
@@ -317,6 +319,7 @@ static enum errcode sync_what_is_there(const struct log_store *s, struct err *er
 enum errcode log_store_open(const struct repl_config *config, struct log_store **out,
                             struct err *err)
 {
+    CHECK(config->directory != NULL && config->node > 0 && config->map_bytes > 0);
     struct log_store *s = mem_zalloc(MEM_LOG, sizeof(*s));
     if (s == NULL) {
         return err_no_memory(err);
@@ -357,7 +360,7 @@ fail:
 
 void log_store_close(struct log_store *s)
 {
-    CHECK(s->txn == NULL);
+    CHECK(s->txn == NULL && s->cursor == NULL);
     close_env(s);
     dir_unlock(s->lock_fd);
     mem_free(MEM_LOG, s);
@@ -410,6 +413,7 @@ enum errcode log_store_put(struct log_store *s, uint64_t group, const struct log
                            struct err *err)
 {
     CHECK(record->index > 0 && record->term > 0);
+    CHECK(group > 0 && (record->data != NULL || record->bytes == 0));
     if (ensure_writing(s, err) != ERR_OK) {
         return err->code;
     }
@@ -437,6 +441,8 @@ enum errcode log_store_put_state(struct log_store *s, uint64_t group, const stru
                                  struct err *err)
 {
     CHECK(state->conf_bytes <= LOG_CONF_BYTES_MAX);
+    CHECK(group > 0 && (state->conf != NULL || state->conf_bytes == 0));
+    CHECK(state->is_doomed || (state->term > 0 && state->conf_bytes > 0));
     if (ensure_writing(s, err) != ERR_OK) {
         return err->code;
     }
@@ -468,6 +474,7 @@ enum errcode log_store_put_state(struct log_store *s, uint64_t group, const stru
 enum errcode log_store_remove(struct log_store *s, uint64_t group, uint64_t index_max, size_t n_max,
                               size_t *n_removed, struct err *err)
 {
+    CHECK(n_max > 0);
     *n_removed = 0;
     if (ensure_writing(s, err) != ERR_OK) {
         return err->code;
@@ -512,6 +519,7 @@ enum errcode log_store_remove_state(struct log_store *s, uint64_t group, struct 
 /* Sets is_broken where LMDB could not write the header, which is when it refuses to go on. */
 static int commit(struct log_store *s, MDB_txn *txn)
 {
+    CHECK(s->txn == NULL && !s->is_broken);
     if (fault_hit(FAULT_LOG_HEADER_LOST)) {
         mdb_txn_abort(txn);
         s->is_broken = true;
@@ -669,7 +677,7 @@ enum errcode log_store_state(struct log_store *s, uint64_t group, struct log_sta
 enum errcode log_store_next_group(struct log_store *s, uint64_t *group, struct log_state *out,
                                   bool *found, struct err *err)
 {
-    CHECK(s->txn != NULL);
+    CHECK(s->txn != NULL && !s->is_writing);
     *found = false;
     uint8_t key_bytes[8];
     put_be64(key_bytes, *group);
@@ -740,7 +748,7 @@ static enum errcode move_cursor(struct log_store *s, MDB_val *key, MDB_cursor_op
 enum errcode log_store_seek(struct log_store *s, uint64_t group, uint64_t index,
                             struct log_record *out, bool *found, struct err *err)
 {
-    CHECK(s->txn != NULL && !s->is_writing);
+    CHECK(s->txn != NULL && !s->is_writing && group > 0 && index > 0);
     if (s->cursor == NULL) {
         int rc = mdb_cursor_open(s->txn, s->entries, &s->cursor);
         if (rc != 0) {
@@ -758,7 +766,7 @@ enum errcode log_store_seek(struct log_store *s, uint64_t group, uint64_t index,
 enum errcode log_store_next(struct log_store *s, struct log_record *out, bool *found,
                             struct err *err)
 {
-    CHECK(s->cursor != NULL);
+    CHECK(s->cursor != NULL && s->txn != NULL && !s->is_writing);
     MDB_val key;
     return move_cursor(s, &key, MDB_NEXT, out, found, err);
 }
@@ -766,6 +774,7 @@ enum errcode log_store_next(struct log_store *s, struct log_record *out, bool *f
 enum errcode log_store_term(struct log_store *s, uint64_t group, uint64_t index, uint64_t *term,
                             struct err *err)
 {
+    CHECK(group > 0 && index > 0);
     uint8_t key_bytes[ENTRY_KEY_BYTES];
     entry_key(key_bytes, group, index);
     MDB_val key = {sizeof(key_bytes), key_bytes};

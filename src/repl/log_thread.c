@@ -61,6 +61,7 @@ static bool has_replay_room(struct repl *r) REQUIRES(r->lock)
 
 static void make_busy(struct repl *r, struct repl_group *g)
 {
+    CHECK(g->repl == r);
     if (!g->is_busy) {
         g->is_busy = true;
         g->next_busy = r->busy;
@@ -91,6 +92,7 @@ static void take_waiting(struct repl *r, struct turn *t) REQUIRES(r->lock)
     r->waiting = r->waiting_last = NULL;
     while (g != NULL) {
         struct repl_group *next = g->next_waiting;
+        CHECK(g->is_waiting && g->fresh.n == 0);
         g->is_waiting = false;
         g->cut_target = g->cut_wanted;
         g->is_closing = g->state == GROUP_CLOSING && g->n_in_flight == 0;
@@ -153,6 +155,7 @@ static void note_health(struct repl *r, const struct err *err) REQUIRES(log_thre
 static void fail_entries(struct repl *r, struct repl_group *g, struct entry_list *list,
                          const struct err *err)
 {
+    CHECK(err != NULL && err->code != ERR_OK);
     size_t n = list->n;
     size_t bytes = list->bytes;
     struct entry *e;
@@ -170,6 +173,7 @@ static void fail_entries(struct repl *r, struct repl_group *g, struct entry_list
 static void publish(struct repl *r, struct repl_group *g, struct entry_list *committed)
     REQUIRES(log_thread)
 {
+    CHECK(g->has_raft && g->cut_index <= g->stored && g->commit <= g->last);
     if (committed->n > 0) {
         g->replay_next = committed->last->index + 1;
     }
@@ -232,6 +236,7 @@ static enum errcode reload(struct repl *r, struct repl_group *g, struct err *err
 static void recover(struct repl *r, struct repl_group *g, bool is_synced, const struct err *cause)
     REQUIRES(log_thread)
 {
+    CHECK(cause->code != ERR_OK);
     struct err err = *cause;
     struct err outcome = *cause;
     if (log_store_is_broken(r->store) || reload(r, g, &err) != ERR_OK) {
@@ -256,6 +261,7 @@ static void recover(struct repl *r, struct repl_group *g, bool is_synced, const 
 static void finish_open(struct repl *r, struct repl_group *g, const struct err *err)
     REQUIRES(log_thread)
 {
+    CHECK(err == NULL || err->code != ERR_OK);
     mutex_lock(&r->lock);
     if (err != NULL) {
         g->error = *err;
@@ -296,6 +302,7 @@ static enum errcode check_owner(const struct repl_group *g, struct err *err)
 static enum errcode open_group(struct repl *r, struct repl_group *g, struct err *err)
     REQUIRES(log_thread)
 {
+    CHECK(!g->has_raft && g->stored == 0);
     bool found;
     if (group_load(g, &found, err) != ERR_OK) {
         return err->code;
@@ -443,6 +450,7 @@ static void answer_dooming(struct repl *r, struct turn *t, const struct err *err
     while (t->dooming != NULL) {
         struct doomed *d = t->dooming;
         t->dooming = d->next;
+        CHECK(d->request != NULL && !d->is_marked);
         mutex_lock(&r->lock);
         if (err != NULL) {
             d->request->error = *err;
@@ -524,6 +532,7 @@ static enum errcode write_turn(struct repl *r, struct turn *t, struct err *err) 
 
 static void settle(struct repl *r) REQUIRES(log_thread)
 {
+    CHECK(!log_store_is_writing(r->store)); /* It is committed, or nothing was written. */
     for (struct repl_group *g = r->busy; g != NULL; g = g->next_busy) {
         if (!g->is_touched) {
             continue;
@@ -542,6 +551,7 @@ static void settle(struct repl *r) REQUIRES(log_thread)
 /* Fails the turn's entries that Raft has not seen. */
 static void refuse_turn(struct repl *r, struct turn *t, const struct err *err) REQUIRES(log_thread)
 {
+    CHECK(err->code != ERR_OK);
     for (struct repl_group *g = t->groups; g != NULL; g = g->next_turn) {
         fail_entries(r, g, &g->fresh, err);
     }
@@ -549,7 +559,9 @@ static void refuse_turn(struct repl *r, struct turn *t, const struct err *err) R
 
 static void turn_failed(struct repl *r, struct turn *t, const struct err *err) REQUIRES(log_thread)
 {
+    CHECK(err->code != ERR_OK);
     log_store_abort(r->store);
+    CHECK(!log_store_is_writing(r->store));
     note_health(r, err);
     metric_add(METRIC_log_failures, 1);
     r->background_us = clock_micros() + RETRY_US;
@@ -627,6 +639,7 @@ static void run_turn(struct repl *r, struct turn *t) REQUIRES(log_thread)
 
 static void tick(struct repl *r) REQUIRES(log_thread)
 {
+    CHECK(!log_store_is_writing(r->store));
     uint64_t now_us = clock_micros();
     if (now_us < r->timer_us) {
         return;
@@ -654,6 +667,7 @@ void log_thread_run(void *arg)
         tick(r);
     }
     CHECK(r->groups == NULL);
+    CHECK(r->busy == NULL);
     mutex_lock(&r->lock);
     r->is_log_ended = true;
     condition_signal(&r->apply_wake);

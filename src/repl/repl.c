@@ -15,6 +15,7 @@ enum {
 /* One step of waiting for something that this group's entries, or the log thread, bring about. */
 static void wait_step(struct repl *r, struct repl_group *g) REQUIRES(r->lock)
 {
+    CHECK(g->repl == r);
     struct repl_entry batch[NESTED_BATCH];
     if (!role_is_mine(&apply_thread) || !apply_batch(r, g, batch, NESTED_BATCH)) {
         condition_wait(&r->changed, &r->lock);
@@ -43,6 +44,7 @@ static bool add_id(struct repl *r, uint64_t id) REQUIRES(r->lock)
 
 static void remove_id(struct repl *r, uint64_t id) REQUIRES(r->lock)
 {
+    CHECK(id > 0);
     for (size_t i = 0; i < r->n_ids; i++) {
         if (r->ids[i] == id) {
             r->ids[i] = r->ids[--r->n_ids];
@@ -135,6 +137,7 @@ static void free_repl(struct repl *r)
 static void stop_log(struct repl *r)
 {
     mutex_lock(&r->lock);
+    CHECK(!r->is_stopping);
     r->is_stopping = true;
     condition_signal(&r->log_wake);
     mutex_unlock(&r->lock);
@@ -144,6 +147,7 @@ static void stop_log(struct repl *r)
 enum errcode repl_open(const struct repl_config *config, struct repl **out, struct err *err)
 {
     CHECK(config->node > 0 && config->directory != NULL);
+    CHECK(config->map_bytes > 0);
     raft_heap_set(&heap);
     struct repl *r = mem_zalloc(MEM_LOG, sizeof(*r));
     if (r == NULL) {
@@ -226,6 +230,7 @@ enum errcode repl_group_open(struct repl *r, const struct repl_group_config *con
     g->figures.applied = config->applied;
 
     mutex_lock(&r->lock);
+    CHECK(!r->is_stopping);
     enum errcode code = ERR_OK;
     if (!add_id(r, config->id)) {
         code = err_no_memory(err);
@@ -259,15 +264,19 @@ void repl_group_close(struct repl_group *g)
     CHECK(!role_is_mine(&log_thread));
     struct repl *r = g->repl;
     mutex_lock(&r->lock);
+    CHECK(r->n_open > 0);
     group_move(r, g, GROUP_CLOSING, "its owner closes it");
     while (g->n_in_flight > 0) {
         wait_step(r, g);
     }
-    group_wait(r, g);
+    if (g->state != GROUP_CLOSED) { /* Else a turn for a cut has closed it. */
+        group_wait(r, g);
+    }
     while (g->state != GROUP_CLOSED) {
         wait_step(r, g);
     }
     group_unlist(r, g);
+    CHECK(g->n_in_flight == 0 && g->queue.n == 0 && g->backlog.n == 0);
     r->n_open -= 1;
     mutex_unlock(&r->lock);
     mem_free(MEM_LOG, g);
@@ -286,6 +295,7 @@ enum errcode repl_group_destroy(struct repl *r, uint64_t id, struct err *err)
     d->request = &request;
     err_clear(&request.error);
     mutex_lock(&r->lock);
+    CHECK(!r->is_stopping);
     d->next = r->dooming;
     r->dooming = d;
     condition_signal(&r->log_wake);
@@ -339,6 +349,7 @@ size_t repl_group_in_flight(const struct repl_group *g)
 static enum errcode admit(struct repl *r, const struct repl_group *g, struct repl_room *room,
                           size_t bytes, struct err *err) REQUIRES(r->lock)
 {
+    CHECK(bytes > 0 && bytes <= REPL_ENTRY_BYTES_MAX);
     if (g->state != GROUP_SERVING || r->is_stopping) {
         return err_set(err, ERR_SHUTTING_DOWN, "group %llu of the log is closing",
                        (unsigned long long)g->config.id);
@@ -361,6 +372,7 @@ static enum errcode admit(struct repl *r, const struct repl_group *g, struct rep
 enum errcode repl_submit(struct repl_group *g, struct repl_write *write, void *data, size_t bytes,
                          struct err *err)
 {
+    CHECK(write->wait_for <= REPL_APPLIED);
     struct repl *r = g->repl;
     CHECK(write->done != NULL && data != NULL && bytes > 0);
     CHECK(write->room == NULL || write->room->ready != NULL);
@@ -406,6 +418,7 @@ bool repl_withdraw(struct repl_write *write)
     struct repl_group *g = write->group;
     struct repl *r = g->repl;
     mutex_lock(&r->lock);
+    CHECK(write->wait_for != REPL_RECEIVED); /* That is done when it is submitted. */
     struct entry *entry = entry_list_take(&g->queue, write);
     if (entry != NULL) {
         group_done(r, g, 1, entry->bytes);
@@ -421,5 +434,6 @@ bool repl_withdraw(struct repl_write *write)
 void repl_write_applied(struct repl_write *write, uint64_t index, const struct err *err)
 {
     CHECK(write->wait_for == REPL_APPLIED && index > 0);
+    CHECK(write->group != NULL);
     write_tell(write, index, err);
 }

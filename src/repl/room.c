@@ -28,6 +28,7 @@ static bool fits(const struct repl *r, size_t bytes) REQUIRES(r->lock)
 
 static void push(struct repl *r, struct repl_room *room, size_t bytes) REQUIRES(r->lock)
 {
+    CHECK(room->state == ROOM_NONE);
     room->repl = r;
     room->bytes = bytes;
     room->state = ROOM_WAITING;
@@ -60,6 +61,7 @@ static void tell(struct repl *r) REQUIRES(r->lock)
 {
     while (r->room_first != NULL && fits(r, r->room_first->bytes)) {
         struct repl_room *room = r->room_first;
+        CHECK(room->repl == r && room->state == ROOM_WAITING);
         unlink_room(r, room);
         room->state = ROOM_GIVEN;
         r->in_memory_bytes += room->bytes;

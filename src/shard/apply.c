@@ -97,6 +97,8 @@ static void note_met(struct decision *decision, struct slice key, bool is_there)
 
 static void add_item(struct decision *decision, struct decided item)
 {
+    CHECK(item.key.bytes > 0 && item.version == NULL);
+    CHECK((item.fate == FATE_DELETED) == (item.body.data == NULL));
     decision->items[decision->n_items++] = item;
     decision->n_new += item.fate == FATE_NEW;
     decision->n_deleted += item.fate == FATE_DELETED;
@@ -142,6 +144,7 @@ static enum errcode merge(struct decision *decision, const struct slice *before,
                           const struct slice *after, struct slice given, struct slice *body,
                           struct err *err)
 {
+    CHECK(given.bytes >= (decision->shard->schema->n_columns + 7) / 8);
     const struct schema *schema = decision->shard->schema;
     struct slice merged[COLUMNS_MAX];
     struct buf joined;
@@ -310,6 +313,7 @@ static enum errcode decide_command(struct decision *decision, struct slice data,
     if (arena_failed(decision->arena)) {
         return err_no_memory(err);
     }
+    CHECK(decision->n_items == 0 && decision->rows == 0);
     while (reader.rows_left > 0 && code == ERR_OK) {
         struct command_row row;
         code = command_next(&reader, &row, err);
@@ -330,6 +334,7 @@ struct built {
 static enum errcode build_version(struct decision *decision, struct decided *item, uint64_t index,
                                   uint64_t number, struct err *err)
 {
+    CHECK(index > 0);
     size_t row_bytes = item->fate == FATE_DELETED ? 0 : ROW_CHECKSUM_BYTES + item->body.bytes;
     struct row_version *version =
         generation_version(decision->shard->active, item->key.bytes, row_bytes, err);
@@ -356,6 +361,7 @@ static enum errcode build(struct decision *decision, uint64_t index, struct buil
     if (bodies == NULL) {
         return err_no_memory(err);
     }
+    CHECK(index > shard->applied);
     enum errcode code = generation_reserve(shard->active, decision->n_items, err);
     if (code == ERR_OK && decision->n_new + decision->n_deleted > 0 && shard->n_vectors > 0) {
         out->change = generation_change(shard->active, (size_t)decision->n_deleted, &deleted, err);
@@ -381,6 +387,7 @@ static enum errcode build(struct decision *decision, uint64_t index, struct buil
         }
         code = build_version(decision, item, index, is_new ? number++ : item->number, err);
     }
+    CHECK(code != ERR_OK || deleted == NULL || n_deleted == decision->n_deleted);
     CHECK(code != ERR_OK || number == shard->next_row + decision->n_new);
     return code;
 }
@@ -391,6 +398,7 @@ static enum errcode build(struct decision *decision, uint64_t index, struct buil
 static void wait_for_memory(const struct shard *shard, uint64_t index, unsigned n_tries,
                             struct err *err)
 {
+    CHECK(err->code != ERR_OK);
     if (n_tries % TRIES_A_LINE == 0) {
         log_err(LOG_ERROR, err, "apply waits for memory or the disk group=%llu log_index=%llu",
                 (unsigned long long)shard->group_id, (unsigned long long)index);
@@ -434,6 +442,7 @@ static void publish(struct decision *decision, uint64_t index, const struct buil
 {
     struct shard *shard = decision->shard;
     for (size_t i = 0; i < decision->n_items; i++) {
+        CHECK(decision->items[i].version != NULL);
         generation_publish(shard->active, decision->items[i].version);
     }
     if (built->change != NULL && shard->has_graph) {
@@ -476,6 +485,7 @@ static bool is_of_the_moment(enum errcode code)
 static enum errcode apply_entry(struct shard *shard, const struct repl_entry *entry, uint64_t *rows,
                                 struct err *err)
 {
+    CHECK(entry->index > 0 && entry->data != NULL);
     enum errcode code;
     for (unsigned n_tries = 0;; n_tries++) {
         mutex_lock(&shard->apply);
@@ -548,10 +558,13 @@ static void complete(struct shard *shard, struct shard_write *writes)
     while (writes != NULL) {
         struct shard_write *write = writes;
         writes = write->next;
+        CHECK(write->shard == shard && write->index > 0);
         write->next = NULL;
         if (write->ack == ACK_INDEXED) {
             atomic_store(&write->is_applied, true);
             mutex_lock(&shard->waiting);
+            CHECK(shard->waiting_last == NULL || shard->waiting_first == NULL ||
+                  shard->waiting_last->index < write->index);
             if (shard->waiting_first == NULL) {
                 shard->waiting_first = write;
             } else {
@@ -581,6 +594,7 @@ static void log_refused(const struct shard *shard, const struct repl_entry *entr
 void shard_apply(void *arg, const struct repl_entry *entries, size_t n)
 {
     CHECK_ROLE(apply_thread);
+    CHECK(n > 0);
     struct shard *shard = arg;
     struct shard_write *first = NULL;
     struct shard_write **link = &first;
@@ -621,6 +635,9 @@ void shard_complete_indexed(struct shard *shard)
         bool is_linked = write != NULL && write->index <= linked;
         if (is_linked) {
             shard->waiting_first = write->next;
+            if (write->next == NULL) {
+                shard->waiting_last = NULL;
+            }
         }
         mutex_unlock(&shard->waiting);
         if (!is_linked) {

@@ -62,5 +62,6 @@ bool shard_view_block(struct shard_view *view, uint64_t number, const uint64_t w
 struct shard_cells shard_block_cells(const struct shard_view *view, const struct shard_block *block,
                                      uint32_t column)
 {
+    CHECK_HOT(block->chunk != NULL && column < view->shard->schema->n_columns);
     return chunk_cells(view->shard->payload, block->chunk, column);
 }

@@ -59,12 +59,14 @@ struct block_file {
 void checkpoint_path(const struct shard *shard, const struct vector_index *v, bool is_temporary,
                      char *out, size_t bytes)
 {
+    CHECK(shard->directory != NULL && v->column < shard->schema->n_columns);
     (void)snprintf(out, bytes, "%s/index-%u.graph%s", shard->directory, v->column,
                    is_temporary ? ".tmp" : "");
 }
 
 static enum errcode file_open(struct block_file *f, const char *path, bool is_new, struct err *err)
 {
+    CHECK(path != NULL);
     int fd = is_new ? dir_create(path, O_WRONLY | O_TRUNC) : dir_open(path, O_RDONLY, err);
     *f = (struct block_file){.path = path, .fd = fd};
     if (f->fd < 0) {
@@ -92,6 +94,7 @@ static void file_close(struct block_file *f)
 static enum errcode write_out(struct block_file *f, const uint8_t *data, size_t bytes,
                               struct err *err)
 {
+    CHECK(f->fd >= 0);
     size_t done = 0;
     if (fault_hit(FAULT_CHECKPOINT_WRITE)) {
         return err_set_errno(err, ERR_IO, EIO, "writing \"%s\"", f->path);
@@ -108,6 +111,7 @@ static enum errcode write_out(struct block_file *f, const uint8_t *data, size_t 
 
 static enum errcode flush_block(struct block_file *f, struct err *err)
 {
+    CHECK(f->at <= BLOCK_BYTES);
     enum errcode code = write_out(f, f->block, f->at, err);
     f->at = 0;
     return code;
@@ -147,6 +151,7 @@ static enum errcode write_stream(void *arg, const void *data, size_t bytes, stru
 static void head_write(const struct shard *shard, const struct vector_index *v, uint64_t sequence,
                        uint32_t file, uint8_t out[HEAD_BYTES])
 {
+    CHECK(v->column < shard->schema->n_columns);
     const struct column *column = &shard->schema->columns[v->column];
     memcpy(out, magic, sizeof(magic));
     le_put_u32(out + 8, CHECKPOINT_VERSION);
@@ -192,6 +197,7 @@ struct saved {
 static enum errcode write_graph(struct shard *shard, struct vector_index *v, struct block_file *f,
                                 struct saved *saved, struct err *err)
 {
+    CHECK(saved->index == NULL && v->kind == INDEX_HNSW);
     uint8_t head[HEAD_BYTES];
     uint8_t tail[TAIL_BYTES];
     struct checkpoint_id *id = &saved->id;
@@ -227,6 +233,7 @@ static enum errcode write_graph(struct shard *shard, struct vector_index *v, str
 
 static enum errcode sync_vectors(const struct saved *saved, struct err *err)
 {
+    CHECK(saved->index != NULL && saved->id.sequence > 0);
     crash_if(FAULT_CRASH_BEFORE_VECTORS);
     enum errcode code = vector_file_sync(vector_file_of(saved->index), err);
     crash_if(FAULT_CRASH_AFTER_VECTORS);
@@ -282,6 +289,8 @@ static void count_unreachable(const struct shard *shard, const struct vector_ind
 static void note_written(struct shard *shard, struct vector_index *v, const struct saved *saved,
                          uint64_t changes)
 {
+    CHECK(saved->id.sequence >= atomic_load(&v->checkpointed));
+    CHECK(changes >= atomic_load(&v->changes_checkpointed));
     const struct checkpoint_id *id = &saved->id;
     index_is_durable(saved->index);
     vector_files_remove(shard->directory, v->column, 0,
@@ -300,6 +309,7 @@ static void note_written(struct shard *shard, struct vector_index *v, const stru
 
 enum errcode checkpoint_write(struct shard *shard, struct vector_index *v, struct err *err)
 {
+    CHECK(v->kind == INDEX_HNSW && v->index != NULL);
     char temporary[SHARD_PATH_BYTES];
     char path[SHARD_PATH_BYTES];
     struct block_file f;
@@ -339,6 +349,7 @@ enum errcode shard_checkpoint(struct shard *shard,
                                                uint64_t total),
                               void *arg, struct err *err)
 {
+    CHECK(!role_is_mine(&apply_thread) && !role_is_mine(&flusher_thread));
     uint64_t total = shard->n_vectors + 1;
     mutex_lock(&shard->checkpoint);
     enum errcode code = shard_flush(shard, err);
@@ -388,6 +399,7 @@ static enum errcode file_read(struct block_file *f, void *data, size_t bytes, st
     uint8_t *to = data;
     enum errcode code = ERR_OK;
     while (bytes > 0 && code == ERR_OK) {
+        CHECK(f->at <= f->bytes);
         size_t part = f->bytes - f->at < bytes ? f->bytes - f->at : bytes;
         if (part > 0) {
             memcpy(to, f->block + f->at, part);
@@ -481,6 +493,7 @@ bool checkpoint_exists(const struct shard *shard, const struct vector_index *v)
 enum errcode checkpoint_load(struct shard *shard, struct vector_index *v, struct checkpoint_id *id,
                              struct err *err)
 {
+    CHECK(v->index == NULL && v->kind == INDEX_HNSW);
     char path[SHARD_PATH_BYTES];
     struct block_file f;
     uint32_t file = 0;

@@ -65,6 +65,7 @@ static enum errcode columns_of_file(struct shard_view *view, uint64_t number,
 enum errcode shard_view_columns(struct shard_view *view, uint64_t number,
                                 struct shard_columns *columns, bool *found, struct err *err)
 {
+    CHECK_HOT(columns->wanted != NULL && columns->values != NULL && columns->arena != NULL);
     const struct row_version *version = view_find_version(view, number);
     if (version != NULL) {
         struct shard_row row;
@@ -90,6 +91,7 @@ struct shard_keys shard_keys_begin(struct shard *shard)
 bool shard_keys_find(const struct shard_keys *keys, uint64_t number, uint64_t label,
                      struct value *out)
 {
+    CHECK_HOT(keys->shard != NULL && keys->place <= 1);
     static const uint64_t key_column[4] = {1};
     const struct shard *shard = keys->shard;
     if (shard_labels_are_keys(shard->schema)) {
@@ -103,6 +105,7 @@ bool shard_keys_find(const struct shard_keys *keys, uint64_t number, uint64_t la
 
 void shard_keys_end(struct shard_keys *keys)
 {
+    CHECK_HOT(keys->shard != NULL && keys->place <= 1);
     payload_leave(host_payloads(keys->shard->host), keys->place);
 }
 
@@ -111,6 +114,7 @@ void shard_keys_end(struct shard_keys *keys)
 /* The next number at or after @number whose row is in memory or unknown to it; most often that. */
 static uint64_t skip_absent(const struct chunk *chunk, uint64_t number)
 {
+    CHECK_HOT(chunk != NULL);
     uint64_t wanted = chunk_present(chunk) | ~chunk_known(chunk);
     uint64_t left = wanted >> number % CHUNK_ROWS;
     return left != 0 ? number + (uint64_t)__builtin_ctzll(left)
@@ -153,6 +157,7 @@ static bool is_known(const struct chunk *chunk, uint64_t number)
 enum errcode shard_view_next_columns(struct shard_view *view, uint64_t *number,
                                      struct shard_columns *columns, bool *found, struct err *err)
 {
+    CHECK_HOT(columns->wanted != NULL && columns->values != NULL && columns->arena != NULL);
     bool is_kept = payload_keeps(view->shard->payload, columns->wanted);
     for (;;) {
         const struct chunk *chunk = is_kept ? view_find_chunk(view, *number) : NULL;

@@ -54,6 +54,7 @@ bool shard_op_depends_on_rows(enum shard_op op)
 
 struct shard_command *shard_command_new(const struct schema *schema, struct err *err)
 {
+    CHECK(schema != NULL && schema->n_columns > 0);
     struct shard_command *c = mem_zalloc(MEM_LOG, sizeof(*c));
     if (c == NULL) {
         (void)err_no_memory(err);
@@ -208,6 +209,7 @@ enum errcode shard_command_add(struct shard_command *command, enum shard_op op,
 {
     CHECK((size_t)op < COUNT_OF(operations));
     const struct operation *operation = &operations[op];
+    CHECK(command->data.bytes > COMMAND_ROWS_AT && values != NULL);
     CHECK(columns != NULL || !operation->has_columns);
     uint32_t n_checked = operation->has_body ? command->schema->n_columns : 1;
     for (uint32_t i = 0; i < n_checked; i++) {
@@ -283,6 +285,7 @@ bool command_can_be_refused(struct shard_command *command)
 void *command_take(struct shard_command *command, size_t *bytes)
 {
     CHECK(!command->data.failed && command->data.bytes > 0);
+    CHECK(command->n_rows > 0);
     void *data = command->data.data;
     *bytes = command->data.bytes;
     buf_init(&command->data, MEM_LOG, REPL_ENTRY_BYTES_MAX);
@@ -292,6 +295,7 @@ void *command_take(struct shard_command *command, size_t *bytes)
 void command_give_back(struct shard_command *command, void *data, size_t bytes)
 {
     CHECK(command->data.data == NULL);
+    CHECK(data != NULL && bytes > 0);
     command->data.data = data;
     command->data.bytes = bytes;
     command->data.capacity_bytes = bytes;
@@ -302,6 +306,7 @@ void command_give_back(struct shard_command *command, void *data, size_t bytes)
 enum errcode command_open(struct command_reader *c, const struct schema *schema, struct slice data,
                           struct err *err)
 {
+    CHECK(schema != NULL);
     c->schema = schema;
     reader_init(&c->reader, data.data, data.bytes);
     uint8_t version = reader_u8(&c->reader);

@@ -66,14 +66,15 @@ static void crew_main(void *arg)
             continue;
         }
         bundle->n_helpers++;
+        CHECK(bundle->n_helpers <= crew->n_threads);
         mutex_unlock(&crew->mutex);
         work_on(bundle);
         mutex_lock(&crew->mutex);
+        CHECK(bundle->n_helpers > 0);
         bundle->n_helpers--;
         condition_broadcast(&crew->ended);
     }
     mutex_unlock(&crew->mutex);
-    index_thread_exit();
 }
 
 static void add_bundle(struct crew *crew, struct bundle *bundle)
@@ -90,17 +91,20 @@ static void end_bundle(struct crew *crew, struct bundle *bundle)
     mutex_lock(&crew->mutex);
     struct bundle **link = &crew->bundles;
     while (*link != bundle) {
+        CHECK(*link != NULL);
         link = &(*link)->next_bundle;
     }
     *link = bundle->next_bundle;
     while (bundle->n_helpers > 0) {
         condition_wait(&crew->ended, &crew->mutex);
     }
+    CHECK(atomic_load(&bundle->next) >= bundle->n);
     mutex_unlock(&crew->mutex);
 }
 
 static void crew_for_each(void *arg, size_t n, void (*run)(void *arg, size_t i), void *run_arg)
 {
+    CHECK(run != NULL);
     struct crew *crew = arg;
     struct bundle bundle = {.run = run, .arg = run_arg, .n = n};
     bool is_shared = n > 1 && crew->n_threads > 0;
@@ -141,6 +145,7 @@ void crew_free(struct crew *crew)
     }
     mutex_lock(&crew->mutex);
     CHECK(crew->bundles == NULL);
+    CHECK(!crew->is_stopping);
     crew->is_stopping = true;
     condition_broadcast(&crew->work);
     mutex_unlock(&crew->mutex);

@@ -68,6 +68,7 @@ static const struct row_version *last_alive(const struct row_version *version)
 static enum errcode write_deleted(const struct shard *shard, struct store_write *write,
                                   const struct row_version *version, bool is_new, struct err *err)
 {
+    CHECK(version->row_bytes == 0);
     if (!is_new) {
         /* The file has it, perhaps with columns that were changed since; its vectors were not. */
         return store_bury(write, version->number, shard->has_graph, err);
@@ -83,6 +84,7 @@ static enum errcode write_deleted(const struct shard *shard, struct store_write 
 static enum errcode write_rows(const struct shard *shard, struct store_write *write,
                                const struct generation *generation, struct err *err)
 {
+    CHECK(shard->flush_meta.applied > 0);
     const struct row_version **versions;
     size_t n;
     enum errcode code = generation_sorted(generation, ORDER_BY_NUMBER, &versions, &n, err);
@@ -183,6 +185,7 @@ static enum errcode remove_covered(struct store_write *write, uint64_t until, ui
             arena_reset(arena);
         }
     }
+    CHECK(n <= CHANGES_REMOVED_MAX);
     if (is_done && until > *covered) {
         *covered = until;
     }
@@ -203,10 +206,13 @@ static enum errcode begin_flush(struct shard *shard, bool *is_needed, struct err
     bool is_measured = remember_is_due(shard) || reindex_is_due(shard);
     mutex_lock(&shard->apply);
     mutex_lock(&shard->publish);
+    CHECK(shard->flushed <= shard->applied && shard->active != NULL);
     *is_needed =
         is_measured || shard->applied > shard->flushed || checkpointed(shard) > shard->covered;
     struct generation *fresh = *is_needed ? generation_new(shard->next_row, err) : NULL;
     if (fresh != NULL) {
+        CHECK(shard->flush_meta.applied <= shard->applied &&
+              shard->flush_meta.next_row <= shard->next_row);
         shard->flushing = shard->active;
         shard->active = fresh;
         shard->flush_meta.applied = shard->applied;
@@ -224,6 +230,7 @@ static enum errcode write_content(const struct shard *shard, struct store_write 
 {
     struct store_meta there;
     const struct generation *generation = shard->flushing;
+    CHECK(generation != NULL);
     enum errcode code = store_write_meta(write, &there, err);
     if (code != ERR_OK || there.applied >= shard->flush_meta.applied) {
         return code;
@@ -260,8 +267,10 @@ static enum errcode write_generation(struct shard *shard, struct store_meta *met
 static void end_flush(struct shard *shard, const struct store_meta *meta)
 {
     struct generation *flushed = shard->flushing;
+    CHECK(flushed != NULL);
     mutex_lock(&shard->publish);
     CHECK(meta->applied >= shard->flushed && meta->applied <= shard->applied);
+    CHECK(meta->covered >= shard->covered);
     shard->flushing = NULL;
     shard->flushed = meta->applied;
     shard->covered = meta->covered;
@@ -277,6 +286,7 @@ static void end_flush(struct shard *shard, const struct store_meta *meta)
 
 static void note_failure(struct shard *shard, enum errcode code)
 {
+    CHECK(code != ERR_OK);
     metric_add(METRIC_flush_failures, 1);
     mutex_lock(&shard->publish);
     atomic_store(&shard->flush_error, (int)code);
@@ -286,6 +296,7 @@ static void note_failure(struct shard *shard, enum errcode code)
 
 enum errcode shard_flush(struct shard *shard, struct err *err)
 {
+    CHECK(shard->store != NULL);
     bool is_needed, is_compactable = false;
     mutex_lock(&shard->flush);
     uint64_t started_us = clock_micros();

@@ -74,17 +74,20 @@ static const struct role *const roles[CARER_COUNT] = {
 
 static uint64_t due_at(const struct carer_thread *carer, size_t place)
 {
+    CHECK(place < carer->n);
     return carer->heap[place]->turns[carer->who].due_us;
 }
 
 static void put_at(struct carer_thread *carer, size_t place, struct patient *p)
 {
+    CHECK(place < carer->n_max);
     carer->heap[place] = p;
     p->turns[carer->who].place = place;
 }
 
 static void sift_up(struct carer_thread *carer, size_t place)
 {
+    CHECK(place < carer->n);
     struct patient *p = carer->heap[place];
     uint64_t due_us = p->turns[carer->who].due_us;
     while (place > 0 && due_at(carer, (place - 1) / 2) > due_us) {
@@ -96,6 +99,7 @@ static void sift_up(struct carer_thread *carer, size_t place)
 
 static void sift_down(struct carer_thread *carer, size_t place)
 {
+    CHECK(place < carer->n);
     struct patient *p = carer->heap[place];
     uint64_t due_us = p->turns[carer->who].due_us;
     for (size_t child = 2 * place + 1; child < carer->n; child = 2 * place + 1) {
@@ -114,6 +118,7 @@ static void sift_down(struct carer_thread *carer, size_t place)
 static void heap_add(struct carer_thread *carer, struct patient *p, uint64_t due_us)
 {
     CHECK(carer->n < carer->n_max);
+    CHECK(!p->turns[carer->who].is_inside);
     p->turns[carer->who].due_us = due_us;
     put_at(carer, carer->n++, p);
     sift_up(carer, carer->n - 1);
@@ -143,6 +148,7 @@ static void heap_postpone(struct carer_thread *carer, struct patient *p)
 static void visit(struct shard_host *host, struct carer_thread *self, struct patient *p)
     REQUIRES(host->mutex)
 {
+    CHECK(self->heap[0] == p && !p->is_leaving && !p->turns[self->who].is_inside);
     struct turn *turn = &p->turns[self->who];
     heap_remove(self, p);
     turn->is_inside = true;
@@ -151,6 +157,7 @@ static void visit(struct shard_host *host, struct carer_thread *self, struct pat
     mutex_unlock(&host->mutex);
     uint64_t wanted_us = self->care(p->shard);
     mutex_lock(&host->mutex);
+    CHECK(p->n_inside > 0 && turn->is_inside);
     p->n_inside--;
     turn->is_inside = false;
     if (p->is_leaving) {
@@ -165,6 +172,7 @@ static void visit(struct shard_host *host, struct carer_thread *self, struct pat
 static void carer_main(void *arg)
 {
     struct carer_thread *self = arg;
+    CHECK(self->care != NULL && self->who < CARER_COUNT);
     struct shard_host *host = self->host;
     role_take(roles[self->who]);
     thread_be_nice(self->nice);
@@ -180,7 +188,6 @@ static void carer_main(void *arg)
         }
     }
     mutex_unlock(&host->mutex);
-    index_thread_exit();
 }
 
 static void call_for(struct carer_thread *carer, struct patient *p)
@@ -216,6 +223,8 @@ enum errcode host_new(const struct shard_host_config *config,
                       const struct carer_kind carers[CARER_COUNT], struct shard_host **out,
                       struct err *err)
 {
+    CHECK(config != NULL && carers[INDEXER].care != NULL && carers[FLUSHER].care != NULL &&
+          carers[KEEPER].care != NULL);
     struct shard_host *host = mem_zalloc(MEM_GENERAL, sizeof(*host));
     if (host == NULL) {
         return err_no_memory(err);
@@ -258,6 +267,7 @@ enum errcode host_new(const struct shard_host_config *config,
 
 void shard_host_reload(struct shard_host *host, const struct policy_set *file_policies)
 {
+    CHECK(file_policies != NULL);
     mutex_lock(&host->mutex);
     host->file_policies = *file_policies;
     call_for_all(host);
@@ -272,6 +282,7 @@ void shard_host_free(struct shard_host *host)
     }
     mutex_lock(&host->mutex);
     CHECK(host->patients == NULL);
+    CHECK(host->n_patients == 0 && !atomic_load(&host->is_stopping));
     atomic_store(&host->is_stopping, true);
     for (int i = 0; i < CARER_COUNT; i++) {
         condition_signal(&host->carers[i].wanted);
@@ -280,6 +291,7 @@ void shard_host_free(struct shard_host *host)
     for (int i = 0; i < CARER_COUNT; i++) {
         if (host->carers[i].is_started) {
             thread_join(&host->carers[i].thread);
+            CHECK(host->carers[i].n == 0);
         }
         mem_free(MEM_GENERAL, host->carers[i].heap);
         condition_fini(&host->carers[i].wanted);
@@ -296,6 +308,7 @@ void shard_host_free(struct shard_host *host)
 
 static void wake(struct shard *shard, enum carer who)
 {
+    CHECK(who < CARER_COUNT);
     struct shard_host *host = shard->host;
     mutex_lock(&host->mutex);
     if (shard->patient != NULL) {
@@ -322,6 +335,7 @@ void host_wake_keeper(struct shard *shard)
 /* One more in each heap: a thread that comes out of a shard must find its place. */
 static bool make_room(struct shard_host *host, size_t n) REQUIRES(host->mutex)
 {
+    CHECK(n > 0);
     for (int i = 0; i < CARER_COUNT; i++) {
         struct carer_thread *carer = &host->carers[i];
         if (n > carer->n_max) {
@@ -339,12 +353,14 @@ static bool make_room(struct shard_host *host, size_t n) REQUIRES(host->mutex)
 
 enum errcode host_add(struct shard_host *host, struct shard *shard, struct err *err)
 {
+    CHECK(shard->host == host && shard->patient == NULL);
     struct patient *patient = mem_zalloc(MEM_GENERAL, sizeof(*patient));
     if (patient == NULL) {
         return err_no_memory(err);
     }
     patient->shard = shard;
     mutex_lock(&host->mutex);
+    CHECK(!atomic_load(&host->is_stopping));
     bool has_room = make_room(host, host->n_patients + 1);
     if (has_room) {
         host->n_patients++;
@@ -372,6 +388,7 @@ void host_remove(struct shard_host *host, struct shard *shard)
     mutex_lock(&host->mutex);
     struct patient *p = shard->patient;
     CHECK(p != NULL);
+    CHECK(!p->is_leaving && p->shard == shard && host->n_patients > 0);
     p->is_leaving = true;
     for (int i = 0; i < CARER_COUNT; i++) {
         if (!p->turns[i].is_inside) {
@@ -384,6 +401,7 @@ void host_remove(struct shard_host *host, struct shard *shard)
     for (int i = 0; i < CARER_COUNT; i++) {
         heap_remove(&host->carers[i], p);
     }
+    CHECK(p->n_inside == 0);
     *(p->prev == NULL ? &host->patients : &p->prev->next) = p->next;
     if (p->next != NULL) {
         p->next->prev = p->prev;

@@ -107,6 +107,7 @@ static const struct row_version *table_find(const struct table *table, uint64_t 
 
 static struct buckets *buckets_new(size_t n)
 {
+    CHECK(n >= BUCKETS_MIN && (n & (n - 1)) == 0);
     struct buckets *buckets =
         mem_zalloc(MEM_OVERLAY, sizeof(*buckets) + n * sizeof(buckets->heads[0]));
     if (buckets != NULL) {
@@ -134,6 +135,7 @@ static enum errcode table_reserve(struct table *table, size_t n,
     while (n_buckets / 3 * 2 < table->n_used + n + 1) {
         n_buckets *= 2;
     }
+    CHECK(n_buckets > table->n_used + n);
     if (old != NULL && n_buckets == old->n) {
         return ERR_OK;
     }
@@ -186,6 +188,7 @@ struct generation *generation_new(uint64_t first_row, struct err *err)
 
 void generation_ref(struct generation *generation)
 {
+    CHECK_HOT(atomic_load_explicit(&generation->references, memory_order_relaxed) > 0);
     atomic_fetch_add_explicit(&generation->references, 1, memory_order_relaxed);
 }
 
@@ -244,6 +247,7 @@ struct row_version *generation_version(struct generation *generation, size_t key
                                        size_t row_bytes, struct err *err)
 {
     CHECK(key_bytes <= KEY_BYTES_ENCODED_MAX && row_bytes <= UINT32_MAX);
+    CHECK(key_bytes > 0);
     struct row_version *version =
         generation_alloc(generation, sizeof(*version) + key_bytes + row_bytes, err);
     if (version != NULL) {
@@ -282,6 +286,7 @@ static void table_publish(struct table *table, uint64_t hash, is_same_fn is_same
 void generation_publish(struct generation *generation, struct row_version *version)
 {
     struct slice key = version_key(version);
+    CHECK(key.bytes > 0 && key.bytes <= KEY_BYTES_ENCODED_MAX);
     uint64_t near = hash_of_near(version->number);
     CHECK(version->index > 0 && version->number > 0);
     if (version->number < generation->first_row) {
@@ -294,12 +299,14 @@ void generation_publish(struct generation *generation, struct row_version *versi
                   &version->number, &version->older_of_number, version);
     table_publish(&generation->by_key, key_hash(key), is_same_key, &key, &version->older_of_key,
                   version);
+    CHECK(version->older_of_number == NULL || version->older_of_number->index <= version->index);
     atomic_fetch_add_explicit(&generation->n_versions, 1, memory_order_relaxed);
 }
 
 void generation_publish_change(struct generation *generation, struct change *change)
 {
     CHECK(generation->last_change == NULL || generation->last_change->index < change->index);
+    CHECK(change->index > 0 && change->next == NULL && change->n_rows + change->n_deleted > 0);
     if (generation->last_change == NULL) {
         generation->first_change = change;
     } else {
@@ -332,6 +339,7 @@ bool generation_may_have(const struct generation *generation, uint64_t first)
 const struct row_version *generation_by_key(const struct generation *generation, struct slice key,
                                             uint64_t limit)
 {
+    CHECK_HOT(key.bytes > 0);
     const struct row_version *version =
         table_find(&generation->by_key, key_hash(key), is_same_key, &key);
     while (version != NULL && version->index > limit) {
@@ -389,6 +397,7 @@ const struct change *generation_changes(const struct generation *generation)
 
 void change_write(struct buf *b, const struct change *change)
 {
+    CHECK(change->n_deleted == 0 || change->deleted != NULL);
     buf_varint(b, change->first_row);
     buf_varint(b, change->n_rows);
     buf_varint(b, change->n_deleted);

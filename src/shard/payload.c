@@ -104,6 +104,7 @@ struct payload_pool *payload_pool_new(struct err *err)
 
 static void free_gone(struct payload_pool *pool, unsigned place)
 {
+    CHECK(place <= 1);
     while (pool->gone[place] != NULL) {
         struct retired *next = pool->gone[place]->next;
         mem_free(MEM_PAYLOAD, pool->gone[place]);
@@ -115,6 +116,8 @@ void payload_pool_free(struct payload_pool *pool)
 {
     if (pool != NULL) {
         CHECK(pool->hand == NULL);
+        CHECK(atomic_load(&pool->readers[0]) == 0 && atomic_load(&pool->readers[1]) == 0);
+        CHECK(atomic_load(&pool->bytes) == 0);
         free_gone(pool, 0);
         free_gone(pool, 1);
         mutex_fini(&pool->mutex);
@@ -188,6 +191,7 @@ static bool grow_directory(struct payload_pool *pool, struct payload *payload, u
     while (n <= at) {
         n *= 2;
     }
+    CHECK(n > at);
     if (old != NULL && n == old->n) {
         return true;
     }
@@ -228,8 +232,10 @@ static void count_bytes(struct payload_pool *pool)
 /* Out of the tables and of the round. */
 static void take_out(struct payload_pool *pool, struct chunk *chunk) REQUIRES(pool->mutex)
 {
+    CHECK(chunk->payload->pool == pool && chunk->bytes > 0);
     struct payload *payload = chunk->payload;
     struct page *page = find_page(payload, chunk->first);
+    CHECK(page != NULL && page->n > 0 && atomic_load(slot_in(page, chunk->first)) == chunk);
     atomic_store_explicit(slot_in(page, chunk->first), NULL, memory_order_release);
     if (--page->n == 0) {
         struct directory *d = atomic_load(&payload->directory);
@@ -239,6 +245,7 @@ static void take_out(struct payload_pool *pool, struct chunk *chunk) REQUIRES(po
     pool->hand = chunk->next == chunk ? NULL : chunk->next;
     chunk->next->prev = chunk->prev;
     chunk->prev->next = chunk->next;
+    CHECK(atomic_load(&pool->bytes) >= chunk->bytes);
     atomic_fetch_sub(&pool->bytes, chunk->bytes);
     retire(pool, &chunk->retired);
 }
@@ -258,6 +265,7 @@ static void make_room(struct payload_pool *pool, size_t bytes) REQUIRES(pool->mu
 
 static bool put_in(struct payload_pool *pool, struct chunk *chunk) REQUIRES(pool->mutex)
 {
+    CHECK(chunk->bytes > 0 && chunk->first % CHUNK_ROWS == 0);
     struct chunk *old = find_chunk(chunk->payload, chunk->first);
     if (old != NULL && old->birth >= chunk->birth && atomic_load(&old->stale) == 0 &&
         old->known == chunk->known) {
@@ -271,6 +279,7 @@ static bool put_in(struct payload_pool *pool, struct chunk *chunk) REQUIRES(pool
     if (page == NULL || atomic_load(&pool->bytes) + chunk->bytes > atomic_load(&pool->bytes_max)) {
         return false;
     }
+    CHECK(page->n < PAGE_CHUNKS);
     page->n++;
     atomic_fetch_add(&pool->bytes, chunk->bytes);
     struct chunk *hand = pool->hand;
@@ -295,6 +304,7 @@ void payload_pool_limit(struct payload_pool *pool, size_t bytes_max)
 
 struct payload *payload_new(struct payload_pool *pool, const struct schema *schema, struct err *err)
 {
+    CHECK(pool != NULL && schema->n_columns > 0 && schema->n_columns <= COLUMNS_MAX);
     struct payload *payload = mem_zalloc(MEM_PAYLOAD, sizeof(*payload));
     uint16_t *cells = mem_zalloc(MEM_PAYLOAD, schema->n_columns * sizeof(*cells));
     if (payload == NULL || cells == NULL) {
@@ -311,6 +321,7 @@ struct payload *payload_new(struct payload_pool *pool, const struct schema *sche
             cells[i] = (uint16_t)payload->n_cells++;
         }
     }
+    CHECK(payload->n_cells > 0); /* There is always the key. */
     return payload;
 }
 
@@ -348,6 +359,7 @@ const struct chunk *payload_find(struct payload *payload, uint64_t number, uint6
     if (chunk == NULL || chunk->birth > flushed) {
         return NULL;
     }
+    CHECK_HOT(chunk->first == number / CHUNK_ROWS * CHUNK_ROWS);
     if (!atomic_load_explicit(&chunk->is_used, memory_order_relaxed)) {
         atomic_store_explicit(&chunk->is_used, true, memory_order_relaxed);
     }
@@ -387,7 +399,10 @@ static const uint8_t *texts_of(const struct chunk *chunk)
 struct shard_cells chunk_cells(const struct payload *payload, const struct chunk *chunk,
                                uint32_t column)
 {
+    CHECK_HOT(column < payload->schema->n_columns &&
+              payload->schema->columns[column].type != TYPE_VECTOR);
     uint32_t cell = payload->cells[column];
+    CHECK_HOT(cell < chunk->n_cells);
     return (struct shard_cells){.type = payload->schema->columns[column].type,
                                 .nulls = chunk->words[cell],
                                 .cells = cells_of(chunk, cell),
@@ -421,6 +436,7 @@ bool shard_cell_is_elsewhere(const struct shard_cells *cells, unsigned row)
 
 struct value shard_cell_value(const struct shard_cells *cells, unsigned row)
 {
+    CHECK_HOT(row < CHUNK_ROWS && !shard_cell_is_elsewhere(cells, row));
     uint64_t cell = cells->cells[row];
     struct value v = {.type = cells->type};
     switch (v.type) {
@@ -453,6 +469,7 @@ struct value shard_cell_value(const struct shard_cells *cells, unsigned row)
 bool chunk_decode(const struct payload *payload, const struct chunk *chunk, uint64_t number,
                   const uint64_t columns[4], struct value *values)
 {
+    CHECK_HOT(chunk->payload == payload && number - chunk->first < CHUNK_ROWS);
     unsigned at = (unsigned)(number % CHUNK_ROWS);
     for (unsigned word = 0; word < 4; word++) {
         for (uint64_t left = columns[word]; left != 0; left &= left - 1) {

@@ -134,6 +134,7 @@ static enum errcode collect_rows(struct shard *shard, struct store_read *read, u
 static enum errcode stage_all(struct shard *shard, struct vector_index *v, struct store_read *read,
                               struct err *err)
 {
+    CHECK(v->index != NULL);
     enum errcode code = ERR_OK;
     struct arena *arena = arena_new(MEM_GENERAL, SIZE_MAX);
     if (arena == NULL) {
@@ -161,6 +162,7 @@ static enum errcode stage_all(struct shard *shard, struct vector_index *v, struc
 static enum errcode make_anew(struct shard *shard, struct vector_index *v, struct store_read *read,
                               const struct err *why, struct err *err)
 {
+    CHECK(v->index == NULL);
     const char *column = shard->schema->columns[v->column].name;
     if (why != NULL) {
         log_err(LOG_WARNING, why, "index is rebuilt group=%llu column=%s rows=%llu",
@@ -186,6 +188,7 @@ static enum errcode make_anew(struct shard *shard, struct vector_index *v, struc
 static enum errcode catch_up(struct shard *shard, struct vector_index *v, struct store_read *read,
                              struct err *err)
 {
+    CHECK(v->index == NULL && v->kind == INDEX_HNSW);
     struct checkpoint_id id = {0};
     enum errcode code = ERR_OK;
     if (shard->covered == 0 && !checkpoint_exists(shard, v)) {
@@ -262,6 +265,7 @@ static struct index_parameters parameters_by_policy(const struct shard *shard,
 
 enum errcode vectors_open(struct shard *shard, struct err *err)
 {
+    CHECK(shard->vectors == NULL && shard->n_vectors == 0 && atomic_load(&shard->is_replaying));
     for (uint32_t i = 0; i < shard->schema->n_columns; i++) {
         shard->n_vectors += shard->schema->columns[i].type == TYPE_VECTOR;
     }
@@ -285,6 +289,7 @@ enum errcode vectors_open(struct shard *shard, struct err *err)
             shard->has_graph = shard->has_graph || v->kind == INDEX_HNSW;
         }
     }
+    CHECK(n == shard->n_vectors);
     for (size_t i = 0; i < shard->n_vectors; i++) {
         enum errcode code = recover_index(shard, &shard->vectors[i], err);
         if (code != ERR_OK) {
@@ -298,6 +303,8 @@ void vectors_close(struct shard *shard)
 {
     for (size_t i = 0; i < shard->n_vectors; i++) {
         struct vector_index *v = &shard->vectors[i];
+        CHECK(v->reindex == NULL && atomic_load(&v->users[0]) == 0 &&
+              atomic_load(&v->users[1]) == 0);
         if (v->index != NULL) {
             index_free(v->index);
         }

@@ -42,6 +42,7 @@ enum {
 /* Puts @index in the place of the one that serves, which is returned when nobody uses it. */
 static void exchange(struct vector_index *v, struct index *index)
 {
+    CHECK(index != NULL && index != v->index && atomic_load(&v->side) <= 1);
     v->index = index;
     atomic_store(&v->side, 1 - atomic_load(&v->side));
 }
@@ -59,6 +60,7 @@ static void wait_for_users(struct vector_index *v)
 static enum errcode stage_batch(struct shard *shard, struct vector_index *v, uint64_t *from,
                                 bool *is_end, struct err *err)
 {
+    CHECK(v->reindex != NULL && v->reindex->index != NULL && *from > 0);
     struct shard_view *view;
     struct arena *arena = arena_new(MEM_GENERAL, SIZE_MAX);
     struct slice *bodies = arena == NULL ? NULL : arena_array(arena, STAGE_ROWS, sizeof(*bodies));
@@ -95,6 +97,7 @@ static enum errcode stage_batch(struct shard *shard, struct vector_index *v, uin
             break;
         }
     }
+    CHECK(change.n_rows <= STAGE_ROWS);
     if (code == ERR_OK && change.n_rows > 0) {
         struct staged_rows rows = {bodies, arena};
         code = vector_index_stage_rows(shard, v, v->reindex->index, &change, &rows, err);
@@ -161,6 +164,7 @@ static enum errcode become_level(struct shard *shard, struct vector_index *v, ui
                                  struct err *err)
 {
     struct reindex *r = v->reindex;
+    CHECK(!r->is_level);
     enum errcode code = ERR_OK;
     mutex_lock(&shard->apply);
     for (bool is_end = false; !is_end;) {
@@ -183,6 +187,7 @@ out:
 static enum errcode link_rows(struct shard *shard, struct vector_index *v,
                               const struct shard_reindex *request, struct err *err)
 {
+    CHECK(v->reindex->is_level);
     struct index *index = v->reindex->index;
     enum errcode code = ERR_OK;
     size_t left = index_pending(index), done = 0;
@@ -203,6 +208,7 @@ static enum errcode swap(struct shard *shard, struct vector_index *v, struct ind
                          struct err *err)
 {
     struct reindex *r = v->reindex;
+    CHECK(r->is_level && *old == NULL);
     enum errcode code = ERR_OK;
     mutex_lock(&shard->apply);
     mutex_lock(&v->advance);
@@ -278,6 +284,7 @@ static void end(struct shard *shard, struct vector_index *v)
     mutex_lock(&shard->apply);
     struct reindex *r = v->reindex;
     CHECK(r != NULL);
+    CHECK(r->index == NULL || r->index != v->index);
     v->reindex = NULL;
     mutex_unlock(&shard->apply);
     discard(shard, v, r->index);
@@ -288,6 +295,7 @@ static void end(struct shard *shard, struct vector_index *v)
 enum errcode shard_reindex(struct shard *shard, const struct shard_reindex *request,
                            struct err *err)
 {
+    CHECK(!role_is_mine(&apply_thread)); /* It waits for those who search, and apply for it. */
     struct vector_index *v = vectors_find(shard, request->column);
     CHECK(v != NULL);
     struct index *old = NULL;
@@ -378,6 +386,7 @@ static bool decode(const struct vector_index *v, struct slice record, struct ind
 enum errcode reindex_load(struct shard *shard, struct vector_index *v, struct store_read *read,
                           struct err *err)
 {
+    CHECK(v->index == NULL);
     struct slice record;
     struct index_parameters parameters;
     char name[NAME_BYTES];

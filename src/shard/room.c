@@ -23,6 +23,7 @@ uint64_t shard_unflushed_bytes(struct shard *shard)
 
 bool shard_is_full(struct shard *shard, uint64_t bytes)
 {
+    CHECK(shard->store != NULL);
     uint64_t used = store_used_bytes(shard->store) + shard_unflushed_bytes(shard);
     return used + bytes > MAP_SIZE_MIN &&
            used + bytes > (uint64_t)shard_policy(shard, POLICY_map_size);

@@ -75,6 +75,7 @@ static void encode_value(struct buf *body, const struct value *v)
 
 void row_encode(struct buf *body, const struct schema *schema, const struct value *values)
 {
+    CHECK(schema->n_columns > 0 && schema->n_columns <= COLUMNS_MAX);
     uint8_t nulls[COLUMNS_MAX / 8] = {0};
     for (uint32_t i = 0; i < schema->n_columns; i++) {
         if (values[i].type == TYPE_NULL) {
@@ -194,6 +195,7 @@ static uint32_t row_checksum(uint64_t number, struct slice body)
 
 void row_store(uint8_t *out, uint64_t number, struct slice body)
 {
+    CHECK(body.data != NULL);
     le_put_u32(out, row_checksum(number, body));
     memcpy(out + ROW_CHECKSUM_BYTES, body.data, body.bytes);
 }
@@ -352,6 +354,7 @@ bool key_is_valid(enum value_type type, struct slice key)
 
 uint64_t key_label(struct slice key)
 {
+    CHECK_HOT(key.bytes > 0);
     uint64_t label = 0;
     for (size_t i = 1; i <= sizeof(label); i++) {
         label = label << 8 | (i < key.bytes ? key.data[i] : 0);
@@ -379,6 +382,7 @@ struct value shard_key_of_label(const struct schema *schema, uint64_t label)
 
 void key_decode(struct slice key, struct value *out)
 {
+    CHECK(key.bytes > 0);
     const uint8_t *p = key.data + 1;
     *out = (struct value){.type = (enum value_type)key.data[0]};
     if (out->type == TYPE_INT) {

@@ -25,6 +25,7 @@ static enum errcode lag_error(const struct shard *shard, uint64_t lag, uint64_t 
 static enum errcode wait_for_graph(struct shard *shard, struct vector_index *v,
                                    const struct shard_search *search, struct err *err)
 {
+    CHECK(!role_is_mine(&indexer_thread)); /* Which it waits for. */
     const struct index_search *s = &search->index;
     enum errcode code = ERR_OK;
     host_wake_indexer(shard);
@@ -83,6 +84,7 @@ enum errcode shard_search(struct shard *shard, const struct shard_search *search
                           struct index_hit *hits, size_t *n_hits, struct index_work *work,
                           struct err *err)
 {
+    CHECK(hits != NULL && search->index.k > 0);
     struct vector_index *v = vectors_find(shard, search->column);
     CHECK(v != NULL && search->index.query != NULL);
     *n_hits = 0;
@@ -97,6 +99,7 @@ enum errcode shard_search(struct shard *shard, const struct shard_search *search
     code = index_search(index, &search->index, hits, n_hits, work, err);
     size_t n_rows = index_count(index);
     vector_index_leave(v, side);
+    CHECK(*n_hits <= search->index.k);
     metric_observe_us(METRIC_search, clock_micros() - started_us);
     metric_add(METRIC_distances, (int64_t)(work->distances - before.distances));
     metric_add(METRIC_tail_rows_scanned, (int64_t)(work->tail_rows - before.tail_rows));

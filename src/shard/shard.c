@@ -62,6 +62,8 @@ static struct shard *shard_new(const struct shard_config *config, struct err *er
 /* Everything but the files.  Nobody else is in the shard. */
 void shard_free(struct shard *shard)
 {
+    CHECK(shard->patient == NULL && atomic_load(&shard->group) == NULL);
+    CHECK(shard->waiting_first == NULL);
     vectors_close(shard);
     views_free(shard);
     payload_free(shard->payload);
@@ -83,6 +85,7 @@ void shard_free(struct shard *shard)
 
 static enum errcode open_file(struct shard *shard, struct err *err)
 {
+    CHECK(shard->store == NULL && shard->active == NULL);
     struct store_config config = {
         .directory = shard->directory,
         .schema_id = shard->schema->id,
@@ -115,6 +118,7 @@ static enum errcode open_file(struct shard *shard, struct err *err)
 
 static enum errcode open_log(struct shard *shard, struct err *err)
 {
+    CHECK(atomic_load(&shard->is_replaying) && shard->patient != NULL);
     struct repl_group *group;
     struct repl_group_config config = {
         .id = shard->group_id,
@@ -133,6 +137,7 @@ static enum errcode open_log(struct shard *shard, struct err *err)
 /* Of one that could not be opened. */
 static enum errcode give_up(struct shard *shard, struct err *err)
 {
+    CHECK(err->code != ERR_OK);
     err_prefix(err, "shard of \"%s\"", shard->schema->name);
     if ((err->code == ERR_CORRUPT || err->code == ERR_FORMAT_UNSUPPORTED) && err->hint[0] == '\0') {
         err_hint(err, "Restore the data directory from a backup, or drop the collection and load "
@@ -179,11 +184,13 @@ enum errcode shard_open(const struct shard_config *config, struct shard **out, s
 /* Writes that wait for graphs that nobody will finish now. */
 static void refuse_waiting(struct shard *shard)
 {
+    CHECK(atomic_load(&shard->is_closing));
     shard_complete_indexed(shard);
     struct err err = {0};
     (void)err_set(&err, ERR_SHUTTING_DOWN, "the write is durable, but not in the graph yet");
     mutex_lock(&shard->waiting);
     struct shard_write *write = shard->waiting_first;
+    CHECK((write == NULL) == (shard->waiting_last == NULL));
     shard->waiting_first = NULL;
     shard->waiting_last = NULL;
     mutex_unlock(&shard->waiting);
@@ -197,11 +204,14 @@ static void refuse_waiting(struct shard *shard)
 static void leave_log_and_host(struct shard *shard)
 {
     CHECK(!atomic_load(&shard->is_closing));
+    CHECK(!role_is_mine(&indexer_thread) && !role_is_mine(&flusher_thread) &&
+          !role_is_mine(&keeper_thread)); /* Which it waits for. */
     atomic_store(&shard->is_closing, true);
     /* The flusher still makes room for what is being applied, but cuts the log no more. */
     mutex_lock(&shard->flush);
     struct repl_group *group = atomic_exchange(&shard->group, NULL);
     mutex_unlock(&shard->flush);
+    CHECK(group != NULL);
     repl_group_close(group);
     host_remove(shard->host, shard);
     refuse_waiting(shard);
@@ -227,6 +237,7 @@ void shard_close(struct shard *shard)
 
 static void remove_file(const char *directory, const char *name)
 {
+    CHECK(directory != NULL && name != NULL);
     char path[SHARD_PATH_BYTES];
     (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
     if (unlink(path) != 0 && errno != ENOENT) {
@@ -251,6 +262,7 @@ static void remove_checkpoints(const struct shard *shard)
 
 void shard_destroy(struct shard *shard)
 {
+    CHECK(shard->directory != NULL);
     static const char *const files[] = {"data.mdb", "data.mdb.new", "lock.mdb", "lock"};
     struct err err = {0};
     struct repl *repl = shard->repl;
@@ -315,6 +327,7 @@ void shard_figures(struct shard *shard, struct shard_figures *out)
 {
     *out = (struct shard_figures){0};
     mutex_lock(&shard->publish);
+    CHECK(shard->flushed <= shard->applied);
     out->rows = shard->rows;
     out->applied = shard->applied;
     out->flushed = shard->flushed;

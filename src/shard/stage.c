@@ -29,6 +29,7 @@ static enum errcode gather(const struct shard *shard, const struct vector_index 
                            const struct change *change, const struct staged_rows *rows,
                            struct gathered *out, struct err *err)
 {
+    CHECK(rows->bodies != NULL || change->n_rows == 0);
     uint32_t dim = shard->schema->columns[v->column].dim;
     *out = (struct gathered){0};
     out->numbers = arena_array(rows->arena, (size_t)change->n_rows, sizeof(uint64_t));
@@ -62,6 +63,7 @@ enum errcode vector_index_stage_rows(struct shard *shard, struct vector_index *v
                                      struct index *index, const struct change *change,
                                      const struct staged_rows *rows, struct err *err)
 {
+    CHECK(index != NULL);
     struct gathered g;
     enum errcode code = gather(shard, v, change, rows, &g, err);
     if (code == ERR_OK && g.n > 0) {
@@ -84,6 +86,7 @@ enum errcode vector_index_stage_rows(struct shard *shard, struct vector_index *v
 
 static bool note_deleted(struct reindex *r, const struct change *change)
 {
+    CHECK(!r->is_level && r->n_deleted <= r->n_deleted_max);
     if (r->n_deleted + change->n_deleted > r->n_deleted_max) {
         size_t n_max = 2 * (r->n_deleted + change->n_deleted);
         void *larger = mem_realloc(MEM_GRAPH, r->deleted, n_max * sizeof(*r->deleted));
@@ -96,6 +99,7 @@ static bool note_deleted(struct reindex *r, const struct change *change)
     for (size_t i = 0; i < change->n_deleted; i++) {
         r->deleted[r->n_deleted++] = change->deleted[i];
     }
+    CHECK(r->n_deleted <= r->n_deleted_max);
     return true;
 }
 

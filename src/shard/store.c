@@ -80,6 +80,7 @@ static enum errcode read_meta(struct store_read *read, struct err *err)
 
 struct store_read *store_read_new(struct store *store, struct err *err)
 {
+    CHECK(store != NULL);
     struct store_read *read = mem_zalloc(MEM_GENERAL, sizeof(*read));
     if (read == NULL) {
         (void)err_no_memory(err);
@@ -172,6 +173,7 @@ static enum errcode found_slice(struct store *store, int rc, const MDB_val *valu
 enum errcode store_get(struct store_read *read, enum store_table table, uint64_t number,
                        struct slice *out, struct err *err)
 {
+    CHECK_HOT(table < TABLE_COUNT && table != TABLE_META && table != TABLE_KEYS);
     uint8_t buffer[NUMBER_BYTES];
     MDB_val key = number_key(buffer, number);
     MDB_val value;
@@ -182,6 +184,7 @@ enum errcode store_get(struct store_read *read, enum store_table table, uint64_t
 enum errcode store_get_record(struct store_read *read, const char *name, struct slice *out,
                               struct err *err)
 {
+    CHECK(name != NULL);
     MDB_val key = name_val(name);
     MDB_val value;
     int rc = get(read, TABLE_META, &key, &value);
@@ -191,6 +194,7 @@ enum errcode store_get_record(struct store_read *read, const char *name, struct 
 enum errcode store_get_key(struct store_read *read, struct slice key, uint64_t *number, bool *found,
                            struct err *err)
 {
+    CHECK_HOT(key.bytes > 0 && key.bytes <= KEY_BYTES_ENCODED_MAX);
     MDB_val name = {.mv_size = key.bytes, .mv_data = (void *)(uintptr_t)key.data};
     MDB_val value;
     int rc = get(read, TABLE_KEYS, &name, &value);
@@ -226,6 +230,7 @@ static int read_cursor(struct store_read *read, enum store_table table)
 enum errcode store_next(struct store_read *read, enum store_table table, uint64_t *number,
                         struct slice *out, struct err *err)
 {
+    CHECK_HOT(table < TABLE_COUNT && table != TABLE_META && table != TABLE_KEYS);
     uint8_t buffer[NUMBER_BYTES];
     MDB_val key = number_key(buffer, *number);
     MDB_val value;
@@ -255,6 +260,7 @@ static void end_write(struct store_write *write)
 static enum errcode write_error(struct store_write *write, int rc, const char *what,
                                 struct err *err)
 {
+    CHECK(rc != 0);
     struct store *store = write->store;
     if (rc == MDB_MAP_FULL) {
         atomic_store(&store->is_map_short, true); /* No lock of ours is taken within LMDB's. */
@@ -290,6 +296,7 @@ enum errcode store_write_begin(struct store *store, uint64_t bytes, struct store
 
 enum errcode store_write_meta(struct store_write *write, struct store_meta *out, struct err *err)
 {
+    CHECK(write->txn != NULL);
     MDB_val key = store_meta_key();
     MDB_val value;
     int rc = mdb_get(write->txn, write->store->tables[TABLE_META], &key, &value);
@@ -300,6 +307,7 @@ enum errcode store_write_meta(struct store_write *write, struct store_meta *out,
 static enum errcode put(struct store_write *write, enum store_table table, MDB_val *key,
                         MDB_val *value, unsigned flags, struct err *err)
 {
+    CHECK(write->txn != NULL);
     int rc = mdb_put(write->txn, write->store->tables[table], key, value, flags);
     return rc == 0 ? ERR_OK : write_error(write, rc, "writing", err);
 }
@@ -312,6 +320,7 @@ static MDB_val slice_val(struct slice s)
 enum errcode store_put(struct store_write *write, enum store_table table, uint64_t number,
                        struct slice value, struct err *err)
 {
+    CHECK(table < TABLE_COUNT && table != TABLE_META && table != TABLE_KEYS && value.data != NULL);
     uint8_t buffer[NUMBER_BYTES];
     MDB_val key = number_key(buffer, number);
     MDB_val data = slice_val(value);
@@ -321,6 +330,7 @@ enum errcode store_put(struct store_write *write, enum store_table table, uint64
 enum errcode store_append(struct store_write *write, enum store_table table, uint64_t number,
                           struct slice value, struct err *err)
 {
+    CHECK(table < TABLE_COUNT && table != TABLE_META && table != TABLE_KEYS && value.data != NULL);
     uint8_t buffer[NUMBER_BYTES];
     MDB_val key = number_key(buffer, number);
     MDB_val data = slice_val(value);
@@ -337,6 +347,7 @@ static enum errcode delete_key(struct store_write *write, enum store_table table
 enum errcode store_delete(struct store_write *write, enum store_table table, uint64_t number,
                           struct err *err)
 {
+    CHECK(table == TABLE_DEAD || table == TABLE_CHANGES || table == TABLE_ROWS);
     uint8_t buffer[NUMBER_BYTES];
     MDB_val key = number_key(buffer, number);
     return delete_key(write, table, &key, err);
@@ -371,6 +382,7 @@ enum errcode store_bury(struct store_write *write, uint64_t number, bool is_kept
 enum errcode store_put_key(struct store_write *write, struct slice key, uint64_t number,
                            struct err *err)
 {
+    CHECK(key.bytes > 0 && key.bytes <= KEY_BYTES_ENCODED_MAX && number > 0);
     uint8_t bytes[NUMBER_BYTES];
     le_put_u64(bytes, number);
     size_t n = NUMBER_BYTES;
@@ -385,6 +397,7 @@ enum errcode store_put_key(struct store_write *write, struct slice key, uint64_t
 enum errcode store_put_record(struct store_write *write, const char *name, struct slice value,
                               struct err *err)
 {
+    CHECK(name != NULL);
     MDB_val key = name_val(name);
     MDB_val data = slice_val(value);
     return put(write, TABLE_META, &key, &data, 0, err);
@@ -392,6 +405,7 @@ enum errcode store_put_record(struct store_write *write, const char *name, struc
 
 enum errcode store_delete_key(struct store_write *write, struct slice key, struct err *err)
 {
+    CHECK(key.bytes > 0 && key.bytes <= KEY_BYTES_ENCODED_MAX);
     MDB_val name = slice_val(key);
     return delete_key(write, TABLE_KEYS, &name, err);
 }

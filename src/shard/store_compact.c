@@ -59,6 +59,7 @@ static enum errcode put_in_place(struct store *store, const char *path, struct e
     for (int i = 0; i < ALONE_TRIES; i++) {
         enum errcode code = ERR_OVERLOADED;
         if (store_be_alone(store)) {
+            CHECK(store->n_inside == 0);
             store_close_env(store);
             store->map_bytes = 0; /* As the smaller file wants it. */
             code = rename(path, old) == 0

@@ -45,6 +45,7 @@ uint64_t store_disk_free(const struct store *store)
 
 enum errcode store_error(struct store *store, int rc, const char *what, struct err *err)
 {
+    CHECK(rc != 0);
     switch (rc) {
     case MDB_MAP_FULL:
         return err_set(err, ERR_OVERLOADED, "%s in \"%s\": the map is to be made larger first",
@@ -113,8 +114,10 @@ void store_pool_free(struct store_pool *pool)
 
 static void unlink_store(struct store_pool *pool, struct store *store) REQUIRES(pool->mutex)
 {
+    CHECK(store->is_pooled && pool->n > 0);
     struct store **link = &pool->first;
     while (*link != store) {
+        CHECK(*link != NULL);
         link = &(*link)->next;
     }
     *link = store->next;
@@ -139,6 +142,7 @@ void store_read_close(struct store_read *read)
 /* Ends what is open; nobody is inside. */
 static void end_env(struct store *store) REQUIRES(store->lock)
 {
+    CHECK(store->env != NULL && store->n_inside == 0);
     for (struct store_read *read = store->reads; read != NULL; read = read->next) {
         store_read_close(read);
     }
@@ -193,6 +197,7 @@ static void make_room(struct store_pool *pool) REQUIRES(pool->mutex)
 static void pool_add(struct store_pool *pool, struct store *store)
 {
     mutex_lock(&pool->mutex);
+    CHECK(!store->is_pooled && store->env != NULL);
     store->next = pool->first;
     store->is_pooled = true;
     pool->first = store;
@@ -222,6 +227,7 @@ static size_t round_map(uint64_t bytes)
     while (map_bytes < bytes) {
         map_bytes *= 2;
     }
+    CHECK(map_bytes >= bytes);
     return map_bytes;
 }
 
@@ -300,6 +306,7 @@ static enum errcode open_tables(struct store *store, struct err *err) REQUIRES(s
 /* Makes store->env at @path, which is there or is made, with LMDB's @flags. */
 static int open_file(struct store *store, const char *path, unsigned flags) REQUIRES(store->lock)
 {
+    CHECK(store->env == NULL && store->map_bytes > 0);
     int rc = mdb_env_create(&store->env);
     if (rc == 0) {
         rc = mdb_env_set_mapsize(store->env, store->map_bytes);
@@ -347,6 +354,7 @@ static enum errcode make_file(struct store *store, struct err *err) REQUIRES(sto
 
 static enum errcode open_env(struct store *store, struct err *err) REQUIRES(store->lock)
 {
+    CHECK(store->n_inside == 0);
     struct stat facts;
     char path[SHARD_PATH_BYTES];
     store_path(store, "data.mdb", path, sizeof(path));
@@ -395,6 +403,7 @@ static enum errcode open_there(struct store *store, struct err *err)
 
 enum errcode store_open(const struct store_config *config, struct store **out, struct err *err)
 {
+    CHECK(config->directory != NULL && config->pool != NULL && config->group > 0);
     struct store *store = mem_zalloc(MEM_GENERAL, sizeof(*store));
     if (store == NULL) {
         return err_no_memory(err);
@@ -465,6 +474,7 @@ static enum errcode get_in(struct store *store, bool is_made, bool *is_inside, s
 
 enum errcode store_enter(struct store *store, bool *is_inside, struct err *err)
 {
+    CHECK(is_inside != NULL);
     mutex_lock(&store->lock);
     enum errcode code = get_in(store, false, is_inside, err);
     mutex_unlock(&store->lock);
@@ -473,6 +483,7 @@ enum errcode store_enter(struct store *store, bool *is_inside, struct err *err)
 
 enum errcode store_end_doubt(struct store *store, struct err *err)
 {
+    CHECK(store->env != NULL);
     mutex_lock(&store->lock);
     bool is_in_doubt = store->is_in_doubt;
     mutex_unlock(&store->lock);
@@ -518,6 +529,7 @@ bool store_be_alone(struct store *store)
 
 void store_let_in(struct store *store)
 {
+    CHECK(store->is_alone);
     store->is_alone = false;
     condition_broadcast(&store->changed);
     mutex_unlock(&store->lock);
@@ -526,6 +538,7 @@ void store_let_in(struct store *store)
 /* Where the map cannot grow the write is begun all the same: free pages may do for it. */
 static enum errcode grow_map(struct store *store, size_t map_bytes, struct err *err)
 {
+    CHECK(map_bytes > 0);
     enum errcode code = ERR_OK;
     bool is_alone = store_be_alone(store);
     int rc = is_alone && store->env != NULL ? mdb_env_set_mapsize(store->env, map_bytes) : 0;

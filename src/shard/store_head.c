@@ -14,6 +14,7 @@ MDB_val store_meta_key(void)
 void store_meta_write(const struct store *store, const struct store_meta *meta,
                       uint8_t out[META_BYTES])
 {
+    CHECK(meta->next_row > 0);
     le_put_u32(out + 4, STORE_VERSION);
     le_put_u64(out + 8, store->schema_id);
     le_put_u64(out + 16, store->group);

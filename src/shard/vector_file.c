@@ -62,6 +62,7 @@ static void head_write(const struct vector_file *f, uint8_t out[HEAD_USED_BYTES]
 static enum errcode write_at(struct vector_file *f, uint64_t at, const void *data, size_t bytes,
                              struct err *err)
 {
+    CHECK(f->fd >= 0);
     const uint8_t *from = data;
     if (fault_hit(FAULT_VECTORS_WRITE)) {
         return err_set_errno(err, ERR_IO, EIO, "writing \"%s\"", f->path);
@@ -82,6 +83,7 @@ static enum errcode write_at(struct vector_file *f, uint64_t at, const void *dat
 static enum errcode read_at(const struct vector_file *f, uint64_t at, void *data, size_t bytes,
                             struct err *err)
 {
+    CHECK(f->fd >= 0);
     uint8_t *to = data;
     while (bytes > 0) {
         ssize_t n = pread(f->fd, to, bytes, (off_t)at);
@@ -164,6 +166,7 @@ static bool map_memory(uint8_t *map, size_t from, size_t end)
 /* Address space, of which the file backs as much as there is room, and memory what is behind. */
 static bool make_map(struct vector_file *f, size_t bytes) REQUIRES(f->growing)
 {
+    CHECK(bytes > f->map_bytes);
     uint8_t *map = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     size_t in_file = f->memory_end == 0 || f->memory_from > bytes ? bytes : f->memory_from;
     if (map == MAP_FAILED) {
@@ -216,6 +219,7 @@ static void set_room(struct vector_file *f, uint64_t bytes)
 
 static enum errcode make_file(struct vector_file *f, struct err *err) REQUIRES(f->growing)
 {
+    CHECK(f->fd < 0);
     uint8_t head[HEAD_BYTES] = {0};
     bool is_full = fault_hit(FAULT_VECTORS_MAKE);
     f->fd = is_full ? -1 : dir_create(f->path, O_RDWR | O_TRUNC);
@@ -234,6 +238,7 @@ static enum errcode make_file(struct vector_file *f, struct err *err) REQUIRES(f
 /* 0, or the error. */
 static int allocate(const struct vector_file *f, uint64_t from, uint64_t to)
 {
+    CHECK(f->fd >= 0 && from < to);
     if (fault_hit(FAULT_VECTORS_GROW)) {
         return ENOSPC;
     }
@@ -242,6 +247,7 @@ static int allocate(const struct vector_file *f, uint64_t from, uint64_t to)
 
 static void set_memory(struct vector_file *f, uint64_t from, uint64_t end) REQUIRES(f->growing)
 {
+    CHECK(from <= end);
     uint64_t before = f->memory_end - f->memory_from;
     f->memory_from = from;
     f->memory_end = end;
@@ -251,6 +257,7 @@ static void set_memory(struct vector_file *f, uint64_t from, uint64_t end) REQUI
 /* What is in memory goes to the file, which has room for it now. */
 static enum errcode settle(struct vector_file *f, struct err *err) REQUIRES(f->growing)
 {
+    CHECK(f->memory_end > 0);
     uint64_t from = f->memory_from < HEAD_BYTES ? HEAD_BYTES : f->memory_from;
     uint64_t end = f->memory_end < f->map_bytes ? f->memory_end : f->map_bytes;
     enum errcode code =
@@ -334,6 +341,7 @@ static enum errcode begin_memory(struct vector_file *f, struct err *err) REQUIRE
 static enum errcode take_memory(struct vector_file *f, uint64_t bytes, struct err *err)
     REQUIRES(f->growing)
 {
+    CHECK(atomic_load(&f->may_use_memory));
     enum errcode code = f->memory_end == 0 ? begin_memory(f, err) : ERR_OK;
     if (code != ERR_OK) {
         return code;
@@ -409,6 +417,8 @@ static void release(void *arg)
 
 struct vector_file *vector_file_new(const struct vector_file_config *config, struct err *err)
 {
+    CHECK(config->directory != NULL && config->dim > 0 && config->dim <= VECTOR_DIM_MAX &&
+          config->number > 0);
     struct vector_file *f = mem_zalloc(MEM_GENERAL, sizeof(*f));
     if (f == NULL) {
         (void)err_no_memory(err);
@@ -429,6 +439,7 @@ struct vector_file *vector_file_new(const struct vector_file_config *config, str
 
 struct vector_file *vector_file_of(const struct index *index)
 {
+    CHECK(index != NULL);
     const struct index_storage *storage = index_config(index)->storage;
     return storage == NULL ? NULL : storage->arg;
 }
@@ -451,6 +462,7 @@ static bool read_name(const char *name, uint32_t *column, uint32_t *number)
 
 void vector_files_remove(const char *directory, uint32_t column, uint32_t first, uint32_t end)
 {
+    CHECK(directory != NULL && first <= end);
     DIR *dir = opendir(directory);
     const struct dirent *entry = NULL;
     while (dir != NULL && (entry = readdir(dir)) != NULL) {

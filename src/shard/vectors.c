@@ -41,6 +41,7 @@ static const struct state_machine state_machine = {
 static struct vector_file *file_new(const struct shard *shard, struct vector_index *v,
                                     const struct index_parameters *parameters, struct err *err)
 {
+    CHECK(v->column < shard->schema->n_columns && v->kind == INDEX_HNSW);
     struct vector_file_config config = {
         .directory = shard->directory,
         .schema_id = shard->schema->id,
@@ -68,6 +69,7 @@ static enum index_code code_of_quantization(enum quantization quantization)
 struct index *vector_index_new(const struct shard *shard, struct vector_index *v,
                                const struct index_parameters *parameters, struct err *err)
 {
+    CHECK(v->column < shard->schema->n_columns);
     const struct column *column = &shard->schema->columns[v->column];
     struct vector_file *file = v->kind == INDEX_HNSW ? file_new(shard, v, parameters, err) : NULL;
     if (v->kind == INDEX_HNSW && file == NULL) {
@@ -89,6 +91,7 @@ struct index *vector_index_new(const struct shard *shard, struct vector_index *v
 
 struct vector_index *vectors_find(struct shard *shard, uint32_t column)
 {
+    CHECK(column < shard->schema->n_columns);
     for (size_t i = 0; i < shard->n_vectors; i++) {
         if (shard->vectors[i].column == column) {
             return &shard->vectors[i];
@@ -100,6 +103,7 @@ struct vector_index *vectors_find(struct shard *shard, uint32_t column)
 void vector_index_move(struct shard *shard, struct vector_index *v, enum index_state to,
                        const char *why)
 {
+    CHECK(to <= INDEX_REBUILDING);
     uint8_t state = atomic_load(&v->state);
     if (state != to && state_can_move(&state_machine, state, (uint8_t)to)) {
         state_move(&state_machine, &state, (uint8_t)to, shard->group_id, why);
@@ -167,6 +171,7 @@ bool vector_index_use_memory(struct vector_index *v)
 enum errcode vector_index_advance(struct shard *shard, struct vector_index *v, size_t rows_max,
                                   bool *is_more, struct err *err)
 {
+    CHECK(rows_max > 0);
     size_t n_done = 0;
     mutex_lock(&v->advance);
     enum errcode code = index_advance(v->index, rows_max, host_crew(shard->host), &n_done, err);

@@ -46,6 +46,7 @@ static void give_view_back(struct shard *shard, struct shard_view *view)
         shard->n_free_views++;
     }
     CHECK(shard->open_views > 0);
+    CHECK(view == NULL || (view->n_generations == 0 && !view->is_reading));
     shard->open_views--;
     mutex_unlock(&shard->publish);
     if (view != NULL && !is_kept) {
@@ -56,6 +57,7 @@ static void give_view_back(struct shard *shard, struct shard_view *view)
 
 static struct shard_view *view_new(struct shard *shard, struct err *err)
 {
+    CHECK(shard->store != NULL);
     struct shard_view *view = mem_zalloc(MEM_GENERAL, sizeof(*view));
     if (view == NULL) {
         (void)err_no_memory(err);
@@ -73,6 +75,7 @@ static struct shard_view *view_new(struct shard *shard, struct err *err)
 static void hold_generations(struct shard *shard, struct shard_view *view)
 {
     mutex_lock(&shard->publish);
+    CHECK_HOT(shard->active != NULL);
     struct generation *all[2] = {shard->active, shard->flushing};
     view->n_generations = 0;
     for (size_t i = 0; i < COUNT_OF(all); i++) {
@@ -165,6 +168,7 @@ void views_free(struct shard *shard)
 {
     mutex_lock(&shard->publish);
     CHECK(shard->open_views == 0);
+    CHECK((shard->free_views == NULL) == (shard->n_free_views == 0));
     struct shard_view *view = shard->free_views;
     shard->free_views = NULL;
     shard->n_free_views = 0;
@@ -182,6 +186,7 @@ void views_free(struct shard *shard)
 void view_row_of_version(const struct row_version *version, struct shard_row *out, bool *found)
 {
     struct slice row = version_row(version);
+    CHECK_HOT(version->number > 0);
     *found = row.bytes > 0;
     *out = (struct shard_row){version->number, row.data, row.bytes};
 }
@@ -199,6 +204,7 @@ enum errcode view_row_of_file(struct shard_view *view, uint64_t number, struct s
 enum errcode view_find_key(struct shard_view *view, struct slice key, struct shard_row *out,
                            bool *found, struct err *err)
 {
+    CHECK_HOT(key.bytes > 0 && key.bytes <= KEY_BYTES_ENCODED_MAX);
     for (size_t i = 0; i < view->n_generations; i++) {
         const struct row_version *version =
             generation_by_key(view->generations[i], key, view->applied);
@@ -223,6 +229,7 @@ enum errcode view_find_key(struct shard_view *view, struct slice key, struct sha
 enum errcode shard_view_get(struct shard_view *view, const struct value *key, struct shard_row *out,
                             bool *found, struct err *err)
 {
+    CHECK_HOT(key != NULL && out != NULL);
     const struct column *column = &view->shard->schema->columns[0];
     *found = false;
     if (key->type != column->type) {
