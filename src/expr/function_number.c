@@ -202,3 +202,32 @@ enum errcode call_nullif(const struct call *call, struct value *v, struct err *e
     }
     return ERR_OK;
 }
+
+/* ---- where a row is ---- */
+
+static enum errcode set_hash(struct value *v, uint64_t hash)
+{
+    *v = value_int((int64_t)(hash >> 1));
+    return ERR_OK;
+}
+
+enum errcode call_key_hash_int(const struct call *call, struct value *v, struct err *err)
+{
+    (void)call;
+    (void)err;
+    return set_hash(v, hash_u64((uint64_t)v->integer));
+}
+
+enum errcode call_key_hash_text(const struct call *call, struct value *v, struct err *err)
+{
+    (void)call;
+    (void)err;
+    return set_hash(v, hash_bytes(v->text.data, v->text.bytes, 0));
+}
+
+enum errcode call_key_hash_uuid(const struct call *call, struct value *v, struct err *err)
+{
+    (void)call;
+    (void)err;
+    return set_hash(v, hash_bytes(v->uuid, sizeof(v->uuid), 0));
+}

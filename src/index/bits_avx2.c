@@ -42,7 +42,7 @@ enum {
 /* The last bytes of a plane, by words of 4 that the row has. */
 LANES_INLINE __m256i load_rest(const uint8_t *row, const struct keying *k, uint32_t at)
 {
-    __m256i words = _mm256_set1_epi32((int)(k->factor_at - at) / 4);
+    __m256i words = _mm256_set1_epi32((int)(k->finish.factor_at - at) / 4);
     __m256i there = _mm256_cmpgt_epi32(words, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
     return _mm256_maskload_epi32((const int *)(const void *)(row + at), there);
 }
@@ -91,6 +91,7 @@ LANES_INLINE __m128i fold_group(const __m256i sums[GROUP])
 
 LANES_INLINE __m128i group_sums(const struct keying *k, const struct rows *rows)
 {
+    const __m256i shown = _mm256_loadu_si256((const __m256i *)(const void *)k->shown);
     __m256i sums[GROUP], x[GROUP];
     UNROLL
     for (int r = 0; r < GROUP; r++) {
@@ -101,6 +102,7 @@ LANES_INLINE __m128i group_sums(const struct keying *k, const struct rows *rows)
         UNROLL
         for (int r = 0; r < GROUP; r++) {
             x[r] = _mm256_loadu_si256((const __m256i *)(const void *)(rows->at[r] + at));
+            x[r] = k->bits == 4 && at == 0 ? _mm256_and_si256(x[r], shown) : x[r];
         }
         add_block(sums, x, k, at);
     }

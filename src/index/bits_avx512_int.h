@@ -60,6 +60,7 @@ LANES_INLINE __m128i group_sums(const struct keying *k, const struct rows *rows)
     for (int r = 0; r < GROUP; r++) {
         sums[r] = _mm512_setzero_si512();
     }
+    const __m512i shown = _mm512_loadu_si512(k->shown);
     const __mmask64 last = ~(__mmask64)0 >> (k->n_blocks * BITS_BLOCK - k->plane_bytes);
     for (uint32_t block = 0; block < k->n_blocks; block++) {
         __mmask64 there = block + 1 < k->n_blocks ? ~(__mmask64)0 : last;
@@ -67,6 +68,7 @@ LANES_INLINE __m128i group_sums(const struct keying *k, const struct rows *rows)
         UNROLL
         for (int r = 0; r < GROUP; r++) {
             x[r] = _mm512_maskz_loadu_epi8(there, rows->at[r] + (size_t)block * BITS_BLOCK);
+            x[r] = k->bits == 4 && block == 0 ? _mm512_and_si512(x[r], shown) : x[r];
         }
         UNROLL
         for (unsigned plane = 0; plane < PLANES_MAX; plane++) {

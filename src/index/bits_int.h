@@ -9,6 +9,11 @@
  *     4             factor: a product is estimated as factor x <query, c>, c = u - base / 2
  *     4             |r|^2, not under COSINE
  *
+ * Levels of 4 bits that fill whole lines of the cache stand alone there: a line more for the
+ * numbers would be one more to wait for.  Then the lowest bit of the first bytes is no level's but
+ * of a word that the numbers are made of (bits_hidden), and what is left of a level, u - 1 or u,
+ * stands for the middle of both.
+ *
  * A query's data is a struct bits_query: whole numbers q in the order of the planes, each plane on
  * lines of its own, with zeros behind it, so that kernels need not care what a row's last bytes
  * are. The sum that kernels find is 2 <q, c> = 2 sum(q u) - base sum(q): a whole number below 2^31,
@@ -20,11 +25,13 @@
 
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 enum {
-    BITS_BLOCK = 64, /* Bytes of a plane that a kernel may take at once. */
-    PLANES_MAX = 4,  /* Of 2 bits. */
-    BITS_LANES = 16, /* Floats are summed in so many sums, whatever the registers' width. */
+    BITS_BLOCK = 64,      /* Bytes of a plane that a kernel may take at once. */
+    PLANES_MAX = 4,       /* Of 2 bits. */
+    BITS_HIDDEN_MAX = 32, /* Bytes whose lowest bit is of the numbers. */
+    BITS_LANES = 16,      /* Floats are summed in so many sums, whatever the registers' width. */
 };
 
 struct bits_query {
@@ -49,6 +56,26 @@ static inline uint32_t plane_filled(unsigned bits, uint32_t dim, unsigned plane)
     uint32_t bytes = plane_bytes(bits, dim), first = plane * bytes;
     return dim <= first ? 0 : dim - first < bytes ? dim - first : bytes;
 }
+
+/* How many of the first bytes have a bit of the numbers. */
+static inline uint32_t bits_n_hidden(unsigned bits, uint32_t dim, enum distance distance)
+{
+    if (bits != 4 || plane_bytes(bits, dim) % CACHE_LINE != 0) {
+        return 0;
+    }
+    return distance == DISTANCE_COSINE ? BITS_HIDDEN_MAX / 2 : BITS_HIDDEN_MAX;
+}
+
+/* What is a level's of a row's first bytes, by bits_n_hidden / 16. */
+#define SHOWN_16 254, 254, 254, 254, 254, 254, 254, 254, 254, 254, 254, 254, 254, 254, 254, 254
+#define WHOLE_16 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255
+static const uint8_t bits_shown[3][BITS_BLOCK] = {
+    {WHOLE_16, WHOLE_16, WHOLE_16, WHOLE_16},
+    {SHOWN_16, WHOLE_16, WHOLE_16, WHOLE_16},
+    {SHOWN_16, SHOWN_16, WHOLE_16, WHOLE_16},
+};
+#undef SHOWN_16
+#undef WHOLE_16
 
 static inline size_t factor_at(unsigned bits, uint32_t dim)
 {
@@ -104,15 +131,19 @@ extern const struct bits bits_neon, bits_neondot;
 /* Those of the chosen kernel (kernel.c). */
 const struct bits *bits_chosen(void);
 
-/* What a sum becomes a key with, besides the row's numbers. */
+/* What a sum becomes a key with, besides the row's numbers, and where these stand. */
 struct bits_finish {
     float scale, squares, rest, reduction_squares;
-    bool is_l2;
+    bool is_l2, is_cosine;
+    uint32_t n_hidden;
+    size_t factor_at;
+    float unit; /* 1 / sqrt(dim) */
 };
 
 static inline struct bits_finish bits_finish_of(const struct code_space *space,
                                                 const struct code_query *query)
 {
+    unsigned bits = space->code->bits;
     float reduction_squares = space->reduction * space->reduction;
     return (struct bits_finish){
         .scale = query->scale,
@@ -120,7 +151,59 @@ static inline struct bits_finish bits_finish_of(const struct code_space *space,
         .rest = query->rest,
         .reduction_squares = reduction_squares < FLT_MAX ? reduction_squares : FLT_MAX,
         .is_l2 = space->distance == DISTANCE_L2,
+        .is_cosine = space->distance == DISTANCE_COSINE,
+        .n_hidden = bits_n_hidden(bits, space->dim, space->distance),
+        .factor_at = factor_at(bits, space->dim),
+        .unit = 1 / sqrtf((float)space->dim),
     };
+}
+
+/* ---- numbers that are hidden in levels ---- */
+
+/* A word is, from its lowest bit on, g = factor sqrt(dim) / |r|, of which two bits of the exponent
+ * are kept, for the levels' mean square lies between 1/4 and 64; and |r|, not under COSINE.
+ * Mantissas are cut: of 14 bits under COSINE; of 10, and of 12 for |r|. */
+enum {
+    HIDDEN_LEAST = 124 << 23, /* The exponent of 1/8, as a float has it. */
+    HIDDEN_COSINE_SHIFT = 9,  /* What a float has below g's bits. */
+    HIDDEN_SHIFT = 13,
+    HIDDEN_BITS = 12, /* Of g, below |r|. */
+    HIDDEN_LENGTH_SHIFT = 11,
+};
+
+static inline float bits_as_float(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+
+/* numbers: the factor, and |r|^2. */
+static inline void bits_hidden(const struct bits_finish *f, uint32_t word, float numbers[2])
+{
+    if (f->is_cosine) {
+        numbers[0] = bits_as_float((word << HIDDEN_COSINE_SHIFT) + HIDDEN_LEAST) * f->unit;
+        return;
+    }
+    uint32_t low = word & ((1U << HIDDEN_BITS) - 1);
+    float g = bits_as_float((low << HIDDEN_SHIFT) + HIDDEN_LEAST);
+    float length = bits_as_float(word >> HIDDEN_BITS << HIDDEN_LENGTH_SHIFT);
+    float squares = length * length;
+    numbers[0] = g * length * f->unit;
+    numbers[1] = squares < FLT_MAX ? squares : FLT_MAX;
+}
+
+static inline void bits_numbers(const struct bits_finish *f, const uint8_t *row, float numbers[2])
+{
+    if (f->n_hidden == 0) {
+        memcpy(numbers, row + f->factor_at, (f->is_cosine ? 1 : 2) * sizeof(float));
+        return;
+    }
+    uint32_t word = 0;
+    for (uint32_t i = 0; i < f->n_hidden; i++) {
+        word |= (uint32_t)(row[i] & 1) << i;
+    }
+    bits_hidden(f, word, numbers);
 }
 
 /* What a row has in the dimension that the reduction of DOT adds. */

@@ -55,12 +55,15 @@ LANES_INLINE int32x4_t block_sum(int32x4_t sum, uint8x16_t x, const int8_t *plan
 }
 
 LANES_INLINE int32_t row_sum(const struct bits_query *q, const uint8_t *row, uint32_t dim,
-                             unsigned bits)
+                             unsigned bits, uint32_t n_hidden)
 {
+    const uint8_t *shown = bits_shown[n_hidden / BITS_LANES];
     uint32_t bytes = plane_bytes(bits, dim), stride = plane_stride(bits, dim), at = 0;
     int32x4_t sum = vdupq_n_s32(0);
     for (; at + BYTES <= bytes; at += BYTES) {
-        sum = block_sum(sum, vld1q_u8(row + at), q->planes + at, stride, bits);
+        uint8x16_t x = vld1q_u8(row + at);
+        x = at < n_hidden ? vandq_u8(x, vld1q_u8(shown + at)) : x;
+        sum = block_sum(sum, x, q->planes + at, stride, bits);
     }
     if (at < bytes) {
         uint8_t rest[BYTES] = {0};
@@ -74,18 +77,20 @@ LANES_INLINE void all_keys(const struct code_space *space, const struct code_que
                            unsigned bits, const uint32_t *slots, size_t n, float *keys)
 {
     const struct bits_finish finish = bits_finish_of(space, query);
-    size_t numbers_at = factor_at(bits, space->dim);
+    size_t bytes = space->code->row_bytes(space->dim, space->distance);
     for (size_t i = 0; i < n; i++) {
         if (i + AHEAD < n) {
             const uint8_t *next = space->rows + slots[i + AHEAD] * space->stride;
-            for (size_t at = 0; at < numbers_at; at += CACHE_LINE) {
+            for (size_t at = 0; at < bytes; at += CACHE_LINE) {
                 __builtin_prefetch(next + at);
             }
-            __builtin_prefetch(next + numbers_at);
+            __builtin_prefetch(next + bytes - 1);
         }
         const uint8_t *row = space->rows + slots[i] * space->stride;
-        const float *numbers = (const float *)(const void *)(row + numbers_at);
-        keys[i] = bits_key(&finish, row_sum(query->data, row, space->dim, bits), numbers);
+        float numbers[2];
+        bits_numbers(&finish, row, numbers);
+        int32_t sum = row_sum(query->data, row, space->dim, bits, finish.n_hidden);
+        keys[i] = bits_key(&finish, sum, numbers);
     }
 }
 

@@ -28,14 +28,16 @@ LANES_INLINE lanes_f lanes_plus(lanes_f v, lanes_f sign, lanes_f w)
 #include "index/rotate_int.h"
 
 LANES_INLINE int32_t row_sum(const struct bits_query *q, const uint8_t *row, uint32_t dim,
-                             unsigned bits)
+                             unsigned bits, uint32_t n_hidden)
 {
+    const uint8_t *shown = bits_shown[n_hidden / BITS_LANES];
     uint32_t bytes = plane_bytes(bits, dim), stride = plane_stride(bits, dim);
     int32_t sum = 0;
     for (unsigned plane = 0; plane < 8 / bits; plane++) {
         const int8_t *numbers = q->planes + plane * stride;
         for (uint32_t i = 0; i < bytes; i++) {
-            sum += (row[i] >> (plane * bits) & ((1 << bits) - 1)) * numbers[i];
+            int x = i < n_hidden ? row[i] & shown[i] : row[i];
+            sum += (x >> (plane * bits) & ((1 << bits) - 1)) * numbers[i];
         }
     }
     return 2 * sum - q->bias;
@@ -46,11 +48,11 @@ LANES_INLINE void all_keys(const struct code_space *space, const struct code_que
 {
     const struct bits_query *q = query->data;
     const struct bits_finish finish = bits_finish_of(space, query);
-    size_t at = factor_at(bits, space->dim);
     for (size_t i = 0; i < n; i++) {
         const uint8_t *row = space->rows + slots[i] * space->stride;
-        const float *numbers = (const float *)(const void *)(row + at);
-        keys[i] = bits_key(&finish, row_sum(q, row, space->dim, bits), numbers);
+        float numbers[2];
+        bits_numbers(&finish, row, numbers);
+        keys[i] = bits_key(&finish, row_sum(q, row, space->dim, bits, finish.n_hidden), numbers);
     }
 }
 

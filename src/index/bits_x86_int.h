@@ -22,8 +22,9 @@ struct rows {
 struct keying {
     const struct code_space *space;
     const int8_t *planes;
-    uint32_t plane_bytes, plane_stride, n_blocks, factor_at;
+    uint32_t plane_bytes, plane_stride, n_blocks;
     unsigned bits;
+    const uint8_t *shown; /* Of bits_shown. */
     __m128i bias;
     struct bits_finish finish;
 };
@@ -31,35 +32,72 @@ struct keying {
 /* Lane r: sum(q u) of row r, or sum(q (u - 128)) of 8 bits where levels are centred. */
 LANES_INLINE __m128i group_sums(const struct keying *k, const struct rows *rows);
 
+struct numbers {
+    __m128 factors, squares;
+};
+
+/* Numbers that stand behind the levels. */
+LANES_INLINE struct numbers numbers_behind(const struct bits_finish *f, const struct rows *rows)
+{
+    const uint8_t *const *at = rows->at;
+    if (f->is_cosine) {
+        __m128 a = _mm_load_ss((const float *)(const void *)(at[0] + f->factor_at));
+        __m128 b = _mm_load_ss((const float *)(const void *)(at[1] + f->factor_at));
+        __m128 c = _mm_load_ss((const float *)(const void *)(at[2] + f->factor_at));
+        __m128 d = _mm_load_ss((const float *)(const void *)(at[3] + f->factor_at));
+        return (struct numbers){_mm_movelh_ps(_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d)),
+                                _mm_setzero_ps()};
+    }
+    __m128 a = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(at[0] + f->factor_at)));
+    __m128 b = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(at[1] + f->factor_at)));
+    __m128 c = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(at[2] + f->factor_at)));
+    __m128 d = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(at[3] + f->factor_at)));
+    __m128 ab = _mm_unpacklo_ps(a, b), cd = _mm_unpacklo_ps(c, d);
+    return (struct numbers){_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab)};
+}
+
+LANES_INLINE uint32_t hidden_word(const uint8_t *row)
+{
+    __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)row);
+    return (uint32_t)_mm256_movemask_epi8(_mm256_slli_epi16(bytes, 7));
+}
+
+/* bits_hidden, of four rows. */
+LANES_INLINE struct numbers numbers_hidden(const struct bits_finish *f, const struct rows *rows)
+{
+    const uint8_t *const *at = rows->at;
+    const __m128i least = _mm_set1_epi32(HIDDEN_LEAST);
+    const __m128 unit = _mm_set1_ps(f->unit);
+    __m128i words = _mm_setr_epi32((int)hidden_word(at[0]), (int)hidden_word(at[1]),
+                                   (int)hidden_word(at[2]), (int)hidden_word(at[3]));
+    if (f->is_cosine) {
+        __m128i low = _mm_and_si128(words, _mm_set1_epi32(UINT16_MAX));
+        __m128i g = _mm_add_epi32(_mm_slli_epi32(low, HIDDEN_COSINE_SHIFT), least);
+        return (struct numbers){_mm_mul_ps(_mm_castsi128_ps(g), unit), _mm_setzero_ps()};
+    }
+    __m128i low = _mm_and_si128(words, _mm_set1_epi32((1 << HIDDEN_BITS) - 1));
+    __m128i g = _mm_add_epi32(_mm_slli_epi32(low, HIDDEN_SHIFT), least);
+    __m128 lengths =
+        _mm_castsi128_ps(_mm_slli_epi32(_mm_srli_epi32(words, HIDDEN_BITS), HIDDEN_LENGTH_SHIFT));
+    return (struct numbers){
+        .factors = _mm_mul_ps(_mm_mul_ps(_mm_castsi128_ps(g), lengths), unit),
+        .squares = _mm_min_ps(_mm_mul_ps(lengths, lengths), _mm_set1_ps(FLT_MAX)),
+    };
+}
+
 /* bits_key, of four rows. */
 LANES_INLINE __m128 group_keys(const struct keying *k, const struct rows *rows, __m128i sums)
 {
-    const uint8_t *const *at = rows->at;
-    __m128 factors, squares = _mm_setzero_ps();
-    if (k->space->distance == DISTANCE_COSINE) {
-        __m128 a = _mm_load_ss((const float *)(const void *)(at[0] + k->factor_at));
-        __m128 b = _mm_load_ss((const float *)(const void *)(at[1] + k->factor_at));
-        __m128 c = _mm_load_ss((const float *)(const void *)(at[2] + k->factor_at));
-        __m128 d = _mm_load_ss((const float *)(const void *)(at[3] + k->factor_at));
-        factors = _mm_movelh_ps(_mm_unpacklo_ps(a, b), _mm_unpacklo_ps(c, d));
-    } else {
-        __m128 a = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(at[0] + k->factor_at)));
-        __m128 b = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(at[1] + k->factor_at)));
-        __m128 c = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(at[2] + k->factor_at)));
-        __m128 d = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(at[3] + k->factor_at)));
-        __m128 ab = _mm_unpacklo_ps(a, b), cd = _mm_unpacklo_ps(c, d);
-        factors = _mm_movelh_ps(ab, cd);
-        squares = _mm_movehl_ps(cd, ab);
-    }
     const struct bits_finish *f = &k->finish;
-    __m128 weights = _mm_mul_ps(factors, _mm_set1_ps(f->scale));
+    struct numbers numbers = f->n_hidden > 0 ? numbers_hidden(f, rows) : numbers_behind(f, rows);
+    __m128 weights = _mm_mul_ps(numbers.factors, _mm_set1_ps(f->scale));
     __m128 products = _mm_mul_ps(_mm_cvtepi32_ps(sums), weights);
     __m128 keys = _mm_xor_ps(products, _mm_set1_ps(-0.0F));
     if (f->is_l2) {
-        keys = _mm_sub_ps(_mm_add_ps(_mm_set1_ps(f->squares), squares),
+        keys = _mm_sub_ps(_mm_add_ps(_mm_set1_ps(f->squares), numbers.squares),
                           _mm_add_ps(products, products));
     } else if (f->rest > 0) {
-        __m128 left = _mm_sub_ps(_mm_set1_ps(f->reduction_squares), squares);
+        __m128 left = _mm_sub_ps(_mm_set1_ps(f->reduction_squares), numbers.squares);
         __m128 rests = _mm_sqrt_ps(_mm_max_ps(left, _mm_setzero_ps()));
         keys = _mm_sub_ps(keys, _mm_mul_ps(_mm_set1_ps(f->rest), rests));
     }
@@ -72,7 +110,9 @@ LANES_INLINE void prefetch(const struct keying *k, const uint8_t *row)
     for (uint32_t block = 0; block < k->n_blocks; block++) {
         _mm_prefetch((const char *)(row + (size_t)block * BITS_BLOCK), _MM_HINT_T0);
     }
-    _mm_prefetch((const char *)(row + k->factor_at), _MM_HINT_T0);
+    if (k->finish.n_hidden == 0) {
+        _mm_prefetch((const char *)(row + k->finish.factor_at), _MM_HINT_T0);
+    }
 }
 
 LANES_INLINE void all_keys(const struct keying *k, const uint32_t *slots, size_t n, float *keys)
@@ -107,16 +147,17 @@ LANES_INLINE struct keying keying_of(const struct code_space *space, const struc
 {
     const struct bits_query *q = query->data;
     uint32_t stride = plane_stride(bits, space->dim);
+    struct bits_finish finish = bits_finish_of(space, query);
     return (struct keying){
         .space = space,
         .planes = q->planes,
         .plane_bytes = plane_bytes(bits, space->dim),
         .plane_stride = stride,
         .n_blocks = stride / BITS_BLOCK,
-        .factor_at = (uint32_t)factor_at(bits, space->dim),
+        .shown = bits_shown[finish.n_hidden / BITS_LANES],
         .bits = bits,
         .bias = _mm_set1_epi32(LEVELS_ARE_CENTRED && bits == 8 ? 0 : q->bias),
-        .finish = bits_finish_of(space, query),
+        .finish = finish,
     };
 }
 

@@ -88,9 +88,10 @@ static void keys(const struct code_space *space, const struct code_query *query,
     }
 }
 
-static float error(uint32_t dim)
+static float error(uint32_t dim, enum distance distance)
 {
     (void)dim;
+    (void)distance;
     return 0;
 }
 

@@ -61,7 +61,7 @@ struct code {
      * angle; at another one times its sine, as only what is across the row is estimated.  Of two
      * rows it is the root of 2 larger, and of nearly equal rows the errors do not cancel: their
      * keys are too small by up to twice its square times dim.  0: exact. */
-    float (*error)(uint32_t dim);
+    float (*error)(uint32_t dim, enum distance distance);
 };
 
 extern const struct code code_f32, code_8, code_4, code_2;

@@ -6,7 +6,7 @@
 
 #define SAVE_MAGIC UINT64_C(0x3158454449525456) /* "VTRIDEX1" */
 enum {
-    SAVE_VERSION = 4,
+    SAVE_VERSION = 5,
     SAVE_PREFIX_BYTES = 16,
     SAVE_HEAD_BYTES = 84, /* Up to the centre. */
     SAVE_END_BYTES = 12,

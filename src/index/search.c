@@ -165,7 +165,7 @@ static size_t rank_of(const struct index_search *search)
 /* By how much a key may be wrong: a standard error, at rows as long as @norm. */
 static float sigma_of(const struct walk *w, float norm)
 {
-    float error = w->space.code->error(w->space.dim);
+    float error = w->space.code->error(w->space.dim, w->space.distance);
     if (w->space.distance == DISTANCE_COSINE && error < COSINE_ERROR_MIN) {
         error = COSINE_ERROR_MIN;
     }

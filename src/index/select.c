@@ -48,7 +48,8 @@ static bool hides(float between, float far)
 
 float select_error(const struct code_space *space, const struct code_query *query)
 {
-    float of_product = space->code->error(space->dim) * query->exact_norm * query->exact_norm;
+    float of_product =
+        space->code->error(space->dim, space->distance) * query->exact_norm * query->exact_norm;
     return space->distance == DISTANCE_L2 ? 2 * of_product : of_product;
 }
 

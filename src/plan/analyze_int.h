@@ -49,6 +49,16 @@ enum errcode analyze_result(struct analysis *a, const struct result_column *colu
 enum errcode operator_add(struct analysis *a, enum operator kind, struct operator_plan **out,
                           struct err *err) WARN_UNUSED;
 
+/* What columns of a result, whose rows come from @name, are to the expressions over them. */
+enum errcode analyze_over_rows(struct analysis *a, const char *name,
+                               const struct result_column *columns, size_t n,
+                               struct err *err) WARN_UNUSED;
+/* A SELECT's list, and all that follows FROM but WITH, over the rows of the plan's root. */
+enum errcode analyze_above_from(struct analysis *a, const struct stmt_select *s,
+                                struct err *err) WARN_UNUSED;
+/* Makes an analyzed plan one that asks leaves elsewhere, where it can be cut: fragment.c. */
+enum errcode analyze_cut(struct analysis *a, struct err *err) WARN_UNUSED;
+
 /* One of each statement. */
 enum errcode analyze_create(struct analysis *a, const struct stmt *stmt, struct err *err);
 enum errcode analyze_drop(struct analysis *a, const struct stmt *stmt, struct err *err);

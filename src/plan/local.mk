@@ -3,6 +3,9 @@ src_plan_libplan_a_SOURCES = \
     src/plan/analyze.c src/plan/analyze_int.h \
     src/plan/copy.c \
     src/plan/create.c \
+    src/plan/cut.c src/plan/cut_int.h \
+    src/plan/cut_select.c \
+    src/plan/fragment.c \
     src/plan/insert.c \
     src/plan/modify.c \
     src/plan/operators.def \

@@ -73,6 +73,23 @@ struct sort_plan {
     bool is_projected;          /* Rows come so; else the select list is reckoned here. */
 };
 
+/* What a leaf that is elsewhere is asked: the statement of its part, which gives rows to those
+ * above it, or changes them.  Parameters are sent as values beside the text: the statement's own,
+ * and behind them what is known only when it is run. */
+struct fragment {
+    const char *text; /* Canonical VQL. */
+    size_t text_bytes;
+    unsigned n_leaves;    /* To each of which it is sent. */
+    const uint8_t *types; /* Of its parameters. */
+    size_t n_types;
+    uint32_t now, rows_wanted, leaf; /* Numbers of such parameters, from 1; 0: it has none. */
+    size_t n_columns;
+    struct sort_key *keys; /* Of places: its rows are in this order.  NULL: in none. */
+    const struct order *shown;
+    size_t n_keys;
+    bool is_whole; /* All rows are wanted before the first is looked at. */
+};
+
 enum operator{
 #define OPERATOR(name, text) OPERATOR_##name,
 #include "plan/operators.def"
@@ -95,6 +112,10 @@ struct operator_plan {
             const struct grouping *grouping;
             struct column_mask columns; /* That keys and arguments read. */
         } aggregate;
+        struct {
+            bool is_of_each; /* Of each query of a SEARCH, whose number is at @place. */
+            size_t place;
+        } limit;
         struct {
             enum stmt_kind of; /* STMT_SHOW or STMT_DESCRIBE, of plan->set or of the collection. */
             const char *name;
@@ -175,6 +196,7 @@ struct plan {
     struct access access;
     struct output output;
     struct operator_plan *root, *leaf; /* NULL: the verb's steps are its own. */
+    const struct fragment *fragment;   /* Of its leaves; NULL: there is one, and it is here. */
     bool reads_all;         /* All rows before it gives the first, or those that match. */
     struct policy_plan set; /* Of SHOW, also in FROM. */
     const struct program *limit, *offset; /* INT; NULL where not given. */
@@ -201,6 +223,7 @@ struct plan_source {
     const struct statement_text *text;
     const struct map *map; /* Where names are looked up. */
     size_t bytes_max;      /* Of the text and the plan: statement_memory. */
+    unsigned n_leaves;     /* That are elsewhere; 0: the one is here. */
     /* Asked again and again where the text is long: an error ends the analysis with it. */
     enum errcode (*poll)(void *arg, struct err *err);
     void *arg;

@@ -15,22 +15,22 @@
 
 /* ---- FROM ---- */
 
-/* What a view's columns are to the expressions over it. */
-static enum errcode schema_of_view(struct analysis *a, const char *name, struct err *err)
+enum errcode analyze_over_rows(struct analysis *a, const char *name,
+                               const struct result_column *columns, size_t n, struct err *err)
 {
-    const struct plan *plan = a->plan;
-    size_t bytes = offsetof(struct schema, columns) + plan->n_columns * sizeof(struct column);
+    CHECK(n <= COLUMNS_MAX);
+    size_t bytes = offsetof(struct schema, columns) + n * sizeof(struct column);
     struct schema *schema = arena_zalloc(a->scope.arena, bytes);
     if (schema == NULL) {
         return err_no_memory(err);
     }
     snprintf(schema->name, sizeof(schema->name), "%s", name);
-    schema->n_columns = (uint32_t)plan->n_columns;
-    for (size_t i = 0; i < plan->n_columns; i++) {
+    schema->n_columns = (uint32_t)n;
+    for (size_t i = 0; i < n; i++) {
         struct column *column = &schema->columns[i];
-        memcpy(column->name, plan->columns[i].name, sizeof(column->name));
-        column->type = plan->columns[i].type;
-        column->dim = plan->columns[i].dim;
+        memcpy(column->name, columns[i].name, sizeof(column->name));
+        column->type = columns[i].type;
+        column->dim = columns[i].dim;
     }
     a->scope.schema = schema;
     a->scope.is_view = true;
@@ -46,7 +46,7 @@ static enum errcode analyze_show_in_from(struct analysis *a, const struct stmt *
     enum errcode code =
         show->kind == STMT_SHOW ? analyze_show(a, show, err) : analyze_describe(a, show, err);
     if (code == ERR_OK) {
-        code = schema_of_view(a, name->text, err);
+        code = analyze_over_rows(a, name->text, a->plan->columns, a->plan->n_columns, err);
     }
     if (code == ERR_OK) {
         code = operator_add(a, OPERATOR_show, &o, err);
@@ -444,16 +444,23 @@ static enum errcode analyze_list(struct analysis *a, const struct stmt_select *s
     return analyze_order(a, s, sort, err);
 }
 
-enum errcode analyze_select(struct analysis *a, const struct stmt *stmt, struct err *err)
+enum errcode analyze_above_from(struct analysis *a, const struct stmt_select *s, struct err *err)
 {
-    const struct stmt_select *s = &stmt->select;
     const struct program *having = NULL;
     struct sort_plan sort = {0};
-    if (analyze_from(a, s, err) != ERR_OK || analyze_with(a, &s->with, NULL, err) != ERR_OK ||
-        (is_grouped(s) && analyze_groups(a, s, err) != ERR_OK) ||
+    if ((is_grouped(s) && analyze_groups(a, s, err) != ERR_OK) ||
         analyze_list(a, s, &sort, &having, err) != ERR_OK ||
         analyze_limit(a, s->limit, s->offset, err) != ERR_OK) {
         return err->code;
     }
     return build_tree(a, s, &sort, having, err);
+}
+
+enum errcode analyze_select(struct analysis *a, const struct stmt *stmt, struct err *err)
+{
+    const struct stmt_select *s = &stmt->select;
+    if (analyze_from(a, s, err) != ERR_OK || analyze_with(a, &s->with, NULL, err) != ERR_OK) {
+        return err->code;
+    }
+    return analyze_above_from(a, s, err);
 }

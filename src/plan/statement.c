@@ -75,6 +75,9 @@ static enum errcode analyze_stmt(struct analysis *a, const struct stmt *stmt, st
     }
     plan->types = a->scope.types;
     plan->n_types = a->scope.n_types;
+    if (a->source->n_leaves > 0 && analyze_cut(a, err) != ERR_OK) {
+        return err->code;
+    }
     plan->stack_max = a->scope.stack_max;
     plan->sets = a->scope.sets;
     plan->n_sets = a->scope.n_sets;

@@ -139,6 +139,14 @@ void explain_calls(struct explain *out, const char *key, const struct aggregate_
     end_shown(out, key, &shown);
 }
 
+void explain_statement(struct explain *out, const char *key, const char *text, size_t bytes)
+{
+    struct buf shown;
+    begin_shown(&shown);
+    buf_bytes(&shown, text, bytes);
+    end_shown(out, key, &shown);
+}
+
 void explain_filter(struct explain *out)
 {
     const struct portal *p = out->portal;

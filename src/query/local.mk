@@ -11,10 +11,12 @@ src_query_libquery_a_SOURCES = \
     src/query/explain.c src/query/explain_int.h \
     src/query/explain_lines.c \
     src/query/lanes.c src/query/lanes_int.h \
+    src/query/leaf.c src/query/leaf_int.h \
     src/query/operator.c src/query/operator_int.h \
     src/query/operator_aggregate.c \
     src/query/operator_distinct.c \
     src/query/operator_filter.c \
+    src/query/operator_gather.c \
     src/query/operator_insert.c \
     src/query/operator_limit.c \
     src/query/operator_modify.c \

@@ -6,12 +6,40 @@
 struct limit {
     struct operator_run base;
     uint64_t skipped, given;
+    int64_t query; /* Whose rows they were, where LIMIT is of each. */
 };
+
+/* Of each query, whose rows stand together. */
+static enum errcode next_of_each(struct operator_run *o, struct value **row, struct err *err)
+{
+    struct limit *limit = CONTAINER_OF(o, struct limit, base);
+    const struct portal *p = o->portal;
+    for (;;) {
+        enum errcode code = operator_next(o->input, row, err);
+        if (code != ERR_OK || *row == NULL) {
+            return code;
+        }
+        int64_t query = (*row)[o->plan->limit.place].integer;
+        if (query != limit->query) {
+            limit->query = query;
+            limit->skipped = limit->given = 0;
+        }
+        if (limit->skipped < p->offset) {
+            limit->skipped++;
+        } else if (limit->given < p->limit) {
+            limit->given++;
+            return ERR_OK;
+        }
+    }
+}
 
 static enum errcode next_row(struct operator_run *o, struct value **row, struct err *err)
 {
     struct limit *limit = CONTAINER_OF(o, struct limit, base);
     const struct portal *p = o->portal;
+    if (o->plan->limit.is_of_each) {
+        return next_of_each(o, row, err);
+    }
     *row = NULL;
     while (limit->given < p->limit) {
         enum errcode code = operator_next(o->input, row, err);

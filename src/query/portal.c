@@ -16,6 +16,7 @@
  * client is parked as one who waits for an event, so that a cancel and the deadline end that wait:
  * portal_wait.c.  What a portal is made of, and who frees it: portal_life.c. */
 #include "query/database_int.h"
+#include "query/leaf_int.h"
 #include "query/pending_int.h"
 #include "query/portal_int.h"
 #include "query/prepared_int.h"
@@ -109,6 +110,9 @@ static void end(struct portal *p, const struct err *err)
         alarm_clear(p->db->node, &p->alarm);
         p->has_alarm = false;
     }
+    if (p->leaves != NULL) {
+        leaves_end(p);
+    }
     query_session_end(p->session, p);
     if (was_new && err == NULL) {
         return; /* Freed before it was run. */
@@ -154,6 +158,15 @@ void portal_free(struct portal *p)
     portal_unref(p);
 }
 
+/* A fragment's text goes the way of a client's. */
+static const struct fragment_runner runner = {
+    .prepare = prepared_new_whole,
+    .open = portal_new,
+    .run = portal_run,
+    .close = portal_free,
+    .forget = prepared_free,
+};
+
 static void reset_portal(struct portal *p, struct query_session *session,
                          const struct prepared *prepared, const struct portal_sink *sink)
 {
@@ -174,6 +187,9 @@ static void reset_portal(struct portal *p, struct query_session *session,
     p->set = &session->policies;
     p->with = plan->with;
     p->shard = NULL;
+    p->leaves = NULL;
+    p->runner = &runner;
+    p->is_leaf = false;
     p->limit = UINT64_MAX;
     p->offset = 0;
     p->is_heavy = p->is_inline = p->is_moving = p->told_copy_out = p->has_notice = false;
@@ -302,15 +318,17 @@ void portal_prefer_pool(struct portal *p)
 
 /* ---- running ---- */
 
-/* The first one begins with the start, and ends with it where the rest belongs on the pool. */
+/* The first one begins with the start, and ends with it where the rest belongs on the pool, or
+ * needs rows of leaves elsewhere. */
 static enum step start_or_step(struct portal *p, struct err *err)
 {
-    bool was_heavy = p->is_heavy;
-    if (!p->is_open && portal_start(p, err) != ERR_OK) {
+    bool was_heavy = p->is_heavy, was_open = p->is_open;
+    if (!was_open && portal_start(p, err) != ERR_OK) {
         return STEP_FAILED;
     }
     p->is_open = true;
-    return p->is_heavy == was_heavy ? p->verb->step(p, err) : STEP_MORE;
+    bool is_to_gather = !was_open && p->leaves != NULL;
+    return p->is_heavy == was_heavy && !is_to_gather ? p->verb->step(p, err) : STEP_MORE;
 }
 
 /* Expressions know nothing of the bound of the arenas that they are reckoned in. */
@@ -447,7 +465,7 @@ static enum portal_status after_step(struct portal *p, enum step step)
 static enum portal_status leave_blocked(struct portal *p)
 {
     struct err why;
-    bool is_ending = portal_poll(p, &why) != ERR_OK;
+    bool is_ending = !leaves_are_writing(p) && portal_poll(p, &why) != ERR_OK;
     if (is_ending && p->pending != NULL && !pendings_settle(p, &why)) {
         return portal_park(p) ? PORTAL_WAIT : PORTAL_DONE;
     }
@@ -496,9 +514,13 @@ static enum portal_status advance(struct portal *p, struct err *err)
     }
     CHECK(p->state == PORTAL_IS_READY);
     /* What was submitted may have happened: only the step can tell of it. */
-    bool is_to_tell = p->pending != NULL || p->verb->polls_itself;
+    bool is_to_tell = p->pending != NULL || p->verb->polls_itself || leaves_are_writing(p);
     if (!is_to_tell && portal_poll(p, err) != ERR_OK) {
         return PORTAL_FAILED;
+    }
+    enum step gathered = p->leaves != NULL ? leaves_gather(p, err) : STEP_MORE;
+    if (gathered != STEP_MORE) {
+        return after_step(p, gathered);
     }
     begin_batch(p);
     if (p->is_heavy) {

@@ -14,6 +14,7 @@
 struct binding;
 struct collection;
 struct database;
+struct leaves;
 struct operator_run;
 struct output;
 struct pending;
@@ -38,6 +39,18 @@ struct batch {
     struct value *values; /* n_rows * n_columns */
     size_t n_rows, next_row, capacity_rows, n_columns;
     size_t bytes; /* Of texts and vectors. */
+};
+
+/* How a fragment is run, as whoever gets it runs it: leaf.c. */
+struct fragment_runner {
+    enum errcode (*prepare)(struct query_session *session, const struct statement_text *text,
+                            struct prepared **out, struct err *err);
+    enum errcode (*open)(struct query_session *session, struct prepared *prepared,
+                         const struct parameters *parameters, const struct portal_sink *sink,
+                         struct portal **out, struct err *err);
+    enum portal_status (*run)(struct portal *portal, uint64_t row_limit, struct err *err);
+    void (*close)(struct portal *portal);
+    void (*forget)(struct prepared *prepared);
 };
 
 /* What a portal is about.  Drawn in portal.c, which alone moves it. */
@@ -78,22 +91,25 @@ struct portal {
     struct collection *collection; /* The plan's, on this node.  NULL: it has none. */
     struct shard *shard;           /* Of it, once it was entered; until then NULL. */
     void *verb_state;
-    size_t operator_bytes;            /* Of a plan of operators; */
-    struct operator_run *root, *leaf; /* from start to end. */
-    uint64_t limit, offset;           /* limit: UINT64_MAX where there is none. */
-    bool is_heavy;                    /* The next step belongs on the pool. */
-    bool is_started;                  /* The verb's end is called. */
-    bool is_open;                     /* The start is done: steps follow. */
-    struct work work;                 /* Of start and steps. */
-    int64_t slice_left;               /* What work.left was when it was asked last, */
-    uint64_t work_spent;              /* and what was spent until then. */
-    int64_t inline_left;              /* Of portal_run's work on the owner's thread. */
-    bool is_inline;                   /* A step runs there... */
-    bool is_moving;                   /* ...and has used it up. */
-    bool is_suspended;                /* By its owner, until portal_run. */
-    uint8_t state;                    /* enum portal_state */
-    uint64_t rows;                    /* Given or changed. */
-    uint64_t analyzed_rows;           /* EXPLAIN ANALYZE: of the statement explained. */
+    size_t operator_bytes;                /* Of a plan of operators; */
+    struct operator_run *root, *leaf;     /* from start to end. */
+    struct leaves *leaves;                /* That are elsewhere, from start to end; or NULL. */
+    const struct fragment_runner *runner; /* Of theirs. */
+    bool is_leaf;                         /* It runs a fragment of another one of the session's. */
+    uint64_t limit, offset;               /* limit: UINT64_MAX where there is none. */
+    bool is_heavy;                        /* The next step belongs on the pool. */
+    bool is_started;                      /* The verb's end is called. */
+    bool is_open;                         /* The start is done: steps follow. */
+    struct work work;                     /* Of start and steps. */
+    int64_t slice_left;                   /* What work.left was when it was asked last, */
+    uint64_t work_spent;                  /* and what was spent until then. */
+    int64_t inline_left;                  /* Of portal_run's work on the owner's thread. */
+    bool is_inline;                       /* A step runs there... */
+    bool is_moving;                       /* ...and has used it up. */
+    bool is_suspended;                    /* By its owner, until portal_run. */
+    uint8_t state;                        /* enum portal_state */
+    uint64_t rows;                        /* Given or changed. */
+    uint64_t analyzed_rows;               /* EXPLAIN ANALYZE: of the statement explained. */
     uint64_t started_us, deadline_us;
     uint64_t pause_until_us;  /* What a step that waits for time waits for; 0: for nothing. */
     uint64_t settle_until_us; /* It ends early, and waits so long for pendings; 0: it does not. */
@@ -161,7 +177,9 @@ uint64_t portal_rows_wanted(const struct portal *portal);
 /* Evaluates a program that is not per row. */
 enum errcode portal_eval(struct portal *portal, const struct program *program, struct value *out,
                          struct err *err) WARN_UNUSED;
-/* Appends a row (deep copies) to the batch; OUT_OF_MEMORY over the budget. */
+/* Appends a row (deep copies, in @arena); false where memory ran out. */
+bool batch_add(struct batch *batch, struct arena *arena, const struct value *values);
+/* The same to the portal's batch; OUT_OF_MEMORY over the budget. */
 enum errcode portal_emit(struct portal *portal, const struct value *values,
                          struct err *err) WARN_UNUSED;
 /* The values of a select list over the row at hand. */

@@ -56,12 +56,10 @@ bool portal_batch_is_full(const struct portal *p)
     return p->batch.n_rows >= BATCH_ROWS_MAX || p->batch.bytes >= BATCH_BYTES_MAX;
 }
 
-static bool batch_grow(struct portal *p)
+static bool batch_grow(struct batch *batch, struct arena *arena)
 {
-    struct batch *batch = &p->batch;
     size_t capacity = batch->capacity_rows == 0 ? 16 : batch->capacity_rows * 4;
-    struct value *values =
-        arena_array(p->batch_arena, capacity * batch->n_columns, sizeof(*values));
+    struct value *values = arena_array(arena, capacity * batch->n_columns, sizeof(*values));
     if (values == NULL) {
         return false;
     }
@@ -73,21 +71,25 @@ static bool batch_grow(struct portal *p)
     return true;
 }
 
-enum errcode portal_emit(struct portal *p, const struct value *values, struct err *err)
+bool batch_add(struct batch *batch, struct arena *arena, const struct value *values)
 {
-    struct batch *batch = &p->batch;
-    if (batch->n_rows == batch->capacity_rows && !batch_grow(p)) {
-        return portal_no_memory(p, err);
+    if (batch->n_rows == batch->capacity_rows && !batch_grow(batch, arena)) {
+        return false;
     }
     struct value *row = batch->values + batch->n_rows * batch->n_columns;
     for (size_t i = 0; i < batch->n_columns; i++) {
-        if (!value_copy(&row[i], &values[i], p->batch_arena)) {
-            return portal_no_memory(p, err);
+        if (!value_copy(&row[i], &values[i], arena)) {
+            return false;
         }
         batch->bytes += value_bytes(&values[i]);
     }
     batch->n_rows++;
-    return ERR_OK;
+    return true;
+}
+
+enum errcode portal_emit(struct portal *p, const struct value *values, struct err *err)
+{
+    return batch_add(&p->batch, p->batch_arena, values) ? ERR_OK : portal_no_memory(p, err);
 }
 
 enum errcode output_run(const struct output *output, struct evaluator *evaluator,

@@ -5,6 +5,7 @@
  * returned to wait for something (or that portal_copy_data said that it is full): "parked" is that
  * debt. */
 #include "query/database_int.h"
+#include "query/leaf_int.h"
 #include "query/portal_int.h"
 #include "query/session_int.h"
 
@@ -31,8 +32,8 @@ void portal_event(struct portal *p)
 /* When a portal that waits is to look again whatever happens; 0: never. */
 static uint64_t next_alarm(const struct portal *p)
 {
-    if (p->state == PORTAL_IS_WORKING) {
-        return 0; /* A step on the pool looks at the clock itself. */
+    if (p->state == PORTAL_IS_WORKING || leaves_are_writing(p)) {
+        return 0; /* A step on the pool looks at the clock itself, and so do the leaves. */
     }
     if (p->settle_until_us != 0) {
         return p->settle_until_us;

@@ -3,6 +3,7 @@
  * What it is bound to is counted: portals keep theirs while they run, and a prepared statement
  * whose collection was dropped (and perhaps made anew) is bound again when it is run next. */
 #include "query/database_int.h"
+#include "query/leaf_int.h"
 #include "query/prepared_int.h"
 #include "query/session_int.h"
 #include "query/tree_int.h"
@@ -51,7 +52,7 @@ static enum errcode poll_watch(void *arg, struct err *err)
 }
 
 static enum errcode analyze(struct query_session *session, const struct statement_text *text,
-                            struct plan **plan, size_t *rest, struct err *err)
+                            unsigned n_leaves, struct plan **plan, size_t *rest, struct err *err)
 {
     struct pd *pd = node_pd(session->db->node);
     struct watch watch = {.session = session,
@@ -61,6 +62,7 @@ static enum errcode analyze(struct query_session *session, const struct statemen
         .text = text,
         .map = pd_map_acquire(pd),
         .bytes_max = (size_t)query_session_policy(session, POLICY_statement_memory),
+        .n_leaves = n_leaves,
         .poll = poll_watch,
         .arg = &watch,
     };
@@ -90,11 +92,11 @@ static enum errcode bind_plan(struct query_session *session, struct binding *bou
 
 /* *out is NULL where there is no statement. */
 static enum errcode bind(struct query_session *session, const struct statement_text *text,
-                         struct binding **out, size_t *rest, struct err *err)
+                         unsigned n_leaves, struct binding **out, size_t *rest, struct err *err)
 {
     struct plan *plan;
     *out = NULL;
-    enum errcode code = analyze(session, text, &plan, rest, err);
+    enum errcode code = analyze(session, text, n_leaves, &plan, rest, err);
     if (code != ERR_OK || plan == NULL) {
         return code;
     }
@@ -102,6 +104,7 @@ static enum errcode bind(struct query_session *session, const struct statement_t
     if (bound == NULL) {
         return err_no_memory(err);
     }
+    bound->n_leaves = n_leaves;
     code = bind_plan(session, bound, err);
     if (code != ERR_OK) {
         binding_release(bound);
@@ -111,13 +114,14 @@ static enum errcode bind(struct query_session *session, const struct statement_t
     return ERR_OK;
 }
 
-static enum errcode prepare(struct query_session *session, const struct statement_text *text,
-                            struct prepared **out, size_t *rest, struct err *err)
+static enum errcode prepare_for(struct query_session *session, const struct statement_text *text,
+                                unsigned n_leaves, struct prepared **out, size_t *rest,
+                                struct err *err)
 {
     CHECK((text->data != NULL || text->bytes == 0) && (text->types != NULL || text->n_types == 0));
     struct binding *bound;
     *out = NULL;
-    enum errcode code = bind(session, text, &bound, rest, err);
+    enum errcode code = bind(session, text, n_leaves, &bound, rest, err);
     if (code != ERR_OK || bound == NULL) {
         return code;
     }
@@ -141,6 +145,12 @@ static enum errcode prepare(struct query_session *session, const struct statemen
     }
     *out = prepared;
     return ERR_OK;
+}
+
+static enum errcode prepare(struct query_session *session, const struct statement_text *text,
+                            struct prepared **out, size_t *rest, struct err *err)
+{
+    return prepare_for(session, text, leaves_elsewhere(session), out, rest, err);
 }
 
 static enum errcode prepare_alone(struct query_session *session, const struct statement_text *text,
@@ -187,6 +197,18 @@ enum errcode prepared_new_alone(struct query_session *session, const struct stat
 {
     forget_cancel(session);
     return prepare_alone(session, text, out, err);
+}
+
+enum errcode prepared_new_whole(struct query_session *session, const struct statement_text *text,
+                                struct prepared **out, struct err *err)
+{
+    size_t rest;
+    enum errcode code = prepare_for(session, text, 0, out, &rest, err);
+    if (code == ERR_OK) {
+        CHECK(*out != NULL && rest == text->bytes);
+        (*out)->is_whole = true;
+    }
+    return code;
 }
 
 static void free_now(struct prepared *prepared)
@@ -241,7 +263,9 @@ enum errcode prepared_refresh(struct query_session *session, struct prepared *pr
                               struct err *err)
 {
     const struct binding *bound = prepared->bound;
-    if (bound->collection == NULL || !collection_is_dropped(bound->collection)) {
+    unsigned n_leaves = prepared->is_whole ? 0 : leaves_elsewhere(session);
+    if (bound->n_leaves == n_leaves &&
+        (bound->collection == NULL || !collection_is_dropped(bound->collection))) {
         return ERR_OK;
     }
     size_t rest;
@@ -250,7 +274,7 @@ enum errcode prepared_refresh(struct query_session *session, struct prepared *pr
                                   .bytes = bound->plan->text_bytes,
                                   .types = prepared->types,
                                   .n_types = prepared->n_types};
-    enum errcode code = bind(session, &text, &again, &rest, err);
+    enum errcode code = bind(session, &text, n_leaves, &again, &rest, err);
     if (code != ERR_OK) {
         return code;
     }

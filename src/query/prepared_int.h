@@ -17,6 +17,7 @@ struct binding {
     struct collection *collection; /* NULL where it has none. */
     const struct verb *verb;
     size_t operator_bytes;           /* Of a run. */
+    unsigned n_leaves;               /* It was made for so many elsewhere. */
     _Atomic uint64_t search_cost_ns; /* As the last SEARCH was thought to take. */
 };
 /* Takes @plan, whatever happens; NULL: no memory. */
@@ -30,7 +31,12 @@ struct prepared {
     size_t bytes;   /* As counted in session->prepared_bytes. */
     uint8_t *types; /* As the client gave them. */
     size_t n_types;
+    bool is_whole;  /* A fragment: whatever it needs is here. */
     struct job job; /* Its end. */
 };
+
+/* A fragment's text: its plan is not cut again, and a cancel that came is not forgotten. */
+enum errcode prepared_new_whole(struct query_session *session, const struct statement_text *text,
+                                struct prepared **out, struct err *err) WARN_UNUSED;
 
 #endif

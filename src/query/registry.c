@@ -116,6 +116,10 @@ void query_session_begin(struct query_session *session, struct portal *portal)
     }
     portal->next_running = session->running;
     session->running = portal;
+    if (portal->is_leaf) {
+        mutex_unlock(&session->lock);
+        return; /* The statement that it is of is shown. */
+    }
     session->statements += portal->state == PORTAL_IS_NEW ? 1 : 0;
     session->statement_us = portal->started_us;
     memcpy(session->statement, plan->text, bytes);

@@ -40,7 +40,7 @@ struct sorter {
     size_t live_bytes, held_bytes;
 };
 
-static int compare_key(const struct sort_key *key, const struct value *a, const struct value *b)
+int sort_key_compare(const struct sort_key *key, const struct value *a, const struct value *b)
 {
     bool a_is_null = a->type == TYPE_NULL, b_is_null = b->type == TYPE_NULL;
     if (a_is_null || b_is_null) {
@@ -55,7 +55,7 @@ static int compare_keys(const struct sorter *s, const struct value *a, const str
 {
     for (size_t i = 0; i < s->n_keys; i++) {
         work_charge(s->work, COMPARE_WORK + value_bytes(&a[i]) / BYTES_A_UNIT);
-        int order = compare_key(&s->keys[i], &a[i], &b[i]);
+        int order = sort_key_compare(&s->keys[i], &a[i], &b[i]);
         if (order != 0) {
             return order;
         }

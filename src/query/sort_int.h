@@ -7,6 +7,9 @@
 struct portal;
 struct sort_key;
 
+/* Of two values of this key. */
+int sort_key_compare(const struct sort_key *key, const struct value *a, const struct value *b);
+
 /* Keeps the first @rows_max rows by the keys, within the portal's budget, at the cost of its work.
  */
 struct sorter *sorter_new(const struct sort_key *keys, size_t n_keys, size_t n_values,

@@ -1,5 +1,6 @@
 /* A plan's operators, from the root to the leaf: opened, asked for rows, explained, closed. */
 #include "query/explain_int.h"
+#include "query/leaf_int.h"
 #include "query/operator_int.h"
 #include "query/tree_int.h"
 #include "query/verb_int.h"
@@ -80,7 +81,11 @@ static enum step give_rows(struct portal *p, struct err *err)
             code = portal_emit(p, row, err);
         }
     } while (code == ERR_OK && row != NULL && !portal_batch_is_full(p));
-    return code != ERR_OK ? STEP_FAILED : row != NULL ? STEP_MORE : STEP_DONE;
+    if (code != ERR_OK) {
+        return STEP_FAILED;
+    }
+    bool is_short = p->leaves != NULL && p->leaves->is_short;
+    return row != NULL || is_short ? STEP_MORE : STEP_DONE;
 }
 
 enum step operators_step(struct portal *p, struct err *err)

@@ -77,3 +77,7 @@ check_PROGRAMS += test/unit/query/test_views
 TESTS += test/unit/query/test_views
 test_unit_query_test_views_SOURCES = test/unit/query/test_views.c $(QUERY_FIXTURE)
 test_unit_query_test_views_LDADD = $(QUERY_LIBS) $(CMOCKA_LIBS)
+check_PROGRAMS += test/unit/query/test_fragments
+TESTS += test/unit/query/test_fragments
+test_unit_query_test_fragments_SOURCES = test/unit/query/test_fragments.c $(QUERY_FIXTURE)
+test_unit_query_test_fragments_LDADD = $(QUERY_LIBS) $(CMOCKA_LIBS)
