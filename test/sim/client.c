@@ -16,6 +16,8 @@ enum {
     RETRY_NS = 20000000,
     FULL_ONE_IN = 50,
     POOL_ONE_IN = 4,
+    CUT_ONE_IN = 3,
+    LEAVES_MAX = 3,
 };
 
 /* ---- running a statement ---- */
@@ -217,6 +219,27 @@ static bool is_excused(enum errcode code)
     }
 }
 
+static bool begins_with(const struct run *r, const char *word)
+{
+    return strncmp(r->text, word, strlen(word)) == 0;
+}
+
+/* The next statement is cut for some leaves, or for none.  A write is whole or not at all in each
+ * of them, which is what the model knows where there is one. */
+static void choose_leaves(struct run *r)
+{
+    bool reads = begins_with(r, "SELECT") || begins_with(r, "SEARCH");
+    bool writes = begins_with(r, "UPDATE") || begins_with(r, "DELETE");
+    struct policy_set *set = query_session_policies(r->session); /* No memory is needed for it. */
+    struct policy_value n = {.integer = 0};
+    if ((reads || writes) && chance_is(STREAM_LEAVES, CUT_ONE_IN)) {
+        n.integer = 1 + (reads ? (int64_t)chance_below(STREAM_LEAVES, LEAVES_MAX) : 0);
+        world->n_cut++;
+    }
+    set->values[POLICY_debug_fragments] = n;
+    set->is_set |= 1ULL << POLICY_debug_fragments;
+}
+
 /* Runs what stands in r->text; @expected is an error that it may well give. */
 enum errcode run(struct run *r, enum errcode expected)
 {
@@ -225,6 +248,7 @@ enum errcode run(struct run *r, enum errcode expected)
     r->n_rows = 0;
     r->changed = 0;
     err_clear(&r->err);
+    choose_leaves(r);
     fault_memory();
     enum errcode code = prepare(r, &prepared);
     if (code == ERR_OK) {

@@ -32,7 +32,7 @@ struct options {
 };
 
 struct totals {
-    uint64_t passed, failed, statements, acknowledged, unknown, lives, switches, ns;
+    uint64_t passed, failed, statements, cut, acknowledged, unknown, lives, switches, ns;
     uint64_t faults[FAULT_KINDS];
 };
 
@@ -121,6 +121,7 @@ static bool run_seed(struct world *w, const struct options *options, uint64_t se
 static void add(struct totals *totals, const struct world *w)
 {
     totals->statements += w->n_statements;
+    totals->cut += w->n_cut;
     totals->acknowledged += w->n_acknowledged;
     totals->unknown += w->n_unknown;
     totals->lives += w->life;
@@ -171,11 +172,11 @@ static void report(const struct totals *totals)
 {
     uint64_t seeds = totals->passed + totals->failed;
     printf("%llu seeds, %llu lives, %.2f virtual hours, %llu switches, %llu statements "
-           "(%llu acknowledged, %llu of unknown outcome)\n",
+           "(%llu by fragments, %llu acknowledged, %llu of unknown outcome)\n",
            (unsigned long long)seeds, (unsigned long long)totals->lives,
            (double)totals->ns / 3.6e12, (unsigned long long)totals->switches,
-           (unsigned long long)totals->statements, (unsigned long long)totals->acknowledged,
-           (unsigned long long)totals->unknown);
+           (unsigned long long)totals->statements, (unsigned long long)totals->cut,
+           (unsigned long long)totals->acknowledged, (unsigned long long)totals->unknown);
     for (int i = 0; i < FAULT_KINDS; i++) {
         printf("  %-26s %llu\n", fault_kind_names[i], (unsigned long long)totals->faults[i]);
     }

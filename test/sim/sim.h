@@ -30,6 +30,7 @@ enum stream {
     STREAM_DISK,
     STREAM_FAULT,
     STREAM_KERNEL,
+    STREAM_LEAVES,
     STREAM_COUNT
 };
 
@@ -136,7 +137,7 @@ struct world {
     enum phase phase;
     bool is_traced;
     enum flaw flaw;
-    uint64_t n_statements, n_acknowledged, n_failed, n_unknown;
+    uint64_t n_statements, n_cut, n_acknowledged, n_failed, n_unknown;
     uint64_t faults[FAULT_KINDS];
     /* What fault.c keeps: 0 where a kind does not happen in this seed. */
     unsigned one_in[FAULT_KINDS];
