@@ -50,14 +50,13 @@ struct expr *cut_rewrite(struct cut *c, const struct expr *e, cut_replace *repla
     return c->stays ? NULL : cut_node(c, copy);
 }
 
-/* A parameter more, which the text names as the others. */
-static uint32_t add_parameter(struct cut *c, enum value_type type)
+uint32_t cut_parameter(struct cut *c, enum value_type type)
 {
     c->types[c->fragment->n_types++] = (uint8_t)type;
     return (uint32_t)c->fragment->n_types;
 }
 
-static struct expr *parameter(struct cut *c, uint32_t number)
+struct expr *cut_parameter_node(struct cut *c, uint32_t number)
 {
     return cut_node(c, (struct expr){.kind = EXPR_PARAMETER, .parameter = number});
 }
@@ -79,9 +78,9 @@ static struct expr *replace_now(struct cut *c, const struct expr *e)
         return NULL;
     }
     if (c->fragment->now == 0) {
-        c->fragment->now = add_parameter(c, TYPE_TIMESTAMP);
+        c->fragment->now = cut_parameter(c, TYPE_TIMESTAMP);
     }
-    return parameter(c, c->fragment->now);
+    return cut_parameter_node(c, c->fragment->now);
 }
 
 struct expr *cut_lower(struct cut *c, const struct expr *e)
@@ -182,8 +181,8 @@ struct expr *cut_limit(struct cut *c, const struct expr *limit, const struct exp
         limit->value.integer <= INT64_MAX - offset->value.integer) {
         return integer(c, limit->value.integer + offset->value.integer);
     }
-    c->fragment->rows_wanted = add_parameter(c, TYPE_INT);
-    return parameter(c, c->fragment->rows_wanted);
+    c->fragment->rows_wanted = cut_parameter(c, TYPE_INT);
+    return cut_parameter_node(c, c->fragment->rows_wanted);
 }
 
 /* key_hash(key) % leaves = leaf */
@@ -194,13 +193,13 @@ static struct expr *of_leaf(struct cut *c)
     if (items == NULL) {
         return NULL;
     }
-    f->leaf = add_parameter(c, TYPE_INT);
+    f->leaf = cut_parameter(c, TYPE_INT);
     items[0] = cut_node(
         c, (struct expr){.kind = EXPR_COLUMN, .name = c->a->plan->schema->columns[0].name});
     struct expr *hash = cut_node(
         c, (struct expr){.kind = EXPR_CALL, .name = "key_hash", .items = items, .n_items = 1});
     struct expr *rest = binary(c, OP_MODULO, hash, integer(c, f->n_leaves));
-    return binary(c, OP_EQ, rest, parameter(c, f->leaf));
+    return binary(c, OP_EQ, rest, cut_parameter_node(c, f->leaf));
 }
 
 struct expr *cut_where(struct cut *c, const struct expr *where)
@@ -217,7 +216,7 @@ struct expr *cut_where(struct cut *c, const struct expr *where)
     return binary(c, OP_AND, of, lowered);
 }
 
-/* ---- the begin ---- */
+/* ---- begin and end ---- */
 
 /* The most that a fragment's rows can have. */
 static size_t columns_max(const struct analysis *a)
@@ -232,20 +231,30 @@ static size_t columns_max(const struct analysis *a)
     return n < COLUMNS_MAX ? n : COLUMNS_MAX;
 }
 
+static size_t n_keys(const struct stmt *stmt)
+{
+    size_t n = 0;
+    for (size_t i = 0; stmt->kind == STMT_SEARCH && i < stmt->search.n_queries; i++) {
+        n += stmt->search.queries[i].kind == NEAR_KEY ? 1 : 0;
+    }
+    return n;
+}
+
 void cut_begin(struct cut *c)
 {
     enum {
-        PARAMETERS_MORE = 3 /* now, rows_wanted, leaf */
+        PARAMETERS_MORE = 3 /* now, rows_wanted, leaf; and the vectors of keys. */
     };
     struct analysis *a = c->a;
     size_t n = a->plan->n_types;
+    size_t most = n + PARAMETERS_MORE + n_keys(a->plan->stmt);
     c->columns_max = columns_max(a);
     c->fragment = cut_alloc(c, 1, sizeof(*c->fragment));
     c->targets = cut_alloc(c, c->columns_max, sizeof(*c->targets));
     c->columns = cut_alloc(c, c->columns_max, sizeof(*c->columns));
     c->sources = cut_alloc(c, c->columns_max, sizeof(const struct expr *));
-    c->types = cut_alloc(c, n + PARAMETERS_MORE, 1);
-    c->stays = c->stays || n + PARAMETERS_MORE > VQL_PARAMETERS_MAX;
+    c->types = cut_alloc(c, most, 1);
+    c->stays = c->stays || most > VQL_PARAMETERS_MAX;
     if (c->stays) {
         return;
     }
@@ -255,4 +264,20 @@ void cut_begin(struct cut *c)
     *c->fragment =
         (struct fragment){.n_leaves = a->source->n_leaves, .types = c->types, .n_types = n};
     choose_prefix(c);
+}
+
+bool cut_print(struct cut *c)
+{
+    struct buf text;
+    buf_init(&text, MEM_SESSION, VQL_TEXT_BYTES_MAX);
+    print_stmt(&text, &c->below);
+    c->stays = text.failed;
+    bool has_memory = !text.failed || text.is_full;
+    if (!c->stays) {
+        c->fragment->text = arena_strndup(c->a->scope.arena, (const char *)text.data, text.bytes);
+        c->fragment->text_bytes = text.bytes;
+        c->stays = c->fragment->text == NULL;
+    }
+    buf_fini(&text);
+    return has_memory;
 }

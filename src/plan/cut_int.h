@@ -27,6 +27,9 @@ struct expr *cut_node(struct cut *c, struct expr e);
 /* What stands in the place of @e; NULL: the same, with its operands replaced. */
 typedef struct expr *cut_replace(struct cut *c, const struct expr *e);
 struct expr *cut_rewrite(struct cut *c, const struct expr *e, cut_replace *replace);
+/* A parameter more, which the text names as the others: its number, and it in an expression. */
+uint32_t cut_parameter(struct cut *c, enum value_type type);
+struct expr *cut_parameter_node(struct cut *c, uint32_t number);
 /* As the fragment has it: of this moment are parameters. */
 struct expr *cut_lower(struct cut *c, const struct expr *e);
 /* A column of the fragment's rows, which is there once; and its name in an expression. */
@@ -40,6 +43,9 @@ struct expr *cut_limit(struct cut *c, const struct expr *limit, const struct exp
 struct expr *cut_where(struct cut *c, const struct expr *where);
 /* Room for @n keys that the fragment's rows are in the order of; false where memory ran out. */
 bool cut_order(struct cut *c, size_t n, struct order **below, struct order **shown);
+
+/* The fragment's text, of @below.  False where memory ran out. */
+bool cut_print(struct cut *c);
 
 /* cut_select.c: fills in below and above. */
 void cut_select(struct cut *c, const struct stmt_select *s);

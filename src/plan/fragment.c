@@ -7,13 +7,13 @@
  *   DISTINCT  below, and again above
  *   GROUP BY  groups of each leaf, whose aggregates are put together above; or, where one cannot be
  *             (count(DISTINCT x)), the rows that groups are made of
- *   SEARCH    the list, and the query's number, the distance and the key: gather merges by those
+ *   SEARCH    the list, and the query's number, the distance and the key: gather merges by those;
+ *             the vectors of NEAR KEY, whose rows any leaf may have, are asked for first
  *   UPDATE    and DELETE: the whole statement; how many rows it changed is added up
  *
  * What cannot be cut stays one plan that runs here: a statement without a collection, INSERT and
- * COPY; NEAR KEY, whose vector another leaf may have; SEARCH where a column is named as a
- * pseudo-column; more columns than a row of the fragment can have; a text that is too long or too
- * deep to be parsed. */
+ * COPY; SEARCH where a column is named as a pseudo-column; more columns than a row of the fragment
+ * can have; a text that is too long or too deep to be parsed. */
 #include "plan/cut_int.h"
 
 /* ---- SEARCH ---- */
@@ -22,15 +22,6 @@
 static bool names_are_free(const struct schema *schema)
 {
     return schema_column(schema, "distance") < 0 && schema_column(schema, "query") < 0;
-}
-
-static bool has_key(const struct stmt_search *s)
-{
-    bool has = false;
-    for (size_t i = 0; i < s->n_queries; i++) {
-        has = has || s->queries[i].kind == NEAR_KEY;
-    }
-    return has;
 }
 
 /* By the query's number, the distance and the key, as they come from a search. */
@@ -53,17 +44,69 @@ static void order_search(struct cut *c, const struct stmt_search *s)
     }
 }
 
+/* SELECT key, vector FROM collection WHERE key IN ($1, ...) */
+static void ask_for_keys(struct cut *c, size_t n)
+{
+    const struct plan *plan = c->a->plan;
+    const struct column *columns = plan->schema->columns;
+    struct cut keys = {.a = c->a, .below = {.kind = STMT_SELECT}};
+    struct stmt_select *below = &keys.below.select;
+    struct expr **items = cut_alloc(c, n, sizeof(struct expr *));
+    cut_begin(&keys);
+    if (keys.stays || items == NULL) {
+        c->stays = true;
+        return;
+    }
+    struct expr *key = cut_node(c, (struct expr){.kind = EXPR_COLUMN, .name = columns[0].name});
+    const char *vector = columns[plan->search.column].name;
+    keys.fragment->n_types = 0;
+    keys.fragment->is_whole = true;
+    for (size_t i = 0; i < n; i++) {
+        items[i] = cut_parameter_node(&keys, cut_parameter(&keys, columns[0].type));
+    }
+    (void)cut_column(&keys, key, columns[0].type, 0);
+    (void)cut_column(&keys, cut_node(c, (struct expr){.kind = EXPR_COLUMN, .name = vector}),
+                     TYPE_VECTOR, columns[plan->search.column].dim);
+    below->collection = plan->stmt->search.collection;
+    below->targets = keys.targets;
+    below->n_targets = keys.fragment->n_columns = keys.n_columns;
+    below->where = cut_where(
+        &keys,
+        cut_node(c, (struct expr){.kind = EXPR_IN, .left = key, .items = items, .n_items = n}));
+    c->stays = c->stays || keys.stays || !cut_print(&keys) || keys.stays; /* Too long. */
+    c->fragment->of_keys = keys.fragment;
+}
+
+/* What each query is to a leaf: a vector, which of KEY is a parameter. */
+static void cut_queries(struct cut *c, const struct stmt_search *s)
+{
+    struct near *queries = cut_alloc(c, s->n_queries, sizeof(*queries));
+    uint32_t n_keys = 0;
+    for (size_t i = 0; i < s->n_queries; i++) {
+        uint32_t number = s->queries[i].kind == NEAR_KEY ? cut_parameter(c, TYPE_VECTOR) : 0;
+        n_keys += number != 0 ? 1 : 0;
+        c->fragment->vectors = n_keys == 1 && number != 0 ? number : c->fragment->vectors;
+    }
+    for (size_t i = 0, key = 0; i < s->n_queries && !c->stays; i++) {
+        bool is_key = s->queries[i].kind == NEAR_KEY;
+        queries[i].kind = NEAR_VECTOR;
+        queries[i].expr = is_key ? cut_parameter_node(c, c->fragment->vectors + (uint32_t)key)
+                                 : cut_lower(c, s->queries[i].expr);
+        key += is_key ? 1 : 0;
+    }
+    c->below.search.queries = queries;
+    if (n_keys > 0 && !c->stays) {
+        ask_for_keys(c, n_keys);
+    }
+}
+
 static void cut_search(struct cut *c, const struct stmt_search *s)
 {
     struct stmt_search *below = &c->below.search;
     const struct output *output = &c->a->plan->output;
     c->above.n_targets = output->n;
     c->above.targets = cut_alloc(c, output->n, sizeof(*c->above.targets));
-    below->queries = cut_alloc(c, s->n_queries, sizeof(*below->queries));
-    for (size_t i = 0; i < s->n_queries && !c->stays; i++) {
-        below->queries[i] =
-            (struct near){.kind = NEAR_VECTOR, .expr = cut_lower(c, s->queries[i].expr)};
-    }
+    cut_queries(c, s);
     for (size_t i = 0; i < output->n && !c->stays; i++) {
         const struct program *program = output->programs[i];
         size_t column = cut_column(c, cut_output(c, i), program->type, program->dim);
@@ -99,7 +142,7 @@ static bool can_be_cut(const struct plan *plan)
     case STMT_SELECT:
         return plan->schema != NULL && plan->stmt->select.show == NULL;
     case STMT_SEARCH:
-        return names_are_free(plan->schema) && !has_key(&plan->stmt->search);
+        return names_are_free(plan->schema);
     case STMT_UPDATE:
     case STMT_DELETE:
         return true;
@@ -127,23 +170,6 @@ static void cut_stmt(struct cut *c, const struct stmt *stmt)
     }
 }
 
-/* False where memory ran out. */
-static bool print_fragment(struct cut *c)
-{
-    struct buf text;
-    buf_init(&text, MEM_SESSION, VQL_TEXT_BYTES_MAX);
-    print_stmt(&text, &c->below);
-    c->stays = text.failed;
-    bool has_memory = !text.failed || text.is_full;
-    if (!c->stays) {
-        c->fragment->text = arena_strndup(c->a->scope.arena, (const char *)text.data, text.bytes);
-        c->fragment->text_bytes = text.bytes;
-        c->stays = c->fragment->text == NULL;
-    }
-    buf_fini(&text);
-    return has_memory;
-}
-
 /* Where the plan becomes the one above.  What the result's columns are was told before. */
 static enum errcode plan_above(struct cut *c, struct err *err)
 {
@@ -156,8 +182,10 @@ static enum errcode plan_above(struct cut *c, struct err *err)
     plan->fragment = c->fragment;
     plan->root = plan->leaf = NULL;
     plan->access = (struct access){0};
-    a->scope.sets = NULL;
-    a->scope.n_sets = 0;
+    if (c->fragment->of_keys == NULL) { /* Else the keys may need theirs. */
+        a->scope.sets = NULL;
+        a->scope.n_sets = 0;
+    }
     if (is_write) {
         c->fragment->is_whole = true;
         return operator_add(a, OPERATOR_total, NULL, err);
@@ -199,7 +227,7 @@ enum errcode analyze_cut(struct analysis *a, struct err *err)
     if (!c.stays) {
         cut_stmt(&c, plan->stmt);
     }
-    bool has_memory = c.stays || print_fragment(&c);
+    bool has_memory = c.stays || cut_print(&c);
     if (!has_memory || arena_failed(a->scope.arena)) {
         return err_no_memory(err);
     }

@@ -31,3 +31,24 @@ enum errcode plan_wrong_dimension(const struct plan *plan, uint32_t dim, uint32_
     err_column(err, column->name);
     return ERR_WRONG_DIMENSION;
 }
+
+enum errcode plan_unknown_key(const struct plan *plan, const struct value *key, bool is_there,
+                              uint32_t position, struct err *err)
+{
+    enum {
+        KEY_TEXT_BYTES = 4096
+    };
+    if (key->type == TYPE_NULL) {
+        return err_at(err, position, ERR_UNKNOWN_KEY, "the key of the query is NULL");
+    }
+    struct buf text;
+    buf_init(&text, MEM_STATEMENT, KEY_TEXT_BYTES);
+    value_format(&text, key);
+    buf_u8(&text, 0);
+    err_at(err, position, ERR_UNKNOWN_KEY, "%s \"%.200s\" in collection \"%s\"",
+           is_there ? "there is no vector in the row with the key" : "there is no row with the key",
+           text.failed ? "..." : (const char *)text.data, plan->schema->name);
+    err_collection(err, plan->schema->name);
+    buf_fini(&text);
+    return ERR_UNKNOWN_KEY;
+}

@@ -88,6 +88,10 @@ struct fragment {
     const struct order *shown;
     size_t n_keys;
     bool is_whole; /* All rows are wanted before the first is looked at. */
+    /* Asked before it, for the keys and vectors of the rows that NEAR KEY names, which any leaf may
+     * have; NULL: there is none. */
+    const struct fragment *of_keys;
+    uint32_t vectors; /* The number of the first of these; the others follow. */
 };
 
 enum operator{
@@ -235,6 +239,9 @@ enum errcode plan_new(const struct plan_source *source, struct plan **out, size_
 void plan_free(struct plan *plan); /* NULL is allowed. */
 /* Whether one of @columns, of its collection, is a VECTOR: those are not kept beside the others. */
 bool plan_reads_vector(const struct plan *plan, const struct column_mask *columns);
+/* That the key of a query is of no row, or @is_there, and has no vector. */
+enum errcode plan_unknown_key(const struct plan *plan, const struct value *key, bool is_there,
+                              uint32_t position, struct err *err);
 /* That a query vector of SEARCH has not the column's dimension. */
 enum errcode plan_wrong_dimension(const struct plan *plan, uint32_t dim, uint32_t position,
                                   struct err *err);

@@ -30,17 +30,18 @@ unsigned leaves_elsewhere(const struct query_session *session)
 
 /* ---- life ---- */
 
+/* Of the plan's fragment.  The vectors of keys are not known yet. */
 static bool fill_parameters(struct leaves *l, unsigned leaf)
 {
     const struct portal *p = l->portal;
-    const struct fragment *f = l->fragment;
+    const struct fragment *f = p->plan->fragment;
     uint64_t wanted = portal_rows_wanted(p);
     struct value *values = arena_array(p->arena, f->n_types, sizeof(*values));
     if (values == NULL) {
         return false;
     }
-    for (size_t i = 0; i < p->plan->n_types; i++) {
-        values[i] = p->parameters[i];
+    for (size_t i = 0; i < f->n_types; i++) {
+        values[i] = i < p->plan->n_types ? p->parameters[i] : value_null();
     }
     if (f->now != 0) {
         values[f->now - 1] = p->evaluator.pseudo[PSEUDO_NOW];
@@ -51,8 +52,36 @@ static bool fill_parameters(struct leaves *l, unsigned leaf)
     if (f->leaf != 0) {
         values[f->leaf - 1] = value_int(leaf);
     }
-    l->parameters[leaf] = (struct parameters){.values = values};
+    l->leaf[leaf].parameters = values;
     return true;
+}
+
+/* Those of NEAR KEY, in the order of the queries. */
+static enum errcode find_keys(struct leaves *l, struct err *err)
+{
+    struct portal *p = l->portal;
+    const struct search_plan *search = &p->plan->search;
+    const struct fragment *f = p->plan->fragment->of_keys;
+    size_t n = 0;
+    l->keys = arena_array(p->arena, f->n_types, sizeof(*l->keys));
+    if (l->keys == NULL) {
+        return portal_no_memory(p, err);
+    }
+    for (size_t i = 0; i < search->n_queries; i++) {
+        const struct search_query *query = &search->queries[i];
+        if (!query->is_key) {
+            continue;
+        }
+        enum errcode code = portal_eval(p, query->program, &l->keys[n], err);
+        if (code == ERR_OK && l->keys[n].type == TYPE_NULL) {
+            code = plan_unknown_key(p->plan, &l->keys[n], false, query->position, err);
+        }
+        if (code != ERR_OK) {
+            return code;
+        }
+        n++;
+    }
+    return ERR_OK;
 }
 
 enum errcode leaves_open(struct portal *p, struct err *err)
@@ -60,21 +89,20 @@ enum errcode leaves_open(struct portal *p, struct err *err)
     const struct fragment *f = p->plan->fragment;
     CHECK(p->leaves == NULL && f->n_leaves > 0);
     struct leaves *l = arena_zalloc(p->arena, sizeof(*l) + f->n_leaves * sizeof(struct leaf));
-    struct parameters *parameters = arena_array(p->arena, f->n_leaves, sizeof(*parameters));
-    if (l == NULL || parameters == NULL) {
+    if (l == NULL) {
         return portal_no_memory(p, err);
     }
-    *l = (struct leaves){.portal = p, .fragment = f, .parameters = parameters};
+    *l = (struct leaves){.portal = p, .fragment = f->of_keys != NULL ? f->of_keys : f};
     p->leaves = l;
     for (unsigned i = 0; i < f->n_leaves; i++) {
         struct leaf *leaf = &l->leaf[i];
-        *leaf = (struct leaf){.leaves = l, .rows = {.n_columns = f->n_columns}};
+        *leaf = (struct leaf){.leaves = l, .rows = {.n_columns = l->fragment->n_columns}};
         leaf->arena = arena_new(MEM_STATEMENT, p->budget_bytes);
         if (leaf->arena == NULL || !fill_parameters(l, i)) {
             return portal_no_memory(p, err);
         }
     }
-    return ERR_OK;
+    return f->of_keys != NULL ? find_keys(l, err) : ERR_OK;
 }
 
 void leaves_close(struct portal *p)
@@ -98,16 +126,21 @@ static void end_leaf(struct leaf *leaf)
     }
 }
 
+static void forget_prepared(struct leaves *l)
+{
+    if (l->prepared != NULL) {
+        l->portal->runner->forget(l->prepared);
+        l->prepared = NULL;
+    }
+}
+
 void leaves_end(struct portal *p)
 {
     struct leaves *l = p->leaves;
     for (unsigned i = 0; i < l->fragment->n_leaves; i++) {
         end_leaf(&l->leaf[i]);
     }
-    if (l->prepared != NULL) {
-        p->runner->forget(l->prepared);
-        l->prepared = NULL;
-    }
+    forget_prepared(l);
 }
 
 /* ---- what a leaf's portal gives ---- */
@@ -163,14 +196,32 @@ static enum errcode prepare(struct leaves *l, struct err *err)
     }
     enum errcode code = p->runner->prepare(p->session, &text, &l->prepared, err);
     if (code == ERR_OK) {
-        err_clear(err);                               /* Of what was tried. */
-        size_t n = l->prepared->bound->plan->n_types; /* Up to the last that it names. */
-        CHECK(n <= f->n_types);
-        for (unsigned i = 0; i < f->n_leaves; i++) {
-            l->parameters[i].n = n;
-        }
+        err_clear(err); /* Of what was tried. */
     }
     return code;
+}
+
+/* What is sent beside the text, up to the last that it names. */
+static enum errcode bind_leaf(struct leaf *leaf, struct parameters *out, struct err *err)
+{
+    struct leaves *l = leaf->leaves;
+    struct portal *p = l->portal;
+    const struct fragment *f = l->fragment;
+    struct value *values = leaf->parameters;
+    *out = (struct parameters){.values = values, .n = l->prepared->bound->plan->n_types};
+    CHECK(out->n <= f->n_types);
+    if (f == p->plan->fragment) {
+        return ERR_OK;
+    }
+    values = arena_copy(p->arena, l->keys, f->n_types * sizeof(*values));
+    if (values == NULL) {
+        return portal_no_memory(p, err);
+    }
+    if (f->leaf != 0) {
+        values[f->leaf - 1] = value_int(leaf - l->leaf);
+    }
+    out->values = values;
+    return ERR_OK;
 }
 
 static enum errcode begin_leaf(struct leaf *leaf, struct err *err)
@@ -183,11 +234,12 @@ static enum errcode begin_leaf(struct leaf *leaf, struct err *err)
                                      .notice = take_notice,
                                      .wake = wake,
                                      .arg = leaf};
-    if (prepare(l, err) != ERR_OK) {
+    struct parameters parameters;
+    if (prepare(l, err) != ERR_OK || bind_leaf(leaf, &parameters, err) != ERR_OK) {
         return err->code;
     }
-    enum errcode code = p->runner->open(p->session, l->prepared, &l->parameters[leaf - l->leaf],
-                                        &sink, &leaf->portal, err);
+    enum errcode code =
+        p->runner->open(p->session, l->prepared, &parameters, &sink, &leaf->portal, err);
     if (code == ERR_OK) {
         leaf->portal->is_leaf = true;
     }
@@ -231,16 +283,88 @@ static bool can_go_on(const struct leaves *l)
     return n_wanting == 0 || (!needs_all && n_wanting < l->fragment->n_leaves);
 }
 
+static enum errcode run_all(struct leaves *l, struct err *err)
+{
+    for (unsigned i = 0; i < l->fragment->n_leaves; i++) {
+        if (wants(&l->leaf[i]) && run_leaf(&l->leaf[i], err) != ERR_OK) {
+            return err->code;
+        }
+    }
+    return ERR_OK;
+}
+
+/* ---- the vectors of NEAR KEY ---- */
+
+/* Of the row with this key, in what the leaves gave; NULL: no leaf has it. */
+static const struct value *find_vector(const struct leaves *l, const struct value *key)
+{
+    for (unsigned i = 0; i < l->fragment->n_leaves; i++) {
+        const struct batch *rows = &l->leaf[i].rows;
+        for (size_t k = 0; k < rows->n_rows; k++) {
+            const struct value *row = rows->values + k * rows->n_columns;
+            if (value_compare(&row[0], key) == 0) {
+                return &row[1];
+            }
+        }
+    }
+    return NULL;
+}
+
+static enum errcode take_vectors(struct leaves *l, struct err *err)
+{
+    struct portal *p = l->portal;
+    const struct search_plan *search = &p->plan->search;
+    size_t n = 0;
+    for (size_t i = 0; i < search->n_queries; i++) {
+        if (!search->queries[i].is_key) {
+            continue;
+        }
+        struct value vector;
+        const struct value *key = &l->keys[n], *found = find_vector(l, key);
+        if (found == NULL || found->type == TYPE_NULL) {
+            return plan_unknown_key(p->plan, key, found != NULL, search->queries[i].position, err);
+        }
+        if (!value_copy(&vector, found, p->arena)) {
+            return portal_no_memory(p, err);
+        }
+        for (unsigned k = 0; k < l->fragment->n_leaves; k++) {
+            l->leaf[k].parameters[p->plan->fragment->vectors - 1 + n] = vector;
+        }
+        n++;
+    }
+    return ERR_OK;
+}
+
+/* From what was asked first to the plan's own fragment. */
+static enum errcode go_to_plans_own(struct leaves *l, struct err *err)
+{
+    const struct fragment *f = l->portal->plan->fragment;
+    enum errcode code = take_vectors(l, err);
+    forget_prepared(l);
+    for (unsigned i = 0; i < f->n_leaves; i++) {
+        struct leaf *leaf = &l->leaf[i];
+        CHECK(leaf->portal == NULL && leaf->has_ended);
+        arena_reset(leaf->arena);
+        leaf->rows = (struct batch){.n_columns = f->n_columns};
+        leaf->has_ended = false;
+    }
+    l->fragment = f;
+    return code;
+}
+
 enum step leaves_gather(struct portal *p, struct err *err)
 {
     struct leaves *l = p->leaves;
     if (p->plan->is_explain && !p->plan->is_analyze) {
         return STEP_MORE; /* They are not run. */
     }
-    for (unsigned i = 0; i < l->fragment->n_leaves; i++) {
-        if (wants(&l->leaf[i]) && run_leaf(&l->leaf[i], err) != ERR_OK) {
-            return STEP_FAILED;
-        }
+    enum errcode code = run_all(l, err);
+    if (code == ERR_OK && l->fragment != p->plan->fragment && can_go_on(l)) {
+        code = go_to_plans_own(l, err);
+        code = code == ERR_OK ? run_all(l, err) : code;
     }
-    return can_go_on(l) ? STEP_MORE : STEP_WAIT;
+    if (code != ERR_OK) {
+        return STEP_FAILED;
+    }
+    return l->fragment == p->plan->fragment && can_go_on(l) ? STEP_MORE : STEP_WAIT;
 }

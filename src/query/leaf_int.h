@@ -10,22 +10,23 @@ struct fragment;
 /* One that is elsewhere.  Between two steps it is the owner's, and the step's while one runs. */
 struct leaf {
     struct leaves *leaves;
-    struct portal *portal; /* Its run; NULL before and behind it. */
-    struct arena *arena;   /* Of its rows. */
-    struct batch rows;     /* That have come and were not taken. */
-    uint64_t n_changed;    /* By a write. */
+    struct portal *portal;    /* Its run; NULL before and behind it. */
+    struct value *parameters; /* Of the plan's fragment. */
+    struct arena *arena;      /* Of its rows. */
+    struct batch rows;        /* That have come and were not taken. */
+    uint64_t n_changed;       /* By a write. */
     bool has_ended;
     bool is_out_of_memory;
 };
 
 /* Those of one statement. */
 struct leaves {
-    struct portal *portal; /* Of the statement. */
-    const struct fragment *fragment;
-    struct prepared *prepared;     /* Of the fragment's text. */
-    struct parameters *parameters; /* Of each leaf. */
-    bool is_short;                 /* Rows are missing: the step is to end. */
-    struct leaf leaf[];            /* fragment->n_leaves */
+    struct portal *portal;           /* Of the statement. */
+    const struct fragment *fragment; /* That is asked now: the plan's, or what comes before it. */
+    struct prepared *prepared;       /* Of the fragment's text. */
+    struct value *keys;              /* Of NEAR KEY, and room for a leaf's number. */
+    bool is_short;                   /* Rows are missing: the step is to end. */
+    struct leaf leaf[];              /* fragment->n_leaves */
 };
 
 /* How many are elsewhere; 0: the one is here, and the plan is run as it is. */

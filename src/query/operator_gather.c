@@ -100,6 +100,9 @@ static void explain(const struct operator_run *o, struct explain *out)
     if (f->n_keys > 0) {
         explain_order(out, "Merged by", f->shown, f->n_keys);
     }
+    if (f->of_keys != NULL) {
+        explain_statement(out, "First", f->of_keys->text, f->of_keys->text_bytes);
+    }
     explain_statement(out, "Fragment", f->text, f->text_bytes);
 }
 

@@ -24,7 +24,7 @@ static enum errcode vector_of_key(struct portal *p, const struct value *key,
     bool found = false;
     *out = value_null();
     if (key->type == TYPE_NULL) {
-        return err_at(err, query->position, ERR_UNKNOWN_KEY, "the key of the query is NULL");
+        return plan_unknown_key(p->plan, key, false, query->position, err);
     }
     enum errcode code = shard_view_open(p->shard, &view, err);
     if (code != ERR_OK) {
@@ -40,17 +40,7 @@ static enum errcode vector_of_key(struct portal *p, const struct value *key,
     }
     shard_view_close(view);
     if (code == ERR_OK && out->type == TYPE_NULL) {
-        struct buf text;
-        buf_init(&text, MEM_STATEMENT, 4096);
-        value_format(&text, key);
-        buf_u8(&text, 0);
-        err_at(err, query->position, ERR_UNKNOWN_KEY, "%s \"%.200s\" in collection \"%s\"",
-               found ? "there is no vector in the row with the key"
-                     : "there is no row with the key",
-               text.failed ? "..." : (const char *)text.data, schema->name);
-        err_collection(err, schema->name);
-        buf_fini(&text);
-        return ERR_UNKNOWN_KEY;
+        code = plan_unknown_key(p->plan, key, found, query->position, err);
     }
     return code;
 }

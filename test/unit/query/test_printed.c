@@ -151,12 +151,11 @@ static const struct stmt *explained(const struct stmt *stmt)
     return stmt->kind == STMT_EXPLAIN ? stmt->explain.statement : stmt;
 }
 
-/* Where the rows of a collection are asked for, but NEAR KEY and what COPY and INSERT do. */
+/* Where the rows of a collection are asked for, but by COPY. */
 static bool has_leaves(const struct stmt *stmt)
 {
     const struct stmt *s = explained(stmt);
-    bool is_search = s->kind == STMT_SEARCH && s->search.queries[0].kind == NEAR_VECTOR;
-    return is_search || s->kind == STMT_UPDATE || s->kind == STMT_DELETE ||
+    return s->kind == STMT_SEARCH || s->kind == STMT_UPDATE || s->kind == STMT_DELETE ||
            (s->kind == STMT_SELECT && s->select.collection.text != NULL);
 }
 
