@@ -116,12 +116,15 @@ static void choose_prefix(struct cut *c)
 size_t cut_column(struct cut *c, const struct expr *e, enum value_type type, uint32_t dim)
 {
     size_t n = c->n_columns;
-    for (size_t i = 0; i < n && e != NULL; i++) {
+    if (e == NULL) { /* Memory ran out while it was made. */
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
         if (expr_is_same(c->sources[i], e)) {
             return i;
         }
     }
-    c->stays = c->stays || e == NULL || n == c->columns_max;
+    c->stays = c->stays || n == c->columns_max;
     struct expr *lowered = cut_lower(c, e);
     if (lowered == NULL) {
         return 0;

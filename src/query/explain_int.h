@@ -19,7 +19,8 @@ struct explain {
 
 void explain_text(struct explain *out, const char *key, const char *format, ...) PRINTF_LIKE(3, 4);
 void explain_number(struct explain *out, const char *key, double value);
-void explain_statement(struct explain *out, const char *key, const char *text, size_t bytes);
+/* Of any length. */
+void explain_bytes(struct explain *out, const char *key, const char *text, size_t bytes);
 void explain_filter(struct explain *out); /* The keys and the filter of the access path. */
 void explain_expr(struct explain *out, const char *key, const struct expr *e);
 /* Lists of what the statement has. */

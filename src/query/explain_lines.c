@@ -139,7 +139,7 @@ void explain_calls(struct explain *out, const char *key, const struct aggregate_
     end_shown(out, key, &shown);
 }
 
-void explain_statement(struct explain *out, const char *key, const char *text, size_t bytes)
+void explain_bytes(struct explain *out, const char *key, const char *text, size_t bytes)
 {
     struct buf shown;
     begin_shown(&shown);

@@ -163,6 +163,7 @@ static void take_row(void *arg, const struct value *values, size_t n)
 {
     struct leaf *leaf = arg;
     CHECK(n == leaf->rows.n_columns);
+    leaf->n_rows++;
     leaf->is_out_of_memory = leaf->is_out_of_memory || !batch_add(&leaf->rows, leaf->arena, values);
 }
 
@@ -266,7 +267,7 @@ static enum errcode run_leaf(struct leaf *leaf, struct err *err)
     }
     leaf->has_ended = status == PORTAL_DONE;
     if (leaf->has_ended) {
-        leaf->n_changed = leaf->portal->rows;
+        leaf->n_rows = leaf->portal->rows;
         end_leaf(leaf);
     }
     return ERR_OK;
@@ -347,6 +348,7 @@ static enum errcode go_to_plans_own(struct leaves *l, struct err *err)
         arena_reset(leaf->arena);
         leaf->rows = (struct batch){.n_columns = f->n_columns};
         leaf->has_ended = false;
+        leaf->n_rows = 0;
     }
     l->fragment = f;
     return code;

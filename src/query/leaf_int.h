@@ -14,7 +14,7 @@ struct leaf {
     struct value *parameters; /* Of the plan's fragment. */
     struct arena *arena;      /* Of its rows. */
     struct batch rows;        /* That have come and were not taken. */
-    uint64_t n_changed;       /* By a write. */
+    uint64_t n_rows;          /* Given so far, or changed by a write that has ended. */
     bool has_ended;
     bool is_out_of_memory;
 };

@@ -92,6 +92,24 @@ static void rewind_gather(struct operator_run *o)
     }
 }
 
+static void explain_leaves(const struct leaves *l, struct explain *out)
+{
+    enum {
+        TEXT_BYTES = 2048
+    };
+    struct buf text;
+    buf_init(&text, MEM_STATEMENT, TEXT_BYTES);
+    for (unsigned i = 0; i < l->fragment->n_leaves; i++) {
+        buf_printf(&text, "%s%llu", i > 0 ? ", " : "", (unsigned long long)l->leaf[i].n_rows);
+    }
+    if (text.failed) {
+        out->text.failed = true;
+    } else {
+        explain_bytes(out, "Rows of each", (const char *)text.data, text.bytes);
+    }
+    buf_fini(&text);
+}
+
 static void explain(const struct operator_run *o, struct explain *out)
 {
     const struct fragment *f = o->portal->plan->fragment;
@@ -101,9 +119,12 @@ static void explain(const struct operator_run *o, struct explain *out)
         explain_order(out, "Merged by", f->shown, f->n_keys);
     }
     if (f->of_keys != NULL) {
-        explain_statement(out, "First", f->of_keys->text, f->of_keys->text_bytes);
+        explain_bytes(out, "First", f->of_keys->text, f->of_keys->text_bytes);
     }
-    explain_statement(out, "Fragment", f->text, f->text_bytes);
+    explain_bytes(out, "Fragment", f->text, f->text_bytes);
+    if (o->is_measured) {
+        explain_leaves(o->portal->leaves, out);
+    }
 }
 
 const struct operator_kind operator_gather = {
@@ -126,7 +147,7 @@ static enum step step_total(struct operator_run *o, struct err *err)
     p->rows = 0;
     for (unsigned i = 0; i < p->plan->fragment->n_leaves; i++) {
         CHECK(p->leaves->leaf[i].has_ended);
-        p->rows += p->leaves->leaf[i].n_changed;
+        p->rows += p->leaves->leaf[i].n_rows;
     }
     return STEP_DONE;
 }

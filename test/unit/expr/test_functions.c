@@ -138,6 +138,18 @@ static void numbers_round_as_postgresql_has_them(void **state)
     assert_non_null(strstr(t->err.hint, "(FLOAT) or (FLOAT, INT)"));
 }
 
+static void keys_have_the_same_hashes_everywhere(void **state)
+{
+    struct expr_test *t = *state;
+    gives(t, "key_hash(1)", "3119036373970289394");
+    gives(t, "key_hash(-1)", "6514504133438201533");
+    gives(t, "key_hash('a')", "3377136450821769948");
+    gives(t, "key_hash('')", "0");
+    gives(t, "key_hash('00000000-0000-0000-0000-000000000001'::UUID)", "4485592119059577148");
+    gives(t, "key_hash(NULL::INT)", "NULL");
+    fails(t, "key_hash(price)", ERR_UNKNOWN_FUNCTION, 1);
+}
+
 static void powers_that_are_no_number_are_refused(void **state)
 {
     struct expr_test *t = *state;
@@ -377,13 +389,21 @@ static void a_result_without_room_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(texts_are_counted_in_characters),       TEST(trimming_takes_blanks_or_a_set),
-        TEST(texts_are_replaced_and_joined),         TEST(nulls_are_chosen_around),
-        TEST(numbers_round_as_postgresql_has_them),  TEST(powers_that_are_no_number_are_refused),
-        TEST(times_are_cut_and_taken_apart),         TEST(vectors_are_measured_as_metrics_do),
-        TEST(case_gives_the_first_that_holds),       TEST(casts_make_other_types),
-        TEST(ilike_is_like_of_small_letters),        TEST(a_slip_of_a_name_is_told),
-        TEST(parameters_take_what_a_function_takes), TEST(a_result_without_room_is_refused),
+        TEST(texts_are_counted_in_characters),
+        TEST(trimming_takes_blanks_or_a_set),
+        TEST(texts_are_replaced_and_joined),
+        TEST(nulls_are_chosen_around),
+        TEST(numbers_round_as_postgresql_has_them),
+        TEST(keys_have_the_same_hashes_everywhere),
+        TEST(powers_that_are_no_number_are_refused),
+        TEST(times_are_cut_and_taken_apart),
+        TEST(vectors_are_measured_as_metrics_do),
+        TEST(case_gives_the_first_that_holds),
+        TEST(casts_make_other_types),
+        TEST(ilike_is_like_of_small_letters),
+        TEST(a_slip_of_a_name_is_told),
+        TEST(parameters_take_what_a_function_takes),
+        TEST(a_result_without_room_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
