@@ -60,6 +60,7 @@ struct copy_in {
 
 static enum errcode open_file(struct portal *p, struct copy_in *in, struct err *err)
 {
+    CHECK(in->fd < 0);
     p->is_heavy = true;
     return copy_file_open(p, p->plan->stmt->copy.file, &in->fd, &in->file_bytes, err);
 }
@@ -99,6 +100,7 @@ static void room_ready(struct shard_room *room)
 
 static enum errcode start_copy_in(struct portal *p, struct err *err)
 {
+    CHECK(p->verb_state == NULL && p->shard != NULL);
     const struct plan *plan = p->plan;
     struct copy_in *in = arena_zalloc(p->arena, sizeof(*in));
     if (in == NULL) {
@@ -150,6 +152,7 @@ static void end_copy_in(struct portal *p)
 /* Keeps the first error, or the first that leaves an outcome open, and says where it was. */
 static void fail(struct portal *p, struct copy_in *in, const struct err *err, const char *place)
 {
+    CHECK(err->code != ERR_OK && place != NULL);
     bool is_open = err->code == ERR_OUTCOME_UNKNOWN && in->err.code != ERR_OUTCOME_UNKNOWN;
     if (in->err.code == ERR_OK || is_open) {
         in->err = *err;
@@ -173,6 +176,7 @@ static struct portal_write *collect(struct portal *p, struct copy_in *in, size_t
         struct portal_write *w = &in->writes[i];
         if (w->pending.is_busy && pending_collect(&w->pending)) {
             enum errcode code = w->pending.err.code;
+            CHECK(w->n_rows > 0);
             in->n_done += w->n_rows;
             in->n_unknown += code == ERR_OUTCOME_UNKNOWN ? w->n_rows : 0;
             if (code == ERR_OK) {
@@ -187,6 +191,7 @@ static struct portal_write *collect(struct portal *p, struct copy_in *in, size_t
         *n_busy += w->pending.is_busy ? 1 : 0;
         free_write = w->pending.is_busy ? free_write : w;
     }
+    CHECK((free_write == NULL) == (*n_busy == COPY_IN_FLIGHT_MAX));
     return free_write;
 }
 
@@ -211,6 +216,7 @@ static bool flush(struct portal *p, struct copy_in *in)
         return false;
     }
     struct err err;
+    CHECK(!w->pending.is_busy && in->first_row > 0);
     w->first_row = in->first_row;
     w->n_rows = shard_command_rows(in->command);
     enum errcode code = portal_write_submit(p, w, in->command, &err);
@@ -226,6 +232,7 @@ static bool flush(struct portal *p, struct copy_in *in)
 
 static enum errcode begin_command(struct portal *p, struct copy_in *in, struct err *err)
 {
+    CHECK(in->command == NULL && !in->is_drained);
     in->command = shard_command_new(p->plan->schema, err);
     in->first_row = in->n_rows + 1;
     if (in->seen != NULL) {
@@ -236,6 +243,7 @@ static enum errcode begin_command(struct portal *p, struct copy_in *in, struct e
 
 static uint64_t hash_key(const struct value *key)
 {
+    CHECK_HOT(key->type == TYPE_TEXT || key->type == TYPE_UUID || key->type == TYPE_INT);
     const void *data = key->type == TYPE_TEXT   ? (const void *)key->text.data
                        : key->type == TYPE_UUID ? (const void *)key->uuid
                                                 : (const void *)&key->integer;

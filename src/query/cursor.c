@@ -15,6 +15,8 @@ enum errcode cursor_open(struct cursor *c, struct portal *p, struct err *err)
     c->portal = p;
     c->access = &p->plan->access;
     CHECK(c->view == NULL);
+    CHECK(p->shard != NULL &&
+          (p->plan->access.kind == ACCESS_SCAN || p->plan->access.kind == ACCESS_KEYS));
     enum errcode code = shard_view_open(p->shard, &c->view, err);
     if (code == ERR_OK && c->n_expected == 0) {
         bool is_scan = c->access->kind == ACCESS_SCAN;
@@ -35,6 +37,7 @@ void cursor_close(struct cursor *c)
 /* The next row of the path, whether it matches or not. */
 static enum errcode next_row(struct cursor *c, bool *found, struct err *err)
 {
+    CHECK_HOT(c->view != NULL);
     if (c->access->kind == ACCESS_SCAN) {
         enum errcode code = shard_view_next(c->view, c->next_number, &c->row, found, err);
         if (code == ERR_OK && *found) {
@@ -44,6 +47,7 @@ static enum errcode next_row(struct cursor *c, bool *found, struct err *err)
     }
     const struct value_set *keys = &c->portal->evaluator.sets[c->access->key_set];
     *found = false;
+    CHECK_HOT(c->next_key <= keys->n);
     while (!*found && c->next_key < keys->n) {
         c->row_key = c->next_key++;
         enum errcode code = work_spend(&c->portal->work, ROW_WORK, err);
@@ -68,6 +72,7 @@ static void tell(const struct cursor *c)
 
 void cursor_back(struct cursor *c)
 {
+    CHECK(c->looked_at > 0 || !c->is_counted);
     c->next_number = c->row.number;
     c->next_key = c->row_key;
     c->looked_at -= c->is_counted ? 1 : 0;
@@ -106,6 +111,7 @@ enum errcode cursor_next(struct cursor *c, bool *found, struct err *err)
 
 enum errcode cursor_decode(struct cursor *c, const struct column_mask *columns, struct err *err)
 {
+    CHECK_HOT(c->view != NULL && c->row.data != NULL);
     struct portal *p = c->portal;
     if (mask_is_empty(columns)) {
         return ERR_OK;
@@ -115,6 +121,7 @@ enum errcode cursor_decode(struct cursor *c, const struct column_mask *columns, 
 
 enum errcode access_estimate(struct portal *p, uint64_t *rows, struct err *err)
 {
+    CHECK(p->shard != NULL);
     if (p->plan->access.kind == ACCESS_KEYS) {
         *rows = p->evaluator.sets[p->plan->access.key_set].n;
         return ERR_OK;

@@ -5,6 +5,7 @@
 enum errcode database_open(const struct database_config *config, struct database **out,
                            struct err *err)
 {
+    CHECK(config->directory != NULL && config->repl != NULL && config->file_policies != NULL);
     struct node_config of_node = {.directory = config->directory,
                                   .repl = config->repl,
                                   .file_policies = config->file_policies,
@@ -26,6 +27,7 @@ enum errcode database_open(const struct database_config *config, struct database
 
 void database_reload(struct database *db, const struct policy_set *file_policies)
 {
+    CHECK(file_policies != NULL && !role_is_mine(&work_thread));
     node_reload(db->node, file_policies);
 }
 
@@ -58,6 +60,7 @@ static void wait_for_abandoned(struct database *db)
 
 void database_close(struct database *db)
 {
+    CHECK(!role_is_mine(&work_thread)); /* It ends them. */
     wait_for_abandoned(db);
     node_close(db->node);
     condition_fini(&db->changed);

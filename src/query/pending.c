@@ -33,6 +33,7 @@ void pending_begin(struct portal *p, struct pending *pending)
 
 static void unlink_pending(struct pending *pending)
 {
+    CHECK(pending->is_busy);
     struct pending **at = &pending->portal->pending;
     while (*at != pending) {
         CHECK(*at != NULL);
@@ -44,6 +45,7 @@ static void unlink_pending(struct pending *pending)
 
 void pending_forget(struct pending *pending)
 {
+    CHECK(pending->is_busy && !pending->is_done);
     unlink_pending(pending);
     portal_unref(pending->portal);
 }
@@ -51,6 +53,7 @@ void pending_forget(struct pending *pending)
 /* The first who says how it ended is believed. */
 static void set_outcome(struct pending *pending, const struct err *err)
 {
+    CHECK(pending->portal != NULL);
     struct portal *p = pending->portal;
     mutex_lock(&p->lock);
     if (!pending->is_done && err != NULL && err->code != ERR_OK) {
@@ -83,6 +86,7 @@ bool pending_collect(struct pending *pending)
         return !pending->is_busy;
     }
     unlink_pending(pending);
+    CHECK(!pending->is_busy);
     return true;
 }
 
@@ -90,6 +94,7 @@ bool pending_collect(struct pending *pending)
 
 static void note_unlinked(struct portal *p, const struct err *why)
 {
+    CHECK(why->code != ERR_OK);
     err_set(&p->notice, why->code, "the rows are written and visible, and not in the graph yet: %s",
             why->message);
     p->has_notice = true;
@@ -116,6 +121,7 @@ static void note_happened(struct portal *p, const struct err *why)
 
 static void give_up(struct portal *p, const struct err *why)
 {
+    CHECK(why->code != ERR_OK);
     struct err unknown;
     err_set(&unknown, ERR_OUTCOME_UNKNOWN,
             "%s; by then its write was in the log: it may have happened", why->message);
@@ -128,6 +134,7 @@ static void give_up(struct portal *p, const struct err *why)
 
 bool pendings_settle(struct portal *p, const struct err *why)
 {
+    CHECK(why->code != ERR_OK && p->pending != NULL);
     if (p->settle_until_us == 0) {
         p->settle_until_us = clock_micros() + SETTLE_US;
         take_back(p, why);
@@ -170,6 +177,7 @@ static void write_done(struct shard_write *write, const struct err *err)
 enum errcode portal_write_submit(struct portal *p, struct portal_write *w,
                                  struct shard_command *command, struct err *err)
 {
+    CHECK(p->shard != NULL && shard_command_rows(command) > 0);
     w->write = (struct shard_write){.ack = p->force.ack, .done = write_done, .room = w->room};
     w->pending.withdraw = withdraw_write;
     w->pending.has_happened = write_has_happened;
@@ -187,6 +195,7 @@ enum shard_op insert_op(enum on_conflict on_conflict)
     static const enum shard_op ops[] = {[CONFLICT_ERROR] = SHARD_INSERT,
                                         [CONFLICT_NOTHING] = SHARD_INSERT_IGNORE,
                                         [CONFLICT_UPDATE] = SHARD_UPSERT};
+    CHECK((size_t)on_conflict < COUNT_OF(ops));
     return ops[on_conflict];
 }
 

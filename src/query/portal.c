@@ -60,12 +60,14 @@ static const struct state_machine machine = {
 
 static void move(struct portal *p, enum portal_state to, const char *why)
 {
+    CHECK_HOT(to < PORTAL_STATES && p->session != NULL);
     state_move(&machine, &p->state, (uint8_t)to, p->session->id, why);
 }
 
 /* Asked by the meter at the end of a slice. */
 static enum errcode ask(struct work *work, struct err *err)
 {
+    CHECK_HOT(work->left <= 0 || work->left == WORK_SLICE);
     struct portal *p = CONTAINER_OF(work, struct portal, work);
     enum errcode code = portal_poll(p, err);
     p->work_spent = portal_work(p);
@@ -82,6 +84,7 @@ static enum errcode ask(struct work *work, struct err *err)
 
 void portal_suspend(struct portal *p)
 {
+    CHECK(!role_is_mine(&work_thread)); /* Its owner's. */
     p->is_suspended = true;
     query_session_end(p->session, p);
 }
@@ -89,6 +92,7 @@ void portal_suspend(struct portal *p)
 /* The owner runs it again: it waits for nothing, and is what a cancel is for. */
 static void come_back(struct portal *p)
 {
+    CHECK_HOT(p->state != PORTAL_IS_NEW && p->state != PORTAL_IS_ENDED);
     mutex_lock(&p->lock);
     p->is_parked = false;
     mutex_unlock(&p->lock);
@@ -101,6 +105,7 @@ static void come_back(struct portal *p)
 /* Ends the owner's part of a run: whatever still goes on no longer concerns the client. */
 static void end(struct portal *p, const struct err *err)
 {
+    CHECK_HOT(err == NULL || err->code != ERR_OK || p->state == PORTAL_IS_ENDED);
     if (p->state == PORTAL_IS_ENDED) {
         return;
     }
@@ -130,6 +135,7 @@ static void end(struct portal *p, const struct err *err)
 
 void portal_free(struct portal *p)
 {
+    CHECK_HOT(p == NULL || atomic_load(&p->refs) > 0);
     if (p == NULL) {
         return;
     }
@@ -142,6 +148,7 @@ void portal_free(struct portal *p)
         arena_reset(p->arena);
         arena_reset(p->batch_arena);
         arena_reset(p->row_arena);
+        CHECK_HOT(p->state == PORTAL_IS_ENDED);
         session->spare = p;
         query_session_release(session);
         return;
@@ -171,6 +178,7 @@ static void reset_portal(struct portal *p, struct query_session *session,
                          const struct prepared *prepared, const struct portal_sink *sink)
 {
     struct binding *bound = prepared->bound;
+    CHECK_HOT(bound != NULL && bound->verb != NULL && p->pending == NULL);
     const struct plan *plan = bound->plan;
     atomic_store(&p->refs, 1);
     atomic_fetch_add(&session->refs, 1);
@@ -208,6 +216,7 @@ static void reset_portal(struct portal *p, struct query_session *session,
 /* Long ones are copied only, and checked by the first step, on the pool. */
 static enum errcode take_parameters(struct portal *p, const struct value *given, struct err *err)
 {
+    CHECK_HOT(p->state == PORTAL_IS_NEW);
     size_t bytes = 0, n = p->plan->n_types;
     p->parameters = arena_array(p->arena, n, sizeof(*p->parameters));
     if (p->parameters == NULL) {
@@ -242,6 +251,7 @@ enum errcode portal_new(struct query_session *session, struct prepared *prepared
 {
     CHECK(parameters->values != NULL || parameters->n == 0);
     CHECK(sink->wake != NULL);
+    CHECK_HOT(prepared->session == session);
     enum errcode code = prepared_refresh(session, prepared, err);
     if (code != ERR_OK) {
         return code;
@@ -268,6 +278,7 @@ enum errcode portal_new(struct query_session *session, struct prepared *prepared
 
 size_t portal_columns(const struct portal *p, const struct result_column **columns)
 {
+    CHECK_HOT(p->plan != NULL);
     *columns = p->plan->columns;
     return p->plan->n_columns;
 }
@@ -297,6 +308,7 @@ enum portal_company portal_company(const struct portal *p)
 
 bool portal_may_be_passed(const struct portal *p, size_t *bytes)
 {
+    CHECK_HOT(p->plan != NULL);
     *bytes = p->write_bytes;
     switch (portal_company(p)) {
     case PORTAL_AMONG_INSERTS:
@@ -345,6 +357,7 @@ static enum step run_step(struct portal *p, struct err *err)
 /* A step on the owner's thread; POOL where it was given up for the pool. */
 static enum step run_inline(struct portal *p, struct err *err)
 {
+    CHECK_HOT(p->state == PORTAL_IS_READY && !p->is_inline && !p->is_heavy);
     const struct verb *verb = p->plan_verb;
     p->is_inline = !verb->keeps_steps;
     enum step step = run_step(p, err);
@@ -398,6 +411,7 @@ static bool job_has_ended(struct portal *p)
 /* Hands rows out.  DONE: the batch is empty. */
 static enum portal_status hand_out(struct portal *p, uint64_t row_limit, uint64_t *n_given)
 {
+    CHECK_HOT(p->batch.next_row <= p->batch.n_rows && p->batch.n_rows <= p->batch.capacity_rows);
     struct batch *batch = &p->batch;
     while (batch->next_row < batch->n_rows) {
         if (row_limit != 0 && *n_given == row_limit) {
@@ -428,6 +442,7 @@ static enum portal_status hand_out(struct portal *p, uint64_t row_limit, uint64_
 
 static void begin_batch(struct portal *p)
 {
+    CHECK_HOT(p->batch.next_row == p->batch.n_rows); /* All of the last one is handed out. */
     arena_reset(p->batch_arena);
     p->batch = (struct batch){.n_columns = p->batch.n_columns};
 }
@@ -464,6 +479,7 @@ static enum portal_status after_step(struct portal *p, enum step step)
  * as ever. */
 static enum portal_status leave_blocked(struct portal *p)
 {
+    CHECK_HOT(p->state == PORTAL_IS_BLOCKED);
     struct err why;
     bool is_ending = !leaves_are_writing(p) && portal_poll(p, &why) != ERR_OK;
     if (is_ending && p->pending != NULL && !pendings_settle(p, &why)) {
@@ -532,6 +548,7 @@ static enum portal_status advance(struct portal *p, struct err *err)
 
 static void begin(struct portal *p)
 {
+    CHECK_HOT(p->state == PORTAL_IS_NEW && p->file == NULL);
     p->started_us = p->phase_at_us = clock_micros();
     p->file = policy_file_acquire(p->db->node);
     query_session_begin(p->session, p);

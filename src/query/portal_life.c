@@ -16,6 +16,7 @@ static void fire(void *arg)
 
 void portal_dispose(struct portal *p)
 {
+    CHECK(p->shard == NULL && p->bound == NULL);
     arena_free(p->arena);
     arena_free(p->batch_arena);
     arena_free(p->row_arena);
@@ -58,6 +59,7 @@ void portal_ref(struct portal *p)
 
 void portal_release_run(struct portal *p)
 {
+    CHECK_HOT(p->shard == NULL || p->collection != NULL);
     if (p->is_started && p->verb->end != NULL) {
         p->verb->end(p);
     }
@@ -73,6 +75,7 @@ void portal_release_run(struct portal *p)
 
 void portal_forget_plan(struct portal *p)
 {
+    CHECK_HOT(p->shard == NULL && !p->is_started);
     binding_release(p->bound);
     p->bound = NULL;
     p->plan = NULL;
@@ -81,6 +84,7 @@ void portal_forget_plan(struct portal *p)
 
 static void free_portal(struct portal *p)
 {
+    CHECK(p->state == PORTAL_IS_ENDED);
     struct database *db = p->db;
     bool is_abandoned = atomic_load(&p->is_abandoned);
     portal_release_run(p);

@@ -13,6 +13,7 @@ enum {
 
 enum errcode portal_check_parameters(struct portal *p, struct err *err)
 {
+    CHECK_HOT(p->parameters != NULL);
     const struct plan *plan = p->plan;
     for (size_t i = 0; i < plan->n_types; i++) {
         struct value value;
@@ -91,6 +92,7 @@ static enum errcode build_sets(struct portal *p, struct err *err)
     p->evaluator.sets = sets; /* Of an item, whose number is lower: those are built before. */
     for (uint32_t number = 0; number < plan->n_sets; number++) {
         const struct set_plan *set = plans[number];
+        CHECK(set != NULL && set->number == number);
         if (work_spend(&p->work, SET_ITEM_WORK * set->n_items, err) != ERR_OK) {
             return err->code; /* Before memory is touched for as many. */
         }
@@ -151,12 +153,14 @@ static enum errcode count_of(struct portal *p, const struct program *program, co
         return err_at(err, program->code[0].position, ERR_LIMIT_OUT_OF_RANGE,
                       "%s must not be negative, and is %lld", what, (long long)value.integer);
     }
+    CHECK(value.type == TYPE_INT);
     *out = (uint64_t)value.integer;
     return ERR_OK;
 }
 
 enum errcode portal_start(struct portal *p, struct err *err)
 {
+    CHECK_HOT(!p->is_open && p->file != NULL);
     const struct plan *plan = p->plan;
     const struct verb *verb = p->plan_verb;
     bool has_moved = p->is_heavy;

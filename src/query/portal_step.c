@@ -35,6 +35,7 @@ uint64_t portal_rows_wanted(const struct portal *p)
 
 void portal_policy_view(const struct portal *p, struct policy_view *out)
 {
+    CHECK_HOT(p->file != NULL && p->set != NULL);
     *out = (struct policy_view){
         .levels = {[LEVEL_FILE] = &p->file->set,
                    [LEVEL_COLLECTION] = p->plan->schema != NULL ? &p->plan->schema->policies : NULL,
@@ -46,6 +47,7 @@ enum errcode portal_eval(struct portal *p, const struct program *program, struct
                          struct err *err)
 {
     CHECK(!program->is_per_row);
+    CHECK_HOT(p->evaluator.arena != NULL);
     return program_run(program, &p->evaluator, out, err);
 }
 
@@ -58,6 +60,7 @@ bool portal_batch_is_full(const struct portal *p)
 
 static bool batch_grow(struct batch *batch, struct arena *arena)
 {
+    CHECK(batch->n_columns > 0 && batch->n_rows == batch->capacity_rows);
     size_t capacity = batch->capacity_rows == 0 ? 16 : batch->capacity_rows * 4;
     struct value *values = arena_array(arena, capacity * batch->n_columns, sizeof(*values));
     if (values == NULL) {
@@ -73,6 +76,7 @@ static bool batch_grow(struct batch *batch, struct arena *arena)
 
 bool batch_add(struct batch *batch, struct arena *arena, const struct value *values)
 {
+    CHECK_HOT(batch->n_rows <= batch->capacity_rows);
     if (batch->n_rows == batch->capacity_rows && !batch_grow(batch, arena)) {
         return false;
     }

@@ -23,6 +23,7 @@ void portal_wake(struct portal *p)
 
 void portal_event(struct portal *p)
 {
+    CHECK_HOT(atomic_load(&p->refs) > 0);
     mutex_lock(&p->lock);
     p->events++;
     portal_wake(p);
@@ -44,6 +45,7 @@ static uint64_t next_alarm(const struct portal *p)
 
 bool portal_park(struct portal *p)
 {
+    CHECK_HOT(!role_is_mine(&work_thread) && !p->is_inline);
     mutex_lock(&p->lock);
     bool is_new = p->events != p->events_seen || (p->state == PORTAL_IS_WORKING && p->job_ended);
     p->events_seen = p->events;
@@ -89,6 +91,7 @@ enum errcode portal_poll(struct portal *p, struct err *err)
 
 void portal_progress(struct portal *p, const char *phase, uint64_t done, uint64_t total)
 {
+    CHECK_HOT(phase != NULL);
     uint64_t now = clock_micros();
     if (now - p->phase_at_us < PROGRESS_INTERVAL_US) {
         return;

@@ -21,6 +21,7 @@ enum {
  * may have. */
 static enum errcode count_bytes(struct prepared *prepared, struct err *err)
 {
+    CHECK(prepared->bound != NULL);
     struct query_session *session = prepared->session;
     size_t bytes = arena_bytes(prepared->bound->plan->arena), before = prepared->bytes;
     prepared->bytes = bytes;
@@ -75,6 +76,7 @@ static enum errcode analyze(struct query_session *session, const struct statemen
  */
 static enum errcode bind_plan(struct query_session *session, struct binding *bound, struct err *err)
 {
+    CHECK(bound->plan != NULL && bound->collection == NULL);
     const struct plan *plan = bound->plan;
     bound->verb = verb_of(plan);
     bound->operator_bytes = operators_bytes(plan);
@@ -188,6 +190,7 @@ static void forget_cancel(struct query_session *session)
 enum errcode prepared_new(struct query_session *session, const struct statement_text *text,
                           struct prepared **out, size_t *rest, struct err *err)
 {
+    CHECK(!role_is_mine(&work_thread));
     forget_cancel(session);
     return prepare(session, text, out, rest, err);
 }
@@ -195,6 +198,7 @@ enum errcode prepared_new(struct query_session *session, const struct statement_
 enum errcode prepared_new_alone(struct query_session *session, const struct statement_text *text,
                                 struct prepared **out, struct err *err)
 {
+    CHECK(!role_is_mine(&work_thread));
     forget_cancel(session);
     return prepare_alone(session, text, out, err);
 }
@@ -236,6 +240,7 @@ void prepared_free(struct prepared *prepared)
         return;
     }
     struct query_session *session = prepared->session;
+    CHECK(atomic_load(&session->prepared_bytes) >= prepared->bytes);
     atomic_fetch_sub(&session->prepared_bytes, prepared->bytes);
     if (prepared->bytes <= FREED_INLINE_BYTES) {
         free_now(prepared);
@@ -262,6 +267,7 @@ size_t prepared_columns(const struct prepared *prepared, const struct result_col
 enum errcode prepared_refresh(struct query_session *session, struct prepared *prepared,
                               struct err *err)
 {
+    CHECK_HOT(prepared->session == session);
     const struct binding *bound = prepared->bound;
     unsigned n_leaves = prepared->is_whole ? 0 : leaves_elsewhere(session);
     if (bound->n_leaves == n_leaves &&
@@ -304,6 +310,7 @@ struct preparing {
 
 static void free_preparing(struct preparing *p)
 {
+    CHECK(p->session != NULL);
     query_session_release(p->session);
     buf_fini(&p->held);
     mutex_fini(&p->lock);
@@ -328,6 +335,7 @@ static void run_preparing(void *arg)
     err.code = p->is_alone ? prepare_alone(p->session, &p->text, &prepared, &err)
                            : prepare(p->session, &p->text, &prepared, &rest, &err);
     mutex_lock(&p->lock);
+    CHECK(!p->has_ended);
     p->prepared = prepared;
     p->rest = rest;
     p->err = err;
@@ -345,6 +353,7 @@ static void run_preparing(void *arg)
 struct preparing *preparing_begin(struct query_session *session, const struct statement_text *text,
                                   bool is_alone, struct buf *held, struct err *err)
 {
+    CHECK(text->data != NULL && held != NULL);
     struct preparing *p = mem_zalloc(MEM_SESSION, sizeof(*p));
     if (p == NULL) {
         (void)err_no_memory(err);
@@ -360,9 +369,11 @@ struct preparing *preparing_begin(struct query_session *session, const struct st
 void preparing_start(struct preparing *p, void (*ended)(void *arg), void *arg)
 {
     CHECK(ended != NULL);
+    CHECK(p->wake == NULL && !p->has_ended);
     p->wake = ended;
     p->arg = arg;
     mutex_lock(&p->session->lock);
+    CHECK(!p->session->is_preparing);
     atomic_store(&p->session->is_canceled, false);
     p->session->is_preparing = true;
     mutex_unlock(&p->session->lock);
@@ -382,6 +393,7 @@ enum errcode preparing_end(struct preparing *p, struct prepared **out, size_t *r
                            struct buf *held, struct err *err)
 {
     CHECK(preparing_has_ended(p));
+    CHECK(!p->is_abandoned);
     mutex_lock(&p->session->lock);
     p->session->is_preparing = false;
     mutex_unlock(&p->session->lock);

@@ -12,6 +12,7 @@
 
 struct query_session *query_session_new(struct database *db, uint64_t id, struct err *err)
 {
+    CHECK(db != NULL && id > 0);
     struct query_session *session = mem_zalloc(MEM_SESSION, sizeof(*session));
     if (session == NULL) {
         err_no_memory(err);
@@ -39,6 +40,7 @@ static void unlink_session(struct query_session *session)
 {
     struct database *db = session->db;
     mutex_lock(&db->lock);
+    CHECK((session->prev == NULL) == (db->sessions == session));
     if (session->prev != NULL) {
         session->prev->next = session->next;
     } else {
@@ -56,8 +58,10 @@ void query_session_free(struct query_session *session)
         return;
     }
     unlink_session(session);
+    CHECK(session->running == NULL);
     if (session->spare != NULL) {
         portal_dispose(session->spare);
+        session->spare = NULL;
     }
     query_session_release(session);
 }
@@ -76,6 +80,8 @@ void query_session_cancel(struct query_session *session)
 
 void query_session_describe(struct query_session *session, const struct query_session_facts *facts)
 {
+    CHECK(memchr(facts->user, 0, sizeof(facts->user)) != NULL &&
+          memchr(facts->peer, 0, sizeof(facts->peer)) != NULL);
     mutex_lock(&session->lock);
     session->facts = *facts;
     mutex_unlock(&session->lock);
@@ -83,6 +89,7 @@ void query_session_describe(struct query_session *session, const struct query_se
 
 void query_session_set_secret(struct query_session *session, uint64_t secret)
 {
+    CHECK(!role_is_mine(&work_thread));
     mutex_lock(&session->lock);
     session->secret = secret;
     mutex_unlock(&session->lock);
@@ -109,6 +116,7 @@ void query_session_begin(struct query_session *session, struct portal *portal)
     const struct plan *plan = portal->plan;
     size_t bytes =
         plan->text_bytes < STATEMENT_SHOWN_BYTES ? plan->text_bytes : STATEMENT_SHOWN_BYTES;
+    CHECK_HOT(portal->session == session && plan->text != NULL);
     mutex_lock(&session->lock);
     CHECK(session->running != portal && portal->next_running == NULL);
     if (session->running == NULL) {
@@ -129,6 +137,7 @@ void query_session_begin(struct query_session *session, struct portal *portal)
 
 void query_session_end(struct query_session *session, struct portal *portal)
 {
+    CHECK_HOT(portal->session == session);
     mutex_lock(&session->lock);
     struct portal **at = &session->running;
     while (*at != NULL && *at != portal) {

@@ -35,6 +35,7 @@ struct scan_blocks {
 
 struct scan_blocks *scan_blocks_new(struct portal *p)
 {
+    CHECK(p->plan->schema != NULL);
     const struct access *access = &p->plan->access;
     struct scan_blocks *s = arena_zalloc(p->arena, sizeof(*s));
     uint32_t n = p->plan->schema->n_columns;
@@ -58,6 +59,7 @@ struct scan_blocks *scan_blocks_new(struct portal *p)
 /* The rows from @number on are looked at again, in the view that is open then. */
 static void go_back(struct scan_blocks *s, uint64_t number)
 {
+    CHECK(s->looked_at > 0);
     uint64_t first = s->block.first;
     s->here = s->elsewhere = 0;
     if (s->next == first + SHARD_BLOCK_ROWS && number >= first) {
@@ -82,6 +84,7 @@ void scan_blocks_pause(struct scan_blocks *s)
 
 void scan_blocks_back(struct scan_blocks *s)
 {
+    CHECK(s->at_hand > 0);
     go_back(s, s->at_hand);
 }
 
@@ -132,6 +135,7 @@ static enum errcode match(struct scan_blocks *s, struct err *err)
 /* The block of the next row; *is_there = false where it is in none. */
 static enum errcode look(struct scan_blocks *s, bool *is_there, struct err *err)
 {
+    CHECK_HOT(s->view != NULL && (s->here | s->elsewhere) == 0);
     struct portal *p = s->portal;
     uint64_t rows_read = 0;
     *is_there = shard_view_block(s->view, s->next, p->plan->access.reads.bits, SHARD_BLOCK_MADE,
@@ -189,6 +193,7 @@ static enum errcode take_asked(struct scan_blocks *s, uint64_t number, bool *mat
 /* The next row of the block. */
 static enum errcode take_row(struct scan_blocks *s, bool *matches, struct err *err)
 {
+    CHECK_HOT((s->here | s->elsewhere) != 0 && (s->here & s->elsewhere) == 0);
     struct portal *p = s->portal;
     unsigned row = (unsigned)__builtin_ctzll(s->here | s->elsewhere);
     uint64_t bit = UINT64_C(1) << row;

@@ -18,6 +18,7 @@ static bool filter(void *arg, uint64_t number)
 static enum errcode find_in_index(struct searcher *self, size_t q, enum search_way way,
                                   struct err *err)
 {
+    CHECK(way == WAY_WALK || way == WAY_FILTERED_WALK || way == WAY_EXACT_SCAN);
     const struct portal *p = self->portal;
     const struct search_state *s = p->verb_state;
     struct shard_search search = {

@@ -52,6 +52,7 @@ static void sort(struct searcher *self)
 
 enum errcode search_order(struct searcher *self, struct err *err)
 {
+    CHECK(self->n_hits == 0 || self->hits != NULL);
     struct search_hit *hits = self->hits;
     bool has_ties = false;
     sort(self);
@@ -84,6 +85,7 @@ static bool is_farther(const struct search_hit *a, const struct search_hit *b)
 
 static void heap_sift_down(struct search_hit *hits, size_t n)
 {
+    CHECK_HOT(n > 0);
     for (size_t i = 0;;) {
         size_t farthest = i;
         for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < n; child++) {
@@ -101,6 +103,7 @@ static void heap_sift_down(struct search_hit *hits, size_t n)
 
 void search_add_hit(struct searcher *self, size_t k, struct search_hit hit)
 {
+    CHECK_HOT(self->n_hits <= k);
     struct search_hit *hits = self->hits;
     if (self->n_hits == k) {
         if (k > 0 && is_farther(&hits[0], &hit)) {

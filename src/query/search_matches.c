@@ -33,6 +33,7 @@ static enum errcode test_rows(struct searcher *self, uint64_t rows, struct searc
 enum errcode search_test_block(struct searcher *self, uint64_t number, enum shard_block_wish wish,
                                struct search_block *out, bool *is_there, struct err *err)
 {
+    CHECK_HOT(self->view != NULL);
     const struct access *access = &self->portal->plan->access;
     struct shard_block block;
     uint64_t rows_read = 0;
@@ -136,6 +137,7 @@ static enum errcode look(struct matches *m, bool *found, struct err *err)
 static enum errcode next_of_all(struct matches *m, uint64_t *rows, size_t max, size_t *n,
                                 struct err *err)
 {
+    CHECK_HOT(*n <= max);
     for (;;) {
         for (; m->left != 0 && *n < max; m->left &= m->left - 1) {
             rows[(*n)++] = m->first + (uint64_t)__builtin_ctzll(m->left);
@@ -171,6 +173,7 @@ static size_t next_matches(void *arg, uint64_t *rows, size_t max)
 /* A row that the index does not have: its key and vector are read. */
 static enum errcode add_row(struct searcher *self, size_t q, uint64_t number, struct err *err)
 {
+    CHECK(q < self->portal->plan->search.n_queries);
     const struct plan *plan = self->portal->plan;
     const struct search_state *s = self->portal->verb_state;
     const struct column *column = &plan->schema->columns[plan->search.column];
@@ -210,6 +213,7 @@ static void take_missing(void *arg, uint64_t row)
 static enum errcode take_hits(struct searcher *self, size_t n, struct err *err)
 {
     const struct search_state *s = self->portal->verb_state;
+    CHECK(self->n_hits <= s->k && n <= s->k);
     bool has_ties = self->n_hits > 0 && !shard_labels_are_keys(self->portal->plan->schema);
     enum errcode code = ERR_OK;
     for (size_t i = 0; i < n && code == ERR_OK; i++) {
@@ -222,6 +226,7 @@ static enum errcode take_hits(struct searcher *self, size_t n, struct err *err)
 
 enum errcode search_matches(struct searcher *self, size_t q, struct err *err)
 {
+    CHECK(self->view != NULL && q < self->portal->plan->search.n_queries);
     struct portal *p = self->portal;
     struct matches m = {
         .self = self,

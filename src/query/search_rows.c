@@ -51,6 +51,7 @@ static enum errcode emit(struct portal *p, const struct search_hit *hit, size_t 
 
 static void take_back(struct portal *p, const struct batch *mark)
 {
+    CHECK(mark->n_rows <= p->batch.n_rows && mark->bytes <= p->batch.bytes);
     p->batch.n_rows = mark->n_rows;
     p->batch.bytes = mark->bytes;
 }
@@ -100,6 +101,7 @@ static enum errcode try_index(struct portal *p, struct search_state *s, size_t q
 static enum errcode fetch_rows(struct portal *p, struct search_state *s, size_t q, bool *is_whole,
                                struct err *err)
 {
+    CHECK(s->self.view != NULL);
     struct batch mark = p->batch;
     const struct output *output = &p->plan->output;
     const struct searcher *self = &s->self;
@@ -132,6 +134,7 @@ static enum errcode fetch_rows(struct portal *p, struct search_state *s, size_t 
 /* The team's views were others: false where a row is not the same in this one. */
 static enum errcode still_match(struct searcher *self, bool *is_whole, struct err *err)
 {
+    CHECK(self->view != NULL);
     for (size_t i = 0; i < self->n_hits && *is_whole; i++) {
         bool found;
         enum errcode code = search_test_row(self, self->hits[i].number, is_whole, &found, err);
@@ -187,6 +190,7 @@ static enum search_way next_way(const struct search_state *s, enum search_way wa
 
 enum errcode search_query_rows(struct portal *p, size_t q, struct err *err)
 {
+    CHECK(q < p->plan->search.n_queries);
     struct search_state *s = p->verb_state;
     enum search_way way = s->way;
     struct tried tried = {0};

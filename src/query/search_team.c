@@ -38,6 +38,7 @@ struct team {
 
 static void team_unref(struct team *team)
 {
+    CHECK(atomic_load(&team->refs) > 0);
     if (atomic_fetch_sub(&team->refs, 1) == 1) {
         condition_fini(&team->changed);
         mutex_fini(&team->lock);
@@ -49,6 +50,7 @@ static void team_unref(struct team *team)
 
 static void look(struct searcher *self, struct search_found *found, size_t q)
 {
+    CHECK(!found->is_valid && found->hits != NULL);
     const struct search_state *s = self->portal->verb_state;
     struct err err;
     self->hits = found->hits;
@@ -69,6 +71,7 @@ static void claim_and_look(struct team *team, struct searcher *self)
 {
     struct search_state *s = team->portal->verb_state;
     for (size_t i; (i = atomic_fetch_add(&team->n_claimed, 1)) < team->n;) {
+        CHECK(team->first + i < team->portal->plan->search.n_queries);
         look(self, &s->found[i], team->first + i);
     }
 }
@@ -108,6 +111,7 @@ static void help(struct team *team, struct arena *arena, struct arena *row_arena
 
 static void run_helper(void *arg)
 {
+    CHECK_ROLE(work_thread);
     struct team *team = arg;
     mutex_lock(&team->lock);
     bool is_in = !team->is_over;
@@ -122,6 +126,7 @@ static void run_helper(void *arg)
         arena_free(arena);
         arena_free(row_arena);
         mutex_lock(&team->lock);
+        CHECK(team->n_inside > 0);
         team->n_inside--;
         condition_signal(&team->changed);
         mutex_unlock(&team->lock);
@@ -133,6 +138,7 @@ static void run_helper(void *arg)
 
 static struct team *team_new(struct portal *p, size_t first, size_t n)
 {
+    CHECK(n > 1 && first + n <= p->plan->search.n_queries);
     struct team *team = mem_zalloc(MEM_STATEMENT, sizeof(*team));
     if (team != NULL) {
         atomic_init(&team->refs, 1);
@@ -160,6 +166,7 @@ static void call_helpers(struct team *team, struct node *node)
 static void end_helpers(struct team *team)
 {
     mutex_lock(&team->lock);
+    CHECK(!team->is_over);
     team->is_over = true;
     while (team->n_inside > 0) {
         condition_wait(&team->changed, &team->lock);
@@ -191,6 +198,7 @@ void search_team_find(struct portal *p)
     size_t left = p->plan->search.n_queries - s->next_query;
     size_t n = TEAM_HITS_MAX / (s->k + 1);
     n = n > TEAM_QUERIES_MAX ? TEAM_QUERIES_MAX : n;
+    CHECK(s->next_query <= p->plan->search.n_queries);
     s->n_found = 0;
     if (p->is_inline || s->way == WAY_EXACT_MATCHES || left < 2 || n < 2 ||
         node_threads(p->db->node) < 2) {
@@ -224,6 +232,7 @@ bool search_take_found(struct searcher *self, size_t q)
         return false;
     }
     found->is_valid = false; /* Where it does not do, the query is searched again. */
+    CHECK(found->n_hits <= s->k);
     memcpy(self->hits, found->hits, found->n_hits * sizeof(*found->hits));
     self->n_hits = found->n_hits;
     self->rows_end = found->rows_end;

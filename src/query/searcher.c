@@ -26,6 +26,7 @@ void searcher_close_view(struct searcher *self)
 enum errcode search_test_at_hand(struct searcher *self, const struct shard_columns *columns,
                                  bool *matches, struct err *err)
 {
+    CHECK_HOT(self->portal->plan->access.where != NULL);
     self->rows_read += columns->rows_read;
     enum errcode code = work_spend(self->work, CELL_WORK + ROW_WORK * columns->rows_read, err);
     return code == ERR_OK
@@ -42,6 +43,7 @@ struct shard_columns search_columns_of(struct searcher *self, const struct colum
 enum errcode search_test_row(struct searcher *self, uint64_t number, bool *matches, bool *found,
                              struct err *err)
 {
+    CHECK_HOT(self->view != NULL && self->portal->plan->access.where != NULL);
     struct shard_columns columns = search_columns_of(self, &self->portal->plan->access.columns);
     *matches = false;
     arena_reset(self->row_arena);
@@ -59,6 +61,7 @@ static bool is_canceled(void *arg)
 enum errcode search_read_key(struct searcher *self, uint64_t number, struct value *key,
                              struct err *err)
 {
+    CHECK_HOT(self->view != NULL);
     struct column_mask mask = {0};
     bool found;
     mask_add(&mask, 0);
@@ -86,8 +89,10 @@ static int compare_rows(void *arg, uint64_t row_a, uint64_t row_b)
 enum errcode search_call_index(struct searcher *self, size_t q, struct shard_search *search,
                                size_t *n, struct err *err)
 {
+    CHECK(q < self->portal->plan->search.n_queries && self->index_hits != NULL);
     const struct portal *p = self->portal;
     const struct search_state *s = p->verb_state;
+    CHECK(s->k > 0 && s->queries[q] != NULL);
     search->column = p->plan->search.column;
     search->is_of_row = p->plan->search.queries[q].is_key;
     search->on_lag = p->force.on_lag;
@@ -103,6 +108,7 @@ enum errcode search_call_index(struct searcher *self, size_t q, struct shard_sea
     self->filter_err.code = ERR_OK;
     self->rows_end = shard_rows_end(p->shard);
     enum errcode code = shard_search(p->shard, search, self->index_hits, n, &self->done, err);
+    CHECK(*n <= s->k);
     if (self->filter_err.code != ERR_OK) {
         *err = self->filter_err;
         return err->code;

@@ -11,6 +11,7 @@ void query_session_release(struct query_session *session)
     CHECK(before > 0);
     if (before == 1) {
         CHECK(session->running == NULL);
+        CHECK(session->spare == NULL);
         mutex_fini(&session->lock);
         mem_free(MEM_SESSION, session);
     }
@@ -18,6 +19,7 @@ void query_session_release(struct query_session *session)
 
 int64_t query_session_policy(struct query_session *session, enum policy_id id)
 {
+    CHECK(id < POLICY_COUNT);
     struct policy_file *file = policy_file_acquire(session->db->node);
     struct policy_view view = {
         .levels = {[LEVEL_FILE] = &file->set, [LEVEL_SESSION] = &session->policies}};
@@ -35,6 +37,7 @@ struct policy_set *query_session_policies(struct query_session *session)
 enum errcode query_session_poll(const struct query_session *session, uint64_t deadline_us,
                                 uint64_t timeout_us, struct err *err)
 {
+    CHECK_HOT(deadline_us == 0 || timeout_us > 0);
     if (atomic_load(&session->is_canceled)) {
         return err_set(err, ERR_CANCELED, "the statement was canceled");
     }

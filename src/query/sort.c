@@ -68,6 +68,7 @@ static int compare_rows(const void *a, const void *b, struct work *work)
     (void)work; /* The sorter's. */
     const struct sorted_row *x = *(struct sorted_row *const *)a;
     const struct sorted_row *y = *(struct sorted_row *const *)b;
+    CHECK_HOT(x->sorter == y->sorter);
     int order = compare_keys(x->sorter, x->values, y->values);
     return order != 0 ? order : x->added < y->added ? -1 : 1;
 }
@@ -75,6 +76,7 @@ static int compare_rows(const void *a, const void *b, struct work *work)
 struct sorter *sorter_new(const struct sort_key *keys, size_t n_keys, size_t n_values,
                           uint64_t rows_max, struct portal *portal)
 {
+    CHECK(keys != NULL && n_keys > 0 && portal != NULL);
     struct sorter *s = mem_zalloc(MEM_STATEMENT, sizeof(*s));
     if (s == NULL) {
         return NULL;
@@ -115,6 +117,7 @@ void sorter_reset(struct sorter *s)
 
 static void swap(struct sorter *s, size_t i, size_t j)
 {
+    CHECK_HOT(i < s->n && j < s->n);
     struct sorted_row *row = s->rows[i];
     s->rows[i] = s->rows[j];
     s->rows[j] = row;
@@ -122,6 +125,7 @@ static void swap(struct sorter *s, size_t i, size_t j)
 
 static void sift_up(struct sorter *s, size_t i)
 {
+    CHECK_HOT(i < s->n);
     while (i > 0 && compare_rows(&s->rows[(i - 1) / 2], &s->rows[i], s->work) < 0) {
         swap(s, i, (i - 1) / 2);
         i = (i - 1) / 2;
@@ -130,6 +134,7 @@ static void sift_up(struct sorter *s, size_t i)
 
 static void sift_down(struct sorter *s, size_t i)
 {
+    CHECK_HOT(i < s->n);
     for (;;) {
         size_t last = i;
         for (size_t child = 2 * i + 1; child <= 2 * i + 2 && child < s->n; child++) {
@@ -145,6 +150,7 @@ static void sift_down(struct sorter *s, size_t i)
 
 bool sorter_wants(const struct sorter *s, const struct value *keys)
 {
+    CHECK_HOT(s->n <= s->rows_max);
     if (s->rows_max == 0) {
         return false;
     }
@@ -176,6 +182,7 @@ static struct sorted_row *copy_row(struct sorter *s, struct arena *arena, const 
 /* Copies what lives to a fresh arena. */
 static enum errcode squeeze(struct sorter *s, struct err *err)
 {
+    CHECK(s->held_bytes > s->live_bytes);
     struct arena *fresh = arena_new(MEM_STATEMENT, s->budget_bytes);
     if (fresh == NULL) {
         return portal_no_memory(s->portal, err);
@@ -193,6 +200,7 @@ static enum errcode squeeze(struct sorter *s, struct err *err)
         row->added = old->added;
         s->rows[i] = row;
     }
+    CHECK(s->n <= s->capacity);
     arena_free(s->arena);
     s->arena = fresh;
     s->held_bytes = s->live_bytes;
@@ -221,6 +229,7 @@ enum errcode sorter_add(struct sorter *s, const struct value *keys, const struct
                         struct err *err)
 {
     CHECK(sorter_wants(s, keys));
+    CHECK_HOT(s->n <= s->capacity && s->live_bytes <= s->held_bytes);
     if (s->held_bytes > SQUEEZE_BYTES_MIN && s->held_bytes > 2 * s->live_bytes) {
         enum errcode code = squeeze(s, err);
         if (code != ERR_OK) {
@@ -250,6 +259,7 @@ enum errcode sorter_add(struct sorter *s, const struct value *keys, const struct
 
 enum errcode sorter_finish(struct sorter *s, struct err *err)
 {
+    CHECK(s->n <= s->rows_max);
     struct sorting sorting = {s->n, sizeof(struct sorted_row *), compare_rows, s->work};
     return merge_sort(&sorting, s->rows, err);
 }

@@ -15,6 +15,7 @@ size_t operators_bytes(const struct plan *plan)
 {
     size_t bytes = 0;
     for (const struct operator_plan *o = plan->leaf; o != NULL; o = o->above) {
+        CHECK(o->kind < OPERATORS && kinds[o->kind] != NULL);
         CHECK(kinds[o->kind]->bytes % _Alignof(struct operator_run) == 0);
         bytes += kinds[o->kind]->bytes;
     }
@@ -54,6 +55,7 @@ enum errcode operators_open(struct portal *p, struct err *err)
 void operators_close(struct portal *p)
 {
     for (struct operator_run *o = p->root; o != NULL; o = o->input) {
+        CHECK_HOT(o->portal == p);
         if (o->kind->close != NULL) {
             o->kind->close(o);
         }
@@ -91,6 +93,7 @@ static enum step give_rows(struct portal *p, struct err *err)
 enum step operators_step(struct portal *p, struct err *err)
 {
     struct operator_run *root = p->root;
+    CHECK_HOT(root != NULL && p->leaf != NULL);
     enum step step;
     if (root->kind->step == NULL) {
         step = give_rows(p, err);
@@ -120,5 +123,6 @@ static void explain_one(const struct operator_run *o, struct explain *out)
 
 void operators_explain(struct portal *p, struct explain *out)
 {
+    CHECK(p->root != NULL);
     explain_one(p->root, out);
 }

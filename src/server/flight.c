@@ -36,6 +36,7 @@ struct flight {
 
 static struct flight *flight_at(const struct session *s, size_t i)
 {
+    CHECK_HOT(s->flights != NULL && i < FLIGHTS_MAX);
     return &s->flights[(s->first_flight + i) % FLIGHTS_MAX];
 }
 
@@ -85,6 +86,7 @@ bool flight_begin(struct session *s)
     if (s->flights == NULL) {
         return false;
     }
+    CHECK(s->n_flights < FLIGHTS_MAX);
     struct flight *flight = flight_at(s, s->n_flights++);
     flight->portal = s->portal;
     flight->bytes = bytes;
@@ -115,6 +117,7 @@ static bool may_take_off(const struct session *s, const struct wire_frame *frame
 /* The next message has come and may be handled while flights are on their way. */
 static bool may_go_on(const struct session *s)
 {
+    CHECK(s->n_flights > 0);
     struct wire_frame frame;
     if (!conn_peek(s->conn, 0, &frame) ||
         flight_at(s, s->n_flights - 1)->tail.bytes > TAIL_BYTES_MAX) {
@@ -138,6 +141,7 @@ static bool may_go_on(const struct session *s)
 
 void flights_hold(struct session *s)
 {
+    CHECK(s->n_flights > 0 && s->n_flights <= FLIGHTS_MAX);
     bool is_ready = s->state == SESSION_IDLE || s->state == SESSION_SKIPPING;
     if (is_ready && s->wait == WAIT_NOTHING && !may_go_on(s)) {
         s->wait = WAIT_FLIGHTS;
@@ -157,6 +161,7 @@ static void append(struct buf *to, struct buf *from)
 /* Until it has landed, waits for its step or its write, or has said as much as it may. */
 static void run(struct session *s, struct flight *flight)
 {
+    CHECK(s->landing == NULL && flight->portal != NULL && s->portal != flight->portal);
     struct err err;
     s->landing = &flight->answer;
     enum portal_status status = portal_run(flight->portal, 0, &err);
@@ -204,6 +209,7 @@ static void run_first(struct session *s)
 /* The first one's answers leave. */
 static void leave(struct session *s)
 {
+    CHECK(s->n_flights > 0);
     struct flight *flight = flight_at(s, 0);
     CHECK(flight->portal == NULL && s->flight_bytes >= flight->bytes);
     append(conn_output(s->conn), &flight->answer);
@@ -218,6 +224,7 @@ void flights_land(struct session *s)
     if (s->n_flights == 0) {
         return;
     }
+    CHECK(s->landing == NULL && s->n_flights <= FLIGHTS_MAX);
     for (size_t i = 0; i < s->n_flights; i++) {
         if (flight_at(s, i)->portal != NULL) {
             run(s, flight_at(s, i));
@@ -242,6 +249,7 @@ void flights_land(struct session *s)
 
 void flights_abandon(struct session *s)
 {
+    CHECK(s->landing == NULL);
     for (; s->n_flights > 0; s->n_flights--) {
         struct flight *flight = flight_at(s, s->n_flights - 1);
         portal_free(flight->portal);

@@ -30,6 +30,7 @@ enum {
 
 static void leave_thread(struct session *s)
 {
+    CHECK((s->prev == NULL) == (s->net->sessions == s));
     struct net_thread *net = s->net;
     if (s->prev != NULL) {
         s->prev->next = s->next;
@@ -47,6 +48,7 @@ static void leave_thread(struct session *s)
 
 static void session_dispose(struct session *s)
 {
+    CHECK(s->is_closed && s->portal == NULL && s->n_flights == 0);
     buf_fini(&s->rest);
     names_fini(&s->statements);
     names_fini(&s->portals);
@@ -64,6 +66,7 @@ static void session_close(struct session *s)
     timer_free(s->startup_timer);
     conn_free(s->conn);
     if (s->is_admitted) {
+        CHECK(atomic_load(&s->net->host->n_admitted) > 0);
         atomic_fetch_sub(&s->net->host->n_admitted, 1);
         metric_add(METRIC_connections, -1);
     }
@@ -78,6 +81,7 @@ static void session_close(struct session *s)
  * what was sent before is answered, and then it ends. */
 static void settle(struct session *s)
 {
+    CHECK(!s->is_closed);
     if (s->n_flights > 0) {
         flights_hold(s);
     }
@@ -355,6 +359,7 @@ static void on_frame(void *arg, uint8_t type, const uint8_t *payload, size_t byt
 static void on_drained(void *arg)
 {
     struct session *s = arg;
+    CHECK(!s->is_closed);
     if (s->facts.output_bytes != 0) {
         s->facts.output_bytes = 0;
         query_session_describe(s->query, &s->facts);
@@ -382,6 +387,7 @@ static void on_input_ended(void *arg, bool is_handled)
 static void on_closed(void *arg, const struct err *why)
 {
     struct session *s = arg;
+    CHECK(!s->is_closed);
     if (why->code != ERR_OK) {
         log_err(LOG_INFO, why, "connection lost session=%llu", (unsigned long long)s->id);
     }
@@ -460,6 +466,7 @@ static void wake(void *arg)
 static void on_wake(void *arg)
 {
     struct session *s = arg;
+    CHECK(loop_is_current(s->net->loop));
     atomic_store(&s->is_wake_posted, false);
     if (s->is_closed) {
         session_dispose(s);
@@ -472,6 +479,7 @@ static void on_wake(void *arg)
 
 static void apply_limits(struct session *s)
 {
+    CHECK(s->conn != NULL && !s->is_closed);
     const struct session_limits *limits = &s->net->limits;
     if (s->state != SESSION_STARTING) {
         conn_set_frame_max(s->conn, limits->frame_bytes_max);
@@ -484,6 +492,7 @@ static void apply_limits(struct session *s)
 static void on_arrival(void *arg)
 {
     struct session *s = arg;
+    CHECK(s->conn == NULL && s->state == SESSION_STARTING && loop_is_current(s->net->loop));
     struct err err;
     s->post.fn = on_wake;
     s->arena = arena_new(MEM_SESSION, ARENA_BYTES_MAX);
@@ -510,6 +519,7 @@ static void on_arrival(void *arg)
 
 void session_accept(struct net_thread *net, int fd)
 {
+    CHECK(net != NULL && fd >= 0);
     struct session *s = mem_zalloc(MEM_SESSION, sizeof *s);
     if (s == NULL) {
         close(fd);
@@ -542,6 +552,7 @@ void sessions_limit(struct net_thread *net, const struct session_limits *limits)
  * client sent was read. */
 static void drain(struct session *s)
 {
+    CHECK(!s->is_closed);
     bool is_busy = s->state == SESSION_RUNNING || s->state == SESSION_COPY_IN || s->n_flights > 0;
     if (is_busy || s->state == SESSION_CLOSING || conn_has_frame(s->conn)) {
         settle(s);
@@ -561,6 +572,7 @@ static void drain(struct session *s)
 
 void sessions_drain(struct net_thread *net)
 {
+    CHECK(net->drained != NULL);
     net->is_draining = true;
     if (net->sessions == NULL) {
         net->drained(net->arg);

@@ -40,12 +40,14 @@ static const struct state_machine machine = {
 
 void session_move(struct session *s, enum session_state to, const char *why)
 {
+    CHECK(to < SESSION_STATES);
     state_move(&machine, &s->state, (uint8_t)to, s->id, why);
 }
 
 void session_fatal(struct session *s, const struct err *err)
 {
     CHECK(s->conn != NULL);
+    CHECK(err->code != ERR_OK);
     if (s->state == SESSION_CLOSING) {
         return;
     }
@@ -59,6 +61,7 @@ void session_fatal(struct session *s, const struct err *err)
 
 void session_violation(struct session *s, const char *what)
 {
+    CHECK(s->conn != NULL && what != NULL);
     struct err err;
     err_set(&err, ERR_PROTOCOL_VIOLATION, "protocol violation: %s", what);
     err_hint(&err, "The messages are described in doc/protocol.md.");
@@ -77,6 +80,7 @@ void session_shutting_down(struct session *s)
 void session_ready(struct session *s)
 {
     CHECK(s->state == SESSION_IDLE);
+    CHECK(s->portal == NULL && s->landing == NULL);
     wire_write_empty(session_output(s), WIRE_READY);
     if (s->n_flights == 0) {
         conn_flush(s->conn); /* Else it is sent when they have landed. */

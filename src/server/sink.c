@@ -15,6 +15,7 @@ static struct buf *output_of(struct session *s)
 /* Takes back a frame that did not fit, so that the statement can fail and the connection live. */
 static void take_back(struct session *s, size_t begun_at)
 {
+    CHECK_HOT(begun_at <= output_of(s)->bytes);
     struct buf *b = output_of(s);
     if (b->failed) {
         s->is_sink_failed = true;
@@ -39,6 +40,7 @@ static void flush_pieces(struct session *s)
 
 void sink_columns(struct session *s, size_t n, const struct result_column *columns)
 {
+    CHECK(n == 0 || columns != NULL);
     if (n == 0) {
         wire_write_empty(session_output(s), WIRE_NO_DATA);
         return;
@@ -71,6 +73,7 @@ static void sink_row(void *arg, const struct value *values, size_t n)
 static void sink_copy_data(void *arg, const void *data, size_t bytes)
 {
     struct session *s = arg;
+    CHECK(s->landing == NULL && bytes > 0);
     struct buf *b = conn_output(s->conn);
     size_t begun_at = wire_begin(b, WIRE_COPY_DATA);
     buf_bytes(b, data, bytes);
@@ -98,18 +101,21 @@ static void sink_progress(void *arg, const char *phase, uint64_t done, uint64_t 
 
 static void sink_notice(void *arg, const struct err *notice)
 {
+    CHECK(notice->code != ERR_OK);
     struct session *s = arg;
     wire_write_error(output_of(s), WIRE_NOTICE, "NOTICE", notice);
 }
 
 static void sink_status(void *arg, const char *name, const char *value)
 {
+    CHECK(name != NULL && value != NULL);
     struct session *s = arg;
     wire_write_status(conn_output(s->conn), name, value);
 }
 
 void sink_init(struct session *s, void (*wake)(void *arg))
 {
+    CHECK(wake != NULL);
     s->sink = (struct portal_sink){
         .row = sink_row,
         .is_full = sink_is_full,
