@@ -34,6 +34,7 @@ struct arena {
 
 struct arena *arena_new(enum mem_category category, size_t budget_bytes)
 {
+    CHECK(category < MEM_COUNT);
     struct arena *arena = mem_zalloc(category, sizeof(*arena));
     if (arena != NULL) {
         arena->category = category;
@@ -47,6 +48,7 @@ static void free_blocks(struct arena *arena, struct block *from, const struct bl
 {
     while (from != until) {
         struct block *older = from->older;
+        CHECK(from->used <= from->bytes && arena->bytes >= from->bytes);
         arena->bytes -= from->bytes;
         mem_free(arena->category, from);
         from = older;
@@ -78,6 +80,7 @@ void arena_reset(struct arena *arena)
     }
     *link = arena->first->older;
     free_blocks(arena, arena->newest, NULL);
+    CHECK(arena->bytes == arena->first->bytes);
     arena->first->older = NULL;
     arena->first->used = 0;
     arena->newest = arena->first;
@@ -85,6 +88,7 @@ void arena_reset(struct arena *arena)
 
 static struct block *new_block(struct arena *arena, size_t bytes)
 {
+    CHECK(bytes > 0);
     if (bytes > arena->budget_bytes || arena->bytes > arena->budget_bytes - bytes) {
         return NULL;
     }
@@ -128,12 +132,15 @@ static void *alloc_in_new_block(struct arena *arena, size_t bytes)
         block->older = arena->newest->older;
         arena->newest->older = block;
     }
+    CHECK(bytes <= block->bytes && block->used == 0);
     block->used = bytes;
     return block + 1;
 }
 
 void *arena_alloc(struct arena *arena, size_t bytes)
 {
+    CHECK_HOT(arena != NULL &&
+              (arena->newest == NULL || arena->newest->used <= arena->newest->bytes));
     if (bytes > SIZE_MAX - ALIGNMENT - sizeof(struct block)) {
         arena->failed = true;
         return NULL;
@@ -170,6 +177,7 @@ void *arena_array(struct arena *arena, size_t n, size_t bytes)
 
 void *arena_copy(struct arena *arena, const void *from, size_t bytes)
 {
+    CHECK_HOT(from != NULL || bytes == 0);
     void *memory = arena_alloc(arena, bytes);
     if (memory != NULL && bytes > 0) {
         memcpy(memory, from, bytes);
@@ -179,6 +187,7 @@ void *arena_copy(struct arena *arena, const void *from, size_t bytes)
 
 char *arena_strndup(struct arena *arena, const char *text, size_t bytes)
 {
+    CHECK_HOT(text != NULL);
     char *copy = arena_alloc(arena, bytes + 1);
     if (copy != NULL) {
         memcpy(copy, text, bytes);

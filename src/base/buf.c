@@ -68,6 +68,7 @@ void buf_fini(struct buf *b)
 
 void buf_reset(struct buf *b)
 {
+    CHECK_HOT(b->bytes <= b->capacity_bytes);
     b->bytes = 0;
     buf_forgive(b);
 }
@@ -79,6 +80,7 @@ void buf_forgive(struct buf *b)
 
 uint8_t *buf_reserve(struct buf *b, size_t bytes)
 {
+    CHECK_HOT(b->bytes <= b->capacity_bytes && (b->data != NULL || b->bytes == 0));
     if (b->failed) {
         return NULL;
     }
@@ -121,6 +123,7 @@ void buf_discard(struct buf *b, size_t bytes)
 
 void buf_bytes(struct buf *b, const void *data, size_t bytes)
 {
+    CHECK_HOT(data != NULL || bytes == 0);
     uint8_t *to = buf_reserve(b, bytes);
     if (to != NULL && bytes > 0) {
         memcpy(to, data, bytes);
@@ -191,6 +194,7 @@ void buf_varint(struct buf *b, uint64_t x)
 
 void buf_str(struct buf *b, const char *text, size_t bytes)
 {
+    CHECK_HOT(text != NULL || bytes == 0);
     if (bytes > UINT32_MAX) {
         b->failed = true;
         return;
@@ -201,6 +205,7 @@ void buf_str(struct buf *b, const char *text, size_t bytes)
 
 void buf_floats(struct buf *b, const float *x, size_t n)
 {
+    CHECK_HOT(x != NULL || n == 0);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     buf_bytes(b, x, n * sizeof(*x));
 #else
@@ -246,6 +251,7 @@ void reader_init(struct reader *r, const void *data, size_t bytes)
 
 size_t reader_left(const struct reader *r)
 {
+    CHECK_HOT(r->at <= r->bytes);
     return r->bytes - r->at;
 }
 
@@ -324,6 +330,7 @@ uint64_t reader_varint(struct reader *r)
 
 const char *reader_str(struct reader *r, uint32_t *bytes)
 {
+    CHECK_HOT(bytes != NULL);
     uint32_t n = reader_u32(r);
     const uint8_t *p = reader_bytes(r, n);
     *bytes = p == NULL ? 0 : n;

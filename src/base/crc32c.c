@@ -84,6 +84,7 @@ __attribute__((target("sse4.2"))) static uint32_t crc_sse42(uint32_t crc, const 
 
 uint32_t crc32c(uint32_t crc, const void *data, size_t bytes)
 {
+    CHECK_HOT(data != NULL || bytes == 0);
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("sse4.2")) {
         size_t n_pieces = __builtin_cpu_supports("pclmul") ? bytes / ((size_t)3 * STRAND_BYTES) : 0;

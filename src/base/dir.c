@@ -25,6 +25,7 @@ enum {
 
 enum errcode dir_fail(struct err *err, int errnum, const char *what, const char *path)
 {
+    CHECK(errnum != 0 && what != NULL && path != NULL);
     static const struct {
         int errnum;
         const char *hint;
@@ -62,23 +63,27 @@ enum errcode dir_make_fail(struct err *err, int errnum, const char *path)
 
 enum errcode dir_make(const char *path, struct err *err)
 {
+    CHECK(path != NULL && path[0] != '\0');
     bool is_there = mkdir(path, DIR_MODE) == 0 || errno == EEXIST;
     return is_there ? dir_sync_above(path, err) : dir_make_fail(err, errno, path);
 }
 
 enum errcode dir_has(const char *path, bool *is_there, struct err *err)
 {
+    CHECK(path != NULL && is_there != NULL);
     *is_there = access(path, F_OK) == 0;
     return *is_there || errno == ENOENT ? ERR_OK : dir_fail(err, errno, "open", path);
 }
 
 int dir_create(const char *path, int flags)
 {
+    CHECK(path != NULL);
     return open(path, flags | O_CREAT | O_CLOEXEC, DIR_FILE_MODE);
 }
 
 int dir_open(const char *path, int flags, struct err *err)
 {
+    CHECK(path != NULL);
     struct stat facts;
     int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &facts) != 0) {
@@ -151,6 +156,7 @@ static enum errcode take_lock(int fd, const char *path, const char *directory, c
 enum errcode dir_lock(const char *directory, const char *name, const char *what, int *fd,
                       struct err *err)
 {
+    CHECK(directory != NULL && name != NULL && what != NULL);
     char path[PATH_BYTES];
     *fd = -1;
     if (lock_path(path, directory, name, err) != ERR_OK) {
@@ -194,6 +200,7 @@ void dir_unlock(int fd)
 
 enum errcode dir_sync(const char *directory, struct err *err)
 {
+    CHECK(directory != NULL);
     enum errcode code = ERR_OK;
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || fsync(fd) != 0) {
@@ -207,6 +214,7 @@ enum errcode dir_sync(const char *directory, struct err *err)
 
 enum errcode dir_sync_above(const char *path, struct err *err)
 {
+    CHECK(path != NULL);
     char above[PATH_BYTES];
     size_t n = strlen(path);
     while (n > 1 && path[n - 1] == '/') {

@@ -98,6 +98,7 @@ static void format_field(char *field, size_t bytes, const char *format, va_list 
 enum errcode err_set(struct err *e, enum errcode code, const char *format, ...)
 {
     CHECK(code > ERR_OK && code < ERR_COUNT);
+    CHECK(format != NULL);
     err_clear(e);
     e->code = code;
     va_list args;
@@ -122,6 +123,7 @@ enum errcode err_at(struct err *e, uint32_t position, enum errcode code, const c
 
 enum errcode err_set_errno(struct err *e, enum errcode code, int errnum, const char *format, ...)
 {
+    CHECK(format != NULL);
     if (errnum == ENOSPC || errnum == EDQUOT) {
         code = ERR_DISK_FULL;
     } else if (errnum == ENOMEM) {

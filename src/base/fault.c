@@ -37,6 +37,7 @@ bool fault_hit(enum fault_point point)
 
 void fault_arm(enum fault_point point, uint64_t nth, uint64_t count)
 {
+    CHECK(point < FAULT_COUNT);
     atomic_store(&points[point].first, 0);
     atomic_store(&points[point].calls, 0);
     atomic_store(&points[point].count, count);
@@ -52,6 +53,7 @@ void fault_disarm_all(void)
 
 uint64_t fault_calls(enum fault_point point)
 {
+    CHECK(point < FAULT_COUNT);
     return atomic_load(&points[point].calls);
 }
 

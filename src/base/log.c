@@ -95,6 +95,7 @@ static size_t put_quoted(char *line, size_t used, const char *key, const char *v
 
 void log_line(enum log_level level, const char *format, ...)
 {
+    CHECK(format != NULL);
     if (!is_logged(level)) {
         return;
     }
@@ -109,6 +110,7 @@ void log_line(enum log_level level, const char *format, ...)
 
 void log_err(enum log_level level, const struct err *err, const char *format, ...)
 {
+    CHECK(err->code != ERR_OK);
     CHECK(err->code != ERR_OK);
     if (!is_logged(level)) {
         return;

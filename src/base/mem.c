@@ -211,6 +211,7 @@ void *mem_realloc(enum mem_category category, void *old, size_t bytes)
 
 char *mem_strndup(enum mem_category category, const char *text, size_t bytes)
 {
+    CHECK(text != NULL);
     char *copy = mem_alloc(category, bytes + 1);
     if (copy != NULL) {
         memcpy(copy, text, bytes);
@@ -264,6 +265,7 @@ static bool map_region(struct mem_region *region)
 
 bool mem_region_reserve(struct mem_region *region, enum mem_category category, size_t bytes_max)
 {
+    CHECK(category < MEM_COUNT);
     CHECK(category < MEM_COUNT);
     bool is_small = bytes_max < HUGE_PAGE_BYTES;
     *region = (struct mem_region){
@@ -372,6 +374,7 @@ const char *mem_category_text(enum mem_category category)
 
 size_t mem_category_bytes(enum mem_category category)
 {
+    CHECK(category < MEM_COUNT);
     CHECK(category < MEM_COUNT);
     size_t bytes = counted_bytes(category);
 #ifndef MEM_PLAIN

@@ -44,6 +44,7 @@ void metric_set(enum metric_id id, int64_t value)
 void metric_raise(enum metric_id id, int64_t value)
 {
     CHECK(rows[id].kind == METRIC_IS_GAUGE);
+    CHECK(id < METRIC_COUNT);
     int64_t old = metric_value(id);
     while (old < value &&
            !atomic_compare_exchange_weak_explicit(&values[id], &old, value, memory_order_relaxed,
@@ -83,6 +84,7 @@ void metric_observe_us(enum metric_id id, uint64_t micros)
 uint64_t metric_quantile_us(enum metric_id id, double share)
 {
     CHECK(rows[id].kind == METRIC_IS_HISTOGRAM && share >= 0 && share <= 1);
+    CHECK(share >= 0 && share <= 1);
     const struct histogram *h = &histograms[id];
     double wanted = share * (double)metric_value(id);
     uint64_t seen = 0;

@@ -445,6 +445,7 @@ static enum errcode check_pages(struct pages *p, const uint8_t *meta, struct err
 
 enum errcode pages_check(const char *path, struct err *err)
 {
+    CHECK(path != NULL);
     uint8_t meta[META_BYTES];
     bool is_there = false;
     struct pages p = {.path = path};

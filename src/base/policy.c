@@ -44,6 +44,7 @@ const struct policy_row *policy_row(enum policy_id id)
 
 enum policy_id policy_find(const char *name, const char **nearest)
 {
+    CHECK(name != NULL);
     const char *names[POLICY_COUNT];
     for (int id = 0; id < POLICY_COUNT; id++) {
         names[id] = rows[id].name;
@@ -181,6 +182,7 @@ static void put_count(struct buf *b, int64_t n)
 
 static void put_bound(struct buf *b, enum policy_id id, double bound)
 {
+    CHECK(id < POLICY_COUNT);
     char text[POLICY_TEXT_BYTES];
     struct policy_value value = {.integer = (int64_t)bound};
     if (rows[id].type == POLICY_IS_FLOAT) {
@@ -368,6 +370,7 @@ static enum errcode refuse_value(struct err *err, enum policy_id id, const struc
 static void set_value(struct policy_set *set, enum policy_id id, const struct policy_value *value,
                       bool is_option)
 {
+    CHECK(id < POLICY_COUNT);
     uint64_t bit = UINT64_C(1) << id;
     set->values[id] = *value;
     set->is_set |= bit;
@@ -378,6 +381,7 @@ enum errcode policy_assign(struct policy_set *set, enum policy_id id, enum polic
                            const struct value *value, struct err *err)
 {
     CHECK(level > LEVEL_BUILT_IN && level < LEVEL_COUNT);
+    CHECK(set != NULL && value != NULL);
     const struct policy_row *row = policy_row(id);
     enum policy_level scope = level == LEVEL_COMMAND_LINE ? LEVEL_FILE : level;
     if ((row->scopes & (1u << scope)) == 0) {
@@ -427,6 +431,7 @@ enum errcode policy_assign_name(struct policy_set *set, const char *name, enum p
 void policy_clear(struct policy_set *set, enum policy_id id)
 {
     CHECK(id < POLICY_COUNT);
+    CHECK(id < POLICY_COUNT);
     set->is_set &= ~(UINT64_C(1) << id);
 }
 
@@ -441,6 +446,7 @@ void policy_merge(struct policy_set *into, const struct policy_set *from)
 
 void policy_copy(struct policy_set *into, const struct policy_set *from, enum policy_id id)
 {
+    CHECK(id < POLICY_COUNT);
     CHECK(id < POLICY_COUNT);
     if ((from->is_set >> id & 1) != 0) {
         set_value(into, id, &from->values[id], (from->is_from_command_line >> id & 1) != 0);
@@ -465,6 +471,7 @@ static void parse_built_in(void)
 const struct policy_value *policy_look(const struct policy_view *view, enum policy_id id,
                                        enum policy_level *origin)
 {
+    CHECK_HOT(id < POLICY_COUNT);
 #pragma GCC unroll 5
     for (int level = LEVEL_COUNT - 1; level > LEVEL_BUILT_IN; level--) {
         const struct policy_set *set = view->levels[level];
@@ -535,6 +542,7 @@ static void format_with_unit(char out[POLICY_TEXT_BYTES], int64_t x, const struc
 const char *policy_format(char out[POLICY_TEXT_BYTES], enum policy_id id,
                           const struct policy_value *value)
 {
+    CHECK(id < POLICY_COUNT && value != NULL);
     const struct policy_row *row = policy_row(id);
     if (value->is_auto) {
         return "auto";

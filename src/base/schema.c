@@ -21,6 +21,7 @@ enum {
 const struct schema *schema_hold(const struct schema *schema)
 {
     CHECK(schema->n_columns >= 1 && schema->n_columns <= COLUMNS_MAX);
+    CHECK(schema != NULL && schema->n_columns > 0 && schema->n_columns <= COLUMNS_MAX);
     if (atomic_load(&schema->n_holders) > 0) {
         atomic_fetch_add(&((struct schema *)(uintptr_t)schema)->n_holders, 1);
         return schema;
@@ -48,6 +49,7 @@ void schema_release(const struct schema *schema)
 
 int schema_column(const struct schema *schema, const char *name)
 {
+    CHECK(name != NULL && schema->n_columns <= COLUMNS_MAX);
     for (uint32_t i = 0; i < schema->n_columns; i++) {
         if (strcmp(schema->columns[i].name, name) == 0) {
             return (int)i;
@@ -101,6 +103,7 @@ const char *distance_name(enum distance distance)
 
 void schema_write(struct buf *b, const struct schema *schema)
 {
+    CHECK(schema->n_columns > 0 && schema->n_columns <= COLUMNS_MAX && schema->name[0] != '\0');
     /* Whatever is written can be read. */
     CHECK(schema->name[0] != '\0' && schema->n_columns >= 1 && schema->n_columns <= COLUMNS_MAX);
     buf_u8(b, SCHEMA_VERSION);

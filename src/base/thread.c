@@ -63,6 +63,7 @@ void condition_wait(struct condition *c, struct mutex *m)
 
 bool condition_wait_until(struct condition *c, struct mutex *m, uint64_t deadline_us)
 {
+    CHECK_HOT(deadline_us > 0);
     struct timespec deadline = {.tv_sec = (time_t)(deadline_us / 1000000),
                                 .tv_nsec = (long)(deadline_us % 1000000) * 1000};
     int result = pthread_cond_timedwait(&c->pthread, &m->pthread, &deadline);
@@ -93,6 +94,7 @@ static _Thread_local struct {
 
 void thread_at_end(void (*run)(void))
 {
+    CHECK(run != NULL);
     size_t i = 0;
     while (i < at_end.n && at_end.run[i] != run) {
         i++;
@@ -123,6 +125,7 @@ enum errcode thread_start(struct thread *t, const char *name, void (*run)(void *
                           struct err *err)
 {
     CHECK(strlen(name) < NAME_BYTES);
+    CHECK(run != NULL);
     struct start *start = mem_alloc(MEM_GENERAL, sizeof(*start));
     if (start == NULL) {
         return err_no_memory(err);
@@ -169,7 +172,6 @@ void once_run(struct once *once, void (*run)(void))
 void thread_be_nice(int nice)
 {
     CHECK(nice >= 0 && nice <= 19);
-    CHECK(nice >= 0 && nice <= 19);
     /* On Linux a nice value belongs to a thread.  A kernel that refuses leaves it as it was. */
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), nice);
 }
@@ -191,6 +193,7 @@ static _Thread_local const struct role *own_role;
 void role_take(const struct role *role) NO_THREAD_ANALYSIS
 {
     CHECK(own_role == NULL);
+    CHECK(role != NULL);
     own_role = role;
 }
 

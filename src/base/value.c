@@ -53,6 +53,7 @@ struct value value_float(double x)
 struct value value_text(const char *data, size_t bytes)
 {
     CHECK(bytes <= UINT32_MAX);
+    CHECK_HOT(data != NULL || bytes == 0);
     return (struct value){.type = TYPE_TEXT, .text = {data, (uint32_t)bytes}};
 }
 
@@ -63,6 +64,7 @@ struct value value_cstr(const char *text)
 
 struct value value_vector(const float *data, uint32_t dim)
 {
+    CHECK_HOT(data != NULL && dim > 0 && dim <= VECTOR_DIM_MAX);
     return (struct value){.type = TYPE_VECTOR, .vector = {data, dim}};
 }
 
@@ -70,6 +72,7 @@ struct value value_vector(const float *data, uint32_t dim)
 
 void value_write(struct buf *b, const struct value *v)
 {
+    CHECK_HOT(v->type < TYPE_COUNT);
     buf_u8(b, (uint8_t)v->type);
     switch (v->type) {
     case TYPE_NULL:
@@ -207,6 +210,7 @@ static int compare_vectors(const struct value *a, const struct value *b)
 
 int value_compare(const struct value *a, const struct value *b)
 {
+    CHECK_HOT(a->type < TYPE_COUNT && b->type < TYPE_COUNT);
     if (a->type == TYPE_NULL || b->type == TYPE_NULL) {
         return (a->type == TYPE_NULL) - (b->type == TYPE_NULL);
     }

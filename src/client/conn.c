@@ -12,6 +12,7 @@
 
 void link_move(vc_conn *conn, enum link_state to)
 {
+    CHECK(conn->link < LINK_COUNT && to < LINK_COUNT);
     static const uint8_t allowed[LINK_COUNT] = {
         [LINK_RESOLVED] = 1 << LINK_CONNECTING | 1 << LINK_STARTING | 1 << LINK_BAD,
         [LINK_CONNECTING] = 1 << LINK_RESOLVED | 1 << LINK_STARTING | 1 << LINK_BAD,
@@ -25,6 +26,7 @@ void link_move(vc_conn *conn, enum link_state to)
 
 void phase_move(vc_conn *conn, enum phase to)
 {
+    CHECK(conn->phase < PHASE_COUNT && to < PHASE_COUNT);
     static const uint8_t allowed[PHASE_COUNT] = {
         [PHASE_IDLE] = 1 << PHASE_BUSY,
         [PHASE_BUSY] = 1 << PHASE_RESULT | 1 << PHASE_END,
@@ -63,6 +65,7 @@ void command_pop(vc_conn *conn)
 {
     struct command *head = conn->head;
     CHECK(head != NULL);
+    CHECK(conn->n_commands > 0 && conn->tail != NULL);
     conn->head = head->next;
     if (conn->head == NULL) {
         conn->tail = NULL;
@@ -71,6 +74,7 @@ void command_pop(vc_conn *conn)
         conn->last_statement = NULL;
     }
     conn->n_commands--;
+    CHECK((conn->head == NULL) == (conn->n_commands == 0));
     mem_free(MEM_GENERAL, head);
 }
 
@@ -85,6 +89,7 @@ void command_clear(vc_conn *conn)
 /* Whoever waits gets this as a result. */
 static void tell_broken(vc_conn *conn)
 {
+    CHECK(conn->link == LINK_BAD);
     vc_result_free(conn->building);
     vc_result_free(conn->result);
     conn->building = NULL;

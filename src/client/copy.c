@@ -58,6 +58,7 @@ static void write_data(vc_conn *conn, const void *data, size_t bytes)
 /* Binary rows that wait become COPY_DATA. */
 static bool write_rows(vc_conn *conn)
 {
+    CHECK(conn->phase == PHASE_COPY_IN);
     if (conn->copy_rows.failed) {
         return conn_broken(conn, "out of memory for the rows of a COPY");
     }
@@ -69,6 +70,7 @@ static bool write_rows(vc_conn *conn)
 /* Sends when there is enough of it. */
 static bool data_queued(vc_conn *conn)
 {
+    CHECK(conn->out_at <= conn->out.bytes);
     if (conn->out.failed) {
         return conn_broken(conn, "out of memory for what is to be sent");
     }

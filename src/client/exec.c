@@ -24,6 +24,7 @@ static bool to_wire_str(vc_conn *conn, const char *text, struct wire_str *out)
 /* Ends what is sent for a statement outside of a pipeline. */
 static bool finish(vc_conn *conn)
 {
+    CHECK(conn->tail != NULL);
     if (!conn->is_pipeline) {
         wire_write_empty(&conn->out, WIRE_SYNC);
     }
@@ -45,6 +46,7 @@ enum {
 
 static bool write_bind(vc_conn *conn, struct wire_str statement, const vc_value *params, size_t n)
 {
+    CHECK(n <= WIRE_PARAMETERS_MAX && (params != NULL || n == 0));
     struct value few[FEW_PARAMETERS] = {0}, *values = few;
     if (n > FEW_PARAMETERS) {
         values = mem_alloc(MEM_GENERAL, n * sizeof(*values));

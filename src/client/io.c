@@ -12,6 +12,7 @@
 
 bool io_wait(vc_conn *conn, int what, uint64_t deadline_us)
 {
+    CHECK((what & ~(IO_READ | IO_WRITE)) == 0 && what != 0);
     struct pollfd ready = {
         .fd = conn->fd,
         .events =
@@ -39,6 +40,7 @@ bool io_wait(vc_conn *conn, int what, uint64_t deadline_us)
 
 bool io_send(vc_conn *conn)
 {
+    CHECK(conn->out_at <= conn->out.bytes);
     while (!conn->is_ended && conn->out_at < conn->out.bytes) {
         ssize_t n = send(conn->fd, conn->out.data + conn->out_at, conn->out.bytes - conn->out_at,
                          MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -62,6 +64,7 @@ bool io_send(vc_conn *conn)
 /* The frame at the front of the input. */
 static enum wire_status first_frame(const vc_conn *conn, struct wire_frame *frame, size_t *need)
 {
+    CHECK(conn->in_at <= conn->in.bytes);
     if (conn->in_at == conn->in.bytes) {
         *need = 0; /* Perhaps there is not even memory for it yet. */
         return WIRE_NEED_MORE;
@@ -73,6 +76,7 @@ static enum wire_status first_frame(const vc_conn *conn, struct wire_frame *fram
 /* Makes room in the input; what was understood is dropped first. */
 static uint8_t *input_room(vc_conn *conn, size_t *bytes)
 {
+    CHECK(conn->in_at <= conn->in.bytes);
     if (conn->in_at == conn->in.bytes) {
         buf_reset(&conn->in);
         conn->in_at = 0;
@@ -93,6 +97,7 @@ static uint8_t *input_room(vc_conn *conn, size_t *bytes)
 /* One read with @flags. */
 static void receive_once(vc_conn *conn, int flags)
 {
+    CHECK(conn->fd >= 0 && !conn->is_ended);
     size_t bytes;
     uint8_t *room = input_room(conn, &bytes);
     if (room == NULL) {

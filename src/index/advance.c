@@ -92,6 +92,7 @@ static enum errcode advance_some(struct turn *turn, struct err *err)
 enum errcode index_advance(struct index *index, size_t rows_max, const struct index_crew *crew,
                            size_t *n_done, struct err *err)
 {
+    CHECK(rows_max > 0 && (crew == NULL || crew->for_each != NULL));
     struct turn turn = {.index = index, .crew = crew, .rows_max = rows_max};
     enum errcode code = ERR_OK;
     mutex_lock(&index->advance_lock);

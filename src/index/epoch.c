@@ -20,6 +20,7 @@ enum {
 bool epochs_init(struct epochs *e)
 {
     unsigned n = 2 * thread_cores() + READERS_MORE;
+    CHECK(n > 0);
     atomic_init(&e->now, 1);
     atomic_init(&e->is_closed, false);
     e->n_places = n < READERS_MAX ? n : READERS_MAX;
@@ -29,12 +30,14 @@ bool epochs_init(struct epochs *e)
 
 void epochs_fini(struct epochs *e)
 {
+    CHECK(e->places == NULL || epoch_is_over(e, UINT64_MAX));
     mem_free(MEM_GRAPH, e->places);
     e->places = NULL;
 }
 
 unsigned epoch_enter(struct epochs *e, unsigned place_hint)
 {
+    CHECK_HOT(e->n_places > 0);
     for (unsigned place = place_hint % e->n_places;; place = (place + 1) % e->n_places) {
         uint64_t nobody = 0, now = atomic_load(&e->now);
         if (!atomic_load(&e->is_closed) &&
@@ -55,6 +58,7 @@ unsigned epoch_enter(struct epochs *e, unsigned place_hint)
 void epoch_leave(struct epochs *e, unsigned place)
 {
     CHECK(place < e->n_places);
+    CHECK(atomic_load_explicit(&e->places[place].epoch, memory_order_relaxed) != 0);
     atomic_store_explicit(&e->places[place].epoch, 0, memory_order_release);
 }
 

@@ -716,6 +716,7 @@ static void settle(struct loader *l)
 enum errcode index_load(struct index *index, const struct index_source *source,
                         const struct index_crew *crew, uint32_t *digest, struct err *err)
 {
+    CHECK(source->read != NULL);
     CHECK(atomic_load_explicit(&index->slots.n_used, memory_order_relaxed) == 0);
     struct batch batches[2] = {{.n = 0}, {.n = 0}};
     struct loader l = {.index = index,

@@ -8,6 +8,7 @@
 
 static struct segment *segment_new(uint64_t first, uint64_t n)
 {
+    CHECK(n > 0);
     struct segment *segment =
         mem_alloc(MEM_GRAPH, sizeof(*segment) + (size_t)n * sizeof(segment->ops[0]));
     if (segment != NULL) {
@@ -50,6 +51,7 @@ void queue_fini(struct queue *q)
 
 bool queue_reserve(struct queue *q, size_t n_ops)
 {
+    CHECK(q->last != NULL);
     uint64_t end = atomic_load_explicit(&q->tail, memory_order_relaxed) + n_ops;
     for (struct segment *at = q->last; at->first + at->n < end;) {
         struct segment *next = atomic_load_explicit(&at->next, memory_order_relaxed);
@@ -68,6 +70,7 @@ bool queue_reserve(struct queue *q, size_t n_ops)
 
 void queue_append(struct queue *q, uint64_t position, struct op op)
 {
+    CHECK(op.kind == OP_INSERT || op.kind == OP_DELETE);
     if (position == q->last->first + q->last->n) {
         q->last = atomic_load_explicit(&q->last->next, memory_order_relaxed);
     }
@@ -82,12 +85,14 @@ void queue_publish(struct queue *q, uint64_t tail, uint64_t sequence)
     CHECK(sequence >= q->sequence_staged ||
           tail == atomic_load_explicit(&q->tail, memory_order_relaxed));
     q->sequence_staged = sequence > q->sequence_staged ? sequence : q->sequence_staged;
+    CHECK(tail >= atomic_load_explicit(&q->tail, memory_order_relaxed));
     atomic_store_explicit(&q->tail, tail, memory_order_release);
     mutex_unlock(&q->lock);
 }
 
 const struct op *queue_op(struct queue *q, uint64_t position)
 {
+    CHECK(position < atomic_load_explicit(&q->tail, memory_order_acquire));
     const struct segment *at = atomic_load_explicit(&q->first, memory_order_acquire);
     while (position - at->first >= at->n) {
         at = atomic_load_explicit(&at->next, memory_order_acquire);
@@ -112,8 +117,10 @@ static void free_retired(struct queue *q, const struct epochs *epochs) REQUIRES(
 
 void queue_done(struct queue *q, struct epochs *epochs, uint64_t head)
 {
+    CHECK(head > 0 && head <= atomic_load_explicit(&q->tail, memory_order_acquire));
     uint64_t sequence = queue_op(q, head - 1)->sequence;
     mutex_lock(&q->lock);
+    CHECK(head >= atomic_load_explicit(&q->head, memory_order_relaxed));
     q->sequence_done = sequence;
     atomic_store_explicit(&q->head, head, memory_order_release);
     struct segment *first = atomic_load_explicit(&q->first, memory_order_relaxed);
@@ -156,6 +163,7 @@ struct queue_cursor queue_scan(struct queue *q)
 
 const struct op *queue_next(struct queue_cursor *cursor)
 {
+    CHECK_HOT(cursor->at <= cursor->end);
     if (cursor->at == cursor->end) {
         return NULL;
     }

@@ -300,6 +300,7 @@ enum errcode index_save(struct index *index,
                                               struct err *err),
                         void *arg, uint32_t *digest, struct err *err)
 {
+    CHECK(write != NULL);
     struct saver s = {.index = index, .write = write, .arg = arg};
     mutex_lock(&index->advance_lock);
     enum errcode code = note_state(&s, index, err);

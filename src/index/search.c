@@ -572,7 +572,10 @@ enum errcode index_search(struct index *index, const struct index_search *search
                           struct index_hit *hits, size_t *n_hits, struct index_work *work,
                           struct err *err)
 {
-    CHECK(search->k > 0 && (search->plan != INDEX_WALK || search->ef >= search->k));
+    CHECK(search->query != NULL && search->k > 0);
+    CHECK(search->plan == INDEX_WALK    ? search->ef >= search->k
+          : search->plan == INDEX_GIVEN ? search->given != NULL
+                                        : search->plan == INDEX_EXACT);
     *n_hits = 0;
     work->is_complete = true;
     struct scratch *scratch = scratch_for(index, err);
@@ -590,5 +593,6 @@ enum errcode index_search(struct index *index, const struct index_search *search
     code = is_exact(index, search) ? search_exact(&w, index, hits, n_hits, err)
                                    : search_walk(&w, index, hits, n_hits, err);
     epoch_leave(&index->epochs, place);
+    CHECK(*n_hits <= search->k);
     return code;
 }

@@ -45,12 +45,14 @@ static uint32_t chained(const struct slots *slots, uint32_t slot)
 
 static void chain(struct slots *slots, uint32_t slot, uint32_t *head)
 {
+    CHECK_HOT(slot != SLOT_NONE && *head != slot);
     node_at(slots, slot)->next = *head;
     *head = slot;
 }
 
 bool slots_init(struct slots *slots, const struct slots_shape *shape)
 {
+    CHECK(shape->dim > 0 && shape->dim <= VECTOR_DIM_MAX && shape->code_bytes > 0);
     *slots = (struct slots){
         .m = shape->m,
         .links0 = shape->links0,
@@ -94,6 +96,7 @@ void slots_fini(struct slots *slots)
 
 struct upper *upper_of(const struct slots *slots, uint32_t slot, unsigned layer)
 {
+    CHECK_HOT(layer > 0 && layer <= node_at(slots, slot)->level);
     struct upper *upper = upper_at(slots, node_at(slots, slot)->upper);
     for (unsigned at = 1; at < layer; at++) {
         upper = upper_at(slots, upper->next);
@@ -103,6 +106,7 @@ struct upper *upper_of(const struct slots *slots, uint32_t slot, unsigned layer)
 
 _Atomic uint32_t *links_at(const struct slots *slots, uint32_t slot, unsigned layer)
 {
+    CHECK_HOT(slot < atomic_load_explicit(&slots->n_used, memory_order_relaxed));
     return layer == 0 ? node_at(slots, slot)->links : upper_of(slots, slot, layer)->links;
 }
 
@@ -167,6 +171,7 @@ static enum errcode fit_storage(struct slots *slots, const struct growth *g, str
         return ERR_OK;
     }
     enum errcode code = storage->reserve(storage->arg, g->n_slots * slots->place_bytes, err);
+    CHECK(storage != NULL);
     uint32_t n_used = atomic_load_explicit(&slots->n_used, memory_order_relaxed);
     size_t bytes = slots->dim * sizeof(float);
     for (uint32_t slot = 0; slot < n_used && !slots->is_stored && code == ERR_OK; slot++) {
@@ -178,6 +183,7 @@ static enum errcode fit_storage(struct slots *slots, const struct growth *g, str
 
 static bool vectors_fit(struct slots *slots, const struct growth *g)
 {
+    CHECK(g->capacity >= g->n_slots);
     const struct index_storage *storage = slots->storage;
     if (!is_mapped(slots, g->is_stored)) {
         bool fits = slots_region_fits(&slots->vectors, g->capacity * vector_bytes(slots, false));
@@ -238,6 +244,7 @@ static enum errcode fit(struct slots *slots, struct epochs *epochs, const struct
 
 static void free_uppers_of(struct slots *slots, uint32_t slot) REQUIRES(slots->lock)
 {
+    CHECK(slot_state(slots, slot) == 0);
     for (uint32_t at = node_at(slots, slot)->upper; at != SLOT_NONE;) {
         struct upper *upper = upper_at(slots, at);
         uint32_t next = upper->next;
@@ -291,6 +298,7 @@ static uint32_t take_upper(struct slots *slots, uint32_t next) REQUIRES(slots->l
         slots->n_free_uppers--;
     } else {
         at = slots->n_uppers++;
+        CHECK(slots->n_uppers <= slots->uppers_capacity);
     }
     struct upper *upper = upper_at(slots, at);
     upper->next = next;
@@ -311,6 +319,7 @@ static void take_uppers(struct slots *slots, uint32_t slot) REQUIRES(slots->lock
 
 static uint32_t take_slot(struct slots *slots, uint8_t level) REQUIRES(slots->lock)
 {
+    CHECK(level <= LEVEL_MAX);
     uint32_t slot = slots->free_slot;
     if (slot != SLOT_NONE) {
         slots->free_slot = chained(slots, slot);
@@ -319,6 +328,7 @@ static uint32_t take_slot(struct slots *slots, uint8_t level) REQUIRES(slots->lo
         slot = atomic_load_explicit(&slots->n_used, memory_order_relaxed);
         atomic_store_explicit(&slots->n_used, slot + 1, memory_order_release);
     }
+    CHECK(slot < slots->capacity);
     struct node *node = node_at(slots, slot);
     CHECK(slot_state(slots, slot) == 0);
     node->level = level;
@@ -351,6 +361,7 @@ static enum errcode fit_more(struct slots *slots, struct epochs *epochs, size_t 
 enum errcode slots_take(struct slots *slots, struct epochs *epochs, const uint8_t *levels, size_t n,
                         uint32_t *out, struct err *err)
 {
+    CHECK(levels != NULL && out != NULL);
     size_t n_uppers = 0;
     for (size_t i = 0; i < n; i++) {
         CHECK(levels[i] <= LEVEL_MAX);
@@ -371,6 +382,7 @@ enum errcode slots_take(struct slots *slots, struct epochs *epochs, const uint8_
 
 void slots_put_back(struct slots *slots, const uint32_t *taken, size_t n)
 {
+    CHECK(taken != NULL || n == 0);
     uint32_t untouched = SLOT_NONE;
     mutex_lock(&slots->lock);
     for (size_t i = 0; i < n; i++) {
@@ -401,8 +413,10 @@ void slots_give_back(struct slots *slots, struct epochs *epochs)
 
 void slots_retire(struct slots *slots, struct epochs *epochs, const uint32_t *retired, size_t n)
 {
+    CHECK(retired != NULL || n == 0);
     mutex_lock(&slots->lock);
     for (size_t i = 0; i < n; i++) {
+        CHECK(retired[i] < atomic_load_explicit(&slots->n_used, memory_order_relaxed));
         atomic_store_explicit(&node_at(slots, retired[i])->state, 0, memory_order_release);
         chain(slots, retired[i], slots->is_stored ? &slots->kept_new : &slots->limbo_new);
     }
@@ -440,6 +454,7 @@ void slots_note_durable(struct slots *slots, struct epochs *epochs)
 enum errcode slots_restore(struct slots *slots, struct epochs *epochs, size_t n, bool is_stored,
                            struct err *err)
 {
+    CHECK(atomic_load_explicit(&slots->n_used, memory_order_relaxed) == 0);
     struct growth g = growth_of(slots, n, 0);
     g.is_stored = is_stored;
     enum errcode code = fit(slots, epochs, &g, err);

@@ -75,6 +75,7 @@ static enum errcode check_vectors(const struct index *index, float *ready,
 
 void slot_set_vector(struct index *index, uint32_t slot, const float *ready)
 {
+    CHECK(ready != NULL && slot < index->slots.capacity);
     struct slots *slots = &index->slots;
     struct code_space space = space_of_codes(index);
     if (index->config.distance == DISTANCE_DOT) {
@@ -94,6 +95,7 @@ void slot_set_vector(struct index *index, uint32_t slot, const float *ready)
 
 void slot_set_state(struct index *index, uint32_t slot, uint8_t state)
 {
+    CHECK_HOT(slot < index->slots.capacity);
     atomic_store_explicit(&node_at(&index->slots, slot)->state, state, memory_order_release);
 }
 
@@ -147,6 +149,7 @@ static struct index_rows fresh_rows(const struct index *index, const struct inde
 static void fill_slot(struct index *index, uint32_t slot, const struct index_rows *rows, size_t i,
                       float *ready)
 {
+    CHECK(i < rows->n);
     const struct index_config *config = &index->config;
     struct node *node = node_at(&index->slots, slot);
     struct err err;
@@ -192,6 +195,7 @@ static bool reserve_in_map(struct index *index, size_t n)
 enum errcode index_stage_insert(struct index *index, uint64_t sequence,
                                 const struct index_rows *rows, struct err *err)
 {
+    CHECK(rows->n == 0 || (rows->numbers != NULL && rows->vectors != NULL));
     struct index_rows fresh = fresh_rows(index, rows);
     struct intake intake;
     enum errcode code = intake_init(&intake, index, &fresh)
@@ -236,6 +240,7 @@ static void hide_row(struct index *index, uint32_t slot)
 enum errcode index_stage_delete(struct index *index, uint64_t sequence, const uint64_t *rows,
                                 size_t n, struct err *err)
 {
+    CHECK(rows != NULL || n == 0);
     bool is_flat = index->config.kind == INDEX_FLAT;
     if (!is_flat && !queue_reserve(&index->queue, n)) {
         return err_no_memory(err);

@@ -65,7 +65,7 @@ static enum errcode columns_of_file(struct shard_view *view, uint64_t number,
 enum errcode shard_view_columns(struct shard_view *view, uint64_t number,
                                 struct shard_columns *columns, bool *found, struct err *err)
 {
-    CHECK_HOT(columns->wanted != NULL && columns->values != NULL && columns->arena != NULL);
+    CHECK_HOT(columns->wanted != NULL && columns->values != NULL);
     const struct row_version *version = view_find_version(view, number);
     if (version != NULL) {
         struct shard_row row;
@@ -157,7 +157,7 @@ static bool is_known(const struct chunk *chunk, uint64_t number)
 enum errcode shard_view_next_columns(struct shard_view *view, uint64_t *number,
                                      struct shard_columns *columns, bool *found, struct err *err)
 {
-    CHECK_HOT(columns->wanted != NULL && columns->values != NULL && columns->arena != NULL);
+    CHECK_HOT(columns->wanted != NULL && columns->values != NULL);
     bool is_kept = payload_keeps(view->shard->payload, columns->wanted);
     for (;;) {
         const struct chunk *chunk = is_kept ? view_find_chunk(view, *number) : NULL;
