@@ -73,6 +73,12 @@ bench_filter_SOURCES = bench/filter.c
 bench_filter_LDADD = $(QUERY_LIBS)
 CLEANFILES += bench/filter$(EXEEXT)
 
+# make bench/loopback: a question and its answer over TCP, with nothing between.
+EXTRA_PROGRAMS += bench/loopback
+bench_loopback_SOURCES = bench/loopback.c
+bench_loopback_LDADD = $(BASE_LIBS)
+CLEANFILES += bench/loopback$(EXEEXT)
+
 # A statement in process: make bench-statements.
 EXTRA_PROGRAMS += bench/statements
 bench_statements_SOURCES = bench/statements.c
@@ -85,7 +91,7 @@ bench-statements: bench/statements
 # The server as a whole: make bench-server.
 EXTRA_DIST += bench/figures bench/groups bench/collections bench/widen.awk
 .PHONY: bench-server
-bench-server: all bench/filter
+bench-server: all bench/filter bench/loopback
 	$(top_srcdir)/bench/figures --build . --data $(BENCH_WORDS)
 
 # make bench/kernels: codes a second, by width and instruction set.
