@@ -22,16 +22,21 @@ enum {
 
 /* ---- running a statement ---- */
 
+void put_row(struct buf *out, const struct value *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0) {
+            buf_u8(out, '|');
+        }
+        value_format(out, &values[i]);
+    }
+    buf_u8(out, '\n');
+}
+
 static void take_row(void *arg, const struct value *values, size_t n)
 {
     struct run *r = arg;
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0) {
-            buf_u8(&r->rows, '|');
-        }
-        value_format(&r->rows, &values[i]);
-    }
-    buf_u8(&r->rows, '\n');
+    put_row(&r->rows, values, n);
     r->n_rows++;
 }
 
@@ -70,7 +75,7 @@ static void take_wake(void *arg)
     mutex_unlock(&r->lock);
 }
 
-static void wait_for_wake(struct run *r)
+void wait_for_wake(struct run *r)
 {
     uint64_t deadline = clock_micros() + PATIENCE_US;
     mutex_lock(&r->lock);
@@ -137,16 +142,21 @@ static enum errcode drive(struct run *r, struct portal *portal)
     }
 }
 
+struct portal_sink sink_of(struct run *r)
+{
+    return (struct portal_sink){.row = take_row,
+                                .is_full = is_full_by_chance,
+                                .copy_data = take_copy,
+                                .progress = take_progress,
+                                .notice = take_notice,
+                                .status = take_status,
+                                .wake = take_wake,
+                                .arg = r};
+}
+
 static enum errcode run_prepared(struct run *r, struct prepared *prepared)
 {
-    struct portal_sink sink = {.row = take_row,
-                               .is_full = is_full_by_chance,
-                               .copy_data = take_copy,
-                               .progress = take_progress,
-                               .notice = take_notice,
-                               .status = take_status,
-                               .wake = take_wake,
-                               .arg = r};
+    struct portal_sink sink = sink_of(r);
     struct parameters none = {.n = 0};
     struct portal *portal;
     enum errcode code = portal_new(r->session, prepared, &none, &sink, &portal, &r->err);
@@ -183,7 +193,7 @@ static enum errcode prepare_on_pool(struct run *r, struct prepared **out)
     return code;
 }
 
-static enum errcode prepare(struct run *r, struct prepared **out)
+enum errcode prepare(struct run *r, struct prepared **out)
 {
     struct statement_text source = {.data = r->text, .bytes = strlen(r->text)};
     size_t rest;
@@ -192,7 +202,7 @@ static enum errcode prepare(struct run *r, struct prepared **out)
                : prepared_new(r->session, &source, out, &rest, &r->err);
 }
 
-static bool is_excused(enum errcode code)
+bool is_excused(enum errcode code)
 {
     switch (code) {
     case ERR_OK:
@@ -226,7 +236,7 @@ static bool begins_with(const struct run *r, const char *word)
 
 /* The next statement is cut for some leaves, or for none.  A write is whole or not at all in each
  * of them, which is what the model knows where there is one. */
-static void choose_leaves(struct run *r)
+void choose_leaves(struct run *r)
 {
     bool reads = begins_with(r, "SELECT") || begins_with(r, "SEARCH");
     bool writes = begins_with(r, "UPDATE") || begins_with(r, "DELETE");
@@ -386,11 +396,10 @@ bool settle_at_last(struct run *r)
 
 /* ---- a client's life ---- */
 
-/* So large that no later growth can fail: what the simulator itself needs never does. */
-static void reserve(struct buf *b)
+void reserve(struct buf *b, size_t bytes)
 {
-    buf_init(b, MEM_GENERAL, ROWS_BYTES);
-    while (buf_reserve(b, ROWS_BYTES) == NULL) {
+    buf_init(b, MEM_GENERAL, bytes);
+    while (buf_reserve(b, bytes) == NULL) {
         buf_reset(b);
     }
 }
@@ -401,8 +410,8 @@ static void begin(struct run *r, struct sim_client *who)
     r->is_early = r->may_stop = false;
     mutex_init(&r->lock);
     condition_init(&r->woken);
-    reserve(&r->rows);
-    reserve(&r->expected);
+    reserve(&r->rows, ROWS_BYTES);
+    reserve(&r->expected, ROWS_BYTES);
     while ((r->session = query_session_new(who->db, who->number + 1, &r->err)) == NULL) {
         if (!is_excused(r->err.code)) {
             sim_fail("no session: %s", r->err.message);

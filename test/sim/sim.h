@@ -8,6 +8,7 @@
  *   fault.c   what goes wrong, and when
  *   model.c   what the rows must be
  *   client.c  a session: running a statement, settling what is in doubt (run.h)
+ *   portals.c    several portals of a session that are open at once
  *   statement.c  which statements, and what each must do to the rows
  *   life.c    the node from its opening to its end or crash
  *   main.c    options, seeds, lives in child processes, the report */

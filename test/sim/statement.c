@@ -488,10 +488,13 @@ static void use_own(struct run *r)
 static const struct {
     void (*run)(struct run *r);
     unsigned share;
-} statements[] = {{insert, 6},         {update, 4},       {delete, 3},    {copy_in, 2},
-                  {select_range, 3},   {count_range, 1},  {sum_range, 1}, {group_range, 1},
-                  {distinct_range, 1}, {search_range, 3}, {tend, 1},      {use_own, 2},
-                  {use_shared, 3}};
+} statements[] = {{insert, 6},         {update, 4},
+                  {delete, 3},         {copy_in, 2},
+                  {select_range, 3},   {count_range, 1},
+                  {sum_range, 1},      {group_range, 1},
+                  {distinct_range, 1}, {search_range, 3},
+                  {tend, 1},           {use_own, 2},
+                  {use_shared, 3},     {read_through_portals, 1}};
 
 void run_some_statement(struct run *r)
 {
