@@ -2,8 +2,8 @@
 EXPR_FIXTURE = test/unit/expr/expr_fixture.c test/unit/expr/expr_fixture.h
 EXPR_TESTS = test/unit/expr/test_aggregates test/unit/expr/test_expr \
     test/unit/expr/test_functions test/unit/expr/test_value_table test/unit/expr/test_work
-check_PROGRAMS += $(EXPR_TESTS)
 if !THREADS_WATCHED
+check_PROGRAMS += $(EXPR_TESTS)
 TESTS += $(EXPR_TESTS)
 endif
 test_unit_expr_test_aggregates_SOURCES = test/unit/expr/test_aggregates.c $(EXPR_FIXTURE)

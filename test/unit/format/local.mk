@@ -2,8 +2,8 @@
 FORMAT_TESTS = \
     test/unit/format/test_csv \
     test/unit/format/test_rows
-check_PROGRAMS += $(FORMAT_TESTS)
 if !THREADS_WATCHED
+check_PROGRAMS += $(FORMAT_TESTS)
 TESTS += $(FORMAT_TESTS)
 endif
 test_unit_format_test_csv_SOURCES = test/unit/format/test_csv.c

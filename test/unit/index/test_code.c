@@ -249,7 +249,7 @@ static void estimates_have_no_bias_and_the_error_that_they_claim(void **state)
     (void)state;
     (void)index_choose_kernel(NULL);
     enum {
-        N = 20000
+        N = GOOD_MEASURE(20000, 4000)
     };
     static const struct {
         enum distance distance;

@@ -6,16 +6,17 @@
 
 enum {
     DIM = 8,
-    N = 3000,
+    N = GOOD_MEASURE(3000, 1200),
     LIVE = 400,
     LIVE_CENTRED = 1500, /* So many have a centre. */
+    N_CENTRED = GOOD_MEASURE(3000, 2000),
     SEARCHERS = 3
 };
 
 struct scene {
     struct index *index;
     float *points;
-    size_t n_live;               /* So many rows are left alive. */
+    size_t n_rows, n_live;       /* So many come, and so many of them are left alive. */
     _Atomic uint64_t n_staged;   /* Rows up to here were staged. */
     _Atomic uint64_t n_deleting; /* Rows up to here are being deleted, */
     _Atomic uint64_t n_deleted;  /* and up to here are. */
@@ -111,9 +112,9 @@ static void advancer(void *arg)
 static void stage_all(struct scene *scene)
 {
     uint64_t random = 3, deleted = 0;
-    for (uint64_t row = 0; row < N;) {
+    for (uint64_t row = 0; row < scene->n_rows;) {
         size_t n = 1 + random_next(&random) % 5;
-        n = n < N - row ? n : N - row;
+        n = n < scene->n_rows - row ? n : scene->n_rows - row;
         stage_rows(scene->index, scene->points + row * DIM, DIM, row, n, n);
         row += n;
         atomic_store(&scene->n_staged, row);
@@ -127,13 +128,15 @@ static void stage_all(struct scene *scene)
 
 static void act(enum index_kind kind, enum index_code code, size_t n_live, float far)
 {
+    size_t n_rows = n_live == LIVE_CENTRED ? N_CENTRED : N;
     struct index_config config = config_of(kind, DISTANCE_L2, DIM);
     config.code = code;
     struct scene scene = {.index = index_make(&config),
-                          .points = points_new(SHAPE_CLUSTERED, N, DIM, 1),
+                          .points = points_new(SHAPE_CLUSTERED, n_rows, DIM, 1),
+                          .n_rows = n_rows,
                           .n_live = n_live,
                           .stride = DIM};
-    for (size_t i = 0; i < (size_t)N * DIM; i++) {
+    for (size_t i = 0; i < n_rows * DIM; i++) {
         scene.points[i] += far;
     }
     struct thread threads[SEARCHERS], advance;

@@ -7,8 +7,8 @@ NET_TESTS = \
 check_PROGRAMS += $(NET_TESTS)
 TESTS += $(NET_TESTS)
 # One thread, simulated.
-check_PROGRAMS += test/unit/net/test_conn_pairs
 if !THREADS_WATCHED
+check_PROGRAMS += test/unit/net/test_conn_pairs
 TESTS += test/unit/net/test_conn_pairs
 endif
 NET_TEST_LIBS = $(NET_LIBS) $(CMOCKA_LIBS)

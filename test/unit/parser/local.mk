@@ -2,8 +2,8 @@ PARSER_TESTS = \
     test/unit/parser/test_parse \
     test/unit/parser/test_parse_errors \
     test/unit/parser/test_print
-check_PROGRAMS += $(PARSER_TESTS)
 if !THREADS_WATCHED
+check_PROGRAMS += $(PARSER_TESTS)
 TESTS += $(PARSER_TESTS)
 endif
 PARSER_SAME_TREE = test/unit/parser/same_tree.c test/unit/parser/same_tree.h

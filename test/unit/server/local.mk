@@ -9,8 +9,8 @@ SERVER_TESTS = \
 check_PROGRAMS += $(SERVER_TESTS)
 TESTS += $(SERVER_TESTS)
 # One thread, simulated.
-check_PROGRAMS += test/unit/server/test_pairs
 if !THREADS_WATCHED
+check_PROGRAMS += test/unit/server/test_pairs
 TESTS += test/unit/server/test_pairs
 endif
 

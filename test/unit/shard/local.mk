@@ -21,10 +21,11 @@ shard_tests = \
     test/unit/shard/test_vector_file \
     test/unit/shard/test_views \
     test/unit/shard/test_writes
-check_PROGRAMS += $(shard_serial_tests) $(shard_tests)
 if !THREADS_WATCHED
+check_PROGRAMS += $(shard_serial_tests)
 TESTS += $(shard_serial_tests)
 endif
+check_PROGRAMS += $(shard_tests)
 TESTS += $(shard_tests)
 test_unit_shard_test_codecs_SOURCES = test/unit/shard/test_codecs.c
 test_unit_shard_test_codecs_LDADD = $(SHARD_TEST_LIBS)
