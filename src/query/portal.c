@@ -178,7 +178,7 @@ static void reset_portal(struct portal *p, struct query_session *session,
                          const struct prepared *prepared, const struct portal_sink *sink)
 {
     struct binding *bound = prepared->bound;
-    CHECK_HOT(bound != NULL && bound->verb != NULL && p->pending == NULL);
+    CHECK_HOT(bound != NULL && bound->verb != NULL);
     const struct plan *plan = bound->plan;
     atomic_store(&p->refs, 1);
     atomic_fetch_add(&session->refs, 1);
