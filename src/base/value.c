@@ -64,7 +64,6 @@ struct value value_cstr(const char *text)
 
 struct value value_vector(const float *data, uint32_t dim)
 {
-    CHECK_HOT(data != NULL && dim > 0 && dim <= VECTOR_DIM_MAX);
     return (struct value){.type = TYPE_VECTOR, .vector = {data, dim}};
 }
 
@@ -72,7 +71,6 @@ struct value value_vector(const float *data, uint32_t dim)
 
 void value_write(struct buf *b, const struct value *v)
 {
-    CHECK_HOT(v->type < TYPE_COUNT);
     buf_u8(b, (uint8_t)v->type);
     switch (v->type) {
     case TYPE_NULL:
