@@ -183,7 +183,7 @@ void explain_begin_group(struct explain *out, const char *name)
 {
     explain_begin_member(out, name);
     if (!out->is_json) {
-        out->text.bytes--; /* The blank. */
+        out->text.bytes -= out->text.failed ? 0 : 1; /* The blank. */
     }
     end_member(out);
     begin_object(out);
