@@ -114,8 +114,9 @@ static void measure(int fd, const struct options *o)
         }
     }
     qsort(times, n, sizeof(*times), by_time);
+    uint64_t middle = times[n / 2], late = times[n - 1 - n / 100];
     printf("mean %.1f us  p50 %.1f us  p99 %.1f us\n", (double)sum_ns / 1e3 / (double)n,
-           (double)times[n / 2] / 1e3, (double)times[n - 1 - n / 100] / 1e3);
+           (double)middle / 1e3, (double)late / 1e3);
     mem_free(MEM_GENERAL, times);
 }
 

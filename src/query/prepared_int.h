@@ -22,8 +22,8 @@ struct binding {
 };
 /* Takes @plan, whatever happens; NULL: no memory. */
 struct binding *binding_new(struct plan *plan);
-void binding_hold(struct binding *binding);
-void binding_release(struct binding *binding); /* NULL is allowed. */
+void binding_hold(struct binding *bound);
+void binding_release(struct binding *bound); /* NULL is allowed. */
 
 struct prepared {
     struct query_session *session; /* Borrowed: it is there until the last of them is freed. */

@@ -36,6 +36,8 @@ struct client {
     struct wire_frame frame; /* The last one; borrowed from @in until the next. */
     struct wire_key key;
     char sqlstate[6]; /* Of the last ERROR. */
+    /* It has shut its sending side: PARAMETER_STATUS may come at any time, and is passed over. */
+    bool has_shut;
 };
 
 /* ---- the server: server.c ---- */

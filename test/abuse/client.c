@@ -92,7 +92,7 @@ static void keep_sqlstate(struct client *c)
     }
 }
 
-char client_next(struct client *c)
+static char next_of_any(struct client *c)
 {
     size_t need_bytes;
     while (wire_parse(c->in + c->in_at, c->in_bytes - c->in_at, SIZE_MAX, &c->frame, &need_bytes) !=
@@ -103,10 +103,19 @@ char client_next(struct client *c)
         }
     }
     c->in_at += need_bytes;
-    if (c->frame.type == WIRE_ERROR) {
+    return (char)c->frame.type;
+}
+
+char client_next(struct client *c)
+{
+    char letter;
+    do {
+        letter = next_of_any(c);
+    } while (c->has_shut && letter == WIRE_PARAMETER_STATUS);
+    if (letter == WIRE_ERROR) {
         keep_sqlstate(c);
     }
-    return (char)c->frame.type;
+    return letter;
 }
 
 bool client_until_ready(struct client *c, char *trace, size_t trace_bytes)

@@ -163,17 +163,17 @@ static bool a_client_that_ends_its_sending_side_gets_all_its_answers(void)
     extended_limited(&c, "SELECT id FROM t", 2);
     execute(&c, 1);
     EXPECT(client_send(&c) && shutdown(c.fd, SHUT_WR) == 0, "not sent");
+    c.has_shut = true;
     for (int i = 0; i < 300; i++) {
         EXPECT(client_says(&c, "rwwwkZ"), "answer %d", i);
     }
     char letter;
     for (letter = client_next(&c); letter != WIRE_READY; letter = client_next(&c)) {
-        EXPECT(letter == 'k' || letter == 'r' || letter == 'w' || letter == 's', "got '%c' %s",
-               letter, c.sqlstate);
+        EXPECT(letter == 'k' || letter == 'r' || letter == 'w', "got '%c' %s", letter, c.sqlstate);
     }
     char trace[64];
     EXPECT(client_until_ready(&c, trace, sizeof trace), "%s", trace);
-    EXPECT(strcmp(trace, "rkZ") == 0 || strcmp(trace, "srkZ") == 0, "%s", trace);
+    EXPECT(strcmp(trace, "rkZ") == 0, "%s", trace);
     EXPECT(client_says(&c, "12wwuwu."), "see above");
     client_close(&c);
     return true;
