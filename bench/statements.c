@@ -187,8 +187,6 @@ static void put_row(struct bench *b, struct buf *text, uint64_t id)
 static void load(struct bench *b)
 {
     char create[256];
-    bool must_wait;
-    struct err err;
     struct buf text;
     (void)snprintf(create, sizeof(create),
                    "CREATE COLLECTION t (id INT PRIMARY KEY, word TEXT, part INT, x FLOAT, "
@@ -202,10 +200,7 @@ static void load(struct bench *b)
         while (run_portal(b, portal) != PORTAL_COPY_IN) {
         }
         put_row(b, &text, id);
-        die_on(portal_copy_data(portal, text.data, text.bytes, &must_wait, &err), &err);
-        if (must_wait) {
-            wait_for_wake(b);
-        }
+        portal_copy_data(portal, text.data, text.bytes);
     }
     portal_copy_done(portal);
     (void)run_portal(b, portal);

@@ -225,26 +225,33 @@ static enum errcode analyze_copy(struct analysis *a, const struct stmt_copy *s, 
     return ERR_OK;
 }
 
+static enum errcode add_operators(struct analysis *a, enum operator leaf, enum operator root,
+                                  struct err *err)
+{
+    enum errcode code = operator_add(a, leaf, NULL, err);
+    return code == ERR_OK ? operator_add(a, root, NULL, err) : code;
+}
+
 enum errcode analyze_copy_in(struct analysis *a, const struct stmt *stmt, struct err *err)
 {
     enum errcode code = analyze_copy(a, &stmt->copy, err);
+    if (code != ERR_OK) {
+        return code;
+    }
     bool has_key = false;
-    for (size_t i = 0; i < a->plan->copy.format.n_columns && code == ERR_OK; i++) {
+    for (size_t i = 0; i < a->plan->copy.format.n_columns; i++) {
         has_key = has_key || a->plan->copy.format.columns[i] == 0;
     }
-    if (code == ERR_OK && !has_key) {
-        code = err_at(err, stmt->copy.collection.position, ERR_NOT_NULL,
+    if (!has_key) {
+        return err_at(err, stmt->copy.collection.position, ERR_NOT_NULL,
                       "COPY gives no values for the primary key \"%s\"",
                       a->plan->schema->columns[0].name);
     }
-    return code;
+    return add_operators(a, OPERATOR_decode, OPERATOR_load, err);
 }
 
 enum errcode analyze_copy_out(struct analysis *a, const struct stmt *stmt, struct err *err)
 {
     enum errcode code = analyze_copy(a, &stmt->copy, err);
-    if (code == ERR_OK) {
-        code = operator_add(a, OPERATOR_scan, NULL, err);
-    }
-    return code == ERR_OK ? operator_add(a, OPERATOR_encode, NULL, err) : code;
+    return code == ERR_OK ? add_operators(a, OPERATOR_scan, OPERATOR_encode, err) : code;
 }

@@ -1,4 +1,4 @@
-/* What the files of COPY share: copy_plan.c, copy_file.c, copy_in.c, copy_out.c. */
+/* What the files of COPY share: copy_file.c, copy_in.c, copy_out.c, operator_load.c. */
 #ifndef VECTRON_QUERY_COPY_INT_H
 #define VECTRON_QUERY_COPY_INT_H
 
@@ -6,13 +6,21 @@
 
 #include "query/query.h"
 
+struct operator_run;
+struct row_decoder;
+
 enum {
-    COPY_BATCH_ROWS_MAX = 1024,     /* Of one command of COPY. */
-    COPY_BATCH_BYTES_MAX = 1 << 20, /* The same. */
-    COPY_IN_FLIGHT_MAX = 4,         /* Commands of one COPY that wait for their acknowledgement. */
-    COPY_CHUNK_BYTES = 256 << 10,   /* Read from or written to a file at once. */
+    COPY_CHUNK_BYTES = 256 << 10, /* Read from or written to a file at once. */
     DECODED_BYTE_WORK = 4,
 };
+
+/* ---- copy_in.c: what load asks of a decode ---- */
+
+/* That it has no row now, and its client may send more. */
+bool decode_is_short(struct operator_run *decode);
+const struct row_decoder *decode_source(struct operator_run *decode);
+
+/* ---- copy_file.c ---- */
 
 /* Files of the server's, below the policy copy_directory: copy_file.c.  @file is as the statement
  * names it. */

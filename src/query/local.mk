@@ -19,6 +19,7 @@ src_query_libquery_a_SOURCES = \
     src/query/operator_gather.c \
     src/query/operator_insert.c \
     src/query/operator_limit.c \
+    src/query/operator_load.c \
     src/query/operator_modify.c \
     src/query/operator_one.c \
     src/query/operator_project.c \

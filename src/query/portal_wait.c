@@ -2,8 +2,7 @@
  * a cancel, how far it is.
  *
  * The owner is told of events through sink.wake, at most once for each time that portal_run
- * returned to wait for something (or that portal_copy_data said that it is full): "parked" is that
- * debt. */
+ * returned to wait for something: "parked" is that debt. */
 #include "query/database_int.h"
 #include "query/leaf_int.h"
 #include "query/portal_int.h"

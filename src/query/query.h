@@ -142,7 +142,7 @@ enum portal_status {
     PORTAL_SUSPENDED, /* The row limit was reached. */
     PORTAL_FULL,      /* The sink is full: call again when it is not, or after wake. */
     PORTAL_WAIT,      /* Call again after wake. */
-    PORTAL_COPY_IN,   /* Wants portal_copy_data; call again after wake, or when it was ended. */
+    PORTAL_COPY_IN,   /* Wants portal_copy_data or its end; call again then, or after wake. */
     PORTAL_COPY_OUT,  /* Returned once, before the first copy_data: the owner announces it. */
     PORTAL_FAILED,    /* *err tells; where it was empty, and none of the others, it stays so. */
 };
@@ -154,13 +154,11 @@ uint64_t portal_rows(const struct portal *portal); /* Given or changed. */
 /* The owner suspends it: until portal_run it does not run, and a cancel is not for it. */
 void portal_suspend(struct portal *portal);
 
-/* COPY in.  portal_copy_data takes bytes cut anywhere; *is_full = true asks the owner to hold
- * further data until wake.  After a wake, which may come at any time, portal_run asks for more or
- * says what went wrong.  The end of the data, or why the owner gives up, is told; then portal_run
- * says how it went. */
+/* COPY in.  portal_copy_data keeps bytes cut anywhere; then portal_run makes rows of them, and asks
+ * for more, or for time, or says what went wrong.  The end of the data, or why the owner gives up,
+ * is told; then portal_run says how it went. */
 enum copy_format portal_copy_format(const struct portal *portal, const uint8_t **types, size_t *n);
-enum errcode portal_copy_data(struct portal *portal, const void *data, size_t bytes, bool *is_full,
-                              struct err *err) WARN_UNUSED;
+void portal_copy_data(struct portal *portal, const void *data, size_t bytes);
 void portal_copy_done(struct portal *portal);
 void portal_copy_fail(struct portal *portal, const struct err *reason);
 

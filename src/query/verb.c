@@ -46,6 +46,14 @@ static const struct verb verb_modify = {
     .explain = operators_explain,
 };
 
+static const struct verb verb_copy_in = {
+    .needs_shard = true,
+    .polls_itself = true,
+    .start = operators_open,
+    .step = operators_step,
+    .end = operators_close,
+};
+
 /* COPY TO: what it has given is not given again. */
 static const struct verb verb_copy_out = {
     .needs_shard = true,

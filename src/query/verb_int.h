@@ -42,8 +42,8 @@ struct verb {
     void (*explain)(struct portal *portal, struct explain *out); /* Its lines. */
 };
 
-extern const struct verb verb_search, verb_insert, verb_explain, verb_copy_in, verb_create,
-    verb_drop, verb_checkpoint, verb_set, verb_reset, verb_show, verb_describe, verb_reindex;
+extern const struct verb verb_search, verb_insert, verb_explain, verb_create, verb_drop,
+    verb_checkpoint, verb_set, verb_reset, verb_show, verb_describe, verb_reindex;
 
 /* Of the statement explained where it is EXPLAIN. */
 const struct verb *verb_of(const struct plan *plan);

@@ -4,7 +4,7 @@
  *                               | ^                                             |
  *                  a statement  | | SYNC            data is wanted              |
  *                               v |              +------------------> COPY_IN   |
- *                            RUNNING ------------+ <-- its end, or it was full  |
+ *                            RUNNING ------------+ <-- data, its end, or a wake |
  *                               | +----------------------------------------------+
  *                an error in    v
  *            the extended    SKIPPING     everything but SYNC is thrown away
@@ -25,7 +25,6 @@ static const struct state_edge edges[] = {
     {SESSION_IDLE, SESSION_CLOSING},     {SESSION_RUNNING, SESSION_IDLE},
     {SESSION_RUNNING, SESSION_COPY_IN},  {SESSION_RUNNING, SESSION_SKIPPING},
     {SESSION_RUNNING, SESSION_CLOSING},  {SESSION_COPY_IN, SESSION_RUNNING},
-    {SESSION_COPY_IN, SESSION_IDLE},     {SESSION_COPY_IN, SESSION_SKIPPING},
     {SESSION_COPY_IN, SESSION_CLOSING},  {SESSION_SKIPPING, SESSION_IDLE},
     {SESSION_SKIPPING, SESSION_CLOSING},
 };

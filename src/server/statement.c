@@ -679,23 +679,18 @@ static void go_on(struct session *s)
     }
 }
 
-static void copy_data(struct session *s, const uint8_t *payload, size_t bytes)
+static void leave_copy(struct session *s, const char *why)
 {
-    struct err err;
-    bool is_full = false;
-    if (portal_copy_data(s->portal, payload, bytes, &is_full, &err) != ERR_OK) {
-        fail(s, &err);
-    } else if (is_full) {
-        hold(s, WAIT_WAKE);
-    }
+    CHECK(s->state == SESSION_COPY_IN);
+    session_move(s, SESSION_RUNNING, why);
+    go_on(s);
 }
 
 void statement_stop_copy(struct session *s, const struct err *reason)
 {
     CHECK(s->state == SESSION_COPY_IN);
     portal_copy_fail(s->portal, reason);
-    session_move(s, SESSION_RUNNING, "no more data is wanted");
-    go_on(s);
+    leave_copy(s, "no more data is wanted");
 }
 
 static void copy_fail(struct session *s, struct reader *r)
@@ -728,12 +723,12 @@ void statement_copy_message(struct session *s, uint8_t type, const uint8_t *payl
     reader_init(&r, payload, bytes);
     switch (type) {
     case WIRE_COPY_DATA:
-        copy_data(s, payload, bytes);
+        portal_copy_data(s->portal, payload, bytes);
+        leave_copy(s, "data has come");
         break;
     case WIRE_COPY_DONE:
         portal_copy_done(s->portal);
-        session_move(s, SESSION_RUNNING, "all data has come");
-        go_on(s);
+        leave_copy(s, "all data has come");
         break;
     case WIRE_COPY_FAIL:
         copy_fail(s, &r);
@@ -754,8 +749,7 @@ void statement_resume(struct session *s, enum session_wait ended)
         return;
     }
     if (s->state == SESSION_COPY_IN) {
-        session_move(s, SESSION_RUNNING, "woken");
-        go_on(s);
+        leave_copy(s, "woken");
     } else if (s->state == SESSION_RUNNING) {
         go_on(s);
     }

@@ -127,7 +127,7 @@ static void statements_are_chains_of_operators(void **state)
         {"UPDATE t SET x = x + 1 WHERE id = 1", "update <- scan"},
         {"DELETE FROM t", "delete <- scan"},
         {"COPY t TO STDOUT", "encode <- scan"},
-        {"COPY t FROM STDIN", ""},
+        {"COPY t FROM STDIN", "load <- decode"},
         {"CHECKPOINT", ""},
         {"EXPLAIN SELECT id FROM t", "project <- scan"},
     };

@@ -94,22 +94,16 @@ struct input {
     size_t bytes, piece;
 };
 
-static void feed(struct client *c, struct portal *portal, struct input *input)
+static void feed(struct portal *portal, struct input *input)
 {
-    bool is_full = false;
-    while (input->bytes > 0 && !is_full) {
-        size_t n = input->bytes < input->piece ? input->bytes : input->piece;
-        if (portal_copy_data(portal, input->data, n, &is_full, &c->err) != ERR_OK) {
-            return;
-        }
-        input->data += n;
-        input->bytes -= n;
-    }
-    if (is_full) {
-        wait_for_wake(c);
-    } else {
+    size_t n = input->bytes < input->piece ? input->bytes : input->piece;
+    if (n == 0) {
         portal_copy_done(portal);
+    } else {
+        portal_copy_data(portal, input->data, n);
     }
+    input->data += n;
+    input->bytes -= n;
 }
 
 static enum errcode drive(struct client *c, struct portal *portal, struct input *input)
@@ -136,7 +130,7 @@ static enum errcode drive(struct client *c, struct portal *portal, struct input 
         case PORTAL_COPY_IN:
             assert_non_null(input);
             c->has_copied_in = true;
-            feed(c, portal, input);
+            feed(portal, input);
             break;
         case PORTAL_COPY_OUT:
             assert_false(told_copy_out);

@@ -35,7 +35,7 @@ struct portal {
     float vector[16];
     unsigned given;
     uint64_t rows;
-    bool is_begun, is_ended, is_failed;
+    bool is_begun, is_ended, is_failed, is_full;
     struct err why; /* It has failed. */
     struct portal *next_write;
 };
@@ -585,6 +585,11 @@ static enum portal_status run_copy_in(struct portal *p, struct err *err)
     if (is_canceled(p, err)) {
         return PORTAL_FAILED;
     }
+    if (p->is_full) {
+        p->is_full = false;
+        park(p);
+        return PORTAL_WAIT;
+    }
     if (p->is_failed) {
         *err = p->why;
         return PORTAL_FAILED;
@@ -655,23 +660,16 @@ enum copy_format portal_copy_format(const struct portal *portal, const uint8_t *
     return COPY_CSV;
 }
 
-enum errcode portal_copy_data(struct portal *p, const void *data, size_t bytes, bool *is_full,
-                              struct err *err)
+void portal_copy_data(struct portal *p, const void *data, size_t bytes)
 {
+    const char *verb = p->prepared.verb;
     (void)data;
-    if (strcmp(p->prepared.verb, "copybad") == 0) {
-        return err_set(err, ERR_BAD_COPY_DATA, "line 1 is bad");
-    }
     p->rows += bytes;
-    if (strcmp(p->prepared.verb, "copylate") == 0) {
-        p->is_failed = true;
-        err_set(&p->why, ERR_DUPLICATE_KEY, "failed");
+    p->is_full = strcmp(verb, "copyfull") == 0 || strcmp(verb, "copylate") == 0;
+    p->is_failed = strcmp(verb, "copybad") == 0 || strcmp(verb, "copylate") == 0;
+    if (p->is_failed) {
+        err_set(&p->why, ERR_BAD_COPY_DATA, "line 1 is bad");
     }
-    *is_full = p->is_failed || strcmp(p->prepared.verb, "copyfull") == 0;
-    if (*is_full) {
-        park(p);
-    }
-    return ERR_OK;
 }
 
 void portal_copy_done(struct portal *portal)

@@ -5,7 +5,7 @@
  *   ok           done, one row changed                fail     fails with a position
  *   refuse       cannot be prepared                   wait     waits for fake_wake, then is done
  *   copyin       takes data; rows = its bytes         copyfull the same, full after each piece
- *   copyout N    N pieces of 1000 bytes               copybad  refuses the first piece
+ *   copyout N    N pieces of 1000 bytes               copybad  fails after a piece
  *   copylate     is full after a piece, then fails    write N  an INSERT that waits for
  * fake_land(N) param        one row: its only parameter          remarks  a notice, a status,
  * progress, done

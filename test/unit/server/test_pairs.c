@@ -139,7 +139,7 @@ static const struct {
     {"without room", without_room, SESSION_RUNNING},
     {"copying", copying, SESSION_COPY_IN},
     {"copying, extended", copying_extended, SESSION_COPY_IN},
-    {"copying and full", copying_and_full, SESSION_COPY_IN},
+    {"copying and full", copying_and_full, SESSION_RUNNING},
     {"skipping", skipping, SESSION_SKIPPING},
     {"suspended", suspended, SESSION_IDLE},
     {"closing", closing, SESSION_CLOSING},

@@ -1,0 +1,321 @@
+/* load: the rows of the input become commands, several of them on their way at once: COPY FROM.
+ *
+ *   decode -> row -> command -> shard_submit
+ *                       ^ is full, and no write is free: the step waits until one of IN_FLIGHT_MAX
+ * is acknowledged; or the log has no room for it now: until it has (shard_room)
+ *
+ * A wait is a portal's: its timeout and a cancel end it.  Then commands that have not reached the
+ * log are taken back, and the error says how many rows are in.
+ *
+ * Each command is atomic; the whole COPY is not: after an error the rows of earlier commands are
+ * there, and the error says how many.  A step that is given up for the pool has lost nothing. */
+#include "query/copy_int.h"
+#include "query/operator_int.h"
+#include "query/pending_int.h"
+
+#include "format/format.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    COMMAND_ROWS_MAX = 1024,
+    COMMAND_BYTES_MAX = 1 << 20,
+    IN_FLIGHT_MAX = 4,                 /* Commands that wait for their acknowledgement. */
+    SEEN_SLOTS = 4 * COMMAND_ROWS_MAX, /* A power of two. */
+};
+
+struct load {
+    struct operator_run base;
+    struct shard_command *command; /* NULL: the next row begins one. */
+    bool is_full;                  /* It goes before another row is taken. */
+    bool is_drained;               /* There are no more rows. */
+    uint64_t first_row;            /* Of the command, from 1. */
+    uint64_t n_rows;               /* Taken. */
+    uint64_t n_done;               /* Of commands that have ended. */
+    uint64_t n_loaded;             /* Acknowledged, and not skipped. */
+    uint64_t n_unknown;            /* Of commands whose outcome could not be learned. */
+    struct portal_write writes[IN_FLIGHT_MAX];
+    struct shard_room room; /* Where the command waits that the log could not take. */
+    uint64_t *seen; /* DO UPDATE: hashes of the keys in the command, at their slots; 0 = free. */
+    struct err err; /* The first one. */
+};
+
+static struct load *load_of(struct operator_run *o)
+{
+    CHECK_HOT(o->kind == &operator_load);
+    return CONTAINER_OF(o, struct load, base);
+}
+
+static void room_ready(struct shard_room *room)
+{
+    portal_event(CONTAINER_OF(room, struct load, room)->base.portal);
+}
+
+static enum errcode open_load(struct operator_run *o, struct err *err)
+{
+    struct load *l = load_of(o);
+    shard_room_init(&l->room, room_ready);
+    for (size_t i = 0; i < IN_FLIGHT_MAX; i++) {
+        l->writes[i].room = &l->room;
+    }
+    if (o->portal->plan->copy.on_conflict == CONFLICT_UPDATE) {
+        l->seen = arena_zalloc(o->portal->arena, SEEN_SLOTS * sizeof(*l->seen));
+        return l->seen != NULL ? ERR_OK : portal_no_memory(o->portal, err);
+    }
+    return ERR_OK;
+}
+
+static void close_load(struct operator_run *o)
+{
+    struct load *l = load_of(o);
+    shard_room_leave(&l->room);
+    if (l->command != NULL) {
+        shard_command_free(l->command);
+    }
+}
+
+/* ---- errors ---- */
+
+/* Keeps the first error, or the first that leaves an outcome open, and says where it was. */
+static void fail(struct load *l, const struct err *err, const char *place)
+{
+    CHECK(err->code != ERR_OK && place != NULL);
+    bool is_open = err->code == ERR_OUTCOME_UNKNOWN && l->err.code != ERR_OUTCOME_UNKNOWN;
+    if (l->err.code == ERR_OK || is_open) {
+        l->err = *err;
+        err_prefix(&l->err, "COPY %s, %s", l->base.portal->plan->schema->name, place);
+    }
+}
+
+static void fail_here(struct load *l, const struct err *err)
+{
+    char place[48];
+    row_decoder_place(decode_source(l->base.input), place, sizeof(place));
+    fail(l, err, place);
+}
+
+void portal_copy_fail(struct portal *p, const struct err *reason)
+{
+    fail_here(load_of(p->root), reason);
+    portal_copy_done(p);
+}
+
+/* ---- writes ---- */
+
+/* Takes the results of what has ended; returns a free write, or NULL. */
+static struct portal_write *collect(struct load *l, size_t *n_busy)
+{
+    struct portal_write *free_write = NULL;
+    *n_busy = 0;
+    for (size_t i = 0; i < IN_FLIGHT_MAX; i++) {
+        struct portal_write *w = &l->writes[i];
+        if (w->pending.is_busy && pending_collect(&w->pending)) {
+            enum errcode code = w->pending.err.code;
+            CHECK(w->n_rows > 0);
+            l->n_done += w->n_rows;
+            l->n_unknown += code == ERR_OUTCOME_UNKNOWN ? w->n_rows : 0;
+            if (code == ERR_OK) {
+                l->n_loaded += w->write.rows;
+            } else {
+                char place[80];
+                snprintf(place, sizeof(place), "rows %" PRIu64 " to %" PRIu64, w->first_row,
+                         w->first_row + w->n_rows - 1);
+                fail(l, &w->pending.err, place);
+            }
+        }
+        *n_busy += w->pending.is_busy ? 1 : 0;
+        free_write = w->pending.is_busy ? free_write : w;
+    }
+    CHECK((free_write == NULL) == (*n_busy == IN_FLIGHT_MAX));
+    return free_write;
+}
+
+/* False where every write is busy, or the log has no room: an event will tell. */
+static bool flush(struct load *l)
+{
+    struct portal *p = l->base.portal;
+    size_t n_busy;
+    struct portal_write *w = collect(l, &n_busy);
+    if (p->plan->stmt->copy.file == NULL) {
+        portal_progress(p, "copy", l->n_done, row_decoder_total(decode_source(l->base.input)));
+    }
+    if (l->command == NULL || l->err.code != ERR_OK) {
+        return true;
+    }
+    if (w == NULL) {
+        return false;
+    }
+    struct err err;
+    CHECK(!w->pending.is_busy && l->first_row > 0);
+    w->first_row = l->first_row;
+    w->n_rows = shard_command_rows(l->command);
+    enum errcode code = portal_write_submit(p, w, l->command, &err);
+    if (code == ERR_OVERLOADED) {
+        return false;
+    }
+    l->command = NULL;
+    l->is_full = false;
+    if (code != ERR_OK) {
+        fail_here(l, &err);
+    }
+    return true;
+}
+
+/* ---- rows ---- */
+
+static enum errcode begin_command(struct load *l, struct err *err)
+{
+    CHECK(l->command == NULL && !l->is_drained && !l->is_full);
+    l->command = shard_command_new(l->base.portal->plan->schema, err);
+    l->first_row = l->n_rows + 1;
+    if (l->seen != NULL) {
+        memset(l->seen, 0, SEEN_SLOTS * sizeof(*l->seen));
+    }
+    return l->command != NULL ? ERR_OK : err->code;
+}
+
+static uint64_t hash_key(const struct value *key)
+{
+    CHECK_HOT(key->type == TYPE_TEXT || key->type == TYPE_UUID || key->type == TYPE_INT);
+    const void *data = key->type == TYPE_TEXT   ? (const void *)key->text.data
+                       : key->type == TYPE_UUID ? (const void *)key->uuid
+                                                : (const void *)&key->integer;
+    size_t bytes = key->type == TYPE_TEXT   ? key->text.bytes
+                   : key->type == TYPE_UUID ? sizeof(key->uuid)
+                                            : sizeof(key->integer);
+    return 1ULL << 32 | crc32c(0, data, bytes);
+}
+
+/* A command may not write a row twice, and of two lines of one key the later one counts, however
+ * the lines fall into commands: so it waits for the next.  Two keys of one hash do no harm. */
+static bool is_repeated(struct load *l, const struct value *key)
+{
+    if (l->seen == NULL || key->type == TYPE_NULL) {
+        return false;
+    }
+    uint64_t hash = hash_key(key);
+    size_t slot = hash % SEEN_SLOTS;
+    while (l->seen[slot] != 0 && l->seen[slot] != hash) {
+        slot = (slot + 1) % SEEN_SLOTS;
+    }
+    bool is_there = l->seen[slot] == hash;
+    l->seen[slot] = hash;
+    return is_there;
+}
+
+static enum errcode add_row(struct load *l, const struct value *row, struct err *err)
+{
+    struct operator_run *input = l->base.input;
+    if (l->command == NULL && begin_command(l, err) != ERR_OK) {
+        return err->code;
+    }
+    if (is_repeated(l, &row[0])) {
+        l->is_full = true;
+        operator_back(input);
+        return ERR_OK;
+    }
+    l->n_rows++;
+    enum errcode code =
+        shard_command_add(l->command, insert_op(l->base.portal->plan->copy.on_conflict), row,
+                          row_decoder_columns(decode_source(input)), 0, err);
+    l->is_full = shard_command_rows(l->command) >= COMMAND_ROWS_MAX ||
+                 shard_command_bytes(l->command) >= COMMAND_BYTES_MAX;
+    return code;
+}
+
+/* Until there are none, one is wrong, or: WAIT, for a write; COPY_IN; FAILED, on the wrong thread.
+ */
+static enum step take_rows(struct load *l, struct err *err)
+{
+    for (;;) {
+        struct value *row = NULL;
+        struct err wrong;
+        if (l->is_full && !flush(l)) {
+            return STEP_WAIT;
+        }
+        if (l->is_drained || l->err.code != ERR_OK) {
+            return STEP_DONE;
+        }
+        enum errcode code = operator_next(l->base.input, &row, &wrong);
+        if (code == ERR_OK && row != NULL) {
+            code = add_row(l, row, &wrong);
+        } else if (code == ERR_OK && decode_is_short(l->base.input)) {
+            return STEP_COPY_IN;
+        } else if (code == ERR_OK) {
+            l->is_drained = l->is_full = true;
+        }
+        if (code != ERR_OK && l->base.portal->is_moving) {
+            *err = wrong;
+            return STEP_FAILED;
+        }
+        if (code != ERR_OK) {
+            fail_here(l, &wrong);
+        }
+    }
+}
+
+/* ---- steps ---- */
+
+/* A COPY that failed can be run again; what is in must not stand in its way then. */
+static void tell_loaded(const struct load *l, struct err *err)
+{
+    if (l->n_unknown > 0) {
+        err_detail(err, "%" PRIu64 " rows were loaded, and up to %" PRIu64 " more may have been.",
+                   l->n_loaded, l->n_unknown);
+    } else {
+        err_detail(err, "%" PRIu64 " row%s loaded.", l->n_loaded,
+                   l->n_loaded == 1 ? " was" : "s were");
+    }
+    if (l->n_loaded + l->n_unknown > 0 &&
+        l->base.portal->plan->copy.on_conflict == CONFLICT_ERROR) {
+        char hint[ERR_FIELD_BYTES];
+        snprintf(hint, sizeof(hint), "%s", err->hint);
+        err_hint(err,
+                 "%s%sTo run it again over the rows that were loaded, write FROM ... ON CONFLICT "
+                 "DO NOTHING.",
+                 hint, hint[0] != '\0' ? " " : "");
+    }
+}
+
+static void note_cancel(struct load *l)
+{
+    struct err err;
+    if (l->err.code == ERR_OK && portal_poll(l->base.portal, &err) != ERR_OK) {
+        fail_here(l, &err);
+    }
+}
+
+static enum step step_load(struct operator_run *o, struct err *err)
+{
+    struct load *l = load_of(o);
+    size_t n_busy;
+    note_cancel(l);
+    enum step step = take_rows(l, err);
+    if (step == STEP_WAIT || step == STEP_FAILED) {
+        return step;
+    }
+    (void)collect(l, &n_busy);
+    if (step == STEP_COPY_IN && l->err.code == ERR_OK) {
+        return STEP_COPY_IN;
+    }
+    if (n_busy > 0) {
+        return STEP_WAIT;
+    }
+    o->portal->rows = l->n_loaded;
+    if (l->err.code != ERR_OK) {
+        *err = l->err;
+        tell_loaded(l, err);
+        return STEP_FAILED;
+    }
+    return STEP_DONE;
+}
+
+const struct operator_kind operator_load = {
+    .name = "load",
+    .bytes = sizeof(struct load),
+    .open = open_load,
+    .close = close_load,
+    .step = step_load,
+};
