@@ -590,7 +590,8 @@ static void restore_files_of(const char *folder, bool is_all)
         char path[PATH_BYTES];
         struct stat facts;
         CHECK(snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name) < PATH_BYTES);
-        if (entry->d_name[0] == '.' || lstat(path, &facts) != 0) {
+        bool is_folder_itself = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+        if (is_folder_itself || lstat(path, &facts) != 0) {
             continue;
         }
         if (S_ISDIR(facts.st_mode)) {

@@ -64,6 +64,9 @@ static void choose_policies(struct node *node)
 {
     static const char *const intervals[] = {"10ms", "100ms", "1s"};
     static const char *const checkpoints[] = {"100ms", "1s", "1min"};
+    char copies[80];
+    (void)snprintf(copies, sizeof(copies), "%s/copy", world->directory);
+    set_policy(node, "copy_directory", copies);
     set_policy(node, "map_size", "64MiB");
     set_policy(node, "flush_bytes", chance_is(STREAM_KERNEL, 2) ? "64KiB" : "8MiB");
     set_policy(node, "flush_interval", intervals[chance_below(STREAM_KERNEL, 3)]);
@@ -75,15 +78,16 @@ static void choose_policies(struct node *node)
 
 static enum errcode open_node(struct node *node, struct err *err)
 {
-    char log[128];
-    (void)snprintf(log, sizeof(log), "%s/log", world->directory);
+    char directory[80], log[96];
+    (void)snprintf(directory, sizeof(directory), "%s/node", world->directory);
+    (void)snprintf(log, sizeof(log), "%s/log", directory);
     struct repl_config repl = {
         .directory = log, .node = 1, .map_bytes = MAP_BYTES, .in_memory_max = 8 << 20};
     enum errcode code = repl_open(&repl, &node->repl, err);
     if (code != ERR_OK) {
         return code;
     }
-    struct database_config config = {.directory = world->directory,
+    struct database_config config = {.directory = directory,
                                      .repl = node->repl,
                                      .file_policies = &node->policies,
                                      .work_threads = WORK_THREADS};

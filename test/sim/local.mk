@@ -6,7 +6,7 @@ check_PROGRAMS += test/sim/vsim
 endif
 # Its own allocator, with the fault points, and its own threads come before those of the library.
 test_sim_vsim_SOURCES = test/sim/sim.h test/sim/run.h test/sim/main.c test/sim/life.c test/sim/client.c \
-    test/sim/portals.c test/sim/statement.c \
+    test/sim/files.c test/sim/portals.c test/sim/statement.c \
     test/sim/model.c test/sim/fault.c test/sim/disk.c test/sim/kernel.c test/sim/thread.c \
     test/sim/sched.c test/sim/world.c src/base/mem.c src/base/fault.c
 test_sim_vsim_CFLAGS = $(AM_CFLAGS) $(JEMALLOC_CFLAGS) -DENABLE_FAULTS

@@ -52,13 +52,16 @@ static void remove_tree(const char *path)
 /* In memory where that is possible: nothing of it is worth a disk. */
 static void make_directories(struct world *w, pid_t process)
 {
-    char lost[96];
+    char lost[96], node[96], copy[96];
     const char *root = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     (void)snprintf(w->directory, sizeof(w->directory), "%s/vsim-%07ld", root, (long)process);
     (void)snprintf(lost, sizeof(lost), "%s.lost", w->directory);
     remove_tree(w->directory);
     remove_tree(lost);
-    if (mkdir(w->directory, 0700) != 0 || mkdir(lost, 0700) != 0) {
+    (void)snprintf(node, sizeof(node), "%s/node", w->directory);
+    (void)snprintf(copy, sizeof(copy), "%s/copy", w->directory);
+    if (mkdir(w->directory, 0700) != 0 || mkdir(lost, 0700) != 0 || mkdir(node, 0700) != 0 ||
+        mkdir(copy, 0700) != 0) {
         perror(w->directory);
         exit(2);
     }

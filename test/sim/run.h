@@ -1,5 +1,5 @@
 /* A client's session and the statement that it runs: client.c drives it, statement.c
- * says which, and portals.c has several under way. */
+ * says which, files.c has those with files, and portals.c has several under way. */
 #ifndef VECTRON_SIM_RUN_H
 #define VECTRON_SIM_RUN_H
 
@@ -63,6 +63,15 @@ bool settle_at_last(struct run *r);
 
 /* Reads ranges through several portals that are open at once, a few rows of each in turn. */
 void read_through_portals(struct run *r);
+
+/* ---- files.c ---- */
+
+/* Puts a file of the client's where COPY FROM finds it; false where that failed. */
+bool file_put(const char *name, unsigned client, const char *data, size_t bytes);
+/* Copies the collection into the client's file, and looks at what that has become. */
+void copy_to_file(struct run *r);
+/* The file must be as it was, or where a COPY TO was under way, whole. */
+void check_file(unsigned client);
 
 /* ---- statement.c ---- */
 

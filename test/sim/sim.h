@@ -9,6 +9,7 @@
  *   model.c   what the rows must be
  *   client.c  a session: running a statement, settling what is in doubt (run.h)
  *   portals.c    several portals of a session that are open at once
+ *   files.c      what COPY reads and writes
  *   statement.c  which statements, and what each must do to the rows
  *   life.c    the node from its opening to its end or crash
  *   main.c    options, seeds, lives in child processes, the report */
@@ -68,6 +69,7 @@ enum {
     CLIENTS = 3,
     KEYS = 32,       /* Of a client, whose they are alone. */
     CHANGES_MAX = 8, /* Of one statement. */
+    CONTENTS_MAX = 8,
     ID_OF_CLIENT = 1000,
     ID_SETTLING = 999, /* Of each client: a row that it writes to settle what is in doubt. */
     ID_SHARED = 100000
@@ -81,7 +83,7 @@ struct cell {
 /* A statement whose outcome is not known yet. */
 struct doubt {
     size_t n;
-    bool is_each; /* Each row for itself; else all or none. */
+    bool is_copy; /* It may have happened whatever error it has told. */
     unsigned keys[CHANGES_MAX];
     struct cell cells[CHANGES_MAX]; /* What they become if it happens. */
 };
@@ -90,6 +92,13 @@ struct doubt {
 struct own {
     bool is_there, is_in_doubt;
     unsigned rows;
+};
+
+/* The file that a client copies the collection into: one of the contents, by their hashes. */
+struct copied {
+    bool is_in_doubt; /* Or a new one. */
+    size_t n_more;    /* Than the first. */
+    uint64_t hashes[CONTENTS_MAX];
 };
 
 /* A row that all clients add one to. */
@@ -106,6 +115,7 @@ struct model {
     struct cell cells[CLIENTS][KEYS];
     struct doubt doubts[CLIENTS];
     struct own owns[CLIENTS];
+    struct copied copied[CLIENTS];
     struct shared shared;
     int64_t last_n;
 };
@@ -147,7 +157,9 @@ struct world {
     unsigned n_failed_openings;
     unsigned n_kept; /* Names of disk.c's in DIRECTORY.lost. */
     struct model model;
-    char directory[64]; /* The node's; directory.lost takes what a crash undoes. */
+    /* The disk, with the node's directory and that of COPY's files in it; directory.lost takes what
+     * a crash undoes. */
+    char directory[64];
     char failure[FAILURE_BYTES];
 };
 extern struct world *world;

@@ -67,18 +67,18 @@ static void run_write(struct run *r, enum errcode expected, uint64_t changed)
     }
     if (code == ERR_OK) {
         model_happened(me);
-    } else if (code == ERR_OUTCOME_UNKNOWN || world->model.doubts[me].is_each) {
+    } else if (code == ERR_OUTCOME_UNKNOWN || world->model.doubts[me].is_copy) {
         (void)settle_at_last(r);
     } else {
         model_forgotten(me);
     }
 }
 
-static void begin_write(struct run *r, bool is_each)
+static void begin_write(struct run *r, bool is_copy)
 {
     struct doubt *doubt = &world->model.doubts[r->who->number];
     CHECK(doubt->n == 0);
-    doubt->is_each = is_each;
+    doubt->is_copy = is_copy;
     r->text[0] = '\0';
 }
 
@@ -185,9 +185,16 @@ static void copy_in(struct run *r)
 {
     unsigned keys[CHANGES_MAX];
     size_t n = some_keys(keys), at = 0;
-    char data[CHANGES_MAX * (NOTE_BYTES + 100)];
+    char data[CHANGES_MAX * (NOTE_BYTES + 100)] = "";
+    bool is_file = chance_is(STREAM_CLIENT, 2);
     begin_write(r, true);
-    add_text(r, "COPY t (id, n, c, note, e) FROM STDIN ON CONFLICT DO UPDATE");
+    add_text(r, "COPY t (id, n, c, note, e) FROM ");
+    if (is_file) {
+        add_text(r, "'some%u'", r->who->number);
+    } else {
+        add_text(r, "STDIN");
+    }
+    add_text(r, " ON CONFLICT DO UPDATE");
     for (size_t i = 0; i < n; i++) {
         char vector[64], note[NOTE_BYTES];
         struct cell cell = {.is_there = true, .n = ++world->model.last_n, .count = 1};
@@ -197,6 +204,10 @@ static void copy_in(struct run *r)
         at += (size_t)snprintf(data + at, sizeof(data) - at, "%u,%lld,1,%s,\"%s\"\n",
                                r->who->number * ID_OF_CLIENT + keys[i], (long long)cell.n, note,
                                vector);
+    }
+    if (is_file && !file_put("some", r->who->number, data, at)) {
+        model_forgotten(r->who->number);
+        return;
     }
     r->copied = data;
     add_with(r, true);
@@ -455,6 +466,37 @@ static void empty_own(struct run *r)
     }
 }
 
+/* All of its rows into a file, and back.  By fbin only their vectors, with numbers as keys. */
+static void move_own(struct run *r)
+{
+    static const struct {
+        const char *out, *in, *format;
+    } ways[] = {{"", "", "csv, HEADER"}, {"", "", "binary"}, {"(e)", "(id, e)", "fbin"}};
+    struct own *own = &world->model.owns[r->who->number];
+    unsigned me = r->who->number, rows = own->rows;
+    size_t way = chance_below(STREAM_CLIENT, COUNT_OF(ways));
+    (void)snprintf(r->text, sizeof(r->text), "COPY own%u %s TO 'own%u' (FORMAT %s)", me,
+                   ways[way].out, me, ways[way].format);
+    if (run(r, ERR_OK) != ERR_OK) {
+        return;
+    }
+    empty_own(r);
+    if (own->is_in_doubt) {
+        return;
+    }
+    own->is_in_doubt = true;
+    (void)snprintf(r->text, sizeof(r->text), "COPY own%u %s FROM 'own%u' (FORMAT %s)", me,
+                   ways[way].in, me, ways[way].format);
+    if (run(r, ERR_OK) == ERR_OK) {
+        own->is_in_doubt = false;
+        own->rows = rows;
+        if (r->changed != rows) {
+            sim_fail("client %u: %.300s loaded %llu rows of %u", me, r->text,
+                     (unsigned long long)r->changed, rows);
+        }
+    }
+}
+
 static void count_own(struct run *r)
 {
     const struct own *own = &world->model.owns[r->who->number];
@@ -478,6 +520,8 @@ static void use_own(struct run *r)
         copy_into_own(r);
     } else if (chance_is(STREAM_CLIENT, 8)) {
         empty_own(r);
+    } else if (chance_is(STREAM_CLIENT, 4)) {
+        move_own(r);
     } else if (chance_is(STREAM_CLIENT, 2)) {
         fill_own(r);
     } else {
@@ -494,7 +538,8 @@ static const struct {
                   {sum_range, 1},      {group_range, 1},
                   {distinct_range, 1}, {search_range, 3},
                   {tend, 1},           {use_own, 2},
-                  {use_shared, 3},     {read_through_portals, 1}};
+                  {use_shared, 3},     {read_through_portals, 1},
+                  {copy_to_file, 1}};
 
 void run_some_statement(struct run *r)
 {
