@@ -439,6 +439,10 @@ static enum decoded decode_binary(struct row_decoder *d, struct row_input *in, s
     reader_init(&r, in->data + 2, extent - 2);
     for (size_t i = 0; i < d->format->n_columns; i++) {
         struct value value = value_read(&r, d->making.arena);
+        if (r.failed && arena_failed(d->making.arena)) {
+            (void)err_no_memory(err);
+            return DECODED_BAD;
+        }
         if (r.failed) {
             err_set(err, ERR_BAD_COPY_DATA, "a value was not understood");
             return bad_column(d, i, err);

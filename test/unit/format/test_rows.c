@@ -258,6 +258,30 @@ static void a_row_without_a_vector_is_no_fbin(void **state)
     buf_fini(&out);
 }
 
+static void a_row_that_memory_is_too_small_for_is_not_called_bad_data(void **state)
+{
+    (void)state;
+    static float zeros[BYTES_MAX / sizeof(float)]; /* decode has so much memory in all. */
+    for (enum copy_format kind = COPY_CSV; kind <= COPY_BINARY; kind++) {
+        struct row_format format = format_of(kind);
+        struct row_encoder e;
+        struct buf data, shown;
+        struct err err;
+        struct value values[3] = {value_int(1), value_null(), value_vector(zeros, COUNT_OF(zeros))};
+        schema.columns[2].dim = COUNT_OF(zeros);
+        buf_init(&data, MEM_GENERAL, 4 * BYTES_MAX);
+        buf_init(&shown, MEM_GENERAL, BYTES_MAX);
+        row_encoder_init(&e, &format, &data);
+        row_encoder_begin(&e, 1);
+        assert_int_equal(row_encoder_put(&e, values, &err), ERR_OK);
+        assert_int_equal(decode(&format, NULL, &data, data.bytes, &shown, &err), DECODED_BAD);
+        assert_int_equal(err.code, ERR_OUT_OF_MEMORY);
+        row_encoder_fini(&e);
+        buf_fini(&data);
+        buf_fini(&shown);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +292,7 @@ int main(void)
         cmocka_unit_test(ids_of_fbin_are_as_many_as_its_rows),
         cmocka_unit_test(what_is_no_row_is_refused),
         cmocka_unit_test(a_row_without_a_vector_is_no_fbin),
+        cmocka_unit_test(a_row_that_memory_is_too_small_for_is_not_called_bad_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
