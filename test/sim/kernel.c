@@ -66,6 +66,7 @@ int sim_ftruncate(int fd, off_t bytes) REPLACES(ftruncate);
 int sim_posix_fallocate(int fd, off_t at, off_t bytes) REPLACES(posix_fallocate);
 int sim_fsync(int fd) REPLACES(fsync);
 int sim_fdatasync(int fd) REPLACES(fdatasync);
+FILE *sim_fdopen(int fd, const char *mode) REPLACES(fdopen);
 
 /* ---- the true calls ---- */
 
@@ -472,4 +473,23 @@ int sim_fsync(int fd)
 int sim_fdatasync(int fd)
 {
     return sched_is_on() && disk_has(fd) ? sync_file(fd) : (int)syscall(SYS_fdatasync, fd);
+}
+
+/* ---- streams, whose own reads and closes are the C library's ---- */
+
+static ssize_t read_stream(void *cookie, char *to, size_t bytes)
+{
+    return sim_read((int)(intptr_t)cookie, to, bytes);
+}
+
+static int close_stream(void *cookie)
+{
+    return sim_close((int)(intptr_t)cookie);
+}
+
+FILE *sim_fdopen(int fd, const char *mode)
+{
+    CHECK(strcmp(mode, "r") == 0);
+    return fopencookie((void *)(intptr_t)fd, mode,
+                       (cookie_io_functions_t){.read = read_stream, .close = close_stream});
 }

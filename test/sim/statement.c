@@ -466,18 +466,35 @@ static void empty_own(struct run *r)
     }
 }
 
-/* All of its rows into a file, and back.  By fbin only their vectors, with numbers as keys. */
+static bool copy_own(struct run *r, const char *columns, const char *way, const char *options)
+{
+    unsigned me = r->who->number;
+    (void)snprintf(r->text, sizeof(r->text), "COPY own%u %s %s (%s)", me, columns, way, options);
+    return run(r, ERR_OK) == ERR_OK;
+}
+
+/* All of its rows into a file, and back.  By fbin only their vectors, and numbers as keys or those
+ * of another file. */
 static void move_own(struct run *r)
 {
     static const struct {
         const char *out, *in, *format;
-    } ways[] = {{"", "", "csv, HEADER"}, {"", "", "binary"}, {"(e)", "(id, e)", "fbin"}};
+    } ways[] = {{"", "", "FORMAT csv, HEADER"},
+                {"", "", "FORMAT binary"},
+                {"(e)", "(id, e)", "FORMAT fbin"},
+                {"(e)", "(id, e)", "FORMAT fbin"}};
     struct own *own = &world->model.owns[r->who->number];
     unsigned me = r->who->number, rows = own->rows;
     size_t way = chance_below(STREAM_CLIENT, COUNT_OF(ways));
-    (void)snprintf(r->text, sizeof(r->text), "COPY own%u %s TO 'own%u' (FORMAT %s)", me,
-                   ways[way].out, me, ways[way].format);
-    if (run(r, ERR_OK) != ERR_OK) {
+    bool has_ids = way == COUNT_OF(ways) - 1;
+    char to[32], from[32], ids[32], options[64];
+    (void)snprintf(to, sizeof(to), "TO 'own%u'", me);
+    (void)snprintf(from, sizeof(from), "FROM 'own%u'", me);
+    (void)snprintf(ids, sizeof(ids), "TO 'ids%u'", me);
+    (void)snprintf(options, sizeof(options), "%s%s%s", ways[way].format, has_ids ? ", IDS" : "",
+                   has_ids ? ids + strlen("TO") : "");
+    if ((has_ids && !copy_own(r, "(id)", ids, "FORMAT csv")) ||
+        !copy_own(r, ways[way].out, to, ways[way].format)) {
         return;
     }
     empty_own(r);
@@ -485,9 +502,7 @@ static void move_own(struct run *r)
         return;
     }
     own->is_in_doubt = true;
-    (void)snprintf(r->text, sizeof(r->text), "COPY own%u %s FROM 'own%u' (FORMAT %s)", me,
-                   ways[way].in, me, ways[way].format);
-    if (run(r, ERR_OK) == ERR_OK) {
+    if (copy_own(r, ways[way].in, from, options)) {
         own->is_in_doubt = false;
         own->rows = rows;
         if (r->changed != rows) {
@@ -520,7 +535,7 @@ static void use_own(struct run *r)
         copy_into_own(r);
     } else if (chance_is(STREAM_CLIENT, 8)) {
         empty_own(r);
-    } else if (chance_is(STREAM_CLIENT, 4)) {
+    } else if (own->rows > 0 && chance_is(STREAM_CLIENT, 3)) {
         move_own(r);
     } else if (chance_is(STREAM_CLIENT, 2)) {
         fill_own(r);
