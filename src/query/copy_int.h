@@ -17,8 +17,8 @@ enum {
 /* ---- copy_in.c: what load asks of a decode ---- */
 
 /* That it has no row now, and its client may send more. */
-bool decode_is_short(struct operator_run *decode);
-const struct row_decoder *decode_source(struct operator_run *decode);
+bool decode_is_short(struct operator_run *o);
+const struct row_decoder *decode_source(struct operator_run *o);
 
 /* ---- copy_file.c ---- */
 
