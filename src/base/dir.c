@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,6 +50,17 @@ enum errcode dir_fail(struct err *err, int errnum, const char *what, const char 
         }
     }
     return err->code;
+}
+
+int dir_short_write(const char *path)
+{
+    CHECK(path != NULL && path[0] != '\0');
+    struct rlimit limit;
+    struct stat file;
+    bool is_known = getrlimit(RLIMIT_FSIZE, &limit) == 0 && stat(path, &file) == 0;
+    return is_known && limit.rlim_cur != RLIM_INFINITY && (rlim_t)file.st_size >= limit.rlim_cur
+               ? EFBIG
+               : EIO;
 }
 
 enum errcode dir_make_fail(struct err *err, int errnum, const char *path)

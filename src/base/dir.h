@@ -20,6 +20,9 @@ enum errcode dir_make(const char *path, struct err *err) WARN_UNUSED;
 enum errcode dir_has(const char *path, bool *is_there, struct err *err) WARN_UNUSED;
 /* Opens a file for its owner alone, which is made where it is missing; -1 and errno. */
 int dir_create(const char *path, int flags) WARN_UNUSED;
+/* Why a write to @path was short, which LMDB tells as EIO: EFBIG where the file has reached the
+ * limit of a file's size (ulimit -f), else EIO. */
+int dir_short_write(const char *path);
 /* Opens a regular file that is there, and waits for nobody (a pipe's opening would).  -1: errno is
  * ENOENT where there is none, and @err says so or what else is the matter.  Errors: IO. */
 int dir_open(const char *path, int flags, struct err *err) WARN_UNUSED;

@@ -124,7 +124,7 @@ enum errcode err_at(struct err *e, uint32_t position, enum errcode code, const c
 enum errcode err_set_errno(struct err *e, enum errcode code, int errnum, const char *format, ...)
 {
     CHECK(format != NULL);
-    if (errnum == ENOSPC || errnum == EDQUOT) {
+    if (errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG) {
         code = ERR_DISK_FULL;
     } else if (errnum == ENOMEM) {
         code = ERR_OUT_OF_MEMORY;
@@ -141,6 +141,10 @@ enum errcode err_set_errno(struct err *e, enum errcode code, int errnum, const c
     }
     size_t used = strlen(e->message);
     snprintf(e->message + used, sizeof(e->message) - used, ": %s", reason);
+    if (errnum == EFBIG) {
+        err_hint(e,
+                 "Raise the limit of a file's size (ulimit -f) of the server, and start it anew.");
+    }
     return code;
 }
 

@@ -41,8 +41,8 @@ enum errcode err_set(struct err *e, enum errcode code, const char *format, ...) 
 enum errcode err_at(struct err *e, uint32_t position, enum errcode code, const char *format, ...)
     PRINTF_LIKE(4, 5);
 
-/* As err_set, and adds the text of the C library's @errnum.  ENOSPC and EDQUOT become
- * ERR_DISK_FULL and ENOMEM becomes ERR_OUT_OF_MEMORY whatever @code says. */
+/* As err_set, and adds the text of the C library's @errnum.  ENOSPC, EDQUOT and EFBIG
+ * become ERR_DISK_FULL and ENOMEM becomes ERR_OUT_OF_MEMORY whatever @code says. */
 enum errcode err_set_errno(struct err *e, enum errcode code, int errnum, const char *format, ...)
     PRINTF_LIKE(4, 5);
 

@@ -89,7 +89,8 @@ static enum errcode fail_lmdb(const struct log_store *s, int rc, const char *wha
     switch (rc) {
     case EIO:
         if (log_store_has_room(s, SLACK_BYTES)) {
-            return err_set_errno(err, ERR_IO, rc, "could not %s \"%s\"", what, s->path);
+            return err_set_errno(err, ERR_IO, dir_short_write(s->path), "could not %s \"%s\"", what,
+                                 s->path);
         }
         return log_store_fail_full(s, err);
     case ENOSPC:

@@ -571,6 +571,7 @@ static struct server *server_new(const struct server_options *options, const str
     server->directory = (struct directory){.fd = -1, .lock_fd = -1};
     server->configs[0] = *config;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* A write beyond ulimit -f fails with EFBIG, and is told. */
     umask(umask(0) & (S_IRWXG | S_IRWXO)); /* Of what it takes from us, nothing could be read. */
     raise_descriptors();
     apply_config(server);

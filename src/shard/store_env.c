@@ -43,6 +43,14 @@ uint64_t store_disk_free(const struct store *store)
     return (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
+/* LMDB tells a write that was cut as EIO. */
+static int explain_short_write(const struct store *store)
+{
+    char path[SHARD_PATH_BYTES];
+    snprintf(path, sizeof(path), "%s/data.mdb", store->directory);
+    return store_disk_free(store) < DISK_FULL_BYTES ? ENOSPC : dir_short_write(path);
+}
+
 enum errcode store_error(struct store *store, int rc, const char *what, struct err *err)
 {
     CHECK(rc != 0);
@@ -78,8 +86,8 @@ enum errcode store_error(struct store *store, int rc, const char *what, struct e
                       "ended; nothing that was acknowledged is lost.");
         return ERR_IO;
     default:
-        if (rc == EIO && store_disk_free(store) < DISK_FULL_BYTES) {
-            rc = ENOSPC;
+        if (rc == EIO) {
+            rc = explain_short_write(store);
         }
         if (rc > 0) {
             (void)dir_fail(err, rc, "use", store->directory);

@@ -72,6 +72,8 @@ static void a_full_disk_has_its_own_code(void **state)
     assert_int_equal(err_set_errno(&e, ERR_IO, ENOSPC, "write x"), ERR_DISK_FULL);
     assert_string_equal(err_sqlstate(e.code), "53100");
     assert_non_null(strstr(e.message, "write x: No space"));
+    assert_int_equal(err_set_errno(&e, ERR_IO, EFBIG, "write x"), ERR_DISK_FULL);
+    assert_non_null(strstr(e.hint, "ulimit -f"));
     assert_int_equal(err_set_errno(&e, ERR_IO, EACCES, "open x"), ERR_IO);
 }
 
