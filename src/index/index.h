@@ -141,6 +141,13 @@ struct index_search {
     const float *query; /* dim floats, any length; not normalised by the caller. */
     size_t k;
     size_t ef; /* At least k; WALK only. */
+    /* Whom ef was chosen for, WALK only: queries whose nearest row lies up to @reach away; under
+     * DOT, were their length 1.  One much farther from all that a walk meets is unlike them: it
+     * walks again with ef_beyond, or where that is 0 looks at every row; with a filter the walk has
+     * then given up. */
+    bool has_reach;
+    double reach;
+    size_t ef_beyond;
     enum index_plan plan;
     /* Which rows may be returned; NULL: all.  Called on the searching thread.  A walk
      * goes on until it has k rows that match and no nearer one can be hidden, or it has asked of
@@ -173,6 +180,7 @@ struct index_work {       /* What a search cost; counters are added to. */
     uint64_t distances;   /* By codes in walks; by vectors in scans. */
     uint64_t reranked;    /* Rows that were looked at exactly after a walk. */
     uint64_t exact_walks; /* Begun because codes could not rank. */
+    uint64_t beyond;      /* Queries that lay beyond their reach. */
     uint64_t hops;
     uint64_t tail_rows;
     uint64_t filter_calls;

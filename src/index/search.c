@@ -13,7 +13,10 @@
  * walk goes on over the exact vectors, from the nearest that the first one found.
  *
  * Where what was found lies together and far from the query, the walk may have ended in the wrong
- * one of several far clusters: then the upper layers are asked for more places to begin at. */
+ * one of several far clusters: then the upper layers are asked for more places to begin at.
+ *
+ * ef is good for queries like those that it was measured with.  One that lies much farther from all
+ * rows tells so by what its walk has found, whatever of that is right, and takes more. */
 #include "index/walk_int.h"
 
 #include <float.h>
@@ -44,6 +47,13 @@ static const double FAR_SIGMAS = 2.2, CROWD_SIGMAS = 1, DENSE_SIGMAS = 1.5;
 static const float DEEP_SIGMAS = 2;
 /* So many times as far from the query as from each other are rows of another cluster. */
 static const double ASTRAY_RATIO = 4, LOST_RATIO = 64;
+/* So many times the square of the reach is beyond it.  Held-out queries of three sets (words,
+ * sentences, a mixture) lie within 2.3 times the square of what 98 of 100 of the measured ones
+ * did, but for one of 2,000; at 2 no more. */
+static const double BEYOND = 2;
+/* Under DOT, where the nearest may have a square of 0: so much more, of the usual length's square.
+ * No held-out query of words lies beyond it, and of 1,000 six would beyond half of it. */
+static const double BEYOND_LENGTH = 0.25;
 /* As far as this from the rank-th of rows that match. */
 static const float ALIKE_SIGMAS = 3;
 
@@ -382,6 +392,37 @@ static bool is_astray(const struct walk *w, double ratio)
     return between > 0 && (double)between * ratio * ratio < square_of(w, near[0]->row.distance);
 }
 
+/* How far the nearest row lies that was met; INFINITY where that is not known. */
+static double nearest_met(const struct walk *w, bool is_sifting)
+{
+    const struct hits *found = &w->scratch->found;
+    double nearest = INFINITY;
+    if (is_sifting && w->nearest.slot != SLOT_NONE) {
+        return exact_distance(w->index->config.distance, w->vector,
+                              vector_at(&w->index->slots, w->nearest.slot), w->space.dim);
+    }
+    for (size_t i = 0; i < found->n; i++) {
+        nearest = fmin(nearest, found->items[i].row.distance);
+    }
+    return nearest;
+}
+
+/* The query is unlike those that ef was chosen for. */
+static bool is_beyond(const struct walk *w, bool is_sifting)
+{
+    const struct index_search *search = w->search;
+    double nearest = search->has_reach && w->norm > 0 ? nearest_met(w, is_sifting) : INFINITY;
+    if (isinf(nearest)) {
+        return false;
+    }
+    double square = square_of(w, nearest);
+    if (w->space.distance == DISTANCE_DOT) {
+        double usual = (double)usual_length(w);
+        return square > square_of(w, search->reach * w->norm) + BEYOND_LENGTH * usual * usual;
+    }
+    return square > BEYOND * square_of(w, search->reach);
+}
+
 /* Where a second walk begins: what the first one found, and what the upper layers lead to, in
  * scratch->matching. */
 static enum errcode more_starts(struct walk *w, struct err *err)
@@ -458,8 +499,26 @@ static enum errcode walk_vectors(struct walk *w, bool is_sifting, bool *gave_up,
         code = walk_and_rerank(&exact, starts->items, starts->n, is_sifting, gave_up, err);
     }
     w->n_visited = exact.n_visited;
+    w->nearest = exact.nearest;
     w->polled_at = exact.polled_at;
     return code;
+}
+
+/* With what a query takes of which nothing is known. */
+static enum errcode walk_beyond(struct walk *w, bool is_sifting, bool *gave_up, struct err *err)
+{
+    const struct pool *starts = &w->scratch->matching;
+    w->work->beyond++;
+    if (w->search->ef_beyond == 0) {
+        *gave_up = true;
+        return ERR_OK;
+    }
+    w->ef = w->ef < w->search->ef_beyond ? w->search->ef_beyond : w->ef;
+    enum errcode code = more_starts(w, err);
+    if (code == ERR_OK) {
+        code = walk_and_rerank(w, starts->items, starts->n, is_sifting, gave_up, err);
+    }
+    return code == ERR_OK && is_blind(w) ? walk_vectors(w, is_sifting, gave_up, err) : code;
 }
 
 /* Many of the nearest are hidden: what lies behind them was not looked for from the beginning. */
@@ -485,6 +544,20 @@ static bool is_out_of_range(const struct walk *w)
            (last > 0 && (s->beam.keys[0] < -FLT_MAX || s->beam.keys[last - 1] > FLT_MAX));
 }
 
+/* With the ef that was asked for. */
+static enum errcode walk_from(struct walk *w, const struct candidate *starts, size_t n_starts,
+                              bool is_sifting, bool *gave_up, struct err *err)
+{
+    enum errcode code = walk_and_rerank(w, starts, n_starts, is_sifting, gave_up, err);
+    if (code == ERR_OK && is_blind(w)) {
+        return walk_vectors(w, is_sifting, gave_up, err);
+    }
+    if (code == ERR_OK && is_astray(w, ASTRAY_RATIO)) {
+        return walk_astray(w, is_sifting, gave_up, err);
+    }
+    return code;
+}
+
 /* The graph's part of a search. */
 static enum errcode walk_graph(struct walk *w, uint32_t entry, bool *gave_up, struct err *err)
 {
@@ -496,13 +569,11 @@ static enum errcode walk_graph(struct walk *w, uint32_t entry, bool *gave_up, st
     if (w->from_slot != SLOT_NONE) {
         starts[n_starts++] = walk_candidate(w, w->from_slot);
     }
-    enum errcode code = walk_and_rerank(w, starts, n_starts, is_sifting, gave_up, err);
-    if (code == ERR_OK && is_blind(w)) {
-        code = walk_vectors(w, is_sifting, gave_up, err);
-    } else if (code == ERR_OK && is_astray(w, ASTRAY_RATIO)) {
-        code = walk_astray(w, is_sifting, gave_up, err);
+    enum errcode code = walk_from(w, starts, n_starts, is_sifting, gave_up, err);
+    if (code == ERR_OK && !*gave_up && is_beyond(w, is_sifting)) {
+        code = walk_beyond(w, is_sifting, gave_up, err);
     }
-    if (code == ERR_OK && !is_sifting && is_among_hidden(w)) {
+    if (code == ERR_OK && !is_sifting && !*gave_up && is_among_hidden(w)) {
         code = walk_and_rerank(w, starts, n_starts, true, gave_up, err);
     }
     return code;

@@ -5,10 +5,13 @@
  * near ones may match, so what is to be expanded has no bound but that, and is a heap. */
 #include "index/walk_int.h"
 
+#include <math.h>
+
 static bool take_note(struct walk *w, struct candidate c)
 {
     struct scratch *s = w->scratch;
     if (c.key <= beam_limit(&s->beam) && !walk_passes_over(w, c.slot, c.key)) {
+        w->nearest = c.key < w->nearest.key ? c : w->nearest;
         if (walk_may_return(w, c.slot)) {
             (void)beam_add(&s->beam, &w->index->slots, c.key, c.slot);
         }
@@ -46,6 +49,7 @@ static bool begin(struct walk *w, const struct stop_rule *rule, const struct can
     }
     beam_start(&s->beam, rule);
     w->n_visited = 0;
+    w->nearest = (struct candidate){.key = INFINITY, .slot = SLOT_NONE};
     for (size_t i = 0; i < n_starts; i++) {
         if (scratch_visit(s, starts[i].slot)) {
             w->n_visited++;

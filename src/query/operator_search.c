@@ -185,6 +185,25 @@ static void close_search(struct operator_run *o)
 
 /* ---- steps ---- */
 
+/* And what the plan did not know: that the query is unlike those that recall was measured with. */
+static enum errcode answer_query(struct portal *p, struct search_state *s, struct err *err)
+{
+    uint64_t beyond_before = s->self.done.beyond;
+    enum errcode code = search_query_rows(p, s->next_query, err);
+    if (code != ERR_OK || s->self.done.beyond == beyond_before || s->miss_beyond == MISS_SCANS) {
+        return code;
+    }
+    metric_add(METRIC_recall_misses, 1);
+    if (s->miss_beyond == MISS_FAILS) {
+        return search_tell_beyond(p, err);
+    }
+    if (!p->has_notice) {
+        (void)search_tell_beyond(p, &p->notice);
+        p->has_notice = true;
+    }
+    return ERR_OK;
+}
+
 static enum step step_search(struct operator_run *o, struct err *err)
 {
     struct portal *p = o->portal;
@@ -200,7 +219,7 @@ static enum step step_search(struct operator_run *o, struct err *err)
         if (s->k > 0 && s->next_query >= s->first_found + s->n_found) {
             search_team_find(p);
         }
-        if (s->k > 0 && search_query_rows(p, s->next_query, err) != ERR_OK) {
+        if (s->k > 0 && answer_query(p, s, err) != ERR_OK) {
             p->batch.n_rows = mark.n_rows; /* The query may be begun again. */
             p->batch.bytes = mark.bytes;
             s->self.done = done;
@@ -271,6 +290,7 @@ static void explain(const struct operator_run *o, struct explain *out)
         explain_number(out, "Hops", (double)s->self.done.hops);
         explain_number(out, "Looked at exactly", (double)s->self.done.reranked);
         explain_number(out, "Exact walks", (double)s->self.done.exact_walks);
+        explain_number(out, "Beyond what was measured", (double)s->self.done.beyond);
         explain_number(out, "Tail rows", (double)s->self.done.tail_rows);
         explain_number(out, "Filter calls", (double)s->self.done.filter_calls);
         explain_number(out, "Searched again", (double)s->again);

@@ -61,19 +61,28 @@ struct search_found {
     bool is_valid; /* It may be taken, once. */
 };
 
+/* What becomes of a search whose walk costs less than a scan, by what is known of its recall. */
+enum search_miss {
+    MISS_IS_NONE, /* It walks. */
+    MISS_IS_TOLD, /* It walks, and a notice says that recall may be below its floor. */
+    MISS_SCANS,
+    MISS_FAILS
+};
+
 struct search_state {
     struct operator_run base;
     enum search_way way;
     size_t k; /* LIMIT plus OFFSET. */
     size_t ef;
-    struct shard_effort effort; /* Of a walk; its verdict counts where ef is auto. */
-    const char *why_exact;      /* Where a walk was possible; else NULL. */
-    bool is_miss_told;          /* A notice says that recall is below its floor. */
-    bool is_of_index;           /* Only the key is asked of a row: a view may not be needed. */
-    uint64_t n_rows;            /* That the choice reckoned with. */
-    double selectivity;         /* Share of rows that match, by the sample; */
-    double share_low;           /* at least, most likely. */
-    double block_row_ns;        /* A row of a block in memory, tested. */
+    struct shard_effort effort;   /* Of a walk; its verdict counts where ef is auto. */
+    enum search_miss miss_beyond; /* What becomes of a query that lies beyond the effort's reach. */
+    const char *why_exact;        /* Where a walk was possible; else NULL. */
+    bool is_miss_told;            /* A notice says that recall is below its floor. */
+    bool is_of_index;             /* Only the key is asked of a row: a view may not be needed. */
+    uint64_t n_rows;              /* That the choice reckoned with. */
+    double selectivity;           /* Share of rows that match, by the sample; */
+    double share_low;             /* at least, most likely. */
+    double block_row_ns;          /* A row of a block in memory, tested. */
     size_t n_sampled;
     double share_in_memory; /* Of the rows that were sampled: the columns that WHERE reads. */
     size_t filter_calls_max;
@@ -98,17 +107,12 @@ static inline struct search_hit search_hit_of(const struct index_hit *hit)
 enum errcode search_choose(struct portal *portal, struct search_state *s,
                            struct err *err) WARN_UNUSED;
 const char *search_way_name(enum search_way way);
-/* What becomes of a search whose walk costs less than a scan, by what is known of its recall. */
-enum search_miss {
-    MISS_IS_NONE, /* It walks. */
-    MISS_IS_TOLD, /* It walks, and a notice says that recall may be below its floor. */
-    MISS_SCANS,
-    MISS_FAILS
-};
 enum search_miss search_miss_of(enum shard_verdict verdict, enum on_miss on_miss, double floats);
 /* That recall will or may be below its floor, as an error or a notice. */
 enum errcode search_tell_miss(const struct portal *portal, const struct search_state *s,
                               struct err *err);
+/* The same of a query that lies beyond the effort's reach. */
+enum errcode search_tell_beyond(const struct portal *portal, struct err *err);
 
 /* ---- searcher.c ---- */
 

@@ -69,6 +69,8 @@ static void take_effort(struct portal *p, struct search_state *s)
         e->filter_calls = p->plan->access.where == NULL ? 0 : (double)e->ef / s->share_low;
     }
     s->ef = e->ef < s->k ? s->k : e->ef;
+    double floats = (double)e->rows * p->plan->schema->columns[p->plan->search.column].dim;
+    s->miss_beyond = search_miss_of(SHARD_IS_NOT_MEASURED, p->force.on_miss, floats);
 }
 
 /* A row by chance: the number that is drawn, or where no row has it the next one that is there. */
@@ -329,6 +331,20 @@ enum errcode search_tell_miss(const struct portal *p, const struct search_state 
             p->force.recall, name, how_sure, e->recall, e->low, e->high);
         err_hint(err, "Lower recall, or set on_miss to exact.");
     }
+    err_collection(err, name);
+    err_policy(err, "on_miss");
+    return ERR_RECALL_MISSED;
+}
+
+enum errcode search_tell_beyond(const struct portal *p, struct err *err)
+{
+    const char *name = p->plan->schema->name;
+    (void)err_set(
+        err, ERR_RECALL_MISSED,
+        "recall is %.4g, and it was not measured yet what a walk finds for queries as far "
+        "from the rows of \"%s\" as this one",
+        p->force.recall, name);
+    err_hint(err, "Once some were asked they are measured; exact = on compares with every vector.");
     err_collection(err, name);
     err_policy(err, "on_miss");
     return ERR_RECALL_MISSED;

@@ -198,8 +198,11 @@ static bool merge(const struct shard *shard, const struct measured *new, struct 
     bool is_any = false;
     for (unsigned i = 0; i < CURVE_COUNT; i++) {
         bool is_same = !is_of_another(&e, &known->curves[i].origin, true);
-        if (!(is_same && is_too_easy(shard, &v->calibration, i, new, known)) &&
-            is_better(&new->curves[i], &known->curves[i], &e, how == WHOLE)) {
+        if (is_same && is_too_easy(shard, &v->calibration, i, new, known)) {
+            /* What is known is good for them, too. */
+            known->curves[i].reach = fmaxf(known->curves[i].reach, new->curves[i].reach);
+            is_any = true;
+        } else if (is_better(&new->curves[i], &known->curves[i], &e, how == WHOLE)) {
             known->curves[i] = new->curves[i];
             is_any = true;
         }

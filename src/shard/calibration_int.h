@@ -57,7 +57,7 @@ struct curve_origin {
 struct curve {
     struct curve_origin origin;
     uint32_t n_points; /* 0: not measured; their ef rises. */
-    uint32_t unused;
+    float reach;       /* As far lie the queries that it is of: see index_search. */
     struct curve_point points[CURVE_POINTS];
 };
 struct measured {
@@ -66,6 +66,7 @@ struct measured {
 
 struct curve_answer {
     double ef, recall, low, high, distances, filter_calls;
+    double reach; /* Of several curves: the farther. */
     enum shard_verdict verdict;
     struct curve_origin origin; /* Of several curves: the oldest, the fewest and the least real. */
 };
@@ -128,6 +129,8 @@ struct tally {
     bool (*is_canceled)(void *arg);
     void *canceled_arg;
     struct tally_class classes[TALLY_CLASSES];
+    float *nearest; /* How far from the first n_nearest queries their nearest row lies. */
+    uint32_t n_nearest;
 };
 struct tally_query {
     struct index *index;
@@ -148,6 +151,8 @@ enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err 
 /* The curve so far; all but its points and the number of samples is the caller's to tell.  @z: how
  * many standard errors a promise stays below what was measured. */
 void tally_curve(const struct tally *t, unsigned class, double z, struct curve *out);
+/* How far from the rows the queries lie that were measured, but for the farthest 2 %. */
+double tally_reach(struct tally *t);
 /* Later samples of the class would hardly lower what a floor costs. */
 bool tally_is_sharp(const struct tally *t, unsigned class, double z);
 
@@ -265,7 +270,7 @@ bool measure_has_told(const struct measure *m);
 /* One more sample. */
 enum measure_step measure_one(struct measure *m);
 /* The curves so far. */
-void measure_sum_up(const struct measure *m, struct measured *out);
+void measure_sum_up(struct measure *m, struct measured *out);
 
 /* ---- effort.c ---- */
 

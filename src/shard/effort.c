@@ -11,6 +11,8 @@ static const double STRETCH_POWER = 1.1; /* On the hardest data ef grows with th
 static const double CAUTION = 0.6;
 /* Before it is measured ef is this over what may be missing: 800 for a recall of 0.95. */
 static const double GUESS = 40;
+/* The guess of a query that is unlike all that were measured is so many times ef at the least. */
+static const double BEYOND_EF = 4;
 static const double GUESSED_DISTANCES = 16; /* For each of ef. */
 
 /* ---- how much has changed ---- */
@@ -94,6 +96,9 @@ static void tell(const struct extent *e, const struct recall_wish *wish,
     out->high = answer->high;
     out->distances = answer->distances * more;
     out->filter_calls = answer->filter_calls * more;
+    out->has_reach = !is_early && !isinf(answer->reach);
+    out->reach = answer->reach;
+    out->ef_beyond = (size_t)ceil(fmax(guess_ef(wish), BEYOND_EF * answer->ef * more));
 }
 
 void shard_effort_for(struct shard *shard, uint32_t column, double recall, size_t k, double share,

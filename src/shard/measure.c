@@ -259,13 +259,14 @@ enum measure_step measure_one(struct measure *m)
                                         : MEASURE_GOES_ON;
 }
 
-void measure_sum_up(const struct measure *m, struct measured *out)
+void measure_sum_up(struct measure *m, struct measured *out)
 {
     for (unsigned i = 0; i < CURVE_COUNT; i++) {
         const struct part *part = (m->front.classes >> i & 1) != 0 ? &m->front : &m->others;
         struct curve *curve = &out->curves[i];
         tally_curve(&m->tally, i, CERTAINTY, curve);
         if (curve->n_points > 0) {
+            curve->reach = (float)tally_reach(&m->tally);
             curve->origin.rows = (uint64_t)(part->rows_sum / part->n_measured);
             curve->origin.changes = (uint64_t)(part->changes_sum / part->n_measured);
             curve->origin.is_real = m->kind != MEASURE_ROWS;

@@ -220,7 +220,12 @@ struct shard_effort {
     double recall;  /* Measured at that ef: the mean of the samples, */
     double low, high; /* and its interval: of all queries the mean lies in it, 19 times of 20. */
     double distances, filter_calls; /* To be expected of a query. */
-    uint64_t rows;                  /* In the index. */
+    /* As far from the rows lie the queries that it was measured with; one beyond that is as if
+     * nothing were measured, and ef_beyond the guess (see index_search). */
+    bool has_reach;
+    double reach;
+    size_t ef_beyond;
+    uint64_t rows; /* In the index. */
 };
 void shard_effort_for(struct shard *shard, uint32_t column, double recall, size_t k, double share,
                       struct shard_effort *out);

@@ -18,6 +18,7 @@
 #include "shard/calibration_int.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -33,6 +34,7 @@ enum {
     FULL_RUNGS_NARROW = 3, /* The same where they lie closer together. */
     TURNS_OF_GROWTH = 8,   /* Of so many samples one goes on when it has found all. */
     HITS_A_QUERY = 10,
+    NEAREST_MAX = 2 * QUERIES_KEPT_MAX, /* Two classes of them at the most: see measure.c. */
 };
 /* A distance that is larger by no more than this is equal: what floats lose. */
 static const double EPSILON = 1e-6;
@@ -51,6 +53,8 @@ static const double NARROW_FROM = 0.8, NARROW_TO = 0.995;
 static const double FEW_SAMPLES = 6;
 /* What a floor may cost over what reached it in the mean, for more samples to be of no use. */
 static const double NARROW_COST = 1.1;
+/* Of the queries, which reach tells of: the farthest few may be as far as anything. */
+static const double WITHIN_REACH = 0.98;
 
 /* Every how manieth sample measures a class: the dear ones seldom. */
 static const uint32_t turns[CURVE_COUNT] = {1, 1, 2, 8, 2, 8, 2, 8, 4, 8};
@@ -71,17 +75,52 @@ static uint32_t rung_ef(const struct recall_class *c, size_t rung)
 enum errcode tally_init(struct tally *t, struct err *err)
 {
     *t = (struct tally){.n_broad = UINT32_MAX,
-                        .hits = mem_alloc(MEM_SEARCH, 2 * TRUTH_MAX * sizeof(*t->hits))};
+                        .hits = mem_alloc(MEM_SEARCH, 2 * TRUTH_MAX * sizeof(*t->hits)),
+                        .nearest = mem_alloc(MEM_SEARCH, NEAREST_MAX * sizeof(*t->nearest))};
     for (size_t i = 0; i < TALLY_CLASSES; i++) {
         t->classes[i].end = TALLY_RUNGS;
     }
-    return t->hits == NULL ? err_no_memory(err) : ERR_OK;
+    if (t->hits == NULL || t->nearest == NULL) {
+        tally_fini(t);
+        return err_no_memory(err);
+    }
+    return ERR_OK;
 }
 
 void tally_fini(struct tally *t)
 {
     mem_free(MEM_SEARCH, t->hits);
+    mem_free(MEM_SEARCH, t->nearest);
     t->hits = NULL;
+    t->nearest = NULL;
+}
+
+/* ---- how far the queries lie ---- */
+
+static void note_nearest(struct tally *t, const struct tally_query *q, double nearest)
+{
+    double length = 1;
+    if (q->distance == DISTANCE_DOT) {
+        length = sqrt(-index_distance(DISTANCE_DOT, q->vector, q->vector, q->dim));
+    }
+    if (length > 0 && t->n_nearest < NEAREST_MAX) {
+        t->nearest[t->n_nearest++] = (float)(nearest / length);
+    }
+}
+
+static int compare_floats(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+double tally_reach(struct tally *t)
+{
+    if (t->n_nearest == 0) {
+        return INFINITY;
+    }
+    qsort(t->nearest, t->n_nearest, sizeof(*t->nearest), compare_floats);
+    return (double)t->nearest[(size_t)(WITHIN_REACH * t->n_nearest)];
 }
 
 /* ---- the filter ---- */
@@ -100,6 +139,7 @@ struct sample {
     size_t n_truth;
     uint64_t n_rows;
     bool is_passed_over;
+    double nearest;                  /* The nearest row's distance; NAN: there is none. */
     double limit[TALLY_CLASSES];     /* NAN: not measured by this one. */
     double own_limit[TALLY_CLASSES]; /* With the query's own row; NAN: it is not asked for. */
     bool is_told[TALLY_CLASSES][TALLY_RUNGS]; /* Walked by a query that had found all before. */
@@ -230,6 +270,7 @@ static enum errcode find_truth(struct sample *s, struct err *err)
     if (!is_own(s)) {
         pass_over(s);
     }
+    s->nearest = s->n_truth > 0 ? s->t->hits[0].distance : NAN;
     for (size_t i = 0; i < TALLY_CLASSES && code == ERR_OK; i++) {
         if (is_due(s, i) && truth_wanted(asks_for(i)) <= TRUTH_MAX) {
             s->limit[i] = find_limit(s, i);
@@ -416,6 +457,9 @@ enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err 
     }
     if (code != ERR_OK) {
         return code;
+    }
+    if (!is_own(&s) && !isnan(s.nearest)) {
+        note_nearest(t, q, s.nearest);
     }
     for (size_t i = 0; i < TALLY_CLASSES; i++) {
         struct tally_class *tc = &t->classes[i];

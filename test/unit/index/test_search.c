@@ -522,6 +522,70 @@ static void keys_that_overflowed_leave_the_rule_whole(void **state)
     assert_true(stop_bound(&rule, 4) == 7);
 }
 
+/* ---- queries beyond the reach of those that ef was chosen for ---- */
+
+static bool is_odd(void *arg, uint64_t row)
+{
+    (void)arg;
+    return row % 2 == 1;
+}
+
+/* Rows lie within 3 of each other; the query @far of them away, or under DOT the other way. */
+static void check_reach(enum distance distance, double reach)
+{
+    enum {
+        D = 16
+    };
+    float *points = points_new(SHAPE_UNIFORM, N, D, 3), near[D], far[D];
+    for (size_t i = 0; i < (size_t)N * D; i++) {
+        points[i] += 5;
+    }
+    for (size_t i = 0; i < D; i++) {
+        near[i] = points[i] + 0.01f;
+        far[i] = i < D / 2 ? -40 : points[i] + 40;
+    }
+    struct index *index = index_of(distance, D, INDEX_CODE_4, points, N);
+    struct index_hit hits[K], exact[K];
+    struct index_work work;
+    struct index_search search = {
+        .query = near, .k = K, .ef = K, .plan = INDEX_WALK, .has_reach = true, .reach = reach};
+    assert_int_equal(run(index, &search, hits, &work), K);
+    assert_true(work.beyond == 0 && work.distances < N && work.is_complete);
+    search.query = far;
+    assert_int_equal(find(index, INDEX_EXACT, far, K, K, exact), K);
+    assert_int_equal(run(index, &search, hits, &work), K);
+    assert_true(work.beyond == 1 && work.distances >= N && work.is_complete);
+    for (size_t i = 0; i < K; i++) {
+        assert_true(hits[i].row == exact[i].row);
+    }
+    uint64_t distances = 0;
+    search.has_reach = false;
+    assert_int_equal(run(index, &search, hits, &work), K);
+    assert_true(work.beyond == 0);
+    distances = work.distances;
+    search.has_reach = true;
+    search.ef_beyond = 400;
+    assert_int_equal(run(index, &search, hits, &work), K);
+    assert_true(work.beyond == 1 && work.distances > distances);
+    search.ef_beyond = 0;
+    search.matches = is_odd;
+    (void)run(index, &search, hits, &work);
+    assert_true(work.beyond == 1 && !work.is_complete); /* The caller knows a cheaper scan. */
+    search.query = near;
+    assert_int_equal(run(index, &search, hits, &work), K);
+    assert_int_equal(work.beyond, 0);
+    free(points);
+    index_free(index);
+}
+
+static void a_query_beyond_its_reach_takes_more(void **state)
+{
+    (void)state;
+    check_reach(DISTANCE_L2, 3);
+    check_reach(DISTANCE_COSINE, 0.1);
+    check_reach(DISTANCE_DOT, -20); /* Rows are about 20 long. */
+}
+
 int main(void)
 {
     assert_true(index_choose_kernel(NULL));
@@ -535,6 +599,7 @@ int main(void)
         cmocka_unit_test(a_small_index_is_searched_exactly_by_any_plan),
         cmocka_unit_test(rows_that_are_named_are_ranked_exactly_and_missing_ones_are_told),
         cmocka_unit_test(a_query_from_a_row_finds_that_row_and_begins_there),
+        cmocka_unit_test(a_query_beyond_its_reach_takes_more),
         cmocka_unit_test(more_effort_finds_no_less),
         cmocka_unit_test(the_place_of_a_key_is_the_same_for_every_kernel),
         cmocka_unit_test(a_beam_keeps_what_its_rule_allows),

@@ -19,7 +19,7 @@ enum {
     RECORD_BYTES_MAX = 1 << 16,
     /* Where the record has what: see remember.c. */
     CURVES_AT = 40,
-    FIRST_EF_AT = CURVES_AT + 44,
+    FIRST_EF_AT = CURVES_AT + 48,
     FIRST_RECALL_AT = FIRST_EF_AT + 4,
 };
 static const char record_name[] = "calibration-1";
@@ -390,7 +390,7 @@ static void a_record_that_is_damaged_or_of_something_else_is_not_believed(void *
     /* Version, column, log index, bytes, checksum, m, ef_construction, curves, points, a recall
      * over 1: each wrong behind a checksum that is right. */
     static const size_t fields[] = {
-        4, 8, 12, 20, 28, 32, 36, CURVES_AT, CURVES_AT + 40, FIRST_RECALL_AT + 3};
+        4, 8, 12, 20, 28, 32, 36, CURVES_AT, CURVES_AT + 44, FIRST_RECALL_AT + 3};
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
         struct record bad = good;
         bad.data[fields[i]] += 1;

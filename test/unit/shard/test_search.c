@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "shard/shard_int.h"
 #include "shard/vectors_int.h"
@@ -12,6 +13,7 @@ enum {
     GROWN = GOOD_MEASURE(10000, 4000),
     HELD_ROWS = 300, /* So many that a search is no mere scan. */
     K = 10,
+    FAR_QUERIES = 20, /* Fewer than are measured. */
 };
 
 static int set_up(void **state)
@@ -251,6 +253,42 @@ static void calibration_finds_an_ef_for_each_recall(void **state)
     assert_true(metric_value(METRIC_recall_low) <= metric_value(METRIC_recall_measured));
 }
 
+/* Of stored rows alone a recall is known, and the first queries lie far from all of them. */
+static void queries_unlike_the_measured_ones_are_looked_for_with_more(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    fixture_start(f);
+    insert_rows(f, 1, ROWS + 1, 500);
+    wait_until_linked(f);
+    (void)wait_for_measurement(f, 0, 256);
+    struct shard_effort effort;
+    shard_effort_for(f->shard, EMBEDDING, 0.95, K, 1, &effort);
+    assert_true(effort.has_reach && effort.ef_beyond > effort.ef);
+    int64_t beyond = metric_value(METRIC_searches_beyond);
+    for (uint64_t q = 0; q < FAR_QUERIES; q++) {
+        float query[DIM];
+        struct index_hit exact[K], hits[K];
+        size_t n_exact, n;
+        struct shard_search s = {.index = {.plan = INDEX_EXACT}, .index_lag_max = ROWS};
+        make_vector(1000000 + q, query);
+        for (size_t i = 0; i < DIM; i++) {
+            query[i] *= 20;
+        }
+        assert_int_equal(search(f, query, &s, exact, &n_exact, &err), ERR_OK);
+        s.index.plan = INDEX_WALK;
+        s.index.ef = effort.ef;
+        s.index.has_reach = true;
+        s.index.reach = effort.reach;
+        assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_OK);
+        assert_true(n == n_exact && memcmp(hits, exact, n * sizeof(*hits)) == 0);
+    }
+    assert_int_equal(metric_value(METRIC_searches_beyond), beyond + FAR_QUERIES);
+    /* Like the rows: only as much as was measured. */
+    shard_effort_for(f->shard, EMBEDDING, 0.95, K, 1, &effort);
+    assert_true(measure_recall(f, effort.ef) >= 0.95);
+}
+
 /* Many times the rows, and nothing measured of them yet: the recall was 0.69 for a floor of 0.80.
  */
 static void what_was_measured_is_stretched_where_the_collection_has_grown(void **state)
@@ -437,6 +475,8 @@ int main(void)
         UNWATCHED_TEST(calibration_finds_an_ef_for_each_recall, set_up, tear_down),
         UNWATCHED_TEST(recall_is_measured_again_with_more_queries_of_clients, set_up, tear_down),
         UNWATCHED_TEST(the_first_queries_of_clients_alone_lower_no_effort, set_up, tear_down),
+        UNWATCHED_TEST(queries_unlike_the_measured_ones_are_looked_for_with_more, set_up,
+                       tear_down),
         UNWATCHED_TEST(what_was_measured_is_stretched_where_the_collection_has_grown, set_up,
                        tear_down),
         cmocka_unit_test_setup_teardown(a_search_waits_for_no_lock_of_calibration, set_up,
