@@ -68,6 +68,10 @@ void arena_reset(struct arena *arena)
 {
     arena->failed = false;
     arena->block_bytes = BLOCK_BYTES_FIRST;
+    if (arena->newest == arena->first && arena->first != NULL && arena->first->older == NULL) {
+        arena->first->used = 0;
+        return;
+    }
     if (arena->first == NULL) {
         free_blocks(arena, arena->newest, NULL);
         arena->newest = NULL;

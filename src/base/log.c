@@ -31,7 +31,7 @@ void log_set_fd(int fd)
     atomic_store_explicit(&log_fd, fd, memory_order_relaxed);
 }
 
-static bool is_logged(enum log_level level)
+bool log_shows(enum log_level level)
 {
     return (int)level >= atomic_load_explicit(&level_min, memory_order_relaxed);
 }
@@ -96,7 +96,7 @@ static size_t put_quoted(char *line, size_t used, const char *key, const char *v
 void log_line(enum log_level level, const char *format, ...)
 {
     CHECK(format != NULL);
-    if (!is_logged(level)) {
+    if (!log_shows(level)) {
         return;
     }
     char line[LINE_BYTES_MAX];
@@ -111,8 +111,7 @@ void log_line(enum log_level level, const char *format, ...)
 void log_err(enum log_level level, const struct err *err, const char *format, ...)
 {
     CHECK(err->code != ERR_OK);
-    CHECK(err->code != ERR_OK);
-    if (!is_logged(level)) {
+    if (!log_shows(level)) {
         return;
     }
     char line[LINE_BYTES_MAX];

@@ -9,6 +9,7 @@
 #include "base/policy.h"
 
 void log_set_level(enum log_level level);
+bool log_shows(enum log_level level);
 void log_set_fd(int fd); /* Standard error until it is called. */
 void log_line(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 /* As log_line, with the error's SQLSTATE, message and hint at the end. */

@@ -65,11 +65,15 @@ static double bucket_bound_us(size_t bucket)
 
 static size_t bucket_of(uint64_t micros)
 {
-    size_t bucket = 0;
-    while (bucket < BUCKETS - 1 && (double)micros > bucket_bound_us(bucket)) {
-        bucket++;
+    size_t power = 0; /* Of two, the first that is not below it. */
+    while (power < BUCKETS / 2 && micros > UINT64_C(1) << power) {
+        power++;
     }
-    return bucket;
+    if (power == BUCKETS / 2) {
+        return BUCKETS - 1;
+    }
+    bool is_in_lower = power > 0 && micros * 3 <= UINT64_C(2) << power;
+    return is_in_lower ? 2 * power - 1 : 2 * power;
 }
 
 void metric_observe_us(enum metric_id id, uint64_t micros)

@@ -71,16 +71,16 @@ enum conn_state {
     ENDED
 };
 static const char *const state_names[] = {"open", "finishing", "lingering", "ended"};
-static const struct state_edge edges[] = {
-    {OPEN, FINISHING},  {FINISHING, LINGERING}, {LINGERING, ENDED},
-    {FINISHING, ENDED}, {OPEN, ENDED},
+static const uint32_t moves[COUNT_OF(state_names)] = {
+    [OPEN] = STATE_BIT(FINISHING) | STATE_BIT(ENDED),
+    [FINISHING] = STATE_BIT(LINGERING) | STATE_BIT(ENDED),
+    [LINGERING] = STATE_BIT(ENDED),
 };
 static const struct state_machine machine = {
     .name = "conn",
     .names = state_names,
     .n_states = COUNT_OF(state_names),
-    .edges = edges,
-    .n_edges = COUNT_OF(edges),
+    .moves = moves,
 };
 
 /* What the owner knows of the end of the input. */

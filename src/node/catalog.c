@@ -41,17 +41,15 @@ enum collection_state {
 static const char *const state_names[] = {"opening", "serving", "broken"};
 _Static_assert(COUNT_OF(state_names) == COLLECTION_STATES, "a name for each state");
 
-static const struct state_edge state_edges[] = {
-    {COLLECTION_OPENING, COLLECTION_SERVING},
-    {COLLECTION_OPENING, COLLECTION_BROKEN},
-    {COLLECTION_BROKEN, COLLECTION_OPENING},
+static const uint32_t state_moves[COLLECTION_STATES] = {
+    [COLLECTION_OPENING] = STATE_BIT(COLLECTION_SERVING) | STATE_BIT(COLLECTION_BROKEN),
+    [COLLECTION_BROKEN] = STATE_BIT(COLLECTION_OPENING),
 };
 static const struct state_machine state_machine = {
     .name = "collection",
     .names = state_names,
     .n_states = COLLECTION_STATES,
-    .edges = state_edges,
-    .n_edges = COUNT_OF(state_edges),
+    .moves = state_moves,
 };
 
 /* A collection of the map on this node.  refs keep the struct; users keep the shard open: one for

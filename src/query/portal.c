@@ -39,23 +39,23 @@ static const char *const state_names[PORTAL_STATES] = {
     [PORTAL_IS_ENDED] = "ended",
 };
 
-static const struct state_edge state_edges[] = {
-    {PORTAL_IS_NEW, PORTAL_IS_READY},     {PORTAL_IS_NEW, PORTAL_IS_ENDED},
-    {PORTAL_IS_READY, PORTAL_IS_WORKING}, {PORTAL_IS_READY, PORTAL_IS_BLOCKED},
-    {PORTAL_IS_READY, PORTAL_IS_COPYING}, {PORTAL_IS_READY, PORTAL_IS_LAST},
-    {PORTAL_IS_READY, PORTAL_IS_ENDED},   {PORTAL_IS_WORKING, PORTAL_IS_READY},
-    {PORTAL_IS_WORKING, PORTAL_IS_ENDED}, {PORTAL_IS_BLOCKED, PORTAL_IS_READY},
-    {PORTAL_IS_BLOCKED, PORTAL_IS_ENDED}, {PORTAL_IS_COPYING, PORTAL_IS_READY},
-    {PORTAL_IS_COPYING, PORTAL_IS_ENDED}, {PORTAL_IS_LAST, PORTAL_IS_ENDED},
-    {PORTAL_IS_ENDED, PORTAL_IS_NEW}, /* Taken from the session's spare. */
+static const uint32_t state_moves[PORTAL_STATES] = {
+    [PORTAL_IS_NEW] = STATE_BIT(PORTAL_IS_READY) | STATE_BIT(PORTAL_IS_ENDED),
+    [PORTAL_IS_READY] = STATE_BIT(PORTAL_IS_WORKING) | STATE_BIT(PORTAL_IS_BLOCKED) |
+                        STATE_BIT(PORTAL_IS_COPYING) | STATE_BIT(PORTAL_IS_LAST) |
+                        STATE_BIT(PORTAL_IS_ENDED),
+    [PORTAL_IS_WORKING] = STATE_BIT(PORTAL_IS_READY) | STATE_BIT(PORTAL_IS_ENDED),
+    [PORTAL_IS_BLOCKED] = STATE_BIT(PORTAL_IS_READY) | STATE_BIT(PORTAL_IS_ENDED),
+    [PORTAL_IS_COPYING] = STATE_BIT(PORTAL_IS_READY) | STATE_BIT(PORTAL_IS_ENDED),
+    [PORTAL_IS_LAST] = STATE_BIT(PORTAL_IS_ENDED),
+    [PORTAL_IS_ENDED] = STATE_BIT(PORTAL_IS_NEW), /* Taken from the session's spare. */
 };
 
 static const struct state_machine machine = {
     .name = "portal",
     .names = state_names,
     .n_states = PORTAL_STATES,
-    .edges = state_edges,
-    .n_edges = COUNT_OF(state_edges),
+    .moves = state_moves,
 };
 
 static void move(struct portal *p, enum portal_state to, const char *why)
@@ -234,15 +234,13 @@ static enum errcode take_parameters(struct portal *p, const struct value *given,
 }
 
 /* statement_memory as it is known before the portal is there: WITH, or the session's. */
-static size_t budget_of(struct query_session *session, const struct plan *plan)
+static size_t budget_of(const struct query_session *session, const struct policy_file *file,
+                        const struct plan *plan)
 {
-    struct policy_file *file = policy_file_acquire(session->db->node);
     struct policy_view view = {.levels = {[LEVEL_FILE] = &file->set,
                                           [LEVEL_SESSION] = &session->policies,
                                           [LEVEL_STATEMENT] = plan->with}};
-    size_t bytes = (size_t)policy_int(&view, POLICY_statement_memory);
-    policy_file_release(file);
-    return bytes;
+    return (size_t)policy_int(&view, POLICY_statement_memory);
 }
 
 enum errcode portal_new(struct query_session *session, struct prepared *prepared,
@@ -262,11 +260,14 @@ enum errcode portal_new(struct query_session *session, struct prepared *prepared
                        "the statement has %zu parameters, and %zu values were given", plan->n_types,
                        parameters->n);
     }
-    struct portal *p = portal_alloc(session, budget_of(session, plan));
+    struct policy_file *file = policy_file_acquire(session->db->node);
+    struct portal *p = portal_alloc(session, budget_of(session, file, plan));
     if (p == NULL) {
+        policy_file_release(file);
         return err_no_memory(err);
     }
     reset_portal(p, session, prepared, sink);
+    p->file = file;
     code = take_parameters(p, parameters->values, err);
     if (code != ERR_OK) {
         portal_free(p);
@@ -548,9 +549,8 @@ static enum portal_status advance(struct portal *p, struct err *err)
 
 static void begin(struct portal *p)
 {
-    CHECK_HOT(p->state == PORTAL_IS_NEW && p->file == NULL);
+    CHECK_HOT(p->state == PORTAL_IS_NEW && p->file != NULL);
     p->started_us = p->phase_at_us = clock_micros();
-    p->file = policy_file_acquire(p->db->node);
     query_session_begin(p->session, p);
     move(p, PORTAL_IS_READY, "begun");
 }

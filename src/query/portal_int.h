@@ -23,14 +23,14 @@ struct policy_file;
 
 /* Policies in force for one portal. */
 struct force {
-    double recall;
+    enum ack ack;
+    uint64_t timeout_us;
+    double recall;            /* This and what follows: of a SEARCH only. */
     int64_t ef, rerank_depth; /* 0: auto */
     bool is_exact;
     enum on_miss on_miss;
     enum on_lag on_lag;
     uint64_t index_lag;
-    enum ack ack;
-    uint64_t timeout_us;
     uint64_t limit_max;
 };
 
@@ -84,8 +84,8 @@ struct portal {
     struct value *columns; /* Of a row of the collection; those that are wanted are filled in. */
     struct value *output;  /* One row of the select list. */
     struct force force;
-    struct portal *next_running; /* Of the session, under its lock. */
-    struct policy_file *file;
+    struct portal *next_running;   /* Of the session, under its lock. */
+    struct policy_file *file;      /* As it was when the portal was made; until it ends. */
     const struct policy_set *set;  /* The session's, or EXPLAIN's copy of it. */
     const struct policy_set *with; /* The plan's, or a copy with the parameters filled in. */
     struct collection *collection; /* The plan's, on this node.  NULL: it has none. */

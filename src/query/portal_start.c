@@ -32,24 +32,29 @@ enum errcode portal_check_parameters(struct portal *p, struct err *err)
     return ERR_OK;
 }
 
+static void resolve_search_force(const struct policy_view *view, struct force *force)
+{
+    const struct policy_value *ef = policy_look(view, POLICY_ef, NULL);
+    const struct policy_value *depth = policy_look(view, POLICY_rerank_depth, NULL);
+    force->recall = policy_float(view, POLICY_recall);
+    force->ef = ef->is_auto ? 0 : ef->integer;
+    force->rerank_depth = depth->is_auto ? 0 : depth->integer;
+    force->is_exact = policy_bool(view, POLICY_exact);
+    force->on_miss = (enum on_miss)policy_int(view, POLICY_on_miss);
+    force->on_lag = (enum on_lag)policy_int(view, POLICY_on_lag);
+    force->index_lag = (uint64_t)policy_int(view, POLICY_index_lag);
+    force->limit_max = (uint64_t)policy_int(view, POLICY_limit_max);
+}
+
 static void resolve_force(struct portal *p)
 {
     struct policy_view view;
     portal_policy_view(p, &view);
-    const struct policy_value *ef = policy_look(&view, POLICY_ef, NULL);
-    const struct policy_value *depth = policy_look(&view, POLICY_rerank_depth, NULL);
-    p->force = (struct force){
-        .recall = policy_float(&view, POLICY_recall),
-        .ef = ef->is_auto ? 0 : ef->integer,
-        .rerank_depth = depth->is_auto ? 0 : depth->integer,
-        .is_exact = policy_bool(&view, POLICY_exact),
-        .on_miss = (enum on_miss)policy_int(&view, POLICY_on_miss),
-        .on_lag = (enum on_lag)policy_int(&view, POLICY_on_lag),
-        .index_lag = (uint64_t)policy_int(&view, POLICY_index_lag),
-        .ack = (enum ack)policy_int(&view, POLICY_ack),
-        .timeout_us = (uint64_t)policy_int(&view, POLICY_timeout),
-        .limit_max = (uint64_t)policy_int(&view, POLICY_limit_max),
-    };
+    p->force = (struct force){.ack = (enum ack)policy_int(&view, POLICY_ack),
+                              .timeout_us = (uint64_t)policy_int(&view, POLICY_timeout)};
+    if (p->plan_verb == &verb_search) {
+        resolve_search_force(&view, &p->force);
+    }
     bool is_timed = p->force.timeout_us != 0 && !p->plan_verb->is_untimed;
     p->deadline_us = is_timed ? p->started_us + p->force.timeout_us : 0;
 }

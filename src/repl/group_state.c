@@ -2,10 +2,11 @@
  * thread and the apply thread change, under repl.lock. */
 #include "repl/repl_int.h"
 
-static const struct state_edge group_edges[] = {
-    {GROUP_OPENING, GROUP_REPLAYING}, {GROUP_OPENING, GROUP_FAILED},
-    {GROUP_REPLAYING, GROUP_SERVING}, {GROUP_REPLAYING, GROUP_FAILED},
-    {GROUP_SERVING, GROUP_CLOSING},   {GROUP_CLOSING, GROUP_CLOSED},
+static const uint32_t group_moves[GROUP_STATES] = {
+    [GROUP_OPENING] = STATE_BIT(GROUP_REPLAYING) | STATE_BIT(GROUP_FAILED),
+    [GROUP_REPLAYING] = STATE_BIT(GROUP_SERVING) | STATE_BIT(GROUP_FAILED),
+    [GROUP_SERVING] = STATE_BIT(GROUP_CLOSING),
+    [GROUP_CLOSING] = STATE_BIT(GROUP_CLOSED),
 };
 
 static const char *const group_states[] = {"opening", "replaying", "serving",
@@ -16,8 +17,7 @@ static const struct state_machine group_machine = {
     .name = "log group",
     .names = group_states,
     .n_states = GROUP_STATES,
-    .edges = group_edges,
-    .n_edges = COUNT_OF(group_edges),
+    .moves = group_moves,
 };
 
 void group_move(struct repl *r, struct repl_group *g, enum group_state to, const char *why)

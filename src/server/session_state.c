@@ -19,22 +19,21 @@ static const char *const state_names[] = {"starting", "idle",     "running",
                                           "copy in",  "skipping", "closing"};
 _Static_assert(COUNT_OF(state_names) == SESSION_STATES, "a name a state");
 
-static const struct state_edge edges[] = {
-    {SESSION_STARTING, SESSION_IDLE},    {SESSION_STARTING, SESSION_CLOSING},
-    {SESSION_IDLE, SESSION_RUNNING},     {SESSION_IDLE, SESSION_SKIPPING},
-    {SESSION_IDLE, SESSION_CLOSING},     {SESSION_RUNNING, SESSION_IDLE},
-    {SESSION_RUNNING, SESSION_COPY_IN},  {SESSION_RUNNING, SESSION_SKIPPING},
-    {SESSION_RUNNING, SESSION_CLOSING},  {SESSION_COPY_IN, SESSION_RUNNING},
-    {SESSION_COPY_IN, SESSION_CLOSING},  {SESSION_SKIPPING, SESSION_IDLE},
-    {SESSION_SKIPPING, SESSION_CLOSING},
+static const uint32_t moves[SESSION_STATES] = {
+    [SESSION_STARTING] = STATE_BIT(SESSION_IDLE) | STATE_BIT(SESSION_CLOSING),
+    [SESSION_IDLE] =
+        STATE_BIT(SESSION_RUNNING) | STATE_BIT(SESSION_SKIPPING) | STATE_BIT(SESSION_CLOSING),
+    [SESSION_RUNNING] = STATE_BIT(SESSION_IDLE) | STATE_BIT(SESSION_COPY_IN) |
+                        STATE_BIT(SESSION_SKIPPING) | STATE_BIT(SESSION_CLOSING),
+    [SESSION_COPY_IN] = STATE_BIT(SESSION_RUNNING) | STATE_BIT(SESSION_CLOSING),
+    [SESSION_SKIPPING] = STATE_BIT(SESSION_IDLE) | STATE_BIT(SESSION_CLOSING),
 };
 
 static const struct state_machine machine = {
     .name = "session",
     .names = state_names,
     .n_states = COUNT_OF(state_names),
-    .edges = edges,
-    .n_edges = COUNT_OF(edges),
+    .moves = moves,
 };
 
 void session_move(struct session *s, enum session_state to, const char *why)

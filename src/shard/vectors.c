@@ -23,18 +23,16 @@ enum {
 };
 
 static const char *const state_names[] = {"current", "catching up", "rebuilding"};
-static const struct state_edge state_edges[] = {
-    {INDEX_CURRENT, INDEX_CATCHING_UP},
-    {INDEX_CURRENT, INDEX_REBUILDING},
-    {INDEX_CATCHING_UP, INDEX_CURRENT},
-    {INDEX_REBUILDING, INDEX_CURRENT},
+static const uint32_t state_moves[COUNT_OF(state_names)] = {
+    [INDEX_CURRENT] = STATE_BIT(INDEX_CATCHING_UP) | STATE_BIT(INDEX_REBUILDING),
+    [INDEX_CATCHING_UP] = STATE_BIT(INDEX_CURRENT),
+    [INDEX_REBUILDING] = STATE_BIT(INDEX_CURRENT),
 };
 static const struct state_machine state_machine = {
     .name = "index",
     .names = state_names,
     .n_states = COUNT_OF(state_names),
-    .edges = state_edges,
-    .n_edges = COUNT_OF(state_edges),
+    .moves = state_moves,
 };
 
 /* A flat index has no checkpoint, and its vectors come from the rows. */

@@ -14,6 +14,24 @@ static void a_quantile_lies_in_the_bucket_of_its_observation(void **state)
     assert_true(metric_sum_seconds(METRIC_search) > 0.4);
 }
 
+/* Bounds grow by turns by a third and by a half. */
+static void an_observation_is_counted_below_the_first_bound_that_it_does_not_pass(void **state)
+{
+    (void)state;
+    double bound = 1;
+    size_t bucket = 0;
+    for (uint64_t us = 0; us <= 40000; us++) {
+        for (; (double)us > bound; bucket++) {
+            double power = (double)(UINT64_C(1) << (bucket + 1) / 2);
+            bound = bucket % 2 == 0 ? power * 4 / 3 : power;
+        }
+        metric_observe_us(METRIC_statement, us);
+        assert_int_equal(metric_quantile_us(METRIC_statement, 1), (uint64_t)bound);
+    }
+    metric_observe_us(METRIC_statement, UINT64_MAX);
+    assert_true(metric_quantile_us(METRIC_statement, 1) > UINT64_C(40) * 1000000);
+}
+
 static void the_export_names_every_row_with_its_type(void **state)
 {
     (void)state;
@@ -40,6 +58,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_quantile_lies_in_the_bucket_of_its_observation),
+        cmocka_unit_test(an_observation_is_counted_below_the_first_bound_that_it_does_not_pass),
         cmocka_unit_test(the_export_names_every_row_with_its_type),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,15 +107,14 @@ enum door {
     DOOR_LOCKED
 };
 static const char *const door_names[] = {"open", "closed", "locked"};
-static const struct state_edge door_edges[] = {
-    {DOOR_OPEN, DOOR_CLOSED},
-    {DOOR_CLOSED, DOOR_OPEN},
-    {DOOR_CLOSED, DOOR_LOCKED},
-    {DOOR_LOCKED, DOOR_CLOSED},
+static const uint32_t door_moves[] = {
+    [DOOR_OPEN] = STATE_BIT(DOOR_CLOSED),
+    [DOOR_CLOSED] = STATE_BIT(DOOR_OPEN) | STATE_BIT(DOOR_LOCKED),
+    [DOOR_LOCKED] = STATE_BIT(DOOR_CLOSED),
 };
-static const struct state_machine door = {"door", door_names, 3, door_edges, COUNT_OF(door_edges)};
+static const struct state_machine door = {"door", door_names, 3, door_moves};
 
-static void a_machine_moves_along_its_edges_only(void **state)
+static void a_machine_moves_as_its_table_says_only(void **state)
 {
     (void)state;
     uint8_t at = DOOR_OPEN;
@@ -198,7 +197,7 @@ int main(void)
         cmocka_unit_test(a_wait_ends_at_its_deadline),
         cmocka_unit_test(a_thread_does_once_what_it_was_asked_to_do_at_its_end),
         cmocka_unit_test(a_role_is_the_threads_that_took_it_alone),
-        cmocka_unit_test(a_machine_moves_along_its_edges_only),
+        cmocka_unit_test(a_machine_moves_as_its_table_says_only),
         cmocka_unit_test(a_replaced_clock_is_asked_for_every_time),
         cmocka_unit_test(chance_is_a_function_of_its_seed),
         cmocka_unit_test(secrets_need_no_descriptor),
