@@ -81,6 +81,7 @@ void apply_thread_run(void *arg)
 {
     struct repl *r = arg;
     role_take(&apply_thread);
+    thread_be_nice(r->config.apply_nice);
     mutex_lock(&r->lock);
     while (r->ready != NULL || !r->is_log_ended) {
         struct repl_group *g = r->ready;

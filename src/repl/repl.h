@@ -32,6 +32,7 @@ struct repl_config {
     size_t map_bytes;          /* Address space for the log's file. */
     size_t disk_reserve_bytes; /* Free on the disk behind a write; repl_reserve changes it. */
     size_t in_memory_max;      /* Bytes submitted and not yet applied; beyond it OVERLOADED. */
+    int apply_nice;            /* Of the apply thread: see thread_be_nice. */
 };
 
 /* Errors: IO, DISK_FULL, LOCKED (another process has it), FORMAT_UNSUPPORTED, CORRUPT. */

@@ -33,6 +33,7 @@ static enum errcode start(struct process *process, const char *directory,
         .map_bytes = mode_standalone.map_bytes,
         .disk_reserve_bytes = (size_t)policy_int(&view, POLICY_disk_reserve),
         .in_memory_max = LOG_IN_MEMORY_BYTES_MAX,
+        .apply_nice = (int)policy_int(&view, POLICY_ingest_nice),
     };
     if (repl_open(&repl, &process->repl, err) != ERR_OK) {
         return err->code;

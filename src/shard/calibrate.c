@@ -89,23 +89,6 @@ bool calibration_is_known(const struct calibration *c)
     return read_origins(c, origins);
 }
 
-enum errcode calibration_publish(struct calibration *c, const struct measured *m, struct err *err)
-{
-    struct published *p = atomic_load(&c->published);
-    bool is_first = p == NULL;
-    if (is_first) {
-        p = published_new(err);
-    }
-    if (p == NULL) {
-        return ERR_OUT_OF_MEMORY;
-    }
-    published_write(p, m);
-    if (is_first) {
-        atomic_store_explicit(&c->published, p, memory_order_release);
-    }
-    return ERR_OK;
-}
-
 void calibration_forget(struct vector_index *v)
 {
     static const struct measured nothing;
@@ -428,21 +411,29 @@ static unsigned rest_after(const struct calibration *c)
     return is_first ? 0 : is_front ? REST_AT_FRONT : REST;
 }
 
+/* When it has rested from what it has worked since then. */
+static uint64_t rested(uint64_t since_cpu_us, unsigned rest)
+{
+    return clock_micros() + rest * (clock_cpu_micros() - since_cpu_us);
+}
+
 uint64_t calibrate(struct shard *shard, struct vector_index *v)
 {
     struct calibration *c = &v->calibration;
     if (clock_micros() < c->rest_until_us) {
         return c->rest_until_us;
     }
+    uint64_t since_us = clock_cpu_micros(), rest_us = 0;
+    bool has_looked = vouch(shard, v);
     enum cause cause = c->measure == NULL ? cause_to_measure(v) : NOT_DUE;
     if (cause != NOT_DUE) {
         begin(shard, v, cause);
     }
     if (c->measure == NULL) {
         atomic_store(&c->is_measuring, false); /* And not before: one may follow the other. */
-        return UINT64_MAX;
+        c->rest_until_us = has_looked ? rested(since_us, REST) : c->rest_until_us;
+        return has_looked ? c->rest_until_us : UINT64_MAX;
     }
-    uint64_t since_us = clock_cpu_micros(), rest_us = 0;
     unsigned rest = rest_after(c);
     enum measure_step step = measure_turn(shard, v);
     bool is_grown = (double)extent_of(v).linked > GROWN_WHEN_BUSY * (double)c->begun.rows;
@@ -452,7 +443,6 @@ uint64_t calibrate(struct shard *shard, struct vector_index *v)
     } else if (step == MEASURE_IS_OVER || is_superseded(c)) {
         conclude(shard, v, step == MEASURE_IS_OVER);
     }
-    rest_us += rest * (clock_cpu_micros() - since_us);
-    c->rest_until_us = clock_micros() + rest_us;
+    c->rest_until_us = rested(since_us, rest) + rest_us;
     return c->rest_until_us;
 }

@@ -5,6 +5,7 @@
  *   queries.c    what clients asked lately
  *   measure.c    a measure: which classes with which queries, in stages that are told at once
  *   calibrate.c  when it is measured, and which of what was measured counts
+ *   vouch.c      whether what was measured still holds while rows keep coming
  *   effort.c     what a search is told
  *   remember.c   what was measured is kept over a restart */
 #ifndef VECTRON_SHARD_CALIBRATION_INT_H
@@ -48,6 +49,8 @@ struct curve_point {
 /* What a curve was measured on: each was at its own time. */
 struct curve_origin {
     uint64_t rows, changes; /* Linked then; changes as vector_index counts them. */
+    /* The same when it was found last that what came since is no harder to find: vouch.c. */
+    uint64_t vouched_rows, vouched_changes;
     int64_t wall_us;
     uint32_t n_samples;
     uint32_t is_real;  /* With queries that clients asked. */
@@ -99,6 +102,9 @@ void published_read_origins(const struct published *p, struct curve_origin out[C
 /* The same of what counts for an index; false where nothing was ever measured. */
 struct calibration;
 bool calibration_read(const struct calibration *c, uint32_t classes, struct measured *out);
+/* @m is what counts from now on; one writer at a time. */
+enum errcode calibration_publish(struct calibration *c, const struct measured *m,
+                                 struct err *err) WARN_UNUSED;
 
 /* ---- tally.c ---- */
 
@@ -153,6 +159,8 @@ enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err 
 void tally_curve(const struct tally *t, unsigned class, double z, struct curve *out);
 /* How far from the rows the queries lie that were measured, but for the farthest 2 %. */
 double tally_reach(struct tally *t);
+/* What is no farther than this is at @distance: floats lose the rest. */
+double tally_limit(double distance);
 /* Later samples of the class would hardly lower what a floor costs. */
 bool tally_is_sharp(const struct tally *t, unsigned class, double z);
 
@@ -195,6 +203,12 @@ struct begun {
     uint64_t n_seen, n_forgotten;
 };
 
+/* How much has changed. */
+struct extent {
+    uint64_t rows, pending, linked; /* Rows. */
+    uint64_t changes;               /* Linked. */
+};
+
 /* What calibration's files know about one index. */
 struct calibration {
     _Atomic(struct published *) published; /* NULL: never measured. */
@@ -214,6 +228,7 @@ struct calibration {
     struct begun begun;
     uint64_t rest_until_us;
     uint64_t check_after_us, check_rest_us;
+    struct extent looked;  /* When it was last looked whether the curves still hold: vouch.c. */
     uint64_t changes_seen; /* At the last visit. */
     unsigned turn_seen;    /* When the last measure began. */
     uint64_t chance;       /* Of random_next. */
@@ -227,9 +242,6 @@ void calibration_forget(struct vector_index *v);
 uint64_t calibrate(struct shard *shard, struct vector_index *v);
 /* Something was measured of this graph. */
 bool calibration_is_known(const struct calibration *c);
-/* @m is what counts from now on. */
-enum errcode calibration_publish(struct calibration *c, const struct measured *m,
-                                 struct err *err) WARN_UNUSED;
 
 /* What it says of the collection's floor, into the log and the metrics. */
 void calibration_log(const struct shard *shard, const struct vector_index *v,
@@ -269,22 +281,29 @@ bool measure_is_at_front(const struct measure *m); /* It goes on with those clas
 bool measure_has_told(const struct measure *m);
 /* One more sample. */
 enum measure_step measure_one(struct measure *m);
+/* For index_search: @shard is closing. */
+bool measure_is_canceled(void *shard);
 /* The curves so far. */
 void measure_sum_up(struct measure *m, struct measured *out);
+
+/* ---- vouch.c ---- */
+
+/* Looks, where it is due, whether the rows that came are harder to find than those that were there;
+ * where they are not, searches take no more effort because of them.  True where it has looked. */
+bool vouch(struct shard *shard, struct vector_index *v);
 
 /* ---- effort.c ---- */
 
 /* With a higher floor where no client's query was measured.  False where no class can tell. */
 bool effort_ask(const struct measured *m, const struct recall_wish *wish, struct curve_answer *out);
 
-/* How much has changed. */
-struct extent {
-    uint64_t rows, pending, linked; /* Rows. */
-    uint64_t changes;               /* Linked. */
-};
 struct extent extent_of(struct vector_index *v);
 /* So many times the rows that there were, or rows changed. */
 double extent_since(const struct extent *e, const struct curve_origin *origin);
+/* The same since it was vouched for. */
+double extent_since_vouched(const struct extent *e, const struct curve_origin *origin);
+/* What it takes of a graph that has grown so many times, of rows that are no harder. */
+double effort_grown(double ef, double stretch);
 
 /* ---- remember.c ---- */
 

@@ -7,12 +7,6 @@
  * An atomic counter hands out the calls; the lock is only for the list and for sleeping. */
 #include "shard/host_int.h"
 
-/* Behind what clients wait for, before what only catches up: whoever brings a bundle waits for it.
- */
-enum {
-    CREW_NICE = 5
-};
-
 struct bundle {
     void (*run)(void *arg, size_t i);
     void *arg;
@@ -29,6 +23,7 @@ struct crew {
     struct condition ended; /* A helper left a bundle. */
     struct bundle *bundles;
     bool is_stopping;
+    int nice;
     unsigned n_threads;
     struct thread threads[];
 };
@@ -57,7 +52,7 @@ static struct bundle *find_bundle(struct crew *crew) REQUIRES(crew->mutex)
 static void crew_main(void *arg)
 {
     struct crew *crew = arg;
-    thread_be_nice(CREW_NICE);
+    thread_be_nice(crew->nice);
     mutex_lock(&crew->mutex);
     while (!crew->is_stopping) {
         struct bundle *bundle = find_bundle(crew);
@@ -117,13 +112,14 @@ static void crew_for_each(void *arg, size_t n, void (*run)(void *arg, size_t i),
     }
 }
 
-struct crew *crew_new(unsigned threads, struct err *err)
+struct crew *crew_new(unsigned threads, int nice, struct err *err)
 {
     struct crew *crew = mem_zalloc(MEM_GENERAL, sizeof(*crew) + threads * sizeof(crew->threads[0]));
     if (crew == NULL) {
         (void)err_no_memory(err);
         return NULL;
     }
+    crew->nice = nice;
     crew->interface = (struct index_crew){.for_each = crew_for_each, .crew = crew};
     mutex_init(&crew->mutex);
     condition_init(&crew->work);

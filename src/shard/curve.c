@@ -48,6 +48,9 @@ static struct curve_origin older_of(const struct curve_origin *a, const struct c
     struct curve_origin older = a->wall_us <= b->wall_us ? *a : *b;
     older.n_samples = a->n_samples < b->n_samples ? a->n_samples : b->n_samples;
     older.is_real = a->is_real & b->is_real;
+    const struct curve_origin *first = a->vouched_changes <= b->vouched_changes ? a : b;
+    older.vouched_rows = first->vouched_rows;
+    older.vouched_changes = first->vouched_changes;
     return older;
 }
 
@@ -288,4 +291,21 @@ bool calibration_read(const struct calibration *c, uint32_t classes, struct meas
         published_read(p, classes, out);
     }
     return p != NULL;
+}
+
+enum errcode calibration_publish(struct calibration *c, const struct measured *m, struct err *err)
+{
+    struct published *p = atomic_load(&c->published);
+    bool is_first = p == NULL;
+    if (is_first) {
+        p = published_new(err);
+    }
+    if (p == NULL) {
+        return ERR_OUT_OF_MEMORY;
+    }
+    published_write(p, m);
+    if (is_first) {
+        atomic_store_explicit(&c->published, p, memory_order_release);
+    }
+    return ERR_OK;
 }

@@ -31,12 +31,22 @@ struct extent extent_of(struct vector_index *v)
     return e;
 }
 
-double extent_since(const struct extent *e, const struct curve_origin *origin)
+static double extent_over(const struct extent *e, uint64_t rows_then, uint64_t changes_then)
 {
     /* Negative where recovery has yet to stage again what it was measured on. */
-    int64_t changes = (int64_t)(e->changes - origin->changes);
-    double rows = origin->rows > 0 ? (double)origin->rows : 1;
+    int64_t changes = (int64_t)(e->changes - changes_then);
+    double rows = rows_then > 0 ? (double)rows_then : 1;
     return fmax(1, fmax((double)e->linked / rows, 1 + (double)changes / rows));
+}
+
+double extent_since(const struct extent *e, const struct curve_origin *origin)
+{
+    return extent_over(e, origin->rows, origin->changes);
+}
+
+double extent_since_vouched(const struct extent *e, const struct curve_origin *origin)
+{
+    return extent_over(e, origin->vouched_rows, origin->vouched_changes);
 }
 
 /* ---- what a search is told ---- */
@@ -44,6 +54,11 @@ double extent_since(const struct extent *e, const struct curve_origin *origin)
 static double guess_ef(const struct recall_wish *wish)
 {
     return fmax(GUESS / (1 - wish->floor), 4 * (double)wish->k);
+}
+
+double effort_grown(double ef, double stretch)
+{
+    return ef * pow(stretch, STRETCH_POWER);
 }
 
 static void guess(const struct recall_wish *wish, struct shard_effort *out)
@@ -81,11 +96,11 @@ static bool is_too_early(const struct curve_answer *answer)
 static void tell(const struct extent *e, const struct recall_wish *wish,
                  const struct curve_answer *answer, struct shard_effort *out)
 {
-    double stretch = extent_since(e, &answer->origin),
-           ef = answer->ef * pow(stretch, STRETCH_POWER);
-    /* Rows that came since may be of another kind, and harder: where they are many, they are taken
-     * for what nobody has measured. */
-    double ef_of_strangers = fmin(stretch - 1, 1) * guess_ef(wish);
+    double stretch = extent_since(e, &answer->origin), ef = effort_grown(answer->ef, stretch);
+    /* Rows that came since may be of another kind, and harder: where they are many, and nobody has
+     * looked, they are taken for what nobody has measured. */
+    double strangers = extent_since_vouched(e, &answer->origin) - 1;
+    double ef_of_strangers = fmin(strangers, 1) * guess_ef(wish);
     bool is_early = is_too_early(answer);
     double more = fmax(ef, is_early ? guess_ef(wish) : ef_of_strangers) / answer->ef;
     out->verdict = is_early ? SHARD_IS_NOT_MEASURED : answer->verdict;

@@ -11,9 +11,11 @@
  * is wanted, and a wake brings it forward to now.  A shard with nothing to do costs nothing, so a
  * node may have many.  A shard is only removed when no thread is in it.
  *
- * Where cores are scarce, what clients wait for goes first: linking behind a write's
- * acknowledgement is nicer than the apply thread, and calibration is the nicest.  The flusher is
- * not nice at all, because what it has not written takes memory and log. */
+ * Where cores are scarce, what answers clients goes first: the apply thread and the crew are as
+ * nice as ingest_nice says, linking behind a write's acknowledgement is nicer, and calibration is
+ * the nicest.  The flusher is not nice at all, because what it has not written takes memory and
+ * log.
+ */
 #include "shard/host_int.h"
 #include "shard/payload_int.h"
 #include "shard/shard_int.h"
@@ -241,7 +243,9 @@ enum errcode host_new(const struct shard_host_config *config,
     }
     /* Who brings a job works on it too. */
     unsigned helpers = config->work_threads > 1 ? config->work_threads - 1 : 0;
-    host->crew = crew_new(helpers, err);
+    int nice = (int)policy_int(
+        &(struct policy_view){.levels = {[LEVEL_FILE] = &host->file_policies}}, POLICY_ingest_nice);
+    host->crew = crew_new(helpers, nice, err);
     host->stores = host->crew == NULL ? NULL : store_pool_new(err);
     host->payloads = host->stores == NULL ? NULL : payload_pool_new(err);
     enum errcode code = host->payloads == NULL ? err->code : ERR_OK;

@@ -8,7 +8,7 @@ struct crew;
 struct payload_pool;
 struct store_pool;
 
-struct crew *crew_new(unsigned threads, struct err *err);
+struct crew *crew_new(unsigned threads, int nice, struct err *err);
 void crew_free(struct crew *crew);
 const struct index_crew *crew_interface(struct crew *crew);
 

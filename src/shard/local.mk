@@ -30,6 +30,7 @@ src_shard_libshard_a_SOURCES = \
     src/shard/vector_file.c src/shard/vector_file_int.h \
     src/shard/vectors.c src/shard/vectors_int.h \
     src/shard/view.c src/shard/view_int.h \
+    src/shard/vouch.c \
     src/shard/wake.c
 src_shard_libshard_a_CFLAGS = $(AM_CFLAGS) $(LMDB_CFLAGS)
 SHARD_LIBS = src/shard/libshard.a src/index/libindex.a $(REPL_LIBS)

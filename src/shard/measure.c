@@ -64,7 +64,7 @@ struct measure {
     float query[];
 };
 
-static bool is_closing(void *arg)
+bool measure_is_canceled(void *arg)
 {
     const struct shard *shard = arg;
     return atomic_load(&shard->is_closing);
@@ -84,7 +84,7 @@ struct measure *measure_new(struct shard *shard, struct vector_index *v, enum me
     m->v = v;
     m->kind = kind;
     m->tally.n_broad = extent_of(v).linked < FEW_ROWS ? SAMPLES_OF_FEW : SAMPLES;
-    m->tally.is_canceled = is_closing;
+    m->tally.is_canceled = measure_is_canceled;
     m->tally.canceled_arg = shard;
     m->n_queries = kind == MEASURE_ROWS ? m->tally.n_broad : n_queries;
     m->front = (struct part){.classes = front, .tell_at = MEASURE_FIRST};
@@ -269,6 +269,8 @@ void measure_sum_up(struct measure *m, struct measured *out)
             curve->reach = (float)tally_reach(&m->tally);
             curve->origin.rows = (uint64_t)(part->rows_sum / part->n_measured);
             curve->origin.changes = (uint64_t)(part->changes_sum / part->n_measured);
+            curve->origin.vouched_rows = curve->origin.rows;
+            curve->origin.vouched_changes = curve->origin.changes;
             curve->origin.is_real = m->kind != MEASURE_ROWS;
             curve->origin.wall_us = clock_wall_micros();
         }

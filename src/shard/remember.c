@@ -224,6 +224,8 @@ static bool decode_curve(struct reader *r, struct curve *out)
 {
     out->origin.rows = reader_u64(r);
     out->origin.changes = reader_u64(r);
+    out->origin.vouched_rows = out->origin.rows;
+    out->origin.vouched_changes = out->origin.changes;
     out->origin.wall_us = (int64_t)reader_u64(r);
     out->origin.n_samples = reader_u32(r);
     out->origin.is_real = reader_u32(r);

@@ -210,7 +210,7 @@ static enum errcode search(struct sample *s, struct index_search *search, struct
     return index_search(s->q->index, search, hits, n, work, err);
 }
 
-static double limit_at(double distance)
+double tally_limit(double distance)
 {
     return distance + EPSILON * fabs(distance);
 }
@@ -224,7 +224,7 @@ static double find_limit(const struct sample *s, size_t class)
     for (size_t i = 0; i < s->n_truth && n < c->k; i++) {
         n += c->share == 1 || passes((void *)c, s->t->hits[i].row) ? 1 : 0;
         if (n == c->k) {
-            limit = limit_at(s->t->hits[i].distance);
+            limit = tally_limit(s->t->hits[i].distance);
         }
     }
     return limit;
@@ -244,7 +244,7 @@ static enum errcode scan_matching(struct sample *s, size_t class, struct err *er
                                  .passes_itself_over = s->is_passed_over};
     enum errcode code = search(s, &exact, hits, &n, &work, err);
     if (code == ERR_OK && n == c->k) {
-        s->limit[class] = limit_at(hits[n - 1].distance);
+        s->limit[class] = tally_limit(hits[n - 1].distance);
     }
     return code;
 }
@@ -302,10 +302,12 @@ static enum errcode walk_to(struct sample *s, size_t class, size_t r, double lim
     for (size_t i = 0; i < n && code == ERR_OK; i++) {
         n_found += hits[i].distance <= limit ? 1 : 0;
     }
+    /* A scan has to look at rows that are not linked yet, too: they are no reason to prefer it. */
+    double tail = fmin((double)work.tail_rows, (double)work.distances);
     *out = (struct rung){
         .n = 1,
         .recall = (double)n_found / c->k,
-        .distances = (double)work.distances,
+        .distances = (double)work.distances - tail,
         .filter_calls = (double)work.filter_calls,
     };
     return code;

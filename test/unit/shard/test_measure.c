@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "shard/host_int.h"
 #include "shard/shard_int.h"
 #include "shard/vectors_int.h"
 
@@ -157,10 +158,15 @@ static void a_floor_that_few_samples_cannot_tell_of_counts_as_not_measured(void 
     struct err err = {0};
     struct shard_effort effort;
     struct vector_index *v = &f->shard->vectors[0];
-    m.curves[0] =
-        (struct curve){.origin = {ROWS, atomic_load(&v->changes), 1, MEASURE_FIRST, 1, 0, 0},
-                       .n_points = 1,
-                       .points = {{10, 1, 0.983F, 1, 0.983F, 100, 0, {0}}}};
+    m.curves[0] = (struct curve){.origin = {.rows = ROWS,
+                                            .changes = atomic_load(&v->changes),
+                                            .vouched_rows = ROWS,
+                                            .vouched_changes = atomic_load(&v->changes),
+                                            .wall_us = 1,
+                                            .n_samples = MEASURE_FIRST,
+                                            .is_real = 1},
+                                 .n_points = 1,
+                                 .points = {{10, 1, 0.983F, 1, 0.983F, 100, 0, {0}}}};
     assert_int_equal(calibration_publish(&v->calibration, &m, &err), ERR_OK);
     shard_effort_for(f->shard, EMBEDDING, 0.95, 10, 1, &effort);
     assert_int_equal(effort.verdict, SHARD_REACHES);
@@ -180,6 +186,56 @@ static void a_floor_that_few_samples_cannot_tell_of_counts_as_not_measured(void 
     assert_int_equal(effort.ef, 10);
 }
 
+/* ---- rows that come after a measure ---- */
+
+static struct curve_origin origin_of(struct fixture *f, uint32_t class)
+{
+    static struct measured m;
+    assert_true(calibration_read(&f->shard->vectors[0].calibration, CURVES_ALL, &m));
+    return m.curves[class].origin;
+}
+
+/* Until the keeper has looked at what came since @changes. */
+static void wait_for_a_look(struct fixture *f, uint64_t changes)
+{
+    struct calibration *c = &f->shard->vectors[0].calibration;
+    uint64_t seen = 0;
+    for (uint64_t until = clock_micros() + 30000000; seen <= changes && clock_micros() < until;) {
+        host_wake_keeper(f->shard);
+        clock_sleep_micros(2000);
+        mutex_lock(&c->mutex);
+        seen = c->looked.changes;
+        mutex_unlock(&c->mutex);
+    }
+    assert_true(seen > changes);
+}
+
+/* Rows like those before make searches take no more than the growth asks for. */
+static void rows_of_the_same_kind_are_vouched_for(void **state)
+{
+    struct fixture *f = *state;
+    static struct measured m;
+    struct err err = {0};
+    struct shard_effort before, after;
+    struct measure *measure = begin(f, MEASURE_ASKED, UINT32_C(1) << class_of(100));
+    enum measure_step step;
+    do {
+        go_on(measure, &step);
+    } while (step != MEASURE_IS_OVER);
+    measure_sum_up(measure, &m);
+    measure_free(measure);
+    assert_int_equal(calibration_publish(&f->shard->vectors[0].calibration, &m, &err), ERR_OK);
+    struct curve_origin origin = origin_of(f, class_of(100));
+    assert_int_equal(origin.vouched_changes, origin.changes);
+    shard_effort_for(f->shard, EMBEDDING, 0.95, 100, 1, &before);
+    insert_rows(f, ROWS + 1, ROWS + 1 + ROWS / 16, 500);
+    wait_until_linked(f);
+    wait_for_a_look(f, origin.changes);
+    assert_true(origin_of(f, class_of(100)).vouched_changes > origin.changes);
+    shard_effort_for(f->shard, EMBEDDING, 0.95, 100, 1, &after);
+    assert_true((double)after.ef <= 1.2 * (double)before.ef + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +245,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_floor_that_few_samples_cannot_tell_of_counts_as_not_measured, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_look_at_the_newest_queries_is_short, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rows_of_the_same_kind_are_vouched_for, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
