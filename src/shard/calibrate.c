@@ -37,6 +37,8 @@ enum {
     REST = 4,
     REST_AT_FRONT = 1,
     RETRY_US = 2000000,
+    CALM_US = 2000000,
+    WAIT_US = 100000,
     CHECK_REST_US_MIN = 2000000,
     CHECK_REST_US_MAX = 300000000,
     PENDING_SHARE = 10, /* One row in so many may wait to be linked. */
@@ -173,6 +175,18 @@ enum publish_how {
     ALONE /* What was known counts no more. */
 };
 
+/* Rows that were no harder by what was known are no harder by what is measured now. */
+static void take_curve(struct curve *known, const struct curve *new)
+{
+    const struct curve_origin old = known->origin;
+    *known = *new;
+    if (old.is_real == new->origin.is_real &&
+        (int64_t)(old.vouched_changes - new->origin.vouched_changes) > 0) {
+        known->origin.vouched_rows = old.vouched_rows;
+        known->origin.vouched_changes = old.vouched_changes;
+    }
+}
+
 /* Of what has been measured now, what is better than what was known; false where nothing is. */
 static bool merge(const struct shard *shard, const struct measured *new, struct vector_index *v,
                   enum publish_how how, struct measured *known)
@@ -186,7 +200,7 @@ static bool merge(const struct shard *shard, const struct measured *new, struct 
             known->curves[i].reach = fmaxf(known->curves[i].reach, new->curves[i].reach);
             is_any = true;
         } else if (is_better(&new->curves[i], &known->curves[i], &e, how == WHOLE)) {
-            known->curves[i] = new->curves[i];
+            take_curve(&known->curves[i], &new->curves[i]);
             is_any = true;
         }
         known->curves[i].origin.is_whole |= how == WHOLE ? 1 : 0;
@@ -417,25 +431,43 @@ static uint64_t rested(uint64_t since_cpu_us, unsigned rest)
     return clock_micros() + rest * (clock_cpu_micros() - since_cpu_us);
 }
 
+/* A look at the rows that came waits for no measure's rest: until it, searches take more. */
+static void look(struct shard *shard, struct vector_index *v)
+{
+    struct calibration *c = &v->calibration;
+    uint64_t since_us = clock_cpu_micros();
+    if (clock_micros() >= c->look_after_us && vouch(shard, v)) {
+        c->looked_us = clock_micros();
+        c->look_after_us = rested(since_us, REST);
+    }
+}
+
+/* Classes that nobody searches wait while so many rows come that looks follow each other: one
+ * sample of them would keep the next look off for seconds. */
+static bool is_waiting_for_calm(const struct calibration *c)
+{
+    return !measure_is_at_front(c->measure) && clock_micros() < c->looked_us + CALM_US;
+}
+
 uint64_t calibrate(struct shard *shard, struct vector_index *v)
 {
     struct calibration *c = &v->calibration;
+    look(shard, v);
     if (clock_micros() < c->rest_until_us) {
         return c->rest_until_us;
     }
-    uint64_t since_us = clock_cpu_micros(), rest_us = 0;
-    bool has_looked = vouch(shard, v);
     enum cause cause = c->measure == NULL ? cause_to_measure(v) : NOT_DUE;
     if (cause != NOT_DUE) {
         begin(shard, v, cause);
     }
     if (c->measure == NULL) {
         atomic_store(&c->is_measuring, false); /* And not before: one may follow the other. */
-        c->rest_until_us = has_looked ? rested(since_us, REST) : c->rest_until_us;
-        return has_looked ? c->rest_until_us : UINT64_MAX;
+        return UINT64_MAX;
     }
+    bool is_waiting = is_waiting_for_calm(c);
+    uint64_t since_us = clock_cpu_micros(), rest_us = is_waiting ? WAIT_US : 0;
     unsigned rest = rest_after(c);
-    enum measure_step step = measure_turn(shard, v);
+    enum measure_step step = is_waiting ? MEASURE_GOES_ON : measure_turn(shard, v);
     bool is_grown = (double)extent_of(v).linked > GROWN_WHEN_BUSY * (double)c->begun.rows;
     if (step == MEASURE_FAILED || (is_grown && step != MEASURE_IS_OVER)) {
         conclude(shard, v, false);

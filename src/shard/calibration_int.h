@@ -228,6 +228,7 @@ struct calibration {
     struct begun begun;
     uint64_t rest_until_us;
     uint64_t check_after_us, check_rest_us;
+    uint64_t looked_us, look_after_us;
     struct extent looked;  /* When it was last looked whether the curves still hold: vouch.c. */
     uint64_t changes_seen; /* At the last visit. */
     unsigned turn_seen;    /* When the last measure began. */

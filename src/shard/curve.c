@@ -48,7 +48,9 @@ static struct curve_origin older_of(const struct curve_origin *a, const struct c
     struct curve_origin older = a->wall_us <= b->wall_us ? *a : *b;
     older.n_samples = a->n_samples < b->n_samples ? a->n_samples : b->n_samples;
     older.is_real = a->is_real & b->is_real;
-    const struct curve_origin *first = a->vouched_changes <= b->vouched_changes ? a : b;
+    /* Changes are negative where recovery has yet to stage again what was there. */
+    bool is_first = (int64_t)(a->vouched_changes - b->vouched_changes) <= 0;
+    const struct curve_origin *first = is_first ? a : b;
     older.vouched_rows = first->vouched_rows;
     older.vouched_changes = first->vouched_changes;
     return older;
