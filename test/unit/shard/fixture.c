@@ -71,6 +71,22 @@ void fixture_fini(struct fixture *f)
     remove_directory(f->directory);
 }
 
+int fixture_set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+    assert_non_null(f);
+    fixture_init(f);
+    *state = f;
+    return 0;
+}
+
+int fixture_tear_down(void **state)
+{
+    fixture_fini(*state);
+    free(*state);
+    return 0;
+}
+
 void fixture_policy(struct fixture *f, const char *name, const char *text)
 {
     struct err err = {0};

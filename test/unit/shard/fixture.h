@@ -29,6 +29,8 @@ struct fixture {
 /* id TEXT PRIMARY KEY, embedding VECTOR(DIM) L2, title TEXT, year INT NOT NULL */
 void fixture_init(struct fixture *f);
 void fixture_fini(struct fixture *f);
+int fixture_set_up(void **state); /* One for a test, which is not started. */
+int fixture_tear_down(void **state);
 void fixture_policy(struct fixture *f, const char *name, const char *text);
 void fixture_start(struct fixture *f); /* Opens all. */
 void fixture_stop(struct fixture *f);  /* Closes all, as a shutdown does. */

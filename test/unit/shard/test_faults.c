@@ -4,7 +4,6 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,19 +16,9 @@ enum {
 
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    fixture_init(f);
-    fixture_policy(f, "flush_interval", "20ms");
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
+    (void)fixture_set_up(state);
     struct fixture *f = *state;
-    fixture_fini(f);
-    free(f);
+    fixture_policy(f, "flush_interval", "20ms");
     return 0;
 }
 
@@ -315,19 +304,20 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_go_on_and_writes_come_back_after_a_full_disk, set_up,
-                                        tear_down),
+                                        fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_failed_flush_is_tried_again_and_loses_nothing, set_up,
-                                        tear_down),
+                                        fixture_tear_down),
         cmocka_unit_test_setup_teardown(
-            a_commit_that_fails_half_way_is_made_again_and_nobody_notices, set_up, tear_down),
+            a_commit_that_fails_half_way_is_made_again_and_nobody_notices, set_up,
+            fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_checkpoint_that_fails_leaves_the_old_one_in_force, set_up,
-                                        tear_down),
+                                        fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_crash_at_any_point_loses_no_acknowledged_row, set_up,
-                                        tear_down),
+                                        fixture_tear_down),
         cmocka_unit_test_setup_teardown(the_nth_allocation_fails_with_an_error_and_harms_nothing,
-                                        set_up, tear_down),
+                                        set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(opening_fails_cleanly_at_the_nth_allocation, set_up,
-                                        tear_down),
+                                        fixture_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

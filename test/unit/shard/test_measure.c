@@ -2,8 +2,6 @@
  * becomes surer. */
 #include "fixture.h"
 
-#include <stdlib.h>
-
 #include "shard/host_int.h"
 #include "shard/shard_int.h"
 #include "shard/vectors_int.h"
@@ -16,9 +14,8 @@ enum {
 
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    fixture_init(f);
+    (void)fixture_set_up(state);
+    struct fixture *f = *state;
     fixture_start(f);
     insert_rows(f, 1, ROWS + 1, 500);
     wait_until_linked(f);
@@ -28,15 +25,6 @@ static int set_up(void **state)
         make_vector(100000 + i, query);
         queries_note(&f->shard->vectors[0], CALIBRATION_ROWS_MIN, DIM, &asked);
     }
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    fixture_fini(f);
-    free(f);
     return 0;
 }
 
@@ -240,12 +228,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_first_few_samples_are_told_and_those_of_what_is_asked,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_told_later_is_surer, set_up, tear_down),
+                                        set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(what_is_told_later_is_surer, set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(
-            a_floor_that_few_samples_cannot_tell_of_counts_as_not_measured, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_look_at_the_newest_queries_is_short, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(rows_of_the_same_kind_are_vouched_for, set_up, tear_down),
+            a_floor_that_few_samples_cannot_tell_of_counts_as_not_measured, set_up,
+            fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_look_at_the_newest_queries_is_short, set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(rows_of_the_same_kind_are_vouched_for, set_up,
+                                        fixture_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,23 +21,6 @@ enum {
 };
 
 static uint8_t good[PAGES_MAX][PAGE_BYTES];
-
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    fixture_init(f);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    fixture_fini(f);
-    free(f);
-    return 0;
-}
 
 static enum errcode try_open(struct fixture *f, struct store_pool *pool, struct store **out,
                              struct err *err)
@@ -211,8 +193,8 @@ static void damaged_pages_are_refused_or_hide_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(damaged_pages_are_refused_or_hide_nothing, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(damaged_pages_are_refused_or_hide_nothing, fixture_set_up,
+                                        fixture_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,6 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "shard/payload_int.h"
 #include "shard/shard_int.h"
@@ -21,20 +20,10 @@ static const uint64_t all_but_vectors[4] = {1u << ID | 1u << TITLE | 1u << YEAR}
 
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    fixture_init(f);
+    (void)fixture_set_up(state);
+    struct fixture *f = *state;
     fixture_policy(f, "flush_interval", "10ms");
     fixture_start(f);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    fixture_fini(f);
-    free(f);
     return 0;
 }
 
@@ -236,7 +225,7 @@ static void readers_see_their_own_time_while_rows_change_and_chunks_come_and_go(
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
 
 int main(void)
 {

@@ -16,23 +16,6 @@
 #include "shard/store_int.h"
 #include "shard/vectors_int.h"
 
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    fixture_init(f);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    fixture_fini(f);
-    free(f);
-    return 0;
-}
-
 static uint64_t digest(struct fixture *f)
 {
     wait_until_linked(f);
@@ -593,32 +576,37 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_shard_that_was_restarted_often_is_as_one_that_never_was,
-                                        set_up, tear_down),
-        UNWATCHED_TEST(kill_9_at_any_stage_loses_and_doubles_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_entry_that_comes_again_changes_nothing, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(an_entry_that_does_not_decode_is_refused_and_passed, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_checkpoint_lets_go_of_changes_and_dead_rows, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_missing_checkpoint_is_made_anew, set_up, tear_down),
-        UNWATCHED_TEST(a_torn_checkpoint_is_never_trusted, set_up, tear_down),
-        UNWATCHED_TEST(a_damaged_checkpoint_is_never_trusted, set_up, tear_down),
-        UNWATCHED_TEST(a_checkpoint_of_a_newer_version_or_another_shard_is_not_used, set_up,
-                       tear_down),
+                                        fixture_set_up, fixture_tear_down),
+        UNWATCHED_TEST(kill_9_at_any_stage_loses_and_doubles_nothing, fixture_set_up,
+                       fixture_tear_down),
+        cmocka_unit_test_setup_teardown(an_entry_that_comes_again_changes_nothing, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(an_entry_that_does_not_decode_is_refused_and_passed,
+                                        fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_checkpoint_lets_go_of_changes_and_dead_rows,
+                                        fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_missing_checkpoint_is_made_anew, fixture_set_up,
+                                        fixture_tear_down),
+        UNWATCHED_TEST(a_torn_checkpoint_is_never_trusted, fixture_set_up, fixture_tear_down),
+        UNWATCHED_TEST(a_damaged_checkpoint_is_never_trusted, fixture_set_up, fixture_tear_down),
+        UNWATCHED_TEST(a_checkpoint_of_a_newer_version_or_another_shard_is_not_used, fixture_set_up,
+                       fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_few_changes_need_no_checkpoint_and_are_linked_again,
-                                        set_up, tear_down),
+                                        fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(an_old_checkpoint_in_the_place_of_a_newer_one_is_not_used,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_graph_that_is_half_made_anew_is_no_checkpoint, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_later_checkpoint_never_covers_less, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_file_of_a_newer_format_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_file_of_another_collection_is_refused, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_foreign_file_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_destroyed_shard_leaves_no_file_and_no_log, set_up,
-                                        tear_down),
+                                        fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_graph_that_is_half_made_anew_is_no_checkpoint,
+                                        fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_later_checkpoint_never_covers_less, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_file_of_a_newer_format_is_refused, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(the_file_of_another_collection_is_refused, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_foreign_file_is_refused, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_destroyed_shard_leaves_no_file_and_no_log, fixture_set_up,
+                                        fixture_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,6 @@
 /* REINDEX beside what serves: writes meanwhile, cancels, restarts. */
 #include "fixture.h"
 
-#include <stdlib.h>
 #include <sys/statvfs.h>
 
 #include "shard/shard_int.h"
@@ -11,23 +10,6 @@ enum {
     ROWS = GOOD_MEASURE(3000, 1200), /* Over STAGE_ROWS and LINK_ROWS: each is polled. */
     WRITES = 1000,
 };
-
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    fixture_init(f);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    fixture_fini(f);
-    free(f);
-    return 0;
-}
 
 static struct shard_reindex request_of(uint32_t m)
 {
@@ -237,11 +219,14 @@ static void two_at_once_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNWATCHED_TEST(new_parameters_outlive_restarts, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(writes_meanwhile_are_in_both, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_cancel_at_any_moment_leaves_the_old, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(room_that_is_kept_free_is_not_taken, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(two_at_once_are_refused, set_up, tear_down),
+        UNWATCHED_TEST(new_parameters_outlive_restarts, fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(writes_meanwhile_are_in_both, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_cancel_at_any_moment_leaves_the_old, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(room_that_is_kept_free_is_not_taken, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(two_at_once_are_refused, fixture_set_up, fixture_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

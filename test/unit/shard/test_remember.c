@@ -3,7 +3,6 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,19 +25,9 @@ static const char record_name[] = "calibration-1";
 
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    fixture_init(f);
-    fixture_policy(f, "flush_interval", "1h"); /* Tests flush when they want it. */
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
+    (void)fixture_set_up(state);
     struct fixture *f = *state;
-    fixture_fini(f);
-    free(f);
+    fixture_policy(f, "flush_interval", "1h"); /* Tests flush when they want it. */
     return 0;
 }
 
@@ -402,7 +391,7 @@ static void a_record_that_is_damaged_or_of_something_else_is_not_believed(void *
     expect_known(f, &before);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
 
 int main(void)
 {

@@ -1,7 +1,6 @@
 /* Searches through the shard: recall, what they do when the graph is behind, calibration. */
 #include "fixture.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "shard/shard_int.h"
@@ -15,23 +14,6 @@ enum {
     K = 10,
     FAR_QUERIES = 20, /* Fewer than are measured. */
 };
-
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    fixture_init(f);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    fixture_fini(f);
-    free(f);
-    return 0;
-}
 
 static enum errcode search(struct fixture *f, const float *query, struct shard_search *s,
                            struct index_hit hits[K], size_t *n, struct err *err)
@@ -462,29 +444,35 @@ static void the_first_queries_of_clients_alone_lower_no_effort(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        UNWATCHED_TEST(a_walk_reaches_its_recall_floor_before_and_after_a_restart, set_up,
-                       tear_down),
+        UNWATCHED_TEST(a_walk_reaches_its_recall_floor_before_and_after_a_restart, fixture_set_up,
+                       fixture_tear_down),
         cmocka_unit_test_setup_teardown(
-            a_row_is_found_as_soon_as_it_is_acknowledged_though_the_graph_is_behind, set_up,
-            tear_down),
-        cmocka_unit_test_setup_teardown(a_stop_does_not_wait_for_the_graph, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(on_lag_is_obeyed_beyond_index_lag, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_search_that_waits_for_the_graph_can_be_canceled, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(an_ack_of_indexed_waits_for_the_graph, set_up, tear_down),
-        UNWATCHED_TEST(calibration_finds_an_ef_for_each_recall, set_up, tear_down),
-        UNWATCHED_TEST(recall_is_measured_again_with_more_queries_of_clients, set_up, tear_down),
-        UNWATCHED_TEST(the_first_queries_of_clients_alone_lower_no_effort, set_up, tear_down),
-        UNWATCHED_TEST(queries_unlike_the_measured_ones_are_looked_for_with_more, set_up,
-                       tear_down),
-        UNWATCHED_TEST(what_was_measured_is_stretched_where_the_collection_has_grown, set_up,
-                       tear_down),
-        cmocka_unit_test_setup_teardown(a_search_waits_for_no_lock_of_calibration, set_up,
-                                        tear_down),
+            a_row_is_found_as_soon_as_it_is_acknowledged_though_the_graph_is_behind, fixture_set_up,
+            fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_stop_does_not_wait_for_the_graph, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(on_lag_is_obeyed_beyond_index_lag, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_search_that_waits_for_the_graph_can_be_canceled,
+                                        fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(an_ack_of_indexed_waits_for_the_graph, fixture_set_up,
+                                        fixture_tear_down),
+        UNWATCHED_TEST(calibration_finds_an_ef_for_each_recall, fixture_set_up, fixture_tear_down),
+        UNWATCHED_TEST(recall_is_measured_again_with_more_queries_of_clients, fixture_set_up,
+                       fixture_tear_down),
+        UNWATCHED_TEST(the_first_queries_of_clients_alone_lower_no_effort, fixture_set_up,
+                       fixture_tear_down),
+        UNWATCHED_TEST(queries_unlike_the_measured_ones_are_looked_for_with_more, fixture_set_up,
+                       fixture_tear_down),
+        UNWATCHED_TEST(what_was_measured_is_stretched_where_the_collection_has_grown,
+                       fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_search_waits_for_no_lock_of_calibration, fixture_set_up,
+                                        fixture_tear_down),
         cmocka_unit_test_setup_teardown(calibration_is_not_misled_by_rows_that_come_meanwhile,
-                                        set_up, tear_down),
+                                        fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(
-            a_flat_collection_is_searched_exactly_and_needs_no_checkpoint, set_up, tear_down),
+            a_flat_collection_is_searched_exactly_and_needs_no_checkpoint, fixture_set_up,
+            fixture_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

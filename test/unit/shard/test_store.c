@@ -21,23 +21,6 @@ enum {
     WAIT_US_MAX = 2000000,
 };
 
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    fixture_init(f);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    fixture_fini(f);
-    free(f);
-    return 0;
-}
-
 /* ---- stores alone ---- */
 
 static struct store *open_store(struct fixture *f, struct store_pool *pool, const char *name)
@@ -462,24 +445,24 @@ static void space_is_given_back_by_itself_while_readers_look(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_compacted_file_is_small_and_has_every_row, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(what_a_crash_left_of_a_compaction_is_removed, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(space_is_given_back_by_itself_while_readers_look, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_store_has_no_file_before_its_first_write, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_file_has_its_name_when_all_of_it_is_written, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(the_map_grows_under_readers_and_every_row_is_seen, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(an_open_view_holds_back_the_growth_and_nobody_else, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(few_of_many_stores_are_open_and_all_can_be_read, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_compacted_file_is_small_and_has_every_row, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(what_a_crash_left_of_a_compaction_is_removed,
+                                        fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(space_is_given_back_by_itself_while_readers_look,
+                                        fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_store_has_no_file_before_its_first_write, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_file_has_its_name_when_all_of_it_is_written,
+                                        fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(the_map_grows_under_readers_and_every_row_is_seen,
+                                        fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(an_open_view_holds_back_the_growth_and_nobody_else,
+                                        fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(few_of_many_stores_are_open_and_all_can_be_read,
+                                        fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_full_collection_serves_again_once_its_rows_are_deleted,
-                                        set_up, tear_down),
+                                        fixture_set_up, fixture_tear_down),
     };
     return cmocka_run_group_tests_name("shard store", tests, NULL, NULL);
 }

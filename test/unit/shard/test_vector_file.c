@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -21,20 +20,10 @@ enum {
 
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    fixture_init(f);
+    (void)fixture_set_up(state);
+    struct fixture *f = *state;
     f->schema.columns[EMBEDDING].dim = WIDE;
     fixture_policy(f, "flush_interval", "1h");
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    fixture_fini(f);
-    free(f);
     return 0;
 }
 
@@ -479,7 +468,7 @@ static void a_crash_around_growth_and_sync_loses_nothing(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, fixture_tear_down)
 
 int main(void)
 {

@@ -3,7 +3,6 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "shard/shard_int.h"
 #include "shard/view_int.h"
@@ -16,20 +15,10 @@ enum {
 
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    fixture_init(f);
+    (void)fixture_set_up(state);
+    struct fixture *f = *state;
     fixture_policy(f, "flush_interval", "10ms"); /* Many flushes. */
     fixture_start(f);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    fixture_fini(f);
-    free(f);
     return 0;
 }
 
@@ -189,11 +178,13 @@ static void views_see_all_of_a_command_or_nothing_while_it_is_applied(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_view_does_not_see_what_comes_later, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_view_does_not_see_what_comes_later, set_up,
+                                        fixture_tear_down),
         cmocka_unit_test_setup_teardown(
-            rows_are_met_in_the_order_of_their_numbers_across_overlay_and_file, set_up, tear_down),
+            rows_are_met_in_the_order_of_their_numbers_across_overlay_and_file, set_up,
+            fixture_tear_down),
         cmocka_unit_test_setup_teardown(views_see_all_of_a_command_or_nothing_while_it_is_applied,
-                                        set_up, tear_down),
+                                        set_up, fixture_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

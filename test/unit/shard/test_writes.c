@@ -6,19 +6,9 @@
 
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof(*f));
-    assert_non_null(f);
-    fixture_init(f);
-    fixture_start(f);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
+    (void)fixture_set_up(state);
     struct fixture *f = *state;
-    fixture_fini(f);
-    free(f);
+    fixture_start(f);
     return 0;
 }
 
@@ -329,29 +319,32 @@ static void a_command_over_its_limit_is_refused_and_stays_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(an_inserted_row_is_read_and_found, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_inserted_row_is_read_and_found, set_up,
+                                        fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_key_that_is_taken_refuses_the_whole_insert, set_up,
-                                        tear_down),
+                                        fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_key_that_occurs_twice_in_one_insert_is_refused, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(insert_ignore_skips_keys_that_are_taken, set_up, tear_down),
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(insert_ignore_skips_keys_that_are_taken, set_up,
+                                        fixture_tear_down),
         cmocka_unit_test_setup_teardown(an_upsert_replaces_only_the_columns_given, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(an_upsert_of_a_free_key_inserts, set_up, tear_down),
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(an_upsert_of_a_free_key_inserts, set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(an_update_of_a_vector_takes_a_new_number_and_is_found_there,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_stale_stamp_is_a_conflict, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_deleted_row_is_neither_read_nor_found, set_up, tear_down),
+                                        set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_stale_stamp_is_a_conflict, set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_deleted_row_is_neither_read_nor_found, set_up,
+                                        fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_row_may_be_deleted_and_inserted_in_one_command, set_up,
-                                        tear_down),
+                                        fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_row_without_a_vector_is_kept_and_not_found, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(each_ack_is_given, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(each_write_is_observed_once, set_up, tear_down),
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(each_ack_is_given, set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(each_write_is_observed_once, set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_command_refuses_values_that_do_not_fit_their_column,
-                                        set_up, tear_down),
+                                        set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_command_over_its_limit_is_refused_and_stays_whole, set_up,
-                                        tear_down),
+                                        fixture_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
