@@ -426,3 +426,67 @@ int fixture_teardown(void **state)
     free(f);
     return 0;
 }
+
+/* ---- portals by hand ---- */
+
+static void bare_row(void *arg, const struct value *values, size_t n)
+{
+    struct bare *bare = arg;
+    (void)values;
+    bare->n_rows++;
+    bare->n_values += n;
+}
+
+static bool bare_is_full(void *arg)
+{
+    return ((struct bare *)arg)->is_full;
+}
+
+static void bare_wake(void *arg)
+{
+    ((struct bare *)arg)->wakes++;
+}
+
+static void bare_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
+{
+    (void)arg;
+    (void)phase;
+    (void)done;
+    (void)total;
+}
+
+struct portal_sink bare_sink(struct bare *bare)
+{
+    return (struct portal_sink){.row = bare_row,
+                                .is_full = bare_is_full,
+                                .wake = bare_wake,
+                                .progress = bare_progress,
+                                .arg = bare};
+}
+
+void bare_wait(struct bare *bare, unsigned wakes)
+{
+    uint64_t deadline = clock_micros() + PATIENCE_US;
+    while (bare->wakes < wakes) {
+        assert_true(clock_micros() < deadline);
+        clock_sleep_micros(100);
+    }
+}
+
+struct prepared *bare_prepare(struct client *c, const char *text)
+{
+    struct statement_text source = {.data = text, .bytes = strlen(text)};
+    struct prepared *prepared;
+    size_t rest;
+    assert_int_equal(prepared_new(c->session, &source, &prepared, &rest, &c->err), ERR_OK);
+    return prepared;
+}
+
+struct portal *bare_portal(struct client *c, struct prepared *prepared, struct bare *bare)
+{
+    struct portal_sink sink = bare_sink(bare);
+    struct portal *portal;
+    assert_int_equal(
+        portal_new(c->session, prepared, &(struct parameters){0}, &sink, &portal, &c->err), ERR_OK);
+    return portal;
+}

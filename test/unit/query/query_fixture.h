@@ -79,4 +79,16 @@ void expect_error_at(struct client *c, const char *text, enum errcode code, cons
 #define expect_ok(c, text) expect_error_at((c), (text), ERR_OK, __FILE__, __LINE__)
 const char *rows_text(struct client *c);
 
+/* A sink that counts what it is given, for a portal that a test drives by hand. */
+struct bare {
+    size_t n_rows, n_values;
+    _Atomic unsigned wakes;
+    bool is_full;
+};
+struct portal_sink bare_sink(struct bare *bare);
+void bare_wait(struct bare *bare, unsigned wakes); /* Until there were so many. */
+struct prepared *bare_prepare(struct client *c, const char *text);
+/* Without parameters. */
+struct portal *bare_portal(struct client *c, struct prepared *prepared, struct bare *bare);
+
 #endif

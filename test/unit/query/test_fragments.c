@@ -128,83 +128,27 @@ static void a_cancel_ends_the_leaves(void **state)
 
 /* ---- portals by hand ---- */
 
-struct bare {
-    size_t n_rows;
-    _Atomic unsigned wakes;
-    bool is_full;
-};
-
-static void bare_row(void *arg, const struct value *values, size_t n)
-{
-    (void)values;
-    assert_int_equal(n, 1);
-    ((struct bare *)arg)->n_rows++;
-}
-
-static bool bare_is_full(void *arg)
-{
-    return ((struct bare *)arg)->is_full;
-}
-
-static void bare_wake(void *arg)
-{
-    ((struct bare *)arg)->wakes++;
-}
-
-static void bare_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
-{
-    (void)arg;
-    (void)phase;
-    (void)done;
-    (void)total;
-}
-
-static struct portal *open_portal(struct client *c, struct prepared *prepared, struct bare *bare)
-{
-    struct portal_sink sink = {.row = bare_row,
-                               .is_full = bare_is_full,
-                               .wake = bare_wake,
-                               .progress = bare_progress,
-                               .arg = bare};
-    struct portal *portal;
-    assert_int_equal(
-        portal_new(c->session, prepared, &(struct parameters){0}, &sink, &portal, &c->err), ERR_OK);
-    return portal;
-}
-
 static enum portal_status run_portal(struct client *c, struct portal *portal, struct bare *bare)
 {
     enum portal_status status;
     for (unsigned waits = 1; (status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT; waits++) {
-        uint64_t deadline = clock_micros() + PATIENCE_US;
-        while (bare->wakes < waits) {
-            assert_true(clock_micros() < deadline);
-            clock_sleep_micros(100);
-        }
+        bare_wait(bare, waits);
     }
     return status;
-}
-
-static struct prepared *prepare(struct client *c, const char *text)
-{
-    struct statement_text source = {.data = text, .bytes = strlen(text)};
-    struct prepared *prepared;
-    size_t rest;
-    assert_int_equal(prepared_new(c->session, &source, &prepared, &rest, &c->err), ERR_OK);
-    return prepared;
 }
 
 /* Of one that was prepared before it was set, and of one that was prepared after that. */
 static void a_prepared_statement_follows_the_policy(void **state)
 {
     struct client *c = setup_rows(state);
-    struct prepared *prepared = prepare(c, "EXPLAIN SELECT id FROM n");
+    struct prepared *prepared = bare_prepare(c, "EXPLAIN SELECT id FROM n");
     size_t rows_of[3];
     for (size_t i = 0; i < COUNT_OF(rows_of); i++) {
         struct bare bare = {0};
         expect_ok(c, i == 1 ? "RESET debug_fragments" : "SET debug_fragments = 3");
-        struct portal *portal = open_portal(c, prepared, &bare);
+        struct portal *portal = bare_portal(c, prepared, &bare);
         assert_int_equal(run_portal(c, portal, &bare), PORTAL_DONE);
+        assert_int_equal(bare.n_values, bare.n_rows); /* Of one column. */
         rows_of[i] = bare.n_rows;
         portal_free(portal);
     }
@@ -220,15 +164,15 @@ static void a_portal_may_be_freed_while_its_leaves_run(void **state)
     struct client *c = setup_rows(state);
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
         struct bare bare = {.is_full = true};
-        struct prepared *prepared = prepare(c, texts[i]);
-        struct portal *portal = open_portal(c, prepared, &bare);
+        struct prepared *prepared = bare_prepare(c, texts[i]);
+        struct portal *portal = bare_portal(c, prepared, &bare);
         prepared_free(prepared);
         enum portal_status status = portal_run(portal, 0, &c->err);
         assert_true(status == PORTAL_WAIT || status == PORTAL_FULL);
         portal_free(portal);
         struct bare other = {.is_full = true};
-        prepared = prepare(c, texts[i]);
-        portal = open_portal(c, prepared, &other);
+        prepared = bare_prepare(c, texts[i]);
+        portal = bare_portal(c, prepared, &other);
         prepared_free(prepared);
         assert_int_equal(run_portal(c, portal, &other), PORTAL_FULL);
         assert_int_equal(other.n_rows, 0);

@@ -120,62 +120,12 @@ static void who_reckons_over_statement_memory_hears_its_name(void **state)
 
 /* ---- portals by hand ---- */
 
-struct bare {
-    size_t n_rows;
-    _Atomic unsigned wakes;
-    bool is_full;
-};
-
-static void bare_row(void *arg, const struct value *values, size_t n)
-{
-    (void)values;
-    (void)n;
-    ((struct bare *)arg)->n_rows++;
-}
-
-static bool bare_is_full(void *arg)
-{
-    return ((struct bare *)arg)->is_full;
-}
-
-static void bare_wake(void *arg)
-{
-    ((struct bare *)arg)->wakes++;
-}
-
-static void bare_progress(void *arg, const char *phase, uint64_t done, uint64_t total)
-{
-    (void)arg;
-    (void)phase;
-    (void)done;
-    (void)total;
-}
-
 static struct portal *open_portal(struct client *c, const char *text, struct bare *bare)
 {
-    struct portal_sink sink = {.row = bare_row,
-                               .is_full = bare_is_full,
-                               .wake = bare_wake,
-                               .progress = bare_progress,
-                               .arg = bare};
-    struct statement_text source = {.data = text, .bytes = strlen(text)};
-    struct prepared *prepared;
-    struct portal *portal;
-    size_t rest;
-    assert_int_equal(prepared_new(c->session, &source, &prepared, &rest, &c->err), ERR_OK);
-    assert_int_equal(
-        portal_new(c->session, prepared, &(struct parameters){0}, &sink, &portal, &c->err), ERR_OK);
+    struct prepared *prepared = bare_prepare(c, text);
+    struct portal *portal = bare_portal(c, prepared, bare);
     prepared_free(prepared); /* The portal lives on. */
     return portal;
-}
-
-static void wait_for_wakes(struct bare *bare, unsigned n)
-{
-    uint64_t deadline = clock_micros() + PATIENCE_US;
-    while (bare->wakes < n) {
-        assert_true(clock_micros() < deadline);
-        clock_sleep_micros(100);
-    }
 }
 
 static void large_results_come_whole_through_the_pool(void **state)
@@ -191,7 +141,7 @@ static void large_results_come_whole_through_the_pool(void **state)
     assert_true(bare.n_rows < N_ROWS); /* The rest is the pool's to make. */
     barrier_open(barrier);
     do {
-        wait_for_wakes(&bare, ++waits);
+        bare_wait(&bare, ++waits);
     } while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT);
     assert_int_equal(status, PORTAL_DONE);
     assert_int_equal(bare.n_rows, N_ROWS);
@@ -285,13 +235,13 @@ static void a_cancel_and_the_deadline_wake_who_waits_for_its_client(void **state
         enum portal_status status;
         unsigned waits = 0;
         while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
-            wait_for_wakes(&bare, ++waits);
+            bare_wait(&bare, ++waits);
         }
         assert_int_equal(status, i % 2 == 0 ? PORTAL_FULL : PORTAL_COPY_IN);
         if (!is_timed) {
             query_session_cancel(c->session);
         }
-        wait_for_wakes(&bare, waits + 1);
+        bare_wait(&bare, waits + 1);
         assert_int_equal(portal_run(portal, 0, &c->err), PORTAL_FAILED);
         assert_int_equal(c->err.code, is_timed ? ERR_TIMEOUT : ERR_CANCELED);
         portal_free(portal);
@@ -340,7 +290,7 @@ static void a_wait_is_ended_by_exactly_one_wake(void **state)
         struct portal *portal = open_portal(c, "UPDATE n SET name = 'x' WHERE id = 3", &bare);
         enum portal_status status;
         while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
-            wait_for_wakes(&bare, ++waits);
+            bare_wait(&bare, ++waits);
         }
         assert_int_equal(status, PORTAL_DONE);
         portal_free(portal);
@@ -437,14 +387,14 @@ static void cancel_ends_a_statement_on_the_pool(void **state)
     enum portal_status status;
     unsigned waits = 0;
     while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
-        wait_for_wakes(&bare, ++waits);
+        bare_wait(&bare, ++waits);
     }
     assert_int_equal(status, PORTAL_FULL);
     int64_t canceled = metric_value(METRIC_statements_canceled);
     query_session_cancel(c->session);
     bare.is_full = false;
     while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
-        wait_for_wakes(&bare, ++waits);
+        bare_wait(&bare, ++waits);
     }
     assert_int_equal(status, PORTAL_FAILED);
     assert_int_equal(c->err.code, ERR_CANCELED);
@@ -502,15 +452,14 @@ static void portals_that_are_freed_while_they_work_leave_nothing_behind(void **s
 static void a_collection_may_be_dropped_and_made_anew_under_a_prepared_statement(void **state)
 {
     struct client *c = setup_rows(state);
-    struct portal_sink sink = {.row = bare_row, .is_full = bare_is_full, .wake = bare_wake};
     static const char text[] = "SELECT * FROM n WHERE id = 1";
     struct statement_text source = {.data = text, .bytes = strlen(text)};
     const struct result_column *columns;
     struct prepared *prepared;
     struct portal *portal, *open;
     struct bare bare = {0};
+    struct portal_sink sink = bare_sink(&bare);
     size_t rest;
-    sink.arg = &bare;
     assert_int_equal(prepared_new(c->session, &source, &prepared, &rest, &c->err), ERR_OK);
     assert_int_equal(
         portal_new(c->session, prepared, &(struct parameters){0}, &sink, &open, &c->err), ERR_OK);
@@ -558,7 +507,6 @@ static void see_clock(void *arg, const struct value *values, size_t n)
 static void now_is_one_for_a_statement_and_another_for_the_next(void **state)
 {
     struct client *c = setup_rows(state);
-    struct portal_sink sink = {.row = see_clock, .is_full = bare_is_full, .wake = bare_wake};
     static const char text[] =
         "SELECT now(), coalesce(NULL, now()) FROM n WHERE now() IN (now()) LIMIT 9";
     struct statement_text source = {.data = text, .bytes = strlen(text)};
@@ -569,7 +517,8 @@ static void now_is_one_for_a_statement_and_another_for_the_next(void **state)
     for (unsigned i = 0; i < 3; i++) {
         struct clock_seen seen = {0};
         struct portal *portal;
-        sink.arg = &seen;
+        struct portal_sink sink = bare_sink(&seen.bare);
+        sink.row = see_clock;
         while (clock_wall_micros() == last) {
         }
         assert_int_equal(
@@ -578,7 +527,7 @@ static void now_is_one_for_a_statement_and_another_for_the_next(void **state)
         enum portal_status status;
         unsigned waits = 0;
         while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
-            wait_for_wakes(&seen.bare, ++waits);
+            bare_wait(&seen.bare, ++waits);
         }
         assert_int_equal(status, PORTAL_DONE);
         assert_int_equal(seen.n_rows, 9);
@@ -620,7 +569,7 @@ static void a_collection_that_is_being_opened_says_so(void **state)
         }
         for (unsigned i = 0; i < N; i++) {
             for (unsigned waits = 1; statuses[i] == PORTAL_WAIT; waits++) {
-                wait_for_wakes(&bares[i], waits);
+                bare_wait(&bares[i], waits);
                 statuses[i] = portal_run(portals[i], 0, &makers[i].err);
             }
             assert_int_equal(statuses[i], PORTAL_DONE);
@@ -642,14 +591,14 @@ static void running_statements_of_a_dropped_collection_finish(void **state)
     client_init(&other, ((struct fixture *)*state)->db, 2);
     portal = open_portal(c, "SELECT id FROM n", &bare);
     while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
-        wait_for_wakes(&bare, ++waits);
+        bare_wait(&bare, ++waits);
     }
     assert_int_equal(status, PORTAL_FULL);
     expect_ok(&other, "DROP COLLECTION n");
     expect_error(&other, "SELECT id FROM n", ERR_UNKNOWN_COLLECTION);
     bare.is_full = false;
     while ((status = portal_run(portal, 0, &c->err)) == PORTAL_WAIT) {
-        wait_for_wakes(&bare, ++waits);
+        bare_wait(&bare, ++waits);
     }
     assert_int_equal(status, PORTAL_DONE);
     assert_int_equal(bare.n_rows, N_ROWS);
