@@ -25,6 +25,7 @@ struct expr *cut_node(struct cut *c, struct expr e)
     for (size_t i = 0; i < e.n_items; i++) {
         height = taller(height, e.items[i]);
     }
+    c->stays = c->stays || height >= VQL_DEPTH_MAX;
     e.height = (uint16_t)(height + 1);
     struct expr *copy = arena_copy(c->a->scope.arena, &e, sizeof(e));
     c->stays = c->stays || copy == NULL;
@@ -215,7 +216,6 @@ struct expr *cut_where(struct cut *c, const struct expr *where)
     if (where == NULL || c->stays) {
         return of;
     }
-    c->stays = taller(of->height, lowered) >= VQL_DEPTH_MAX;
     return binary(c, OP_AND, of, lowered);
 }
 

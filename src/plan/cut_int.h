@@ -22,7 +22,8 @@ struct cut {
 
 void cut_begin(struct cut *c);
 void *cut_alloc(struct cut *c, size_t n, size_t bytes); /* Zeros; NULL where memory ran out. */
-/* A node, whose height is that of its operands and one; NULL where memory ran out. */
+/* A node, whose height is that of its operands and one; where that is too much the statement stays
+ * whole.  NULL where memory ran out. */
 struct expr *cut_node(struct cut *c, struct expr e);
 /* What stands in the place of @e; NULL: the same, with its operands replaced. */
 typedef struct expr *cut_replace(struct cut *c, const struct expr *e);

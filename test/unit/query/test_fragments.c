@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "parser/parser.h"
+
 #define DEAR "replace(replace(replace(name, 'a', 'bb'), 'b', 'cb'), 'c', 'aa')"
 
 enum {
@@ -126,6 +128,30 @@ static void a_cancel_ends_the_leaves(void **state)
     expect_rows(c, "SELECT count(*) FROM n", "6000\n");
 }
 
+/* What is cut may be nested deeper than what was written: avg is a sum by a count. */
+static void what_becomes_too_deep_by_the_cut_stays_whole(void **state)
+{
+    static const char *const inner[] = {"avg(id)", "avg(id + 1)", "count(*)", "max(id)"};
+    struct client *c = setup_rows(state);
+    for (size_t i = 0; i < COUNT_OF(inner); i++) {
+        for (int depth = VQL_DEPTH_MAX - 8; depth <= VQL_DEPTH_MAX; depth++) {
+            struct buf text;
+            buf_init(&text, MEM_GENERAL, 1 << 16);
+            buf_printf(&text, "SELECT %s", inner[i]);
+            for (int j = 1; j < depth; j++) {
+                buf_printf(&text, " + 1");
+            }
+            buf_printf(&text, " FROM n");
+            buf_u8(&text, 0);
+            expect_ok(c, "RESET debug_fragments");
+            enum errcode whole = run(c, (const char *)text.data);
+            expect_ok(c, "SET debug_fragments = 3");
+            assert_int_equal(run(c, (const char *)text.data), whole);
+            buf_fini(&text);
+        }
+    }
+}
+
 /* ---- portals by hand ---- */
 
 static enum portal_status run_portal(struct client *c, struct portal *portal, struct bare *bare)
@@ -192,6 +218,7 @@ int main(void)
         TEST(memory_of_the_leaves_is_the_statements),
         TEST(a_timeout_ends_the_leaves),
         TEST(a_cancel_ends_the_leaves),
+        TEST(what_becomes_too_deep_by_the_cut_stays_whole),
         TEST(a_prepared_statement_follows_the_policy),
         TEST(a_portal_may_be_freed_while_its_leaves_run),
     };
