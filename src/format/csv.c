@@ -30,6 +30,8 @@ enum {
 
 void csv_init(struct csv *csv, char delimiter, size_t record_bytes_max)
 {
+    CHECK(delimiter != '"' && delimiter != '\n' && delimiter != '\r');
+    CHECK(record_bytes_max > 0);
     *csv = (struct csv){.delimiter = delimiter, .state = AT_START, .line = 1, .next_line = 1};
     buf_init(&csv->record, MEM_STATEMENT, record_bytes_max);
     csv->is_special[(unsigned char)delimiter] = true;
@@ -53,7 +55,9 @@ static void begin_record(struct csv *csv)
 
 static bool end_field(struct csv *csv, bool is_record_end, struct err *err)
 {
+    CHECK_HOT(csv->n_fields < COLUMNS_MAX);
     struct csv_field *field = &csv->fields[csv->n_fields];
+    CHECK_HOT(field->at <= csv->record.bytes);
     field->bytes = csv->record.bytes - field->at;
     field->is_quoted = csv->is_quoted;
     csv->n_fields++;
@@ -198,6 +202,7 @@ static bool is_utf16(const struct csv *csv, const char *data, size_t bytes)
 enum csv_result csv_read(struct csv *csv, const char *data, size_t bytes, size_t *used,
                          struct err *err)
 {
+    CHECK_HOT(data != NULL || bytes == 0);
     *used = 0;
     if (is_utf16(csv, data, bytes)) {
         return refuse(err, "the data begin as UTF-16 does", "Save the file as UTF-8.");
@@ -293,6 +298,7 @@ void csv_write_text(struct buf *out, const char *text, size_t bytes, char delimi
 void csv_write_field(struct buf *out, const struct value *value, char delimiter,
                      const char *null_text, struct buf *scratch)
 {
+    CHECK_HOT(null_text != NULL && scratch != out);
     if (value->type == TYPE_NULL) {
         buf_bytes(out, null_text, strlen(null_text));
         return;

@@ -38,17 +38,30 @@ static bool has_bit(const uint64_t mask[MASK_WORDS], uint32_t column)
 
 static void set_columns(struct row_decoder *d, const uint32_t *columns, size_t n)
 {
+    CHECK(n >= 1 && n <= COLUMNS_MAX);
     memcpy(d->columns, columns, n * sizeof(*columns));
     memset(d->mask, 0, sizeof(d->mask));
     d->n_columns = n;
     for (size_t i = 0; i < n; i++) {
+        CHECK(columns[i] < d->format->schema->n_columns && !has_bit(d->mask, columns[i]));
         add_bit(d->mask, columns[i]);
     }
+}
+
+/* What the format's maker promises of it. */
+static void check_format(const struct row_format *format)
+{
+    CHECK(format->kind >= COPY_CSV && format->kind <= COPY_BINARY);
+    CHECK(format->schema != NULL && format->columns != NULL);
+    CHECK(format->kind == COPY_CSV ? format->null_text != NULL : !format->has_header);
+    CHECK(format->kind != COPY_FBIN || format->vector < format->n_columns);
 }
 
 struct row_decoder *row_decoder_new(const struct row_format *format,
                                     const struct row_making *making)
 {
+    check_format(format);
+    CHECK(making->arena != NULL && making->coerce != NULL);
     struct row_decoder *d = mem_zalloc(MEM_STATEMENT, sizeof(*d));
     if (d == NULL) {
         if (making->ids != NULL) {
@@ -56,8 +69,6 @@ struct row_decoder *row_decoder_new(const struct row_format *format,
         }
         return NULL;
     }
-    CHECK(format->n_columns >= 1 && format->n_columns <= COLUMNS_MAX);
-    CHECK(making->arena != NULL && making->coerce != NULL);
     d->format = format;
     d->making = *making;
     csv_init(&d->csv, format->delimiter, making->record_bytes_max);
@@ -78,6 +89,7 @@ void row_decoder_free(struct row_decoder *d)
 
 void row_decoder_place(const struct row_decoder *d, char *text, size_t bytes)
 {
+    CHECK(bytes > 0);
     bool is_csv = d->format->kind == COPY_CSV;
     snprintf(text, bytes, "%s %" PRIu64, is_csv ? "line" : "row", is_csv ? d->csv.line : d->place);
 }
@@ -233,6 +245,7 @@ static enum decoded decode_csv(struct row_decoder *d, struct row_input *in, stru
 static enum decoded fbin_header(struct row_decoder *d, const uint8_t *data, struct err *err)
 {
     const struct column *column = column_of(d, d->format->vector);
+    CHECK(column->type == TYPE_VECTOR && column->dim > 0);
     uint32_t dim = le_get_u32(data + 4);
     d->n_rows = le_get_u32(data);
     d->has_seen_header = true;
@@ -289,6 +302,7 @@ static enum decoded read_id(struct row_decoder *d, struct value *key, struct err
 
 static enum decoded count_id(const struct row_decoder *d, struct value *key, struct err *err)
 {
+    CHECK_HOT(d->row < d->n_rows);
     int64_t id = d->format->start;
     if (id > INT64_MAX - (int64_t)d->row) {
         err_set(err, ERR_NUMBER_OUT_OF_RANGE, "the ids from START on do not fit INT");
@@ -460,6 +474,7 @@ static enum decoded decode_binary(struct row_decoder *d, struct row_input *in, s
 enum decoded row_decoder_next(struct row_decoder *d, struct row_input *in, struct value *values,
                               struct err *err)
 {
+    CHECK_HOT((in->data != NULL || in->bytes == 0) && values != NULL);
     in->used = 0;
     d->place = d->row + 1;
     for (uint32_t i = 0; i < d->format->schema->n_columns; i++) {
@@ -468,6 +483,7 @@ enum decoded row_decoder_next(struct row_decoder *d, struct row_input *in, struc
     enum decoded result = d->format->kind == COPY_CSV    ? decode_csv(d, in, values, err)
                           : d->format->kind == COPY_FBIN ? decode_fbin(d, in, values, err)
                                                          : decode_binary(d, in, values, err);
+    CHECK_HOT(in->used <= in->bytes && (result != DECODED_BAD || err->code != ERR_OK));
     d->row += result == DECODED_ROW ? 1 : 0;
     return result;
 }

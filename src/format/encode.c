@@ -7,6 +7,9 @@
 void row_encoder_init(struct row_encoder *e, const struct row_format *format, struct buf *out)
 {
     CHECK(format->schema != NULL && format->n_columns >= 1 && format->n_columns <= COLUMNS_MAX);
+    CHECK(format->kind >= COPY_CSV && format->kind <= COPY_BINARY);
+    CHECK(format->kind != COPY_CSV || format->null_text != NULL);
+    CHECK(format->kind != COPY_FBIN || format->vector < format->n_columns);
     *e = (struct row_encoder){.format = format, .out = out};
     buf_init(&e->scratch, MEM_STATEMENT, out->bytes_max);
 }
@@ -29,6 +32,7 @@ void row_encoder_begin(struct row_encoder *e, uint64_t n_rows)
 {
     const struct row_format *format = e->format;
     const struct column *columns = format->schema->columns;
+    CHECK(e->n_rows == 0);
     if (format->kind == COPY_FBIN) {
         buf_u32(e->out, (uint32_t)n_rows);
         buf_u32(e->out, columns[format->columns[format->vector]].dim);
@@ -46,6 +50,7 @@ static enum errcode write_fbin(struct row_encoder *e, const struct value *values
 {
     uint32_t column = e->format->columns[e->format->vector];
     const struct value *vector = &values[column];
+    CHECK_HOT(column < e->format->schema->n_columns);
     if (vector->type != TYPE_VECTOR) {
         err_set(err, ERR_NOT_NULL, "row %" PRIu64 " has no vector in column \"%s\"", e->n_rows + 1,
                 e->format->schema->columns[column].name);
@@ -60,6 +65,7 @@ enum errcode row_encoder_put(struct row_encoder *e, const struct value *values, 
 {
     const struct row_format *format = e->format;
     enum errcode code = ERR_OK;
+    CHECK_HOT(values != NULL);
     switch (format->kind) {
     case COPY_CSV:
         for (size_t i = 0; i < format->n_columns; i++) {
