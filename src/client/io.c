@@ -13,6 +13,7 @@
 bool io_wait(vc_conn *conn, int what, uint64_t deadline_us)
 {
     CHECK((what & ~(IO_READ | IO_WRITE)) == 0 && what != 0);
+    CHECK(conn->fd >= 0); /* poll would wait for none for ever. */
     struct pollfd ready = {
         .fd = conn->fd,
         .events =
@@ -170,6 +171,7 @@ bool io_next_frame(vc_conn *conn, struct wire_frame *out)
         return false;
     }
     conn->in_at += WIRE_HEADER_BYTES + (size_t)out->payload_bytes;
+    CHECK_HOT(conn->in_at <= conn->in.bytes);
     return true;
 }
 

@@ -132,6 +132,7 @@ bool outcome_prepared_reads(vc_conn *conn, const char *name)
 
 vc_result *outcome_of_lost(const vc_conn *conn)
 {
+    CHECK(conn->phase != PHASE_IDLE);
     size_t n_writes = 0;
     const struct command *command = conn->head;
     if (command != NULL && conn->phase == PHASE_END) {

@@ -37,6 +37,7 @@ struct command *command_push(vc_conn *conn, enum command_kind kind)
     command->kind = kind;
     command->begun_at = conn->n_sent + vc_unsent(conn);
     command->ends_at_ready = !conn->is_pipeline;
+    CHECK((conn->tail == NULL) == (conn->head == NULL));
     if (conn->tail == NULL) {
         conn->head = command;
     } else {

@@ -14,6 +14,9 @@ void receive_give(vc_conn *conn, vc_result *result, enum phase after)
         conn_broken(conn, "out of memory for a result");
         return;
     }
+    CHECK(conn->result == NULL); /* It would be lost. */
+    CHECK(after == PHASE_BUSY || after == PHASE_END || after == PHASE_IDLE ||
+          after == PHASE_COPY_IN || after == PHASE_COPY_OUT);
     conn->result = result;
     conn->after_result = after;
     phase_move(conn, PHASE_RESULT);
@@ -359,6 +362,7 @@ void receive_frames(vc_conn *conn)
 {
     struct wire_frame frame;
     while (conn->link == LINK_OPEN && (conn->phase == PHASE_BUSY || conn->phase == PHASE_IDLE)) {
+        CHECK_HOT((conn->phase == PHASE_BUSY) == (conn->head != NULL));
         if (conn->phase == PHASE_BUSY && conn->is_aborted && conn->head->kind != COMMAND_SYNC) {
             /* The server skips it and says nothing. */
             receive_give(conn, result_new(VC_PIPELINE_ABORTED), PHASE_END);
@@ -383,6 +387,7 @@ void receive_frames(vc_conn *conn)
 static vc_result *take_result(vc_conn *conn)
 {
     vc_result *result = conn->result;
+    CHECK(result != NULL);
     conn->result = NULL;
     if (result->state == VC_ERROR && conn->link != LINK_BAD) {
         conn_error(conn, "%s", vc_result_error(result));

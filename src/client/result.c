@@ -42,6 +42,7 @@ void vc_result_free(vc_result *result)
 bool result_read_columns(vc_result *result, struct reader *r)
 {
     uint16_t n;
+    CHECK(result->n_columns == 0);
     if (!wire_read_column_count(r, &n)) {
         return false;
     }
@@ -67,6 +68,7 @@ bool result_read_columns(vc_result *result, struct reader *r)
 
 bool result_copy_columns(vc_result *result, const vc_result *from)
 {
+    CHECK(result->columns == NULL && result->n_rows == 0 && result != from);
     struct result_column *columns =
         arena_array(result->arena, from->n_columns, sizeof(*result->columns));
     if (columns == NULL) {
@@ -109,6 +111,8 @@ static bool make_room(vc_result *result)
 
 bool result_read_row(vc_result *result, struct reader *r)
 {
+    CHECK_HOT(result->state == VC_ROWS || (result->state == VC_SINGLE_ROW && result->n_rows == 0));
+    CHECK_HOT(result->texts == NULL); /* It is as wide as the rows were. */
     uint16_t n = reader_u16(r);
     if (r->failed || n != result->n_columns || !make_room(result)) {
         return false;
@@ -131,6 +135,7 @@ bool result_read_row(vc_result *result, struct reader *r)
 
 void result_keep_rows(vc_result *result, const bool *keep)
 {
+    CHECK(keep != NULL || result->n_rows == 0);
     size_t kept = 0, columns = result->n_columns;
     for (size_t row = 0; row < result->n_rows; row++) {
         if (keep[row]) {
@@ -173,6 +178,7 @@ static bool render_error(vc_result *result)
 
 bool result_read_error(vc_result *result, struct reader *r)
 {
+    CHECK(result->state == VC_ERROR || result->state == VC_NOTICE);
     struct wire_str severity, sqlstate;
     if (!wire_read_error(r, &result->err, &severity, &sqlstate)) {
         return false;
@@ -187,6 +193,7 @@ bool result_read_error(vc_result *result, struct reader *r)
 
 bool result_set_tag(vc_result *result, const char *tag, size_t bytes, uint64_t affected)
 {
+    CHECK(tag != NULL || bytes == 0);
     result->tag = arena_strndup(result->arena, tag, bytes);
     result->affected = affected;
     return result->tag != NULL;
@@ -194,6 +201,7 @@ bool result_set_tag(vc_result *result, const char *tag, size_t bytes, uint64_t a
 
 vc_result *result_of_error(enum errcode code, const char *message, const char *hint)
 {
+    CHECK(code != ERR_OK && message != NULL);
     vc_result *result = result_new(VC_ERROR);
     if (result != NULL) {
         err_set(&result->err, code, "%s", message);
