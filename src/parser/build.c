@@ -19,6 +19,8 @@ struct list *list_add(struct parse *p, struct list *list, const void *item, size
     if (parse_failed(p)) {
         return NULL;
     }
+    CHECK_HOT(item != NULL && item_bytes > 0);
+    CHECK_HOT(list->n <= list->capacity && list->n <= n_max);
     if (list->n == n_max) {
         parse_fail(p, ERR_TOO_MANY_ITEMS, p->token_begin + 1, "a list has more than %zu items",
                    n_max);
@@ -75,6 +77,7 @@ struct expr *expr_text(struct parse *p, struct token t)
 
 struct expr *expr_parameter(struct parse *p, struct token t)
 {
+    CHECK_HOT(parse_failed(p) || (t.bytes >= 1 && t.bytes <= p->n_parameters));
     struct expr *e = expr_new(p, EXPR_PARAMETER, t);
     if (e != NULL) {
         e->parameter = t.bytes;
@@ -84,6 +87,7 @@ struct expr *expr_parameter(struct parse *p, struct token t)
 
 struct expr *expr_column(struct parse *p, struct token t)
 {
+    CHECK_HOT(parse_failed(p) || t.data != NULL);
     struct expr *e = expr_new(p, EXPR_COLUMN, t);
     if (e != NULL) {
         e->name = t.data;

@@ -20,6 +20,7 @@ enum {
 
 int parse_fail(struct parse *p, enum errcode code, size_t position, const char *format, ...)
 {
+    CHECK(code != ERR_OK && position <= p->bytes + 1);
     if (parse_failed(p)) {
         return TOKEN_FAILED;
     }
@@ -44,6 +45,7 @@ int parse_fail_memory(struct parse *p)
 
 size_t parse_shown_bytes(const struct parse *p, size_t from, size_t to)
 {
+    CHECK(from <= to && to <= p->bytes);
     if (to - from <= TOKEN_SHOWN_BYTES) {
         return to - from;
     }
@@ -206,6 +208,7 @@ void *parse_alloc(struct parse *p, size_t bytes)
     if (parse_failed(p)) {
         return NULL;
     }
+    CHECK_HOT(bytes > 0);
     void *memory = arena_zalloc(p->arena, bytes);
     if (memory == NULL) {
         parse_fail_memory(p);

@@ -341,6 +341,7 @@ static int read_token(struct parse *p, struct token *out)
 int lexer_next(struct parse *p, struct token *out)
 {
     size_t from = p->at;
+    CHECK_HOT(from >= p->begin && from <= p->bytes);
     *out = (struct token){.data = ""};
     if (!skip_blanks(p)) {
         return TOKEN_FAILED;
@@ -351,6 +352,8 @@ int lexer_next(struct parse *p, struct token *out)
         return TOKEN_END;
     }
     int token = read_token(p, out);
+    CHECK_HOT(p->at <= p->bytes && (token == TOKEN_FAILED || p->at > p->token_begin));
+    CHECK_HOT(token != TOKEN_END && (token != TOKEN_FAILED || parse_failed(p)));
     if (p->at - p->begin > VQL_TEXT_BYTES_MAX) {
         return parse_fail(p, ERR_STATEMENT_TOO_LONG, p->begin + 1,
                           "a statement has more than %d MiB", VQL_TEXT_BYTES_MAX >> 20);

@@ -25,6 +25,7 @@ enum errcode parse_metered(const struct parse_source *source, struct stmt **out,
     if (parse_failed(&p)) {
         return p.code;
     }
+    CHECK(p.at <= bytes && p.n_parameters <= VQL_PARAMETERS_MAX);
     *out = p.statement;
     *rest = p.at < bytes ? p.at + 1 : bytes;
     if (p.statement != NULL) {

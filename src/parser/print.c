@@ -76,6 +76,7 @@ static void print_quoted(struct buf *b, const char *text, size_t bytes, char quo
 
 void print_text(struct buf *b, const char *text, size_t bytes)
 {
+    CHECK_HOT(text != NULL || bytes == 0);
     print_quoted(b, text, bytes, '\'');
 }
 
@@ -208,6 +209,7 @@ static void print_cast(struct buf *b, const struct expr *e)
 
 void print_expr(struct buf *b, const struct expr *e)
 {
+    CHECK_HOT(e != NULL && e->height >= 1 && e->height <= VQL_DEPTH_MAX);
     switch (e->kind) {
     case EXPR_LITERAL:
         print_literal(b, &e->value);
