@@ -35,6 +35,7 @@ static enum errcode unknown_collection(const struct name *name, const char *near
 
 enum errcode analyze_collection(struct analysis *a, const struct name *name, struct err *err)
 {
+    CHECK(a->plan->schema == NULL); /* It is held once. */
     const char *nearest = NULL;
     const struct map_collection *found = map_find(a->source->map, name->text, &nearest);
     if (found == NULL) {
@@ -49,6 +50,7 @@ enum errcode analyze_column(struct analysis *a, const struct name *name, uint32_
                             struct err *err)
 {
     const struct schema *schema = a->plan->schema;
+    CHECK(schema != NULL);
     int found = schema_column(schema, name->text);
     if (found >= 0) {
         *column = (uint32_t)found;
@@ -267,6 +269,7 @@ enum errcode analyze_targets(struct analysis *a, const struct target *targets, s
             return code;
         }
     }
+    CHECK_HOT(plan->n_columns <= capacity);
     plan->output.n = plan->n_columns;
     for (size_t i = 0; i < plan->output.n; i++) {
         const struct program *program = plan->output.programs[i];
@@ -280,6 +283,7 @@ enum errcode analyze_targets(struct analysis *a, const struct target *targets, s
 enum errcode analyze_result(struct analysis *a, const struct result_column *columns, size_t n,
                             struct err *err)
 {
+    CHECK(n > 0);
     a->plan->columns = arena_copy(a->scope.arena, columns, n * sizeof(*columns));
     a->plan->n_columns = n;
     return a->plan->columns != NULL ? ERR_OK : err_no_memory(err);
@@ -439,6 +443,7 @@ enum errcode operator_add(struct analysis *a, enum operator kind, struct operato
                           struct err *err)
 {
     struct plan *plan = a->plan;
+    CHECK_HOT(kind < OPERATORS);
     struct operator_plan *o = arena_zalloc(a->scope.arena, sizeof(*o));
     if (o == NULL) {
         return err_no_memory(err);

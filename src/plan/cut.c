@@ -53,12 +53,14 @@ struct expr *cut_rewrite(struct cut *c, const struct expr *e, cut_replace *repla
 
 uint32_t cut_parameter(struct cut *c, enum value_type type)
 {
+    CHECK(c->fragment->n_types < VQL_PARAMETERS_MAX && type < TYPE_COUNT);
     c->types[c->fragment->n_types++] = (uint8_t)type;
     return (uint32_t)c->fragment->n_types;
 }
 
 struct expr *cut_parameter_node(struct cut *c, uint32_t number)
 {
+    CHECK(number >= 1 && number <= VQL_PARAMETERS_MAX);
     return cut_node(c, (struct expr){.kind = EXPR_PARAMETER, .parameter = number});
 }
 
@@ -153,6 +155,7 @@ struct expr *cut_reference(struct cut *c, size_t column)
 const struct expr *cut_output(struct cut *c, size_t i)
 {
     const struct plan *plan = c->a->plan;
+    CHECK(i < plan->output.n);
     const struct expr *shown = plan->output.shown[i];
     return shown != NULL
                ? shown
@@ -271,6 +274,7 @@ void cut_begin(struct cut *c)
 
 bool cut_print(struct cut *c)
 {
+    CHECK(!c->stays);
     struct buf text;
     buf_init(&text, MEM_SESSION, VQL_TEXT_BYTES_MAX);
     print_stmt(&text, &c->below);

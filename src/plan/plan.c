@@ -12,6 +12,7 @@ void plan_free(struct plan *plan)
 
 bool plan_reads_vector(const struct plan *plan, const struct column_mask *columns)
 {
+    CHECK(plan->schema != NULL);
     for (uint32_t i = 0; i < plan->schema->n_columns; i++) {
         if (plan->schema->columns[i].type == TYPE_VECTOR && mask_has(columns, i)) {
             return true;
@@ -23,7 +24,9 @@ bool plan_reads_vector(const struct plan *plan, const struct column_mask *column
 enum errcode plan_wrong_dimension(const struct plan *plan, uint32_t dim, uint32_t position,
                                   struct err *err)
 {
+    CHECK(plan->schema != NULL && plan->search.column < plan->schema->n_columns);
     const struct column *column = &plan->schema->columns[plan->search.column];
+    CHECK(column->type == TYPE_VECTOR && column->dim != dim);
     err_at(err, position, ERR_WRONG_DIMENSION,
            "the query vector has %u dimensions, and column \"%s\" has %u", dim, column->name,
            column->dim);
@@ -38,6 +41,7 @@ enum errcode plan_unknown_key(const struct plan *plan, const struct value *key, 
     enum {
         KEY_TEXT_BYTES = 4096
     };
+    CHECK(key != NULL && plan->schema != NULL);
     if (key->type == TYPE_NULL) {
         return err_at(err, position, ERR_UNKNOWN_KEY, "the key of the query is NULL");
     }

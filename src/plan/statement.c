@@ -39,6 +39,7 @@ static const struct analyzer *analyzer_of(const struct stmt *stmt)
     if (stmt->kind == STMT_COPY) {
         return stmt->copy.is_from ? &of_copy_in : &of_copy_out;
     }
+    CHECK_HOT(stmt->kind < STMT_COUNT && stmt->kind != STMT_EXPLAIN);
     return &analyzers[stmt->kind];
 }
 
@@ -146,6 +147,8 @@ enum errcode plan_new(const struct plan_source *source, struct plan **out, size_
                       struct err *err)
 {
     const struct statement_text *text = source->text;
+    CHECK_HOT(text->data != NULL && (text->types != NULL || text->n_types == 0));
+    CHECK_HOT(source->map != NULL && source->poll != NULL);
     struct stmt *stmt = NULL;
     struct arena *arena = arena_new(MEM_SESSION, source->bytes_max);
     struct plan *plan = arena != NULL ? arena_zalloc(arena, sizeof(*plan)) : NULL;
