@@ -332,6 +332,7 @@ enum errcode aggregate_add(const struct aggregate_call *call, struct aggregate_s
 enum errcode aggregate_end(const struct aggregate_call *call, const struct aggregate_state *state,
                            const struct aggregate_room *room, struct value *out, struct err *err)
 {
+    CHECK_HOT(call->aggregate != NULL && room->arena != NULL);
     if (state->n == 0 && call->aggregate->end != end_count) {
         *out = value_null();
         return ERR_OK;

@@ -21,11 +21,13 @@ _Static_assert(COLUMNS_MAX == 256, "a column_mask has one bit a column");
 
 static inline void mask_add(struct column_mask *mask, uint32_t column)
 {
+    CHECK_HOT(column < COLUMNS_MAX);
     mask->bits[column / 64] |= 1ULL << (column % 64);
 }
 
 static inline bool mask_has(const struct column_mask *mask, uint32_t column)
 {
+    CHECK_HOT(column < COLUMNS_MAX);
     return mask->bits[column / 64] >> (column % 64) & 1;
 }
 

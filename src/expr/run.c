@@ -503,6 +503,7 @@ static uint32_t move(const struct instruction *i, struct value *stack, size_t *n
 enum errcode program_run_part(const struct program *program, uint32_t from, uint32_t to,
                               struct evaluator *evaluator, struct value *out, struct err *err)
 {
+    CHECK_HOT(from <= to && to <= program->n_code);
     struct value *stack = evaluator->stack;
     size_t n = 0;
     enum errcode code = ERR_OK;
@@ -512,9 +513,11 @@ enum errcode program_run_part(const struct program *program, uint32_t from, uint
         if (code != ERR_OK) {
             return code;
         }
+        CHECK_HOT(n <= program->stack_max);
         if (i->code <= CODE_PSEUDO) {
             stack[n++] = *leaf(program, i, evaluator);
         } else if (i->code >= CODE_AND) {
+            CHECK_HOT(n + 1 > operands(i) || operands(i) == 0);
             n -= operands(i) - 1;
             code = program_apply(program, i, evaluator, &stack[n - 1], err);
         } else {
@@ -531,6 +534,7 @@ enum errcode program_run_part(const struct program *program, uint32_t from, uint
 enum errcode program_run(const struct program *program, struct evaluator *evaluator,
                          struct value *out, struct err *err)
 {
+    CHECK_HOT(program->n_code > 0);
     if (program->n_code == 1) {
         *out = *leaf(program, &program->code[0], evaluator);
         return ERR_OK;

@@ -69,6 +69,7 @@ static int compare_values(const void *a, const void *b, struct work *work)
 enum errcode value_set_build(struct value_set *set, struct value *items, size_t n,
                              struct work *work, struct err *err)
 {
+    CHECK(items != NULL || n == 0);
     size_t kept = 0;
     *set = (struct value_set){.items = items};
     for (size_t i = 0; i < n; i++) {
@@ -90,6 +91,7 @@ enum errcode value_set_build(struct value_set *set, struct value *items, size_t 
 
 bool value_set_has(const struct value_set *set, const struct value *value, struct work *work)
 {
+    CHECK_HOT(value->type != TYPE_NULL);
     size_t low = 0, high = set->n;
     while (low < high) {
         size_t middle = low + (high - low) / 2;

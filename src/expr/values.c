@@ -9,6 +9,7 @@
 enum errcode value_coerce(const struct value *value, enum value_type want, struct arena *arena,
                           struct value *out, struct err *err)
 {
+    CHECK_HOT(value->type < TYPE_COUNT && want < TYPE_COUNT);
     *out = *value;
     if (value->type == want || value->type == TYPE_NULL || want == TYPE_NULL) {
         return ERR_OK;
@@ -39,6 +40,7 @@ size_t values_bytes(const struct value *values, size_t n)
 
 bool value_copy(struct value *out, const struct value *value, struct arena *arena)
 {
+    CHECK_HOT(arena != NULL);
     *out = *value;
     size_t bytes = value_bytes(value);
     if (bytes == 0) {
