@@ -265,14 +265,14 @@ int main(int argc, char **argv)
     (void)snprintf(g.path, sizeof(g.path), "%s/graph", g.options.directory);
     (void)index_choose_kernel(NULL);
     if (g.options.base != NULL) {
-        struct crew *crew = crew_new(thread_cores() - 1, &err);
+        struct crew *crew = crew_new(thread_cores() - 1, 0, &err);
         die_on(crew == NULL, "memory ran out");
         build(&g, crew_interface(crew));
         crew_free(crew);
         g.options.threads = 0;
     }
     for (unsigned threads = 1; threads <= g.options.threads; threads++) {
-        struct crew *crew = crew_new(threads - 1, &err);
+        struct crew *crew = crew_new(threads - 1, 0, &err);
         die_on(crew == NULL, "memory ran out");
         measure(&g, crew_interface(crew), threads);
         crew_free(crew);

@@ -93,7 +93,7 @@ static void start(struct bench *b)
     (void)mkdir(b->options.directory, 0700);
     (void)snprintf(log, sizeof(log), "%s/log", b->options.directory);
     (void)snprintf(data, sizeof(data), "%s/shard", b->options.directory);
-    struct repl_config repl = {log, 1, (size_t)8 << 30, 0, 256 << 20};
+    struct repl_config repl = {log, 1, (size_t)8 << 30, 0, 256 << 20, 0};
     struct shard_host_config host = {&b->policies, thread_cores()};
     die_on(repl_open(&repl, &b->repl, &err), &err);
     die_on(shard_host_new(&host, &b->host, &err), &err);
