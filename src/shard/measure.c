@@ -17,6 +17,7 @@
  * alone, until more would lower nobody's effort (tally.c). */
 #include "shard/calibration_int.h"
 #include "shard/shard_int.h"
+#include "shard/tally_int.h"
 #include "shard/vectors_int.h"
 #include "shard/view_int.h"
 

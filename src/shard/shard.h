@@ -110,8 +110,8 @@ struct shard_write {
 };
 /* Takes @command, whatever happens, but for a write with a room that is OVERLOADED: it stays the
  * caller's, who submits it again, as it is, once the room is ready.  A command that apply may
- * refuse (a key that is taken, a row that was changed) is acknowledged from ACK_VISIBLE on,
- * whatever was asked for. */
+ * refuse (a key that is taken, a row that was changed) is acknowledged from ACK_VISIBLE on at the
+ * least. */
 enum errcode shard_submit(struct shard *shard, struct shard_command *command,
                           struct shard_write *write, struct err *err) WARN_UNUSED;
 
@@ -146,8 +146,8 @@ enum errcode shard_view_get(struct shard_view *view, const struct value *key, st
                             bool *found, struct err *err) WARN_UNUSED;
 enum errcode shard_view_get_number(struct shard_view *view, uint64_t number, struct shard_row *out,
                                    bool *found, struct err *err) WARN_UNUSED;
-/* Columns of a row as the view sees them, from memory where they are kept there: all but vectors
- * may be, as the policy payload_memory says. */
+/* Columns of a row as the view sees them, from memory where payload_memory keeps them: no vectors.
+ */
 struct shard_columns {
     const uint64_t *wanted; /* A bit each, as shard_row_decode has them. */
     struct value *values;   /* values[column]; texts are borrowed until the view closes. */
@@ -220,12 +220,10 @@ struct shard_effort {
     double recall;  /* Measured at that ef: the mean of the samples, */
     double low, high; /* and its interval: of all queries the mean lies in it, 19 times of 20. */
     double distances, filter_calls; /* To be expected of a query. */
-    /* As far from the rows lie the queries that it was measured with; one beyond that is as if
-     * nothing were measured, and ef_beyond the guess (see index_search). */
-    bool has_reach;
-    double reach;
-    size_t ef_beyond;
-    uint64_t rows; /* In the index. */
+    bool has_reach;   /* What was measured holds for queries that lie as far from the rows as */
+    double reach;     /* this, and for those beyond it nothing is known; */
+    size_t ef_beyond; /* their ef is a guess (see index_search). */
+    uint64_t rows;    /* In the index. */
 };
 void shard_effort_for(struct shard *shard, uint32_t column, double recall, size_t k, double share,
                       struct shard_effort *out);
@@ -262,12 +260,12 @@ enum errcode shard_checkpoint(struct shard *shard,
                                                uint64_t total),
                               void *arg, struct err *err) WARN_UNUSED;
 
-/* Gives what deleted rows have left in the file back to the disk, where that is more than half of a
- * file that is not small.  Done by itself, too.  OVERLOADED: views stay open; another time. */
+/* Gives what deleted rows have left in the file back to the disk, where that is most of a file that
+ * is not small.  Done by itself, too.  OVERLOADED: views stay open; another time. */
 enum errcode shard_compact(struct shard *shard, struct err *err) WARN_UNUSED;
 
-/* An index is made anew from the rows since its checkpoint could not be used: it has none until all
- * of them are in it. */
+/* An index is made anew, as its checkpoint could not be used: it has no rows until all are in it.
+ */
 bool shard_is_rebuilding(struct shard *shard);
 
 struct shard_figures {
@@ -282,11 +280,10 @@ struct shard_figures {
 };
 void shard_figures(struct shard *shard, struct shard_figures *out);
 
-/* What calibration measured last, of one class of searches: those for k rows whose filter passes
- * this share of the rows. */
 enum {
     SHARD_RECALL_CLASSES = 10
 };
+/* What was measured last of a class of searches: for k rows, by a filter that passes this share. */
 struct shard_recall {
     uint32_t k;
     double share; /* 1: no filter. */

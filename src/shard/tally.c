@@ -15,7 +15,7 @@
  * on those rungs alone that a floor may need, and on the rungs between them.
  *
  * Real filters are not known here.  In their place stands one that rows pass by chance. */
-#include "shard/calibration_int.h"
+#include "shard/tally_int.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -15,6 +15,7 @@
 #include "shard/calibration_int.h"
 #include "shard/host_int.h"
 #include "shard/shard_int.h"
+#include "shard/tally_int.h"
 #include "shard/vectors_int.h"
 
 #include <math.h>

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "shard/calibration_int.h"
+#include "shard/tally_int.h"
 
 enum {
     SAMPLES = GOOD_MEASURE(128, 48),
