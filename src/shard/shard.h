@@ -146,8 +146,7 @@ enum errcode shard_view_get(struct shard_view *view, const struct value *key, st
                             bool *found, struct err *err) WARN_UNUSED;
 enum errcode shard_view_get_number(struct shard_view *view, uint64_t number, struct shard_row *out,
                                    bool *found, struct err *err) WARN_UNUSED;
-/* Columns of a row as the view sees them, from memory where payload_memory keeps them: no vectors.
- */
+/* Columns of a row as the view sees it; all but vectors from memory, as payload_memory says. */
 struct shard_columns {
     const uint64_t *wanted; /* A bit each, as shard_row_decode has them. */
     struct value *values;   /* values[column]; texts are borrowed until the view closes. */
@@ -176,8 +175,7 @@ struct shard_search {
     uint64_t index_lag_max;
     uint64_t deadline_us; /* Of clock_micros; 0 = none. ON_LAG_WAIT gives up at it: TIMEOUT. */
 };
-/* Every row that was acknowledged (visible) before the call is considered.  INDEX_LAG where
- * on_lag says so. */
+/* Considers every row that was acknowledged (visible) before.  INDEX_LAG where on_lag says so. */
 enum errcode shard_search(struct shard *shard, const struct shard_search *search,
                           struct index_hit *hits, size_t *n_hits, struct index_work *work,
                           struct err *err) WARN_UNUSED;
