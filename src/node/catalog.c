@@ -178,14 +178,19 @@ static enum errcode check_serving(struct collection *c, struct err *err)
     return err->code;
 }
 
+enum errcode collection_was_dropped(const struct collection *c, struct err *err)
+{
+    err_set(err, ERR_UNKNOWN_COLLECTION, "collection \"%s\" was dropped", c->schema->name);
+    err_collection(err, c->schema->name);
+    return ERR_UNKNOWN_COLLECTION;
+}
+
 enum errcode collection_enter(struct collection *c, struct shard **out, struct err *err)
 {
     unsigned users = atomic_load(&c->users);
     do {
         if (users == 0 || atomic_load(&c->is_dropped)) {
-            err_set(err, ERR_UNKNOWN_COLLECTION, "collection \"%s\" was dropped", c->schema->name);
-            err_collection(err, c->schema->name);
-            return ERR_UNKNOWN_COLLECTION;
+            return collection_was_dropped(c, err);
         }
     } while (!atomic_compare_exchange_weak(&c->users, &users, users + 1));
     enum errcode code = check_serving(c, err);

@@ -79,6 +79,7 @@ enum errcode collection_list(struct node *node, struct arena *arena, struct coll
 const struct schema *collection_schema(const struct collection *c);
 uint64_t collection_group(const struct collection *c);  /* Of its shard's log. */
 bool collection_is_dropped(const struct collection *c); /* No longer in the map. */
+enum errcode collection_was_dropped(const struct collection *c, struct err *err); /* Says so. */
 
 /* Its shard, which stays open until collection_leave; or why it cannot be used. */
 enum errcode collection_enter(struct collection *c, struct shard **out,

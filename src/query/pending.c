@@ -178,6 +178,11 @@ enum errcode portal_write_submit(struct portal *p, struct portal_write *w,
                                  struct shard_command *command, struct err *err)
 {
     CHECK(p->shard != NULL && shard_command_rows(command) > 0);
+    /* It is there until the last statement has left it, but nobody will see its rows. */
+    if (collection_is_dropped(p->collection)) {
+        shard_command_free(command);
+        return collection_was_dropped(p->collection, err);
+    }
     w->write = (struct shard_write){.ack = p->force.ack, .done = write_done, .room = w->room};
     w->pending.withdraw = withdraw_write;
     w->pending.has_happened = write_has_happened;

@@ -50,12 +50,7 @@ static bool is_to_end(void *arg)
 static enum errcode why_ended(struct portal *p, struct err *err)
 {
     enum errcode code = portal_poll(p, err);
-    if (code == ERR_OK) {
-        const char *name = p->plan->schema->name;
-        code = err_set(err, ERR_UNKNOWN_COLLECTION, "collection \"%s\" was dropped", name);
-        err_collection(err, name);
-    }
-    return code;
+    return code == ERR_OK ? collection_was_dropped(p->collection, err) : code;
 }
 
 static enum errcode reindex_column(struct portal *p, uint32_t column, struct err *err)

@@ -537,6 +537,28 @@ static void a_copy_out_of_long_rows_gives_every_row_once(void **state)
 
 #define TEST(name)        cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 #define SERIAL_TEST(name) UNWATCHED_TEST(name, fixture_setup, fixture_teardown)
+/* Rows that come behind the end of a collection are nobody's, and are not called written. */
+static void rows_that_come_after_a_drop_are_refused(void **state)
+{
+    struct client *c = setup_table(state);
+    struct bare bare = {0};
+    struct err err = {0};
+    struct prepared *prepared = bare_prepare(c, "COPY t FROM STDIN");
+    struct portal *portal = bare_portal(c, prepared, &bare);
+    assert_int_equal(portal_run(portal, 0, &err), PORTAL_COPY_IN);
+    expect_ok(c, "DROP COLLECTION t");
+    portal_copy_data(portal, "1,one,\n", 7);
+    portal_copy_done(portal);
+    enum portal_status status = portal_run(portal, 0, &err);
+    for (unsigned waits = 0; status == PORTAL_WAIT; status = portal_run(portal, 0, &err)) {
+        bare_wait(&bare, ++waits);
+    }
+    assert_int_equal(status, PORTAL_FAILED);
+    assert_int_equal(err.code, ERR_UNKNOWN_COLLECTION);
+    portal_free(portal);
+    prepared_free(prepared);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -562,6 +584,7 @@ int main(void)
         TEST(the_data_directory_is_no_copy_directory),
         TEST(options_that_do_not_belong_are_refused),
         TEST(an_empty_collection_copies_out_to_nothing),
+        TEST(rows_that_come_after_a_drop_are_refused),
         TEST(a_copy_out_of_long_rows_gives_every_row_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
