@@ -1,8 +1,9 @@
 /* load: the rows of the input become commands, several of them on their way at once: COPY FROM.
  *
  *   decode -> row -> command -> shard_submit
- *                       ^ is full, and no write is free: the step waits until one of IN_FLIGHT_MAX
- * is acknowledged; or the log has no room for it now: until it has (shard_room)
+ *
+ * A command that is full waits until one of IN_FLIGHT_MAX is acknowledged, or, where the log has no
+ * room for it, until it has (shard_room).
  *
  * A wait is a portal's: its timeout and a cancel end it.  Then commands that have not reached the
  * log are taken back, and the error says how many rows are in.

@@ -179,8 +179,9 @@ enum publish_how {
 static void take_curve(struct curve *known, const struct curve *new)
 {
     const struct curve_origin old = known->origin;
+    bool was_known = known->n_points > 0;
     *known = *new;
-    if (old.is_real == new->origin.is_real &&
+    if (was_known && old.is_real == new->origin.is_real &&
         (int64_t)(old.vouched_changes - new->origin.vouched_changes) > 0) {
         known->origin.vouched_rows = old.vouched_rows;
         known->origin.vouched_changes = old.vouched_changes;
