@@ -87,11 +87,15 @@ void row_decoder_free(struct row_decoder *d)
     }
 }
 
-void row_decoder_place(const struct row_decoder *d, char *text, size_t bytes)
+uint64_t row_decoder_place(const struct row_decoder *d)
+{
+    return d->format->kind == COPY_CSV ? d->csv.line : d->place;
+}
+
+void row_decoder_name(const struct row_decoder *d, uint64_t place, char *text, size_t bytes)
 {
     CHECK(bytes > 0);
-    bool is_csv = d->format->kind == COPY_CSV;
-    snprintf(text, bytes, "%s %" PRIu64, is_csv ? "line" : "row", is_csv ? d->csv.line : d->place);
+    snprintf(text, bytes, "%s %" PRIu64, d->format->kind == COPY_CSV ? "line" : "row", place);
 }
 
 const uint64_t *row_decoder_columns(const struct row_decoder *d)

@@ -68,8 +68,10 @@ enum decoded row_decoder_next(struct row_decoder *decoder, struct row_input *inp
  * where a header names fewer. */
 const uint64_t *row_decoder_columns(const struct row_decoder *decoder);
 uint64_t row_decoder_total(const struct row_decoder *decoder); /* Rows to come; 0: unknown. */
-/* Names the place of the row decoded last, or of what is no row: "line 12" or "row 12". */
-void row_decoder_place(const struct row_decoder *decoder, char *text, size_t bytes);
+/* Where the row decoded last stood, or what is no row: its line of csv, or its number, from 1.  And
+ * the name of such a place: "line 12" or "row 12". */
+uint64_t row_decoder_place(const struct row_decoder *decoder);
+void row_decoder_name(const struct row_decoder *decoder, uint64_t place, char *text, size_t bytes);
 
 /* ---- from rows to bytes: encode.c ---- */
 

@@ -27,8 +27,8 @@ static enum errcode fill(struct operator_run *o, struct shard_command *command, 
         if (code != ERR_OK || row == NULL) {
             return code;
         }
-        work_charge(&p->work, values_bytes(row, p->plan->schema->n_columns) / BYTES_A_UNIT);
-        code = shard_command_add(command, op, row, plan->mask.bits, 0, err);
+        struct row_write write = {.values = row, .columns = plan->mask.bits};
+        code = portal_write_add(p, command, op, &write, err);
         if (code != ERR_OK) {
             if (plan->n_rows > 1) {
                 err_prefix(err, "row %zu", n);

@@ -9,7 +9,8 @@
  * log are taken back, and the error says how many rows are in.
  *
  * Each command is atomic; the whole COPY is not: after an error the rows of earlier commands are
- * there, and the error says how many.  A step that is given up for the pool has lost nothing. */
+ * there, and the error says how many.  Of several errors that of the first row is told, once all
+ * commands on their way have ended.  A step that is given up for the pool has lost nothing. */
 #include "query/copy_int.h"
 #include "query/operator_int.h"
 #include "query/pending_int.h"
@@ -37,10 +38,13 @@ struct load {
     uint64_t n_done;               /* Of commands that have ended. */
     uint64_t n_loaded;             /* Acknowledged, and not skipped. */
     uint64_t n_unknown;            /* Of commands whose outcome could not be learned. */
+    size_t bytes_max;              /* Of a command that is full. */
+    uint64_t *places;              /* Where the rows of the command stood; as a write's. */
     struct portal_write writes[IN_FLIGHT_MAX];
     struct shard_room room; /* Where the command waits that the log could not take. */
-    uint64_t *seen; /* DO UPDATE: hashes of the keys in the command, at their slots; 0 = free. */
-    struct err err; /* The first one. */
+    uint64_t *seen;   /* DO UPDATE: hashes of the keys in the command, at their slots; 0 = free. */
+    struct err err;   /* The one to be told, */
+    uint64_t err_row; /* and the first row that it is of. */
 };
 
 static struct load *load_of(struct operator_run *o)
@@ -57,15 +61,22 @@ static void room_ready(struct shard_room *room)
 static enum errcode open_load(struct operator_run *o, struct err *err)
 {
     struct load *l = load_of(o);
+    struct arena *arena = o->portal->arena;
+    enum on_conflict on_conflict = o->portal->plan->copy.on_conflict;
+    size_t share = o->portal->budget_bytes / (IN_FLIGHT_MAX + 1); /* One is gathered meanwhile. */
+    l->bytes_max = share < COMMAND_BYTES_MAX ? share : COMMAND_BYTES_MAX;
     shard_room_init(&l->room, room_ready);
+    if (on_conflict == CONFLICT_ERROR) {
+        l->places = arena_array(arena, COMMAND_ROWS_MAX, sizeof(*l->places));
+    } else if (on_conflict == CONFLICT_UPDATE) {
+        l->seen = arena_zalloc(arena, SEEN_SLOTS * sizeof(*l->seen));
+    }
     for (size_t i = 0; i < IN_FLIGHT_MAX; i++) {
         l->writes[i].room = &l->room;
+        l->writes[i].places =
+            l->places != NULL ? arena_array(arena, COMMAND_ROWS_MAX, sizeof(*l->places)) : NULL;
     }
-    if (o->portal->plan->copy.on_conflict == CONFLICT_UPDATE) {
-        l->seen = arena_zalloc(o->portal->arena, SEEN_SLOTS * sizeof(*l->seen));
-        return l->seen != NULL ? ERR_OK : portal_no_memory(o->portal, err);
-    }
-    return ERR_OK;
+    return arena_failed(arena) ? portal_no_memory(o->portal, err) : ERR_OK;
 }
 
 static void close_load(struct operator_run *o)
@@ -79,22 +90,47 @@ static void close_load(struct operator_run *o)
 
 /* ---- errors ---- */
 
-/* Keeps the first error, or the first that leaves an outcome open, and says where it was. */
-static void fail(struct load *l, const struct err *err, const char *place)
+/* Keeps the error of the first row, or of the first that leaves an outcome open, and says where
+ * it was. */
+static void fail(struct load *l, const struct err *err, uint64_t row, const char *place)
 {
     CHECK(err->code != ERR_OK && place != NULL);
-    bool is_open = err->code == ERR_OUTCOME_UNKNOWN && l->err.code != ERR_OUTCOME_UNKNOWN;
-    if (l->err.code == ERR_OK || is_open) {
+    bool is_first = l->err.code == ERR_OK || row < l->err_row;
+    bool is_open = err->code == ERR_OUTCOME_UNKNOWN;
+    bool was_open = l->err.code == ERR_OUTCOME_UNKNOWN;
+    if (is_open == was_open ? is_first : is_open) {
         l->err = *err;
+        l->err_row = row;
         err_prefix(&l->err, "COPY %s, %s", l->base.portal->plan->schema->name, place);
     }
 }
 
+/* Of the row at hand.  What ends the statement is told whatever rows are wrong. */
 static void fail_here(struct load *l, const struct err *err)
 {
     char place[48];
-    row_decoder_place(decode_source(l->base.input), place, sizeof(place));
-    fail(l, err, place);
+    struct err why;
+    const struct row_decoder *source = decode_source(l->base.input);
+    bool is_ending = portal_poll(l->base.portal, &why) != ERR_OK;
+    row_decoder_name(source, row_decoder_place(source), place, sizeof(place));
+    fail(l, err, is_ending ? 0 : l->n_rows + 1, place);
+}
+
+/* Of a write: of one row where apply refused its key, else of all. */
+static void fail_write(struct load *l, const struct portal_write *w)
+{
+    char place[80];
+    uint64_t row = w->first_row;
+    CHECK(w->n_rows > 0);
+    if (w->pending.err.code == ERR_DUPLICATE_KEY && w->places != NULL) {
+        CHECK(w->write.rows < w->n_rows);
+        row += w->write.rows;
+        row_decoder_name(decode_source(l->base.input), w->places[w->write.rows], place,
+                         sizeof(place));
+    } else {
+        snprintf(place, sizeof(place), "rows %" PRIu64 " to %" PRIu64, row, row + w->n_rows - 1);
+    }
+    fail(l, &w->pending.err, row, place);
 }
 
 void portal_copy_fail(struct portal *p, const struct err *reason)
@@ -120,10 +156,7 @@ static struct portal_write *collect(struct load *l, size_t *n_busy)
             if (code == ERR_OK) {
                 l->n_loaded += w->write.rows;
             } else {
-                char place[80];
-                snprintf(place, sizeof(place), "rows %" PRIu64 " to %" PRIu64, w->first_row,
-                         w->first_row + w->n_rows - 1);
-                fail(l, &w->pending.err, place);
+                fail_write(l, w);
             }
         }
         *n_busy += w->pending.is_busy ? 1 : 0;
@@ -152,6 +185,9 @@ static bool flush(struct load *l)
     CHECK(!w->pending.is_busy && l->first_row > 0);
     w->first_row = l->first_row;
     w->n_rows = shard_command_rows(l->command);
+    if (l->places != NULL) {
+        memcpy(w->places, l->places, w->n_rows * sizeof(*w->places));
+    }
     enum errcode code = portal_write_submit(p, w, l->command, &err);
     if (code == ERR_OVERLOADED) {
         return false;
@@ -217,12 +253,16 @@ static enum errcode add_row(struct load *l, const struct value *row, struct err 
         operator_back(input);
         return ERR_OK;
     }
+    if (l->places != NULL) {
+        l->places[l->n_rows + 1 - l->first_row] = row_decoder_place(decode_source(input));
+    }
     l->n_rows++;
-    enum errcode code =
-        shard_command_add(l->command, insert_op(l->base.portal->plan->copy.on_conflict), row,
-                          row_decoder_columns(decode_source(input)), 0, err);
+    enum errcode code = portal_write_add(
+        l->base.portal, l->command, insert_op(l->base.portal->plan->copy.on_conflict),
+        &(struct row_write){.values = row, .columns = row_decoder_columns(decode_source(input))},
+        err);
     l->is_full = shard_command_rows(l->command) >= COMMAND_ROWS_MAX ||
-                 shard_command_bytes(l->command) >= COMMAND_BYTES_MAX;
+                 shard_command_bytes(l->command) >= l->bytes_max;
     return code;
 }
 

@@ -71,9 +71,8 @@ static enum errcode add_row(struct operator_run *o, struct value *row,
     if (code != ERR_OK) {
         return code;
     }
-    work_charge(&p->work, values_bytes(values, p->plan->schema->n_columns) / BYTES_A_UNIT);
-    code =
-        shard_command_add(command, modify_op(p->plan), values, all.bits, scan_stamp(o->input), err);
+    struct row_write write = {values, all.bits, scan_stamp(o->input)};
+    code = portal_write_add(p, command, modify_op(p->plan), &write, err);
     if (code == ERR_STATEMENT_TOO_LONG) {
         err_hint(err, "One statement is one atomic write. Change fewer rows at once by WHERE.");
     }

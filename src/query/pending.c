@@ -174,6 +174,18 @@ static void write_done(struct shard_write *write, const struct err *err)
     pending_end(&CONTAINER_OF(write, struct portal_write, write)->pending, err);
 }
 
+enum errcode portal_write_add(struct portal *p, struct shard_command *command, enum shard_op op,
+                              const struct row_write *row, struct err *err)
+{
+    work_charge(&p->work, values_bytes(row->values, p->plan->schema->n_columns) / BYTES_A_UNIT);
+    enum errcode code = shard_command_add(command, op, row->values, row->columns, row->stamp, err);
+    if (code == ERR_OK && shard_command_bytes(command) > p->budget_bytes) {
+        code = portal_no_memory(p, err);
+        err_hint(err, "Write fewer rows at once, or raise statement_memory.");
+    }
+    return code;
+}
+
 enum errcode portal_write_submit(struct portal *p, struct portal_write *w,
                                  struct shard_command *command, struct err *err)
 {

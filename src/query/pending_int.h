@@ -38,7 +38,18 @@ struct portal_write {
     struct shard_write write;
     struct shard_room *room;    /* COPY: see shard_submit. */
     uint64_t first_row, n_rows; /* COPY: of the input; from 1. */
+    uint64_t *places;           /* COPY: where each stood there; NULL: none can be refused. */
 };
+/* A row of a write: see shard_command_add. */
+struct row_write {
+    const struct value *values;
+    const uint64_t *columns;
+    uint32_t stamp;
+};
+/* Adds it.  What a write gathers is the statement's memory until it is submitted. */
+enum errcode portal_write_add(struct portal *portal, struct shard_command *command,
+                              enum shard_op op, const struct row_write *row,
+                              struct err *err) WARN_UNUSED;
 /* Takes @command, as shard_submit does. */
 enum errcode portal_write_submit(struct portal *portal, struct portal_write *w,
                                  struct shard_command *command, struct err *err) WARN_UNUSED;

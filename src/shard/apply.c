@@ -67,6 +67,7 @@ struct decision {
     size_t n_met_slots;
     uint64_t n_new, n_deleted;
     uint64_t rows; /* That were changed, as the client counts. */
+    size_t n_rows; /* Of the command that were decided on. */
 };
 
 /* ---- decide ---- */
@@ -320,6 +321,7 @@ static enum errcode decide_command(struct decision *decision, struct slice data,
         if (code == ERR_OK) {
             code = decide_row(decision, &row, err);
         }
+        decision->n_rows += code == ERR_OK ? 1 : 0;
     }
     return code;
 }
@@ -452,7 +454,7 @@ static void publish(struct decision *decision, uint64_t index, const struct buil
     metric_add(METRIC_rows_written, (int64_t)decision->rows);
 }
 
-/* The command's result; *rows is how many it changed. */
+/* The command's result; *rows is how many it changed, or which row of it was refused, from 0. */
 static enum errcode try_entry(struct shard *shard, const struct repl_entry *entry, uint64_t *rows,
                               struct err *err)
 {
@@ -463,6 +465,7 @@ static enum errcode try_entry(struct shard *shard, const struct repl_entry *entr
         return code;
     }
     code = decide_command(&decision, (struct slice){entry->data, entry->bytes}, err);
+    *rows = decision.n_rows;
     if (code == ERR_OK) {
         code = build(&decision, entry->index, &built, err);
     }

@@ -100,7 +100,7 @@ static enum decoded decode(const struct row_format *format, FILE *ids, const str
     }
     if (decoded == DECODED_BAD) {
         char place[48];
-        row_decoder_place(d, place, sizeof(place));
+        row_decoder_name(d, row_decoder_place(d), place, sizeof(place));
         err_prefix(err, "%s", place);
     }
     row_decoder_free(d);

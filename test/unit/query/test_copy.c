@@ -126,13 +126,60 @@ static void of_two_rows_of_one_key_the_later_one_counts(void **state)
     buf_fini(&rows);
 }
 
-static void a_duplicate_key_names_the_rows_of_its_batch(void **state)
+static void a_key_that_is_taken_is_named_with_its_line(void **state)
 {
     struct client *c = setup_table(state);
-    static const char csv[] = "1,a,\n2,b,\n1,c,\n";
-    assert_int_equal(run_copy(c, "COPY t FROM STDIN", csv, strlen(csv), 100), ERR_DUPLICATE_KEY);
-    assert_non_null(strstr(c->err.message, "COPY t, rows 1 to 3"));
+    static const char csv[] = "id,name\n1,\"a\nb\"\n\n2,b\n1,c\n";
+    assert_int_equal(
+        run_copy(c, "COPY t (id, name) FROM STDIN (HEADER)", csv, strlen(csv), sizeof(csv)),
+        ERR_DUPLICATE_KEY);
+    assert_string_equal(c->err.message,
+                        "COPY t, line 6: id \"1\" of collection \"t\" occurs twice in one write");
     expect_rows(c, "SELECT count(*) FROM t", "0\n");
+    expect_ok(c, "INSERT INTO t (id) VALUES (2)");
+    assert_int_equal(run_copy(c, "COPY t (id, name) FROM STDIN (HEADER)", csv, strlen(csv), 3),
+                     ERR_DUPLICATE_KEY);
+    assert_string_equal(c->err.message,
+                        "COPY t, line 5: id \"2\" of collection \"t\" exists already");
+}
+
+static void a_key_that_is_taken_is_named_with_its_row_where_there_are_no_lines(void **state)
+{
+    struct client *c = setup_table(state);
+    struct buf rows;
+    buf_init(&rows, MEM_GENERAL, 1 << 20);
+    expect_ok(c, "INSERT INTO t (id) VALUES (1500)");
+    for (int i = 1; i <= 2000; i++) {
+        struct value value = value_int(i);
+        buf_u16(&rows, 1);
+        value_write(&rows, &value);
+    }
+    assert_int_equal(
+        run_copy(c, "COPY t (id) FROM STDIN (FORMAT binary)", rows.data, rows.bytes, rows.bytes),
+        ERR_DUPLICATE_KEY);
+    assert_string_equal(c->err.message,
+                        "COPY t, row 1500: id \"1500\" of collection \"t\" exists already");
+    buf_fini(&rows);
+}
+
+/* All of it is decoded before the first batch is answered. */
+static void of_several_errors_that_of_the_first_line_is_told(void **state)
+{
+    struct client *c = setup_table(state);
+    struct buf csv;
+    buf_init(&csv, MEM_GENERAL, 1 << 24);
+    expect_ok(c, "INSERT INTO t (id) VALUES (1000), (1500), (2500)");
+    for (int i = 1; i <= 3000; i++) {
+        buf_printf(&csv, i == 2600 ? "oops,x,\n" : "%d,x,\n", i);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(run_copy(c, "COPY t FROM STDIN", csv.data, csv.bytes, csv.bytes),
+                         ERR_DUPLICATE_KEY);
+        assert_non_null(strstr(c->err.message, "COPY t, line 1000: id \"1000\""));
+        assert_string_equal(c->err.detail, "0 rows were loaded.");
+        expect_rows(c, "SELECT count(*) FROM t", "3\n");
+    }
+    buf_fini(&csv);
 }
 
 static void the_wrong_number_of_fields_is_an_error(void **state)
@@ -568,7 +615,9 @@ int main(void)
         TEST(a_copy_that_failed_in_the_middle_can_be_run_again),
         TEST(on_conflict_decides_about_taken_keys),
         TEST(of_two_rows_of_one_key_the_later_one_counts),
-        TEST(a_duplicate_key_names_the_rows_of_its_batch),
+        TEST(a_key_that_is_taken_is_named_with_its_line),
+        TEST(a_key_that_is_taken_is_named_with_its_row_where_there_are_no_lines),
+        TEST(of_several_errors_that_of_the_first_line_is_told),
         TEST(the_wrong_number_of_fields_is_an_error),
         TEST(a_header_says_which_columns_the_fields_are),
         TEST(a_tab_may_stand_between_fields),

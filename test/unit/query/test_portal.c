@@ -118,6 +118,31 @@ static void who_reckons_over_statement_memory_hears_its_name(void **state)
     }
 }
 
+/* Whatever brings the rows; a COPY's go in batches that fit. */
+static void what_a_write_gathers_counts_in_statement_memory(void **state)
+{
+    static const char *const texts[] = {
+        "UPDATE n SET name = name || '!'",
+        "DELETE FROM n",
+    };
+    struct client *c = setup_rows(state);
+    struct buf csv;
+    buf_init(&csv, MEM_GENERAL, 1 << 24);
+    expect_ok(c, "SET statement_memory = '64KiB'");
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        expect_error(c, texts[i], ERR_OUT_OF_MEMORY);
+        assert_string_equal(c->err.policy, "statement_memory");
+        assert_string_equal(c->err.hint, "Write fewer rows at once, or raise statement_memory.");
+        expect_rows(c, "SELECT count(*) FROM n WHERE NOT name LIKE '%!'", "6000\n");
+    }
+    expect_ok(c, "UPDATE n SET name = name || '!' WHERE id < 1000");
+    for (int i = 0; i < N_ROWS; i++) {
+        buf_printf(&csv, "%d,a name of some length: %d,\n", N_ROWS + i, i);
+    }
+    assert_int_equal(run_copy(c, "COPY n FROM STDIN", csv.data, csv.bytes, 10000), ERR_OK);
+    buf_fini(&csv);
+}
+
 /* ---- portals by hand ---- */
 
 static struct portal *open_portal(struct client *c, const char *text, struct bare *bare)
@@ -617,6 +642,7 @@ int main(void)
         SERIAL_TEST(order_by_sorts_all_rows_or_keeps_the_first),
         SERIAL_TEST(a_sort_over_statement_memory_is_refused_and_a_bounded_one_is_not),
         SERIAL_TEST(who_reckons_over_statement_memory_hears_its_name),
+        SERIAL_TEST(what_a_write_gathers_counts_in_statement_memory),
         SERIAL_TEST(groups_take_no_more_memory_while_they_are_given),
         SERIAL_TEST(a_step_that_is_given_up_has_given_each_of_its_rows_once),
         SERIAL_TEST(a_null_column_has_no_type),
