@@ -296,6 +296,12 @@ static enum decoded read_id(struct row_decoder *d, struct value *key, struct err
         err_set(err, ERR_BAD_COPY_DATA, "the file \"%s\" has only %" PRIu64 " ids",
                 d->format->ids_file, d->row);
     }
+    if (line != NULL && bytes == 0) { /* In csv an empty key is NULL. */
+        line = NULL;
+        err_set(err, ERR_BAD_COPY_DATA, "line %" PRIu64 " of the file \"%s\" is blank", d->row + 1,
+                d->format->ids_file);
+        err_hint(err, "It has a key a line, in the order of the rows.");
+    }
     if (line == NULL) {
         return DECODED_BAD;
     }

@@ -100,7 +100,7 @@ struct shard_write {
     enum ack ack; /* Raised to VISIBLE by shard_submit where the outcome is not known earlier. */
     void (*done)(struct shard_write *write, const struct err *err);
     struct shard_room *room; /* Of a caller that would rather wait than be OVERLOADED, or NULL. */
-    uint64_t rows;           /* Before done: changed; of what apply refused, those before that row. */
+    uint64_t rows;           /* Changed, or before one that was refused; filled in before done. */
     uint64_t index;          /* Of the log. */
     struct repl_write repl;  /* shard's own from here on. */
     struct shard *shard;

@@ -220,6 +220,8 @@ static void ids_of_fbin_are_as_many_as_its_rows(void **state)
     assert_memory_equal(shown.data, first, strlen(first));
     is_bad(&format, file_of("9\n8\n"), data.data, data.bytes,
            "row 3: the file \"ids\" has only 2 ids");
+    is_bad(&format, file_of("9\n\r\n7\n6\n5\n"), data.data, data.bytes,
+           "row 2: line 2 of the file \"ids\" is blank");
     is_bad(&format, file_of("9\n8\n7\n6\n5\n4\n"), data.data, data.bytes,
            "row 6: the file \"ids\" has more ids than there are rows");
     buf_fini(&data);
