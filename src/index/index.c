@@ -196,6 +196,7 @@ void index_figures(const struct index *index, struct index_figures *out)
     const struct slots *slots = &index->slots;
     *out = (struct index_figures){
         .rows = index_count(index),
+        .vacant = atomic_load_explicit(&slots->n_used, memory_order_relaxed) - index_count(index),
         .pending = index_pending(index),
         .code_bytes = slots->codes.bytes_used,
         .vector_bytes = slots->vectors.bytes_used,

@@ -238,7 +238,9 @@ uint64_t index_digest(const struct index *index);
 
 struct index_figures {
     size_t rows, pending;
-    size_t dead; /* Deleted rows that still are in the graph. */
+    size_t dead;   /* Deleted rows that still are in the graph. */
+    size_t vacant; /* Slots without a row that a search can find: those of the dead, of rows that
+                    * wait for a checkpoint, and free ones. */
     /* In memory: codes (the vectors themselves with INDEX_CODE_F32), exact vectors beside them, and
      * lists.  In the storage's map: exact vectors. */
     size_t code_bytes, vector_bytes, graph_bytes, mapped_bytes;

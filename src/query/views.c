@@ -129,6 +129,7 @@ static enum errcode fill_shard(struct portal *p, struct collection *c, struct er
         value_of_count(f.unflushed_bytes),
         value_of_count(f.index_lag),
         value_of_count(f.index_rows),
+        value_of_count(f.index_vacant),
         value_of_count(f.checkpoint_lag),
         value_of_count(f.code_bytes),
         value_of_count(f.vector_bytes),

@@ -340,6 +340,7 @@ void shard_figures(struct shard *shard, struct shard_figures *out)
         struct index_figures figures;
         index_figures(shard->vectors[i].index, &figures);
         out->index_rows += figures.rows;
+        out->index_vacant += figures.vacant;
         out->code_bytes += figures.code_bytes;
         out->vector_bytes += figures.vector_bytes;
         out->mapped_bytes += figures.mapped_bytes;

@@ -268,7 +268,7 @@ bool shard_is_rebuilding(struct shard *shard);
 
 struct shard_figures {
     uint64_t rows, applied, flushed, unflushed_bytes, unflushed_rows;
-    uint64_t index_lag, index_rows;
+    uint64_t index_lag, index_rows, index_vacant;
     uint64_t code_bytes, vector_bytes, graph_bytes; /* In memory. */
     uint64_t mapped_bytes;                          /* Exact vectors in mapped files. */
     uint64_t file_bytes, index_file_bytes;          /* On the disk: rows; graphs and vectors. */

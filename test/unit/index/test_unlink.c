@@ -272,7 +272,7 @@ static void a_collection_that_is_emptied_gives_its_memory_back(void **state)
         assert_int_equal(index_advance(index, N, NULL, &n_done, &err), ERR_OK);
         assert_int_equal(n_done, N); /* At once. */
         index_figures(index, &after);
-        assert_int_equal(after.rows + after.dead, 0);
+        assert_int_equal(after.rows + after.dead + after.vacant, 0);
         assert_int_equal(after.code_bytes, 0);
         assert_true(after.graph_bytes < before.graph_bytes / 20);
         stage_rows(index, points, DIM, N, N, 100);
@@ -300,6 +300,8 @@ static void slots_are_used_again(void **state)
     assert_int_equal(after.rows, N);
     assert_true(after.dead < 64 + N / 16);
     assert_true(after.code_bytes <= before.code_bytes + (64 + N / 8) * DIM * sizeof(float));
+    assert_int_equal(after.vacant, after.code_bytes / (DIM * sizeof(float)) - N);
+    assert_true(after.vacant >= after.dead);
     all_is_well(index);
     index_free(index);
 }
