@@ -31,30 +31,57 @@ enum {
 
 /* ---- refusals ---- */
 
-static enum errcode refuse(struct err *err, const char *directory, const char *file,
-                           const char *why)
+static struct policy_value directory_of(const struct portal *p)
 {
-    err_set(err, ERR_INSUFFICIENT_PRIVILEGE, "\"%s\" %s", file, why);
+    struct policy_view view;
+    portal_policy_view(p, &view);
+    return policy_get(&view, POLICY_copy_directory, NULL);
+}
+
+static void hint_at_directory(struct err *err, const char *directory)
+{
     err_hint(err,
              "COPY reads and writes files of the server below copy_directory = '%s', without"
              " symbolic links. \\copy of vsql takes a file of the client's.",
              directory);
+}
+
+static enum errcode refuse(struct err *err, const char *directory, const char *file,
+                           const char *why)
+{
+    err_set(err, ERR_INSUFFICIENT_PRIVILEGE, "\"%s\" %s", file, why);
+    hint_at_directory(err, directory);
     err_policy(err, "copy_directory");
     return ERR_INSUFFICIENT_PRIVILEGE;
+}
+
+static void hint_at_policy(struct err *err)
+{
+    err_hint(err, "The server's administrator sets it to the absolute path of a directory outside"
+                  " of the data directory. \\copy of vsql takes a file of the client's.");
+    err_policy(err, "copy_directory");
 }
 
 static enum errcode refuse_directory(struct err *err, const char *directory, const char *why)
 {
     err_set(err, ERR_INSUFFICIENT_PRIVILEGE, "copy_directory = '%s' %s", directory, why);
-    err_hint(err, "The server's administrator sets it to the absolute path of a directory outside"
-                  " of the data directory. \\copy of vsql takes a file of the client's.");
-    err_policy(err, "copy_directory");
+    hint_at_policy(err);
     return ERR_INSUFFICIENT_PRIVILEGE;
 }
 
-static enum errcode refuse_errno(struct err *err, const char *file)
+/* What the system refuses, for errno's reason. */
+static enum errcode refuse_errno(const struct portal *p, const char *file, struct err *err)
 {
-    return err_set_errno(err, ERR_IO, errno, "could not open the file \"%s\" on the server", file);
+    int failure = errno;
+    enum errcode code =
+        err_set_errno(err, ERR_IO, failure, "could not open the file \"%s\" on the server", file);
+    if (failure == ENOENT || failure == ENOTDIR) {
+        hint_at_directory(err, directory_of(p).text);
+    } else if (failure == EACCES || failure == EPERM || failure == EROFS) {
+        err_hint(err, "The user who runs the server has no right to it."
+                      " \\copy of vsql takes a file of the client's.");
+    }
+    return code;
 }
 
 /* ---- the path ---- */
@@ -119,7 +146,10 @@ static enum errcode open_directory(const char *data, const char *directory, int 
     }
     *out = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (*out < 0) {
-        return err_set_errno(err, ERR_IO, errno, "could not open copy_directory = '%s'", directory);
+        enum errcode code =
+            err_set_errno(err, ERR_IO, errno, "could not open copy_directory = '%s'", directory);
+        hint_at_policy(err);
+        return code;
     }
     if (stat(data, &facts) == 0 ? is_within(*out, &facts) : errno != ENOENT) {
         close(*out);
@@ -169,9 +199,7 @@ static bool enter(struct portal *p, int *folder, const char *name, const char **
 static enum errcode find_folder(struct portal *p, const char *file, int *folder,
                                 char name[COPY_NAME_BYTES], struct err *err)
 {
-    struct policy_view view;
-    portal_policy_view(p, &view);
-    struct policy_value policy = policy_get(&view, POLICY_copy_directory, NULL);
+    struct policy_value policy = directory_of(p);
     *folder = -1;
     enum errcode code = open_directory(node_directory(p->db->node), policy.text, folder, err);
     if (code != ERR_OK) {
@@ -190,7 +218,7 @@ static enum errcode find_folder(struct portal *p, const char *file, int *folder,
     if (is_found) {
         why = "leads upwards";
     }
-    code = why != NULL ? refuse(err, policy.text, file, why) : refuse_errno(err, file);
+    code = why != NULL ? refuse(err, policy.text, file, why) : refuse_errno(p, file, err);
     close(*folder);
     *folder = -1;
     return code;
@@ -201,9 +229,7 @@ static enum errcode find_folder(struct portal *p, const char *file, int *folder,
 static enum errcode refuse_kind(struct portal *p, const struct stat *facts, const char *file,
                                 struct err *err)
 {
-    struct policy_view view;
-    portal_policy_view(p, &view);
-    return refuse(err, policy_get(&view, POLICY_copy_directory, NULL).text, file,
+    return refuse(err, directory_of(p).text, file,
                   S_ISLNK(facts->st_mode) ? "is a symbolic link" : "is not a regular file");
 }
 
@@ -230,7 +256,7 @@ enum errcode copy_file_open(struct portal *p, const char *file, int *fd, uint64_
     code = check_kind(p, folder, name, file, err);
     if (code == ERR_OK) {
         *fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        code = *fd < 0 || fstat(*fd, &facts) != 0 ? refuse_errno(err, file) : ERR_OK;
+        code = *fd < 0 || fstat(*fd, &facts) != 0 ? refuse_errno(p, file, err) : ERR_OK;
     }
     if (code == ERR_OK && !S_ISREG(facts.st_mode)) { /* It was another one a moment ago. */
         code = refuse_kind(p, &facts, file, err);
@@ -260,7 +286,7 @@ enum errcode copy_file_create(struct portal *p, const char *file, struct copy_ta
         out->fd = openat(out->folder, out->temporary,
                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
         if (out->fd < 0 && errno != EEXIST) {
-            code = refuse_errno(err, file);
+            code = refuse_errno(p, file, err);
         }
     }
     if (code == ERR_OK && out->fd < 0) {

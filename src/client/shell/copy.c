@@ -331,20 +331,6 @@ static bool copy_in_fbin(struct shell *shell, struct fbin_input *in, const vc_re
     return !in->has_failed;
 }
 
-static FILE *open_input(struct shell *shell, const char *path)
-{
-    FILE *file = fopen(path, "r");
-    struct stat facts;
-    if (file == NULL) {
-        shell_complain(shell, "%s: %s", path, strerror(errno));
-    } else if (fstat(fileno(file), &facts) == 0 && S_ISDIR(facts.st_mode)) {
-        shell_complain(shell, "%s: %s", path, strerror(EISDIR));
-        fclose(file);
-        file = NULL;
-    }
-    return file;
-}
-
 /* ---- \copy ---- */
 
 /* What the data of one \copy comes from or goes to. */
@@ -357,17 +343,17 @@ static bool open_files(struct shell *shell, const struct copy_plan *plan, struct
     if (plan->file[0] == '\0') {
         files->file = plan->is_from ? stdin : shell->out;
     } else if (plan->is_from) {
-        files->file = open_input(shell, plan->file);
+        files->file = shell_open(shell, plan->file);
     } else {
         /* Emptied once there are data: a COPY that is refused leaves what was there. */
         int fd = open(plan->file, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
         files->file = fd < 0 ? NULL : fdopen(fd, "w");
         if (files->file == NULL) {
-            shell_complain(shell, "%s: %s", plan->file, strerror(errno));
+            shell_complain_file(shell, plan->file, SHELL_WRITES);
         }
     }
     if (files->file != NULL && plan->ids[0] != '\0') {
-        files->ids = open_input(shell, plan->ids);
+        files->ids = shell_open(shell, plan->ids);
     }
     return files->file != NULL && (plan->ids[0] == '\0' || files->ids != NULL);
 }

@@ -80,7 +80,8 @@ bool out_open(struct shell *shell, const char *target)
     fflush(stdout); /* The command may write there too. */
     FILE *file = is_pipe ? popen(target + 1, "w") : fopen(target, "w");
     if (file == NULL) {
-        return shell_complain(shell, "%s: %s", target, strerror(errno));
+        return is_pipe ? shell_complain(shell, "%s: %s", target, strerror(errno))
+                       : shell_complain_file(shell, target, SHELL_WRITES);
     }
     bool is_ok = out_close(shell);
     shell->out = file;

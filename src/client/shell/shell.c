@@ -2,9 +2,12 @@
 #include "client/shell/shell_int.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     CONNECT_LOOK_MS = 250
@@ -25,6 +28,46 @@ bool shell_complain(struct shell *shell, const char *format, ...)
     va_end(args);
     putc('\n', stderr);
     return false;
+}
+
+bool shell_complain_file(struct shell *shell, const char *path, enum shell_access access)
+{
+    int failure = errno;
+    char folder[PATH_MAX];
+    bool is_missing = failure == ENOENT || failure == ENOTDIR;
+    bool is_refused = failure == EACCES || failure == EPERM || failure == EROFS;
+    shell_complain(shell, "%s: %s", path, strerror(failure));
+    if (is_missing && access == SHELL_WRITES) {
+        fputs("HINT:  The folder that it is to lie in must be there.", stderr);
+    } else if (is_missing) {
+        fputs("HINT:  It is a file of this machine, not of the server's.", stderr);
+    } else if (is_refused) {
+        fputs("HINT:  The user who runs vsql has no right to it.", stderr);
+    } else if (failure == EISDIR) {
+        fputs("HINT:  That is a folder: name a file in it.", stderr);
+    } else {
+        return false;
+    }
+    if (is_missing && path[0] != '/' && getcwd(folder, sizeof(folder)) != NULL) {
+        fprintf(stderr, " A relative name begins in \"%s\".", folder);
+    }
+    putc('\n', stderr);
+    return false;
+}
+
+FILE *shell_open(struct shell *shell, const char *path)
+{
+    FILE *file = fopen(path, "r");
+    struct stat facts;
+    if (file != NULL && fstat(fileno(file), &facts) == 0 && S_ISDIR(facts.st_mode)) {
+        fclose(file);
+        file = NULL;
+        errno = EISDIR;
+    }
+    if (file == NULL) {
+        shell_complain_file(shell, path, SHELL_READS);
+    }
+    return file;
 }
 
 bool shell_stops_on_error(const struct shell *shell)

@@ -152,6 +152,14 @@ struct shell {
 bool shell_connect(struct shell *shell); /* Tells what went wrong. */
 /* A fault of vsql's own or of its user's: "vsql: message" on standard error.  Gives false. */
 bool shell_complain(struct shell *shell, const char *format, ...) PRINTF_LIKE(2, 3);
+/* The same of a file that could not be opened, for the reason that errno has, with a hint. */
+enum shell_access {
+    SHELL_READS,
+    SHELL_WRITES
+};
+bool shell_complain_file(struct shell *shell, const char *path, enum shell_access access);
+/* A file to read, and no folder.  NULL: that was complained of. */
+FILE *shell_open(struct shell *shell, const char *path);
 bool shell_stops_on_error(const struct shell *shell);
 
 /* ---- sources ---- */

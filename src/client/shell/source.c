@@ -154,9 +154,9 @@ bool source_run_file(struct shell *shell, const char *path)
     struct source source = {.file = stdin};
     if (strcmp(path, "-") != 0) {
         source.name = path;
-        source.file = fopen(path, "r");
+        source.file = shell_open(shell, path);
         if (source.file == NULL) {
-            return shell_complain(shell, "%s: %s", path, strerror(errno));
+            return false;
         }
     }
     bool is_ok = source_run(shell, &source);
