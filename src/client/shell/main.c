@@ -284,9 +284,7 @@ static void run_actions(struct shell *shell, const struct options *options)
         const struct action *action = &options->actions[i];
         bool is_ok = action->kind == 'c' ? source_run_text(shell, action->text)
                                          : source_run_file(shell, action->text);
-        bool is_missing = action->kind == 'f' && !is_ok && strcmp(action->text, "-") != 0 &&
-                          access(action->text, R_OK) != 0;
-        if (!is_ok && shell->exit_code == EXIT_OK && (action->kind == 'c' || is_missing)) {
+        if (!is_ok && shell->exit_code == EXIT_OK && action->kind == 'c') {
             shell->exit_code = EXIT_OWN;
         }
         if (!is_ok && (shell_stops_on_error(shell) || shell->was_interrupted)) {

@@ -156,6 +156,8 @@ bool source_run_file(struct shell *shell, const char *path)
         source.name = path;
         source.file = shell_open(shell, path);
         if (source.file == NULL) {
+            bool is_wanted = shell->source == NULL && shell->exit_code == EXIT_OK; /* By -f. */
+            shell->exit_code = is_wanted ? EXIT_OWN : shell->exit_code;
             return false;
         }
     }

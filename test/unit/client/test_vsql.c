@@ -94,6 +94,8 @@ static void answering_script(struct fake *fake)
     }
 }
 
+#define HERE "HINT:  It is a file of this machine, not of the server's.\n"
+
 /* Runs vsql with @arguments and @input; its output and exit code against what is expected. */
 static void assert_vsql(const char *arguments, const char *input, int code, const char *expected)
 {
@@ -155,7 +157,7 @@ static void exit_codes_say_what_went_wrong(void **state)
     assert_vsql("-v ON_ERROR_STOP=1", "fail; ok;", 3, WRONG);
     assert_vsql("-v ON_ERROR_STOP=1", "\\nonsense\nok;", 3,
                 "vsql: there is no command \\nonsense; \\? lists them\n");
-    assert_vsql("-f /no/such/file", "", 1, "vsql: /no/such/file: No such file or directory\n");
+    assert_vsql("-f /no/such/file", "", 1, "vsql: /no/such/file: No such file or directory\n" HERE);
     assert_vsql(
         "", "die; ok;", 2,
         "ERROR:  the server closed the connection unexpectedly, and 1 write was under way and "
@@ -177,9 +179,9 @@ static void a_script_may_hold_its_data(void **state)
     assert_vsql("", "\\copy t from stdin\nabc\nde\n\\.\nok;\n", 0, "COPY 7\nOK\n");
     assert_vsql("-c '\\copy t from stdin'", "abcdef", 0, "COPY 6\n");
     assert_vsql("", "\\copy t from '/no/such' (format csv)\nok;", 0,
-                "vsql: /no/such: No such file or directory\nOK\n");
+                "vsql: /no/such: No such file or directory\n" HERE "OK\n");
     assert_vsql("-v ON_ERROR_STOP=1 -f -", "\\copy t from '/no/such'\nok;", 3,
-                "vsql: /no/such: No such file or directory\n");
+                "vsql: /no/such: No such file or directory\n" HERE);
 }
 
 static void data_goes_out_without_a_tag(void **state)
@@ -250,7 +252,8 @@ static void what_cannot_be_written_is_an_error(void **state)
     /* A script whose output nobody sees ends there; one with \o goes on. */
     assert_vsql(">/dev/full", "ok; ok; ok;", 1, NO_SPACE);
     assert_vsql("", "\\o /dev/full\nok;\n\\o\nok;", 1, NO_SPACE "OK\n");
-    assert_vsql("-f / -c ok", "", 1, "vsql:/:0: reading the input: Is a directory\nOK\n");
+    assert_vsql("-f / -c ok", "", 1,
+                "vsql: /: Is a directory\nHINT:  That is a folder: name a file in it.\nOK\n");
 }
 
 static void results_may_go_to_a_command(void **state)
@@ -261,7 +264,8 @@ static void results_may_go_to_a_command(void **state)
     assert_vsql("-c ok -o '|sleep 0.1; cat'", "", 0, "OK\n");
     assert_vsql("-c ok -o '|exit 3'", "", 1, "vsql: \\o: the command ended with status 3\n");
     assert_vsql("-c '\\o /no/such' -c ok", "", 1,
-                "vsql: /no/such: No such file or directory\nOK\n");
+                "vsql: /no/such: No such file or directory\n"
+                "HINT:  The folder that it is to lie in must be there.\nOK\n");
 }
 
 static void looks_are_set_by_name(void **state)
