@@ -7,7 +7,8 @@
 #include <string.h>
 
 enum {
-    DIGITS = 15, /* Decimal digits that every FLOAT has. */
+    DIGITS = 15,     /* Decimal digits that every FLOAT has. */
+    DIGITS_MAX = 17, /* And those that tell it from all others. */
     PLACES_MAX = 400,
 };
 
@@ -78,23 +79,35 @@ static void round_digits(char *digits, int n, int *exponent)
     digits[n] = '\0';
 }
 
+/* The first @n digits of @x; the number is 0.digits times ten to the power returned. */
+static int take_digits(double x, int n, char digits[DIGITS_MAX + 2])
+{
+    char text[DIGITS_MAX + 16];
+    CHECK(n > 1 && n <= DIGITS_MAX);
+    snprintf(text, sizeof(text), "%.*e", n - 1, fabs(x));
+    digits[0] = text[0];
+    memcpy(digits + 1, text + 2, (size_t)n - 1);
+    return (int)strtol(strchr(text, 'e') + 1, NULL, 10) + 1;
+}
+
 /* The number as people read it is rounded, not the binary one that is near it: 2.675 to two places
- * is 2.68. */
+ * is 2.68.  Where more digits are to stay than every FLOAT has, all that it has are rounded. */
 enum errcode call_round_to(const struct call *call, struct value *v, struct err *err)
 {
     double x = v->number;
     int64_t places = v[1].integer;
     places = places < -PLACES_MAX ? -PLACES_MAX : places > PLACES_MAX ? PLACES_MAX : places;
     if (!isfinite(x) || x == 0) {
+        v->number = x + 0.0; /* Not -0. */
         return ERR_OK;
     }
-    char text[DIGITS + 16], digits[DIGITS + 2], result[DIGITS + 24];
-    snprintf(text, sizeof(text), "%.*e", DIGITS - 1, fabs(x));
-    int exponent = (int)strtol(strchr(text, 'e') + 1, NULL, 10) + 1;
-    digits[0] = text[0];
-    memcpy(digits + 1, text + 2, DIGITS - 1);
+    char digits[DIGITS_MAX + 2], result[DIGITS_MAX + 24];
+    int exponent = take_digits(x, DIGITS, digits);
+    if (exponent + places >= DIGITS) {
+        exponent = take_digits(x, DIGITS_MAX, digits);
+    }
     int n = exponent + (int)places; /* Digits that stay. */
-    if (n >= DIGITS) {
+    if (n >= DIGITS_MAX) {
         return ERR_OK;
     }
     if (n < 0) {

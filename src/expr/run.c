@@ -87,7 +87,8 @@ static enum errcode run_arithmetic(const struct instruction *i, struct value *a,
     }
     CHECK(a->type == b->type);
     bool is_division = i->op == OP_DIVIDE || i->op == OP_MODULO;
-    if (is_division && (a->type == TYPE_INT ? b->integer == 0 : b->number == 0)) {
+    bool is_by_zero = a->type == TYPE_INT ? b->integer == 0 : b->number == 0 && !isnan(a->number);
+    if (is_division && is_by_zero) {
         return err_at(err, i->position, ERR_DIVISION_BY_ZERO, "division by zero");
     }
     if (a->type == TYPE_INT) {

@@ -58,6 +58,8 @@ static void numbers_widen_and_overflow_is_an_error(void **state)
     fails(t, "1e300 * 1e300", ERR_NUMBER_OUT_OF_RANGE, 7);
     fails(t, "id / 0", ERR_DIVISION_BY_ZERO, 4);
     fails(t, "price / 0", ERR_DIVISION_BY_ZERO, 7);
+    fails(t, "'Infinity'::FLOAT / 0", ERR_DIVISION_BY_ZERO, 19);
+    gives(t, "'NaN'::FLOAT / 0", "NaN");
     fails(t, "id % 0", ERR_DIVISION_BY_ZERO, 4);
 }
 

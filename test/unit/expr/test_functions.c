@@ -17,6 +17,7 @@ static void texts_are_counted_in_characters(void **state)
     gives(t, "upper('')", "");
     gives(t, "lower(name) || upper(name)", "vectorVECTOR");
     gives(t, "upper('ȿ') || lower('ȺK')", "Ȿⱥk");
+    gives(t, "lower('İI') || upper('ᾀᾐᾧᾳῃῳ')", "iiᾈᾘᾯᾼῌῼ");
     gives(t, "substr('naïve', 3)", "ïve");
     gives(t, "substr('naïve', 3, 2)", "ïv");
     gives(t, "substr('abc', -1, 3)", "a");
@@ -129,6 +130,13 @@ static void numbers_round_as_postgresql_has_them(void **state)
     gives(t, "round(1e-300, 2)", "0");
     gives(t, "round(0.1, 9223372036854775807)", "0.1");
     gives(t, "round(5, -9223372036854775808)", "0");
+    gives(t, "round(0.1 + 0.2, 15)", "0.3");
+    gives(t, "round(0.1 + 0.2, 16)", "0.3");
+    gives(t, "round(0.1 + 0.2, 17)", "0.30000000000000004");
+    gives(t, "round(9007199254740991, 0) = 9007199254740991", "true");
+    gives(t, "round(12345678901234566, -1) = 12345678901234570", "true");
+    gives(t, "round('-0'::FLOAT, 3)", "0");
+    gives(t, "round(-0.04, 1)", "0");
     fails(t, "round(1.7e308, -308)", ERR_NUMBER_OUT_OF_RANGE, 1);
     gives(t, "floor(-2.5)", "-3");
     gives(t, "ceil(-2.5)", "-2");
