@@ -31,6 +31,7 @@ enum {
     RERANK_BATCH = 16,     /* Vectors that are on their way at once. */
     CROWD = 64,            /* So many rows within the codes' error are too many to look at. */
     DENSE_SHARE = 4,       /* Among many such rows so many times more are looked at, at most. */
+    SQUARES_IN_A_KEY = 4,  /* Of the longest distance between two rows of one length. */
     UPPER_EF = 24,         /* Starts that the upper layers give to a second walk. */
     TOGETHER = 5,          /* Of RANK_MIN or more: a filter may leave less than all of a cluster. */
     EF_LOST = 160,         /* Of a walk that looks for the query's cluster. */
@@ -528,6 +529,24 @@ static bool is_among_hidden(const struct walk *w)
     return w->counts_hidden && (s->found.n < w->search->k || n_hidden > rank / HIDDEN_SHARE);
 }
 
+/* What walks reckon with falls below the range of 32 bits: the square of a distance; an inner
+ * product, or that of two rows, by which they are linked.  Or, of these, it may lie above. */
+static bool is_lost(const struct walk *w, double distance)
+{
+    double least = w->space.dim * (double)FLT_MIN, usual;
+    switch (w->space.distance) {
+    case DISTANCE_L2:
+        return distance > 0 && distance * distance < least;
+    case DISTANCE_DOT:
+        usual = (double)usual_length(w);
+        return distance != 0 && (usual * fmin(usual, w->norm) < least ||
+                                 SQUARES_IN_A_KEY * usual * usual > (double)FLT_MAX);
+    case DISTANCE_COSINE:
+    default:
+        return false; /* Of directions. */
+    }
+}
+
 /* Distances of the nearest leave the range of 32 bits: no walk knows where they are. */
 static bool is_out_of_range(const struct walk *w)
 {
@@ -535,11 +554,8 @@ static bool is_out_of_range(const struct walk *w)
     if (s->found.n == 0) {
         return false;
     }
-    double distance = s->found.items[0].row.distance;
-    bool is_lost = w->space.distance == DISTANCE_L2 && distance > 0 &&
-                   distance * distance < w->space.dim * (double)FLT_MIN;
     size_t last = s->beam.n < s->found.max ? s->beam.n : s->found.max;
-    return is_lost ||
+    return is_lost(w, s->found.items[0].row.distance) ||
            (last > 0 && (s->beam.keys[0] < -FLT_MAX || s->beam.keys[last - 1] > FLT_MAX));
 }
 

@@ -81,6 +81,34 @@ static void sums_beyond_the_range_of_floats_are_ordered_rightly(void **state)
                 (const double[]){-1e30, 0});
 }
 
+/* Their products, or those by which they are linked, may lie outside of the range of floats. */
+static void under_dot_rows_of_any_length_are_found(void **state)
+{
+    (void)state;
+    enum {
+        DIM = 8,
+        ROWS = 500
+    };
+    static const float sizes[] = {1e-30f, 1e-25f, 1e-20f, 1e-18f, 1, 1e18f, 2e19f, 1e25f};
+    static const float query_sizes[] = {1e-35f, 1e-18f, 1, 1e30f};
+    for (size_t c = 0; c < COUNT_OF(sizes) * COUNT_OF(query_sizes); c++) {
+        float size = sizes[c % COUNT_OF(sizes)], query_size = query_sizes[c / COUNT_OF(sizes)];
+        float *points = points_new(SHAPE_UNIFORM, ROWS + 1, DIM, 1);
+        for (size_t i = 0; i < (ROWS + 1) * DIM; i++) {
+            points[i] = (points[i] - 0.5f) * (i < DIM ? query_size : size);
+        }
+        struct index *index = index_of(DISTANCE_DOT, DIM, INDEX_CODE_F32, points + DIM, ROWS);
+        struct index_hit exact[K], hits[K];
+        assert_int_equal(find(index, INDEX_EXACT, points, K, K, exact), K);
+        assert_int_equal(find(index, INDEX_WALK, points, K, 10 * K, hits), K);
+        for (size_t i = 0; i < K; i++) {
+            assert_int_equal(hits[i].row, exact[i].row);
+        }
+        free(points);
+        index_free(index);
+    }
+}
+
 static void products_that_cancel_are_ordered_rightly(void **state)
 {
     (void)state;
@@ -591,6 +619,7 @@ int main(void)
     assert_true(index_choose_kernel(NULL));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_beyond_the_range_of_floats_are_ordered_rightly),
+        cmocka_unit_test(under_dot_rows_of_any_length_are_found),
         cmocka_unit_test(products_that_cancel_are_ordered_rightly),
         cmocka_unit_test(a_row_is_at_distance_0_from_its_own_vector_under_cosine),
         cmocka_unit_test(ties_are_ordered_by_label_then_as_the_caller_compares_then_by_row),
