@@ -6,11 +6,24 @@
 #include "shard/shard_int.h"
 #include "shard/vectors_int.h"
 
+#include <stdio.h>
+
 enum {
     ROWS = CALIBRATION_ROWS_MIN - 100, /* The keeper measures nothing of its own. */
+    NEW_ROWS = 99,                     /* With those a few less than are measured. */
     QUERIES = 512,
     SAMPLES_MAX = 10000,
 };
+
+static void note_queries(struct fixture *f, uint32_t k)
+{
+    for (uint64_t i = 0; i < QUERIES; i++) {
+        float query[DIM];
+        struct asked asked = {.query = query, .k = k};
+        make_vector(100000 + i, query);
+        queries_note(&f->shard->vectors[0], CALIBRATION_ROWS_MIN, DIM, &asked);
+    }
+}
 
 static int set_up(void **state)
 {
@@ -19,12 +32,7 @@ static int set_up(void **state)
     fixture_start(f);
     insert_rows(f, 1, ROWS + 1, 500);
     wait_until_linked(f);
-    for (uint64_t i = 0; i < QUERIES; i++) {
-        float query[DIM];
-        struct asked asked = {.query = query, .k = 100};
-        make_vector(100000 + i, query);
-        queries_note(&f->shard->vectors[0], CALIBRATION_ROWS_MIN, DIM, &asked);
-    }
+    note_queries(f, 100);
     return 0;
 }
 
@@ -198,14 +206,11 @@ static void wait_for_a_look(struct fixture *f, uint64_t changes)
     assert_true(seen > changes);
 }
 
-/* Rows like those before make searches take no more than the growth asks for. */
-static void rows_of_the_same_kind_are_vouched_for(void **state)
+static void publish_measure(struct fixture *f, uint32_t class)
 {
-    struct fixture *f = *state;
     static struct measured m;
     struct err err = {0};
-    struct shard_effort before, after;
-    struct measure *measure = begin(f, MEASURE_ASKED, UINT32_C(1) << class_of(100));
+    struct measure *measure = begin(f, MEASURE_ASKED, UINT32_C(1) << class);
     enum measure_step step;
     do {
         go_on(measure, &step);
@@ -213,6 +218,14 @@ static void rows_of_the_same_kind_are_vouched_for(void **state)
     measure_sum_up(measure, &m);
     measure_free(measure);
     assert_int_equal(calibration_publish(&f->shard->vectors[0].calibration, &m, &err), ERR_OK);
+}
+
+/* Rows like those before make searches take no more than the growth asks for. */
+static void rows_of_the_same_kind_are_vouched_for(void **state)
+{
+    struct fixture *f = *state;
+    struct shard_effort before, after;
+    publish_measure(f, class_of(100));
     struct curve_origin origin = origin_of(f, class_of(100));
     assert_int_equal(origin.vouched_changes, origin.changes);
     shard_effort_for(f->shard, EMBEDDING, 0.95, 100, 1, &before);
@@ -222,6 +235,62 @@ static void rows_of_the_same_kind_are_vouched_for(void **state)
     assert_true(origin_of(f, class_of(100)).vouched_changes > origin.changes);
     shard_effort_for(f->shard, EMBEDDING, 0.95, 100, 1, &after);
     assert_true((double)after.ef <= 1.2 * (double)before.ef + 1);
+}
+
+/* Rows on a line, which any walk along it finds; or scattered around the queries, far from it. */
+static void insert_points(struct fixture *f, uint64_t from, uint64_t to, bool is_line)
+{
+    static const uint64_t all[4] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    struct shard_command *command = new_command(f);
+    struct err err = {0};
+    for (uint64_t i = from; i < to; i++) {
+        char key[32];
+        float vector[DIM] = {3 + (float)i / ROWS};
+        (void)snprintf(key, sizeof(key), "k%llu", (unsigned long long)i);
+        if (!is_line) {
+            make_vector(i, vector);
+        }
+        struct value values[N_COLUMNS] = {value_cstr(key), value_vector(vector, DIM), value_null(),
+                                          value_int(0)};
+        assert_int_equal(shard_command_add(command, SHARD_INSERT, values, all, 0, &err), ERR_OK);
+    }
+    assert_int_equal(send_command(f, command, ACK_VISIBLE, NULL, &err), ERR_OK);
+    wait_until_linked(f);
+}
+
+static int set_up_line(void **state)
+{
+    (void)fixture_set_up(state);
+    struct fixture *f = *state;
+    struct value m = value_int(4), ef_construction = value_int(8);
+    struct policy_set *policies = &f->schema.policies;
+    struct err err = {0};
+    assert_int_equal(policy_assign_name(policies, "m", LEVEL_COLLECTION, &m, &err), ERR_OK);
+    assert_int_equal(
+        policy_assign_name(policies, "ef_construction", LEVEL_COLLECTION, &ef_construction, &err),
+        ERR_OK);
+    fixture_start(f);
+    insert_points(f, 1, ROWS + 1, true);
+    note_queries(f, 10);
+    return 0;
+}
+
+/* Those that come now are harder to find than those that were measured, of which all are found: a
+ * hundredth is missed. */
+static void rows_of_another_kind_are_not_vouched_for(void **state)
+{
+    struct fixture *f = *state;
+    struct shard_effort before, after;
+    uint32_t class = class_of(10);
+    publish_measure(f, class);
+    struct curve_origin origin = origin_of(f, class);
+    shard_effort_for(f->shard, EMBEDDING, 0.95, 10, 1, &before);
+    assert_int_equal(before.verdict, SHARD_REACHES);
+    insert_points(f, ROWS + 1, ROWS + NEW_ROWS + 1, false);
+    wait_for_a_look(f, origin.changes);
+    assert_int_equal(origin_of(f, class).vouched_changes, origin.changes);
+    shard_effort_for(f->shard, EMBEDDING, 0.95, 10, 1, &after);
+    assert_true(after.ef > 4 * before.ef);
 }
 
 int main(void)
@@ -236,6 +305,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_look_at_the_newest_queries_is_short, set_up,
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(rows_of_the_same_kind_are_vouched_for, set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(rows_of_another_kind_are_not_vouched_for, set_up_line,
                                         fixture_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
