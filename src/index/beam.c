@@ -18,14 +18,14 @@ bool beam_reserve(struct beam *beam, size_t n)
     if (beam->capacity > 0 && n <= beam->capacity) {
         return true;
     }
-    size_t capacity = n > BEAM_FIRST ? n : BEAM_FIRST;
-    float *keys = mem_alloc(MEM_SEARCH, capacity * (sizeof(float) + sizeof(uint32_t)));
+    size_t capacity = n > BEAM_FIRST ? n : BEAM_FIRST, room = capacity + BEAM_SLACK;
+    float *keys = mem_zalloc(MEM_SEARCH, room * (sizeof(float) + sizeof(uint32_t)));
     if (keys == NULL) {
         return false;
     }
     beam_fini(beam);
     beam->keys = keys;
-    beam->slots = (uint32_t *)(void *)(keys + capacity);
+    beam->slots = (uint32_t *)(void *)(keys + room);
     beam->capacity = capacity;
     return true;
 }
@@ -37,7 +37,7 @@ void beam_start(struct beam *beam, const struct stop_rule *rule)
     beam->n = beam->next = 0;
     beam->bound = rule->rank == SIZE_MAX ? -INFINITY : INFINITY;
     beam->rule = *rule;
-    beam->place = kernel_place();
+    beam->fns = beam_fns_chosen();
 }
 
 /* Where the rank-th came nearer: what is now too far goes. */
@@ -74,7 +74,7 @@ static size_t behind_older(const struct beam *beam, const struct slots *slots, s
 
 bool beam_add(struct beam *beam, const struct slots *slots, float key, uint32_t slot)
 {
-    size_t at = beam->place(beam->keys, beam->n, key);
+    size_t at = beam->fns->place(beam->keys, beam->n, key);
     if (at < beam->n && !(key < beam->keys[at])) {
         at = behind_older(beam, slots, at, slot);
     }
@@ -82,11 +82,7 @@ bool beam_add(struct beam *beam, const struct slots *slots, float key, uint32_t 
     if (at >= rule->max || (at >= rule->sure && !(key < beam->bound))) {
         return false;
     }
-    size_t n_moved = beam->n - at - (beam->n == rule->max);
-    memmove(beam->keys + at + 1, beam->keys + at, n_moved * sizeof(*beam->keys));
-    memmove(beam->slots + at + 1, beam->slots + at, n_moved * sizeof(*beam->slots));
-    beam->keys[at] = key;
-    beam->slots[at] = slot;
+    beam->fns->insert(beam->keys, beam->slots, beam->n, at, key, slot); /* The last falls out. */
     beam->n += beam->n < rule->max;
     beam->next = at < beam->next ? at : beam->next;
     if (at < rule->rank) {

@@ -44,7 +44,7 @@ struct beam {
     size_t next; /* All before it are expanded. */
     float bound; /* Of the rule; infinite while there are fewer than its rank. */
     struct stop_rule rule;
-    kernel_place_fn *place;
+    const struct beam_fns *fns;
 };
 
 void beam_fini(struct beam *beam);

@@ -137,13 +137,14 @@ struct bits_finish {
     bool is_l2, is_cosine;
     uint32_t n_hidden;
     size_t factor_at;
-    float unit; /* 1 / sqrt(dim) */
+    float unit; /* 1 / sqrt(dim), where numbers are hidden. */
 };
 
 static inline struct bits_finish bits_finish_of(const struct code_space *space,
                                                 const struct code_query *query)
 {
     unsigned bits = space->code->bits;
+    uint32_t n_hidden = bits_n_hidden(bits, space->dim, space->distance);
     float reduction_squares = space->reduction * space->reduction;
     return (struct bits_finish){
         .scale = query->scale,
@@ -152,9 +153,9 @@ static inline struct bits_finish bits_finish_of(const struct code_space *space,
         .reduction_squares = reduction_squares < FLT_MAX ? reduction_squares : FLT_MAX,
         .is_l2 = space->distance == DISTANCE_L2,
         .is_cosine = space->distance == DISTANCE_COSINE,
-        .n_hidden = bits_n_hidden(bits, space->dim, space->distance),
+        .n_hidden = n_hidden,
         .factor_at = factor_at(bits, space->dim),
-        .unit = 1 / sqrtf((float)space->dim),
+        .unit = n_hidden > 0 ? 1 / sqrtf((float)space->dim) : 0,
     };
 }
 

@@ -105,40 +105,58 @@ LANES_INLINE __m128 group_keys(const struct keying *k, const struct rows *rows, 
     return _mm_min_ps(keys, _mm_set1_ps(INFINITY));
 }
 
-LANES_INLINE void prefetch(const struct keying *k, const uint8_t *row)
+LANES_INLINE void prefetch(const struct keying *k, const struct rows *rows)
 {
-    for (uint32_t block = 0; block < k->n_blocks; block++) {
-        _mm_prefetch((const char *)(row + (size_t)block * BITS_BLOCK), _MM_HINT_T0);
+    size_t block_bytes = (size_t)k->n_blocks * BITS_BLOCK;
+    bool has_line_behind = k->finish.n_hidden == 0 && k->finish.factor_at >= block_bytes;
+    UNROLL
+    for (int r = 0; r < GROUP; r++) {
+        for (size_t at = 0; at < block_bytes; at += BITS_BLOCK) {
+            _mm_prefetch((const char *)(rows->at[r] + at), _MM_HINT_T0);
+        }
+        if (has_line_behind) {
+            _mm_prefetch((const char *)(rows->at[r] + k->finish.factor_at), _MM_HINT_T0);
+        }
     }
-    if (k->finish.n_hidden == 0) {
-        _mm_prefetch((const char *)(row + k->finish.factor_at), _MM_HINT_T0);
+}
+
+/* Of the first of @n slots. */
+LANES_INLINE struct rows group_rows(const struct keying *k, const uint32_t *slots, size_t n)
+{
+    const uint8_t *rows = k->space->rows;
+    size_t stride = k->space->stride;
+    if (n >= GROUP) {
+        return (struct rows){{rows + slots[0] * stride, rows + slots[1] * stride,
+                              rows + slots[2] * stride, rows + slots[3] * stride}};
     }
+    const uint8_t *last = rows + slots[n - 1] * stride;
+    return (struct rows){{rows + slots[0] * stride, n > 1 ? rows + slots[1] * stride : last,
+                          n > 2 ? rows + slots[2] * stride : last, last}};
 }
 
 LANES_INLINE void all_keys(const struct keying *k, const uint32_t *slots, size_t n, float *keys)
 {
     struct rows next;
-    for (size_t r = 0; r < GROUP && n > 0; r++) {
-        next.at[r] = k->space->rows + slots[r < n ? r : n - 1] * k->space->stride;
+    if (n > 0) {
+        next = group_rows(k, slots, n);
     }
-    for (size_t at = 0; at < n; at += GROUP) {
+    for (size_t left = n; left > 0; slots += GROUP, keys += GROUP) {
         struct rows rows = next;
-        UNROLL
-        for (size_t r = 0; r < GROUP; r++) {
-            size_t ahead = at + GROUP + r;
-            next.at[r] = k->space->rows + slots[ahead < n ? ahead : n - 1] * k->space->stride;
-            prefetch(k, next.at[r]);
+        if (left > GROUP) {
+            next = group_rows(k, slots + GROUP, left - GROUP);
+            prefetch(k, &next);
         }
         __m128i sums = group_sums(k, &rows);
         sums = _mm_sub_epi32(_mm_add_epi32(sums, sums), k->bias);
         __m128 group = group_keys(k, &rows, sums);
-        if (at + GROUP <= n) {
-            _mm_storeu_ps(keys + at, group);
-            continue;
+        if (left < GROUP) {
+            float last[GROUP];
+            _mm_storeu_ps(last, group);
+            memcpy(keys, last, left * sizeof(float));
+            return;
         }
-        float last[GROUP];
-        _mm_storeu_ps(last, group);
-        memcpy(keys + at, last, (n - at) * sizeof(float));
+        _mm_storeu_ps(keys, group);
+        left -= GROUP;
     }
 }
 

@@ -78,9 +78,9 @@ static inline void scratch_seen(struct scratch *s, size_t n)
 /* Marks the slot, and gives whether it was not yet. */
 static inline bool visited_mark(uint64_t *visited, uint32_t slot)
 {
-    uint64_t *word = &visited[slot / 64], before = *word;
-    *word = before | UINT64_C(1) << (slot % 64);
-    return (before >> (slot % 64) & 1) == 0;
+    uint64_t *word = &visited[slot / 64], before = *word, bit = UINT64_C(1) << (slot % 64);
+    *word = before | bit;
+    return (before & bit) == 0;
 }
 
 /* True the first time. */

@@ -39,9 +39,9 @@ kernel_fn *kernel_for(enum distance distance)
     return distance == DISTANCE_L2 ? chosen->l2 : chosen->dot;
 }
 
-kernel_place_fn *kernel_place(void)
+const struct beam_fns *beam_fns_chosen(void)
 {
-    return chosen->place;
+    return chosen->beam;
 }
 
 const struct exact *exact_chosen(void)

@@ -116,7 +116,7 @@ const struct kernel kernel_avx2 = {
     .is_usable = is_usable,
     .l2 = avx2_l2,
     .dot = avx2_dot,
-    .place = scalar_place,
+    .beam = &beam_fns_scalar,
     .exact = &exact_avx2,
     .bits = &bits_avx2,
 };

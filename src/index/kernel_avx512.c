@@ -154,23 +154,66 @@ static AVX512 void avx512_dot(const struct space *space, const float *query, con
     by_dim(space, false, query, slots, n, keys);
 }
 
+/* ---- the beam ---- */
+
+/* Its arrays are read and written by whole registers at the same places: what was just written is
+ * at hand for the next read, which it is not where only a part of it was. */
+
+INLINE __mmask16 lanes_there(size_t n)
+{
+    return (__mmask16)(n < LANES ? (1U << n) - 1 : UINT16_MAX);
+}
+
 /* All of them are looked at: a beam is short, and a loop that ends early is guessed wrong. */
-static AVX512 size_t avx512_place(const float *keys, size_t n, float key)
+static AVX512 size_t place(const float *keys, size_t n, float key)
 {
     if (n > PLACE_MAX) {
-        return scalar_place(keys, n, key);
+        return beam_fns_scalar.place(keys, n, key);
     }
     __m512 wanted = _mm512_set1_ps(key);
-    size_t place = 0, i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        __mmask16 smaller = _mm512_cmp_ps_mask(_mm512_loadu_ps(keys + i), wanted, _CMP_LT_OQ);
+    size_t place = 0;
+    for (size_t i = 0; i < n; i += LANES) {
+        __mmask16 smaller = _mm512_mask_cmp_ps_mask(lanes_there(n - i), _mm512_loadu_ps(keys + i),
+                                                    wanted, _CMP_LT_OQ);
         place += (size_t)__builtin_popcount(smaller);
     }
-    __mmask16 rest = (__mmask16)((1u << (n - i)) - 1);
-    __m512 last = _mm512_maskz_loadu_ps(rest, keys + i);
-    return place +
-           (size_t)__builtin_popcount(_mm512_mask_cmp_ps_mask(rest, last, wanted, _CMP_LT_OQ));
+    return place;
 }
+
+static AVX512 void insert(float *keys, uint32_t *slots, size_t n, size_t at, float key,
+                          uint32_t slot)
+{
+    size_t i = at / LANES * LANES;
+    __mmask16 moved = (__mmask16) ~(1U << (at - i));
+    __m512i k = _mm512_loadu_si512(keys + i), s = _mm512_loadu_si512(slots + i);
+    __m512i new_key = _mm512_castps_si512(_mm512_set1_ps(key));
+    _mm512_storeu_si512(keys + i, _mm512_mask_expand_epi32(new_key, moved, k));
+    _mm512_storeu_si512(slots + i,
+                        _mm512_mask_expand_epi32(_mm512_set1_epi32((int)slot), moved, s));
+    for (i += LANES; i <= n; i += LANES) {
+        __m512i next_k = _mm512_loadu_si512(keys + i), next_s = _mm512_loadu_si512(slots + i);
+        _mm512_storeu_si512(keys + i, _mm512_alignr_epi32(next_k, k, LANES - 1));
+        _mm512_storeu_si512(slots + i, _mm512_alignr_epi32(next_s, s, LANES - 1));
+        k = next_k;
+        s = next_s;
+    }
+}
+
+static AVX512 size_t within(const float *keys, size_t n, float limit, uint8_t *places)
+{
+    __m512 limits = _mm512_set1_ps(limit);
+    size_t n_within = 0;
+    for (size_t i = 0; i < n; i += LANES) {
+        unsigned near = _mm512_mask_cmp_ps_mask(lanes_there(n - i), _mm512_loadu_ps(keys + i),
+                                                limits, _CMP_LE_OQ);
+        for (; near != 0; near &= near - 1) {
+            places[n_within++] = (uint8_t)(i + (size_t)__builtin_ctz(near));
+        }
+    }
+    return n_within;
+}
+
+static const struct beam_fns beam_avx512 = {.place = place, .insert = insert, .within = within};
 
 static bool has_vnni(void)
 {
@@ -182,7 +225,7 @@ const struct kernel kernel_avx512vnni = {
     .is_usable = has_vnni,
     .l2 = avx512_l2,
     .dot = avx512_dot,
-    .place = avx512_place,
+    .beam = &beam_avx512,
     .exact = &exact_avx512,
     .bits = &bits_avx512vnni,
 };
@@ -192,7 +235,7 @@ const struct kernel kernel_avx512 = {
     .is_usable = is_usable,
     .l2 = avx512_l2,
     .dot = avx512_dot,
-    .place = avx512_place,
+    .beam = &beam_avx512,
     .exact = &exact_avx512,
     .bits = &bits_avx512,
 };

@@ -22,14 +22,27 @@ typedef void kernel_fn(const struct space *space, const float *query, const uint
                        size_t n, float *keys);
 
 struct bits; /* bits_int.h */
-/* How many of the keys, which rise, are smaller than @key. */
-typedef size_t kernel_place_fn(const float *keys, size_t n, float key);
+
+enum {
+    BEAM_SLACK = 16, /* Floats of a register. */
+};
+
+/* What a beam asks of the instruction set. Its arrays may be read and written by whole registers:
+ * behind their end is room for BEAM_SLACK more. */
+struct beam_fns {
+    /* How many of the keys, which rise, are smaller than @key. */
+    size_t (*place)(const float *keys, size_t n, float key);
+    /* Puts a key, and its slot beside it, before the at-th; those from there on move up. */
+    void (*insert)(float *keys, uint32_t *slots, size_t n, size_t at, float key, uint32_t slot);
+    /* The places, in order, of those of up to 256 keys that are not above @limit. */
+    size_t (*within)(const float *keys, size_t n, float limit, uint8_t *places);
+};
 
 struct kernel {
     const char *name;
     bool (*is_usable)(void);
     kernel_fn *l2, *dot;
-    kernel_place_fn *place;
+    const struct beam_fns *beam;
     const struct exact *exact;
     const struct bits *bits;
 };
@@ -42,8 +55,8 @@ extern const struct kernel kernel_neon, kernel_neondot;
 #endif
 
 kernel_fn *kernel_for(enum distance distance);
-kernel_place_fn *kernel_place(void);
-size_t scalar_place(const float *keys, size_t n, float key);
+const struct beam_fns *beam_fns_chosen(void);
+extern const struct beam_fns beam_fns_scalar;
 
 enum {
     CACHE_LINE = 64

@@ -64,7 +64,7 @@ static void scalar_dot(const struct space *space, const float *query, const uint
     }
 }
 
-size_t scalar_place(const float *keys, size_t n, float key)
+static size_t place(const float *keys, size_t n, float key)
 {
     /* Halves without a branch: what comes next cannot be foreseen. */
     const float *at = keys;
@@ -76,12 +76,32 @@ size_t scalar_place(const float *keys, size_t n, float key)
     return (size_t)(at - keys);
 }
 
+static void insert(float *keys, uint32_t *slots, size_t n, size_t at, float key, uint32_t slot)
+{
+    memmove(keys + at + 1, keys + at, (n - at) * sizeof(*keys));
+    memmove(slots + at + 1, slots + at, (n - at) * sizeof(*slots));
+    keys[at] = key;
+    slots[at] = slot;
+}
+
+static size_t within(const float *keys, size_t n, float limit, uint8_t *places)
+{
+    size_t n_within = 0;
+    for (size_t i = 0; i < n; i++) {
+        places[n_within] = (uint8_t)i;
+        n_within += keys[i] <= limit;
+    }
+    return n_within;
+}
+
+const struct beam_fns beam_fns_scalar = {.place = place, .insert = insert, .within = within};
+
 const struct kernel kernel_scalar = {
     .name = "scalar",
     .is_usable = is_usable,
     .l2 = scalar_l2,
     .dot = scalar_dot,
-    .place = scalar_place,
+    .beam = &beam_fns_scalar,
     .exact = &exact_scalar,
     .bits = &bits_scalar,
 };

@@ -236,7 +236,7 @@ bool scratch_visit_none(struct scratch *s, uint32_t capacity)
         mem_free(MEM_SEARCH, s->visited);
         s->visited = visited;
         s->visited_words = words;
-    } else if (s->has_seen_more) {
+    } else if (s->has_seen_more || s->visited_words < 4 * s->n_seen) {
         memset(s->visited, 0, s->visited_words * sizeof(*s->visited));
     } else {
         for (size_t i = 0; i < s->n_seen; i++) {

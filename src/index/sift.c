@@ -23,7 +23,7 @@ static bool take_note(struct walk *w, struct candidate c)
 
 static bool take_batch(struct walk *w, struct walk_batch batch)
 {
-    float keys[LINKS_MAX];
+    float keys[LINKS_MAX + BEAM_SLACK];
     uint8_t near[LINKS_MAX];
     size_t n = walk_take_near(w, batch, beam_limit(&w->scratch->beam), keys, near);
     for (size_t i = 0; i < n; i++) {

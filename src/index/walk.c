@@ -121,6 +121,19 @@ bool walk_is_at_query(const struct walk *w, uint32_t slot)
 
 /* ---- steps ---- */
 
+/* Most codes are one line long. */
+PREFETCH prefetch_codes(const struct code_space *space, const uint32_t *slots, size_t n)
+{
+    const uint8_t *rows = space->rows;
+    size_t stride = space->stride;
+    for (size_t i = 0; i < n && stride <= CACHE_LINE; i++) {
+        prefetch_lines(rows + slots[i] * stride, CACHE_LINE);
+    }
+    for (size_t i = 0; i < n && stride > CACHE_LINE; i++) {
+        prefetch_row(rows + slots[i] * stride, stride);
+    }
+}
+
 struct walk_batch walk_gather(struct walk *w, unsigned layer, uint32_t slot)
 {
     struct scratch *s = w->scratch;
@@ -137,11 +150,7 @@ struct walk_batch walk_gather(struct walk *w, unsigned layer, uint32_t slot)
         out[n] = link;
         n += visited_mark(visited, link);
     }
-    const uint8_t *rows = w->space.rows;
-    size_t stride = w->space.stride;
-    for (size_t i = 0; i < n; i++) {
-        prefetch_row(rows + out[i] * stride, stride);
-    }
+    prefetch_codes(&w->space, out, n);
     scratch_seen(s, n);
     w->n_visited += n;
     w->work->hops++;
@@ -151,13 +160,8 @@ struct walk_batch walk_gather(struct walk *w, unsigned layer, uint32_t slot)
 size_t walk_take_near(struct walk *w, struct walk_batch batch, float limit, float *keys,
                       uint8_t *near)
 {
-    size_t n = 0;
     walk_keys(w, batch.slots, batch.n, keys);
-    for (size_t i = 0; i < batch.n; i++) {
-        near[n] = (uint8_t)i;
-        n += keys[i] <= limit;
-    }
-    return n;
+    return w->scratch->beam.fns->within(keys, batch.n, limit, near);
 }
 
 struct candidate walk_descend(struct walk *w, struct candidate at, unsigned from, unsigned to)
@@ -168,9 +172,7 @@ struct candidate walk_descend(struct walk *w, struct candidate at, unsigned from
             uint32_t links[LINKS_MAX];
             float keys[LINKS_MAX];
             size_t n = links_copy(slots, at.slot, layer, links);
-            for (size_t i = 0; i < n; i++) {
-                prefetch_row(w->space.rows + links[i] * w->space.stride, w->space.stride);
-            }
+            prefetch_codes(&w->space, links, n);
             walk_keys(w, links, n, keys);
             w->work->hops++;
             is_nearer = false;
@@ -203,7 +205,7 @@ static uint32_t expand_next(struct walk *w)
 static void take_batch(struct walk *w, unsigned layer, struct walk_batch batch)
 {
     struct beam *beam = &w->scratch->beam;
-    float keys[LINKS_MAX];
+    float keys[LINKS_MAX + BEAM_SLACK];
     uint8_t near[LINKS_MAX];
     size_t n = walk_take_near(w, batch, beam_limit(beam), keys, near);
     /* One of them may be the very next: its list has a head start while the others are added. */

@@ -14,10 +14,12 @@ enum {
  * call: hence the attribute. */
 #define PREFETCH static inline __attribute__((always_inline)) void
 
+/* To the second level of caches: the first has few places for lines that are on their way, and who
+ * asks for more than they are waits. */
 PREFETCH prefetch_lines(const void *at, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += CACHE_LINE) {
-        __builtin_prefetch((const char *)at + i);
+        __builtin_prefetch((const char *)at + i, 0, 2);
     }
 }
 
@@ -85,7 +87,8 @@ struct walk_batch {
     size_t n;
 };
 struct walk_batch walk_gather(struct walk *w, unsigned layer, uint32_t slot);
-/* The keys of a batch, and which of them are up to @limit: near[i] is a place in the batch. */
+/* The keys of a batch, with BEAM_SLACK behind them, and which of them are up to @limit: near[i] is
+ * a place in the batch. */
 size_t walk_take_near(struct walk *w, struct walk_batch batch, float limit, float *keys,
                       uint8_t *near);
 bool walk_is_at_query(const struct walk *w, uint32_t slot);

@@ -463,7 +463,7 @@ static void the_place_of_a_key_is_the_same_for_every_kernel(void **state)
     enum {
         KEYS_MAX = 600
     };
-    float keys[KEYS_MAX];
+    float keys[KEYS_MAX + BEAM_SLACK] = {0};
     for (size_t i = 0; i < KEYS_MAX; i++) {
         keys[i] = i < 3 ? -INFINITY : i >= KEYS_MAX - 3 ? INFINITY : floorf((float)i / 4);
     }
@@ -475,10 +475,68 @@ static void the_place_of_a_key_is_the_same_for_every_kernel(void **state)
                 while (expected < n && keys[expected] < key) {
                     expected++;
                 }
-                assert_int_equal(kernel_place()(keys, n, key), expected);
+                assert_int_equal(beam_fns_chosen()->place(keys, n, key), expected);
             }
-            assert_int_equal(kernel_place()(keys, n, -INFINITY), 0);
-            assert_true(kernel_place()(keys, n, INFINITY) == (n < KEYS_MAX - 3 ? n : KEYS_MAX - 3));
+            assert_int_equal(beam_fns_chosen()->place(keys, n, -INFINITY), 0);
+            assert_true(beam_fns_chosen()->place(keys, n, INFINITY) ==
+                        (n < KEYS_MAX - 3 ? n : KEYS_MAX - 3));
+        }
+    }
+    assert_true(index_choose_kernel(NULL));
+}
+
+static void a_key_is_put_in_its_place_by_every_kernel(void **state)
+{
+    (void)state;
+    enum {
+        N_MAX = 70
+    };
+    for (size_t k = 0; k < COUNT_OF(kernels); k++) {
+        for (size_t n = 0; n < N_MAX && index_choose_kernel(kernels[k]); n++) {
+            for (size_t at = 0; at <= n; at++) {
+                float keys[N_MAX + BEAM_SLACK] = {0};
+                uint32_t slots[N_MAX + BEAM_SLACK] = {0};
+                for (size_t i = 0; i < n; i++) {
+                    keys[i] = (float)i;
+                    slots[i] = (uint32_t)i | (i % 2 == 0 ? EXPANDED : 0);
+                }
+                beam_fns_chosen()->insert(keys, slots, n, at, -1, 1000);
+                for (size_t i = 0, from = 0; i <= n; i++) {
+                    bool is_new = i == at;
+                    uint32_t slot = (uint32_t)from | (from % 2 == 0 ? EXPANDED : 0);
+                    assert_true(keys[i] == (is_new ? -1 : (float)from));
+                    assert_int_equal(slots[i], is_new ? 1000 : slot);
+                    from += !is_new;
+                }
+            }
+        }
+    }
+    assert_true(index_choose_kernel(NULL));
+}
+
+static void every_kernel_finds_the_keys_within_a_limit(void **state)
+{
+    (void)state;
+    float keys[LINKS_MAX + BEAM_SLACK] = {0};
+    uint64_t dice = 5;
+    for (size_t i = 0; i < LINKS_MAX; i++) {
+        keys[i] = i % 11 == 0 ? INFINITY : floorf(4 * random_float(&dice)) + 4;
+    }
+    for (size_t k = 0; k < COUNT_OF(kernels); k++) {
+        for (size_t n = 0; n <= LINKS_MAX && index_choose_kernel(kernels[k]); n++) {
+            for (int limit = -1; limit <= 8; limit++) {
+                uint8_t places[LINKS_MAX];
+                float up_to = limit == 8 ? INFINITY : (float)limit;
+                size_t n_within = beam_fns_chosen()->within(keys, n, up_to, places);
+                size_t expected = 0;
+                for (size_t i = 0; i < n; i++) {
+                    if (keys[i] <= up_to) {
+                        assert_true(expected < n_within && places[expected] == i);
+                        expected++;
+                    }
+                }
+                assert_int_equal(n_within, expected);
+            }
         }
     }
     assert_true(index_choose_kernel(NULL));
@@ -631,6 +689,8 @@ int main(void)
         cmocka_unit_test(a_query_beyond_its_reach_takes_more),
         cmocka_unit_test(more_effort_finds_no_less),
         cmocka_unit_test(the_place_of_a_key_is_the_same_for_every_kernel),
+        cmocka_unit_test(a_key_is_put_in_its_place_by_every_kernel),
+        cmocka_unit_test(every_kernel_finds_the_keys_within_a_limit),
         cmocka_unit_test(a_beam_keeps_what_its_rule_allows),
         cmocka_unit_test(a_beam_by_rank_keeps_the_nearest_whatever_their_keys),
         cmocka_unit_test(keys_that_overflowed_leave_the_rule_whole),
