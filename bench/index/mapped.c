@@ -59,6 +59,12 @@ static enum errcode get(void *arg, size_t at, void *data, size_t bytes, struct e
                : err_set_errno(err, ERR_IO, errno, "%s", m->path);
 }
 
+/* No row is deleted. */
+static void empty(void *arg)
+{
+    (void)arg;
+}
+
 static void release(void *arg)
 {
     struct mapped *m = arg;
@@ -81,5 +87,5 @@ struct index_storage mapped_new(const char *path)
     if (m->fd < 0) {
         bench_fail("cannot be opened", path);
     }
-    return (struct index_storage){m, reserve, map, put, get, release};
+    return (struct index_storage){m, reserve, map, put, get, empty, release};
 }

@@ -32,7 +32,8 @@ struct index *index_new(const struct index_config *config, struct err *err)
           (config->m >= 4 && 2 * config->m <= LINKS_MAX && config->ef_construction > 0));
     CHECK(config->storage == NULL ||
           (config->storage->reserve != NULL && config->storage->put != NULL &&
-           config->storage->get != NULL && config->storage->release != NULL));
+           config->storage->get != NULL && config->storage->empty != NULL &&
+           config->storage->release != NULL));
     struct index *index = mem_zalloc(MEM_GRAPH, sizeof(*index));
     if (index == NULL) {
         release_storage(config);

@@ -49,6 +49,8 @@ struct index_storage {
     const void *(*map)(void *arg, size_t bytes);
     enum errcode (*put)(void *arg, size_t at, const void *data, size_t bytes, struct err *err);
     enum errcode (*get)(void *arg, size_t at, void *data, size_t bytes, struct err *err);
+    /* No place is taken, and no checkpoint names one: the room may go.  Of whoever advances. */
+    void (*empty)(void *arg);
     void (*release)(void *arg); /* The index is gone. */
 };
 

@@ -286,8 +286,11 @@ static enum errcode note_state(struct saver *s, struct index *index, struct err 
     slots_note_save(&index->slots);
     mutex_lock(&index->slots.lock); /* The staging thread changes a flat index under it. */
     s->sequence = queue_sequence(&index->queue);
-    s->n_slots = atomic_load_explicit(&index->slots.n_used, memory_order_acquire);
     s->row_end = index->config.kind == INDEX_FLAT ? index->row_next : index->row_linked_end;
+    s->n_slots = atomic_load_explicit(&index->slots.n_used, memory_order_acquire);
+    while (s->n_slots > 0 && !is_saved(s, s->n_slots - 1)) {
+        s->n_slots--; /* Places behind the last row are not named: their room may go. */
+    }
     s->is_stored = index->slots.is_stored;
     s->shape = save_shape_of(index, s->n_slots, s->is_stored);
     mutex_unlock(&index->slots.lock);

@@ -406,6 +406,9 @@ void slots_give_back(struct slots *slots, struct epochs *epochs)
         slots->n_free_slots = slots->n_free_uppers = 0;
         CHECK(mem_region_use(&slots->codes, 0) && mem_region_use(&slots->vectors, 0) &&
               mem_region_use(&slots->nodes, 0) && mem_region_use(&slots->uppers, 0));
+        if (slots->is_stored) { /* All of them were kept until a checkpoint without them. */
+            slots->storage->empty(slots->storage->arg);
+        }
     }
     mutex_unlock(&slots->lock);
     mutex_unlock(&slots->shape);

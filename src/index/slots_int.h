@@ -98,7 +98,7 @@ void slots_put_back(struct slots *slots, const uint32_t *taken, size_t n);
 void slots_retire(struct slots *slots, struct epochs *epochs, const uint32_t *retired, size_t n);
 /* Of vectors that are read in the storage's map; for the staging thread. */
 size_t slots_mapped_bytes(const struct slots *slots);
-/* Gives all memory back where every slot is free. */
+/* Gives all memory back where every slot is free, and the storage's room. */
 void slots_give_back(struct slots *slots, struct epochs *epochs);
 /* What was given up until now is not in the save that begins; then, that save will stay. */
 void slots_note_save(struct slots *slots);

@@ -376,6 +376,17 @@ static enum errcode reserve(void *arg, size_t bytes, struct err *err)
     return code;
 }
 
+/* What is mapped behind the end is read by nobody until the file is there again. */
+static void empty(void *arg)
+{
+    struct vector_file *f = arg;
+    mutex_lock(&f->growing);
+    if (f->fd >= 0 && f->memory_end == 0 && ftruncate(f->fd, HEAD_BYTES) == 0) {
+        set_room(f, 0);
+    }
+    mutex_unlock(&f->growing);
+}
+
 enum errcode vector_file_reserve(struct vector_file *f, uint64_t bytes, struct err *err)
 {
     enum errcode code = ERR_OK;
@@ -433,6 +444,7 @@ struct vector_file *vector_file_new(const struct vector_file_config *config, str
                                         .map = config->is_mapped ? map : NULL,
                                         .put = put,
                                         .get = get,
+                                        .empty = empty,
                                         .release = release};
     return f;
 }

@@ -63,6 +63,12 @@ static enum errcode get(void *arg, size_t at, void *data, size_t bytes, struct e
     return ERR_OK;
 }
 
+static void empty(void *arg)
+{
+    struct disk *d = arg;
+    d->room = 0;
+}
+
 static void release(void *arg)
 {
     struct disk *d = arg;
@@ -76,6 +82,7 @@ static void disk_init(struct disk *d, bool is_mapped)
                                    .map = is_mapped ? map : NULL,
                                    .put = put,
                                    .get = get,
+                                   .empty = empty,
                                    .release = release},
                        .data = calloc(2, STORE_BYTES),
                        .sealed = calloc(STORE_BYTES, 1),
@@ -275,9 +282,15 @@ static void an_emptied_index_gives_its_places_back_when_no_checkpoint_names_them
     struct stream s = save(index);
     index_is_durable(index);
     assert_int_equal(index_place_bytes(index, 0), 0);
+    assert_int_equal(d.room, 0);
+    struct index *again = index_make(&config);
+    struct err err;
+    assert_int_equal(load(again, &s, &err), ERR_OK); /* It names none of them. */
+    assert_int_equal(index_place_bytes(again, 0), 0);
     stage_all(index, N_FIRST, 100);
     assert_int_equal(index_count(index), 100);
     stream_fini(&s);
+    index_free(again);
     index_free(index);
     disk_fini(&d);
 }

@@ -142,6 +142,37 @@ static void vectors_come_back_from_their_file(void **state)
     }
 }
 
+static void where_no_row_is_left_the_file_is_given_back_by_a_checkpoint(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_BYTES];
+    struct stat facts;
+    struct err err = {0};
+    fixture_start(f);
+    insert_all(f, 0, ROWS);
+    checkpoint(f);
+    int64_t rebuilds = metric_value(METRIC_index_rebuilds);
+    for (uint64_t round = 0; round < 4; round++) {
+        for (uint64_t i = 0; i < ROWS; i++) {
+            assert_int_equal(delete_row(f, round * ROWS + i, &err), ERR_OK);
+        }
+        checkpoint(f);
+        vectors_path(f, path);
+        assert_int_equal(stat(path, &facts), 0);
+        assert_int_equal(facts.st_size, 4096);
+        if (round % 2 == 0) {
+            fixture_stop(f);
+            fixture_start(f);
+        }
+        insert_all(f, (round + 1) * ROWS, (round + 2) * ROWS);
+        assert_found(f, (round + 1) * ROWS, (round + 2) * ROWS);
+    }
+    fixture_stop(f);
+    fixture_start(f);
+    assert_found(f, 4 * ROWS, 5 * ROWS);
+    assert_int_equal(metric_value(METRIC_index_rebuilds), rebuilds);
+}
+
 /* In a child, so that nothing is written at the end. */
 static void run_and_die(struct fixture *f, void (*run)(struct fixture *f))
 {
@@ -474,6 +505,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(vectors_come_back_from_their_file),
+        TEST(where_no_row_is_left_the_file_is_given_back_by_a_checkpoint),
         TEST(a_crash_after_many_changes_finds_what_the_checkpoint_names),
         TEST(a_file_that_is_lost_or_damaged_is_noticed_and_made_anew),
         TEST(vectors_that_are_resident_come_from_the_same_file),
