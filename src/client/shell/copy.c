@@ -248,16 +248,24 @@ static bool read_vector(struct fbin_input *in)
     return true;
 }
 
+/* The next line of the ids, without its end; how long it is, or -1 at the end. */
+static ssize_t read_id_line(struct fbin_input *in)
+{
+    ssize_t n = getline(&in->line, &in->line_room, in->ids);
+    while (n > 0 && (in->line[n - 1] == '\n' || in->line[n - 1] == '\r')) {
+        in->line[--n] = '\0';
+    }
+    return n;
+}
+
 /* One row: the id at column 0, the vector at the first VECTOR column, NULL elsewhere. */
 static bool put_row(struct shell *shell, struct fbin_input *in, uint64_t row, const vc_result *copy,
                     vc_value *values)
 {
-    ssize_t n = getline(&in->line, &in->line_room, in->ids);
-    if (n < 0) {
-        return fail_input(shell, in, in->ids_path, row, "there are fewer ids than vectors");
-    }
-    while (n > 0 && (in->line[n - 1] == '\n' || in->line[n - 1] == '\r')) {
-        in->line[--n] = '\0';
+    ssize_t n = read_id_line(in);
+    if (n <= 0) {
+        return fail_input(shell, in, in->ids_path, row,
+                          n == 0 ? "the line is blank" : "there are fewer ids than vectors");
     }
     if (!read_vector(in)) {
         return fail_input(shell, in, in->vectors_path, row,
@@ -319,7 +327,7 @@ static bool copy_in_fbin(struct shell *shell, struct fbin_input *in, const vc_re
         row += is_ok;
         bar_update(bar, row);
     }
-    if (is_ok && getline(&in->line, &in->line_room, in->ids) > 0 && in->line[0] != '\n') {
+    if (is_ok && read_id_line(in) > 0) {
         is_ok = fail_input(shell, in, in->ids_path, row + 1, "there are more ids than vectors");
     }
     if (is_ok) {
