@@ -45,6 +45,7 @@ struct conninfo {
     char user[CLIENT_TEXT_BYTES];
     char application[CLIENT_TEXT_BYTES];
     uint32_t connect_timeout_s; /* 0: none. */
+    uint64_t busy_poll_us;      /* Asked for so long before a wait sleeps. */
     size_t n_options;           /* Sent with STARTUP: progress and session policies. */
     struct conn_option options[CLIENT_OPTIONS_MAX];
 };

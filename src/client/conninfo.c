@@ -30,6 +30,26 @@ static enum errcode set_timeout(struct conninfo *out, const char *value, struct 
     return ERR_OK;
 }
 
+enum {
+    BUSY_POLL_US_MAX = 10000 /* As the server's policy of that name. */
+};
+
+static enum errcode set_busy_poll(struct conninfo *out, const char *value, struct err *err)
+{
+    char *end;
+    errno = 0;
+    unsigned long n = strtoul(value, &end, 10), unit = strcmp(end, "ms") == 0 ? 1000 : 1;
+    bool has_unit = unit == 1000 || strcmp(end, "us") == 0;
+    bool is_none = strcmp(value, "none") == 0;
+    if (!is_none && (!isdigit((unsigned char)value[0]) || !has_unit || errno != 0 ||
+                     n > BUSY_POLL_US_MAX / unit)) {
+        return err_set(err, ERR_BAD_PARAMETER,
+                       "busy_poll \"%s\" is neither none nor up to 10ms, as in 100us", value);
+    }
+    out->busy_poll_us = is_none ? 0 : n * unit;
+    return ERR_OK;
+}
+
 static enum errcode set_port(struct conninfo *out, const char *value, struct err *err)
 {
     char *end;
@@ -70,6 +90,9 @@ static enum errcode set_key(struct conninfo *out, const char *key, const char *v
     }
     if (strcmp(key, "connect_timeout") == 0) {
         return set_timeout(out, value, err);
+    }
+    if (strcmp(key, "busy_poll") == 0) {
+        return set_busy_poll(out, value, err);
     }
     if (strcmp(key, "password") == 0) {
         err_set(err, ERR_FEATURE_UNSUPPORTED, "passwords are not supported by this version");
@@ -294,7 +317,8 @@ static enum errcode apply_environment(struct conninfo *out, struct err *err)
                                            {"VCPORT", "port"},
                                            {"VCUSER", "user"},
                                            {"VCAPPNAME", "application_name"},
-                                           {"VCCONNECT_TIMEOUT", "connect_timeout"}};
+                                           {"VCCONNECT_TIMEOUT", "connect_timeout"},
+                                           {"VCBUSY_POLL", "busy_poll"}};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         const char *value = getenv(names[i][0]);
         if (value == NULL || value[0] == '\0') {

@@ -95,15 +95,15 @@ static uint8_t *input_room(vc_conn *conn, size_t *bytes)
     return buf_reserve(&conn->in, *bytes);
 }
 
-/* One read with @flags. */
-static void receive_once(vc_conn *conn, int flags)
+/* One read with @flags; false where nothing has come. */
+static bool receive_once(vc_conn *conn, int flags)
 {
     CHECK(conn->fd >= 0 && !conn->is_ended);
     size_t bytes;
     uint8_t *room = input_room(conn, &bytes);
     if (room == NULL) {
         conn_broken(conn, "out of memory for what the server sent");
-        return;
+        return true;
     }
     ssize_t n;
     do {
@@ -115,12 +115,27 @@ static void receive_once(vc_conn *conn, int flags)
         conn->is_ended = true;
         conn->ended_errno = n == 0 ? 0 : errno;
     }
+    return n >= 0 || conn->is_ended;
+}
+
+/* Waits until something comes; first awake, as long as busy_poll says. */
+static void receive_next(vc_conn *conn)
+{
+    uint64_t poll_us = conn->info.busy_poll_us,
+             until_us = poll_us == 0 ? 0 : clock_micros() + poll_us;
+    while (poll_us > 0 && clock_micros() < until_us) {
+        if (receive_once(conn, MSG_DONTWAIT)) {
+            return;
+        }
+        thread_yield(); /* The server may be waiting for this very core. */
+    }
+    (void)receive_once(conn, 0); /* An open connection's socket blocks: one call a wait. */
 }
 
 void io_receive(vc_conn *conn)
 {
     if (conn->link != LINK_BAD && !conn->is_ended) {
-        receive_once(conn, MSG_DONTWAIT);
+        (void)receive_once(conn, MSG_DONTWAIT);
     }
 }
 
@@ -139,7 +154,7 @@ void io_receive_some(vc_conn *conn)
     }
     if (io_send(conn)) {
         if (!conn->is_ended) {
-            receive_once(conn, 0); /* An open connection's socket blocks: one call a wait. */
+            receive_next(conn);
         }
         return;
     }

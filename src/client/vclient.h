@@ -58,9 +58,9 @@ typedef struct vc_value {
 /* ---- connecting ---- */
 
 /* A URI (vectron://user@host:7432/?application_name=x; host %2Frun%2Fx is a Unix socket) or
- * key=value pairs (host port user application_name connect_timeout progress, or any session
- * policy); NULL or "": all from VCHOST VCPORT VCUSER VCAPPNAME VCCONNECT_TIMEOUT, then
- * 127.0.0.1:7432.  Never NULL but for want of memory: ask vc_status. */
+ * key=value pairs (host port user application_name connect_timeout busy_poll progress, or any
+ * session policy); NULL or "": all from VCHOST VCPORT VCUSER VCAPPNAME VCCONNECT_TIMEOUT
+ * VCBUSY_POLL, then 127.0.0.1:7432.  Never NULL but for want of memory: ask vc_status. */
 VC_API vc_conn *vc_connect(const char *conninfo);
 
 /* Polled: vc_connect_start, then wait for what vc_connect_poll says and call it again. */

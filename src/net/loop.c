@@ -195,15 +195,40 @@ void loop_free(struct loop *loop)
     mem_free(MEM_NETWORK, loop);
 }
 
+void loop_set_busy_poll(struct loop *loop, uint64_t micros)
+{
+    CHECK(!atomic_load(&loop->is_running));
+    loop->busy_poll_us = micros;
+}
+
+/* Handles what there is; sleeps before it only where nothing came for so long.  A sleeping core
+ * takes longer to wake than a short statement to run. */
+static void poll_or_sleep(struct loop *loop)
+{
+    uint64_t held_us = loop->held_since_us;
+    bool polls = clock_micros() - held_us < loop->busy_poll_us;
+    CHECK(event_base_loop(loop->base, polls ? EVLOOP_NONBLOCK : EVLOOP_ONCE) >= 0);
+    if (!polls) {
+        metric_add(METRIC_loop_slept, 1);
+    } else if (loop->held_since_us != held_us) {
+        metric_add(METRIC_loop_polled, 1);
+    } else {
+        thread_yield(); /* The client may be waiting for this very core. */
+    }
+}
+
 void loop_run(struct loop *loop)
 {
     CHECK(!atomic_load(&loop->is_running));
     loop->thread = thread_mark();
     atomic_store(&loop->is_running, true);
-    while (event_base_dispatch(loop->base) == 0 && !event_base_got_break(loop->base)) {
-        /* Only a break ends the loop. */
-    }
-    CHECK(event_base_got_break(loop->base));
+    do {
+        if (loop->busy_poll_us > 0) {
+            poll_or_sleep(loop);
+        } else {
+            CHECK(event_base_dispatch(loop->base) == 0);
+        }
+    } while (!event_base_got_break(loop->base)); /* Only a break ends the loop. */
     take_posts(loop); /* What was posted behind the stop would otherwise never run. */
     atomic_store(&loop->is_stopping, false);
     atomic_store(&loop->is_running, false);

@@ -18,6 +18,8 @@ struct http;
 /* ---- loops ---- */
 struct loop *loop_new(struct err *err);
 void loop_free(struct loop *loop);
+/* So long after it has done something the loop asks again before it sleeps; before loop_run. */
+void loop_set_busy_poll(struct loop *loop, uint64_t micros);
 void loop_run(struct loop *loop);  /* Until loop_stop. */
 void loop_stop(struct loop *loop); /* From any thread. */
 /* For a simulation: what is due by base/clock.h fires, then what is posted or ready is handled

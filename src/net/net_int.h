@@ -49,6 +49,7 @@ struct loop {
     struct event tick;         /* Wakes the loop at tick_at_us, for the first of them. */
     uint64_t tick_at_us;
     uint64_t held_since_us;         /* loop_hold of the callback that runs. */
+    uint64_t busy_poll_us;          /* 0: it sleeps at once. */
     uint64_t cpu_us, cpu_looked_us; /* The thread's clock when loop_hold last looked, and when. */
 };
 

@@ -148,6 +148,8 @@ static enum errcode start_net_thread(struct server *server, struct err *err)
     if (served->net.loop == NULL) {
         return err->code;
     }
+    struct policy_view view = view_of(config_now(server));
+    loop_set_busy_poll(served->net.loop, (uint64_t)policy_int(&view, POLICY_busy_poll));
     if (thread_start(&served->net.thread, "net", run_net_thread, served, err) != ERR_OK) {
         loop_free(served->net.loop);
         return err->code;

@@ -12,8 +12,8 @@
 static int clear_environment(void **state)
 {
     (void)state;
-    static const char *const names[] = {"VCHOST", "VCPORT", "VCUSER", "VCAPPNAME",
-                                        "VCCONNECT_TIMEOUT"};
+    static const char *const names[] = {
+        "VCHOST", "VCPORT", "VCUSER", "VCAPPNAME", "VCCONNECT_TIMEOUT", "VCBUSY_POLL"};
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         unsetenv(names[i]);
     }
@@ -98,6 +98,21 @@ static void pairs_may_be_quoted_and_escaped(void **state)
     assert_int_equal(info.connect_timeout_s, 5);
 }
 
+static void busy_poll_is_a_duration_of_the_client(void **state)
+{
+    (void)state;
+    assert_int_equal(parse("busy_poll=100us").busy_poll_us, 100);
+    assert_int_equal(parse("busy_poll=2ms busy_poll=none").busy_poll_us, 0);
+    assert_int_equal(parse("busy_poll=1ms").n_options, 0); /* Not sent: the server has its own. */
+    setenv("VCBUSY_POLL", "50us", 1);
+    assert_int_equal(parse("").busy_poll_us, 50);
+    clear_environment(NULL);
+    assert_refused("busy_poll=1s", "busy_poll");
+    assert_refused("busy_poll=long", "busy_poll");
+    assert_refused("busy_poll=100", "busy_poll"); /* Of what? */
+    assert_refused("busy_poll=11ms", "busy_poll");
+}
+
 static void a_later_option_replaces_an_earlier_one(void **state)
 {
     (void)state;
@@ -169,6 +184,7 @@ int main(void)
         TEST(a_uri_may_leave_out_every_part),
         TEST(a_uri_may_name_an_ipv6_address_or_a_unix_socket),
         TEST(pairs_may_be_quoted_and_escaped),
+        TEST(busy_poll_is_a_duration_of_the_client),
         TEST(a_later_option_replaces_an_earlier_one),
         TEST(the_environment_stands_behind_the_text),
         TEST(what_cannot_be_understood_is_refused),

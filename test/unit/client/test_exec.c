@@ -197,6 +197,37 @@ static void a_select_gives_typed_rows(void **state)
     fake_stop(fake);
 }
 
+static void now_and_later_script(struct fake *fake)
+{
+    fake_greet(fake);
+    for (int i = 0; i < 3; i++) {
+        fake_expect(fake, WIRE_QUERY);
+        clock_sleep_micros(i == 1 ? 20000 : 0);
+        wire_write_complete(fake_out(fake), "INSERT", 1);
+        fake_send_ready(fake);
+    }
+    fake_expect(fake, WIRE_QUERY);
+    fake_hang_up(fake);
+}
+
+/* Within the time that it polls, after it, and where the server goes. */
+static void a_client_that_polls_gets_the_same_answers(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_start(now_and_later_script);
+    char conninfo[256];
+    snprintf(conninfo, sizeof(conninfo), "%s busy_poll=1ms", fake_conninfo(fake));
+    vc_conn *conn = vc_connect(conninfo);
+    for (int i = 0; i < 4; i++) {
+        vc_result *result = vc_exec(conn, "INSERT");
+        assert_int_equal(vc_result_state(result), i < 3 ? VC_COMMAND : VC_ERROR);
+        vc_result_free(result);
+    }
+    assert_int_equal(vc_status(conn), VC_CONN_BAD);
+    vc_close(conn);
+    fake_stop(fake);
+}
+
 static void two_statements_script(struct fake *fake)
 {
     fake_greet(fake);
@@ -717,6 +748,7 @@ int main(void)
         cmocka_unit_test(a_silent_server_is_given_up_after_connect_timeout),
         cmocka_unit_test(something_else_that_answers_is_no_server),
         cmocka_unit_test(nobody_at_the_address_is_an_error_that_names_it),
+        cmocka_unit_test(a_client_that_polls_gets_the_same_answers),
         cmocka_unit_test(a_select_gives_typed_rows),
         cmocka_unit_test(an_error_has_its_fields_and_ends_the_text),
         cmocka_unit_test(parameters_travel_there_and_back),

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -59,10 +60,10 @@ static void post_all(void *arg)
     }
 }
 
-static void posts_of_each_thread_run_once_and_in_order(void **state)
+static void check_posts(uint64_t busy_poll_us)
 {
-    (void)state;
     struct loop *loop = new_loop();
+    loop_set_busy_poll(loop, busy_poll_us);
     struct poster *posters = calloc(THREADS, sizeof *posters);
     assert_non_null(posters);
     unsigned n_run = 0;
@@ -81,6 +82,77 @@ static void posts_of_each_thread_run_once_and_in_order(void **state)
     assert_int_equal(n_run, THREADS * POSTS);
     free(posters);
     loop_free(loop);
+}
+
+static void posts_of_each_thread_run_once_and_in_order(void **state)
+{
+    (void)state;
+    check_posts(0);
+    check_posts(200);
+}
+
+/* ---- polling ---- */
+
+enum {
+    STEPS = 50,
+    STEP_US = 1000,
+    POLL_US = 10000
+};
+
+struct stepper {
+    struct loop *loop;
+    struct loop_post post;
+    unsigned n_run;
+    atomic_uint n_wanted;
+};
+
+static void run_step(void *arg)
+{
+    struct stepper *stepper = arg;
+    stepper->n_run++;
+    if (stepper->n_run == STEPS) {
+        loop_stop(stepper->loop);
+    }
+    atomic_store(&stepper->n_wanted, stepper->n_run);
+}
+
+static void post_steps(void *arg)
+{
+    struct stepper *stepper = arg;
+    for (unsigned i = 0; i < STEPS; i++) {
+        clock_sleep_micros(STEP_US);
+        loop_post(stepper->loop, &stepper->post);
+        while (atomic_load(&stepper->n_wanted) == i) {
+            thread_yield();
+        }
+    }
+}
+
+/* How often the loop had not slept yet when the next of the steps came. */
+static int64_t count_polled(uint64_t busy_poll_us, int64_t *n_slept)
+{
+    struct err err;
+    struct thread thread;
+    struct stepper stepper = {.loop = new_loop()};
+    stepper.post = (struct loop_post){.fn = run_step, .arg = &stepper};
+    int64_t polled = metric_value(METRIC_loop_polled), slept = metric_value(METRIC_loop_slept);
+    loop_set_busy_poll(stepper.loop, busy_poll_us);
+    assert_int_equal(thread_start(&thread, "steps", post_steps, &stepper, &err), 0);
+    loop_run(stepper.loop);
+    thread_join(&thread);
+    loop_free(stepper.loop);
+    *n_slept = metric_value(METRIC_loop_slept) - slept;
+    return metric_value(METRIC_loop_polled) - polled;
+}
+
+static void a_loop_that_polls_sees_what_comes_before_it_sleeps(void **state)
+{
+    (void)state;
+    int64_t n_slept;
+    assert_true(count_polled(POLL_US, &n_slept) > 0); /* All but the first, on an idle machine. */
+    assert_true(n_slept > 0);
+    assert_int_equal(count_polled(0, &n_slept), 0);
+    assert_int_equal(n_slept, 0);
 }
 
 static void count_up(void *arg)
@@ -253,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(posts_of_each_thread_run_once_and_in_order),
+        cmocka_unit_test(a_loop_that_polls_sees_what_comes_before_it_sleeps),
         cmocka_unit_test(posts_behind_the_stop_still_run),
         cmocka_unit_test(a_post_may_be_posted_again_from_its_own_function),
         cmocka_unit_test(a_loop_runs_again_after_it_was_stopped),
