@@ -1,12 +1,12 @@
 /* What a question and its answer cost over TCP where nothing is done between: the floor under each
  * statement of a client on this machine.
  *
- *   make bench/loopback && bench/loopback ASK_BYTES ANSWER_BYTES WORK_US SECONDS [POLL_US]
+ *   make bench/loopback && bench/loopback ASK_BYTES ANSWER_BYTES WORK_US SECONDS [POLL_US [ASK_POLL_US]]
  *
  * Two processes, one connection of 127.0.0.1.  One writes ASK_BYTES and reads until ANSWER_BYTES
  * have come, as a client does.  The other waits in epoll_wait, reads once, computes for WORK_US,
  * and writes once, as a server does; with POLL_US it asks the kernel again and again for so long
- * before it sleeps.  Printed is what the client sees without WORK_US: mean, median and 99th
+ * before it sleeps, with ASK_POLL_US the one that asks does so, too.  Printed is what the client sees without WORK_US: mean, median and 99th
  * percentile, in microseconds.  Most of it is the waking of a thread that sleeps, which depends on
  * how long it slept: hence WORK_US. */
 #define _GNU_SOURCE
@@ -30,7 +30,7 @@ enum {
 
 struct options {
     size_t ask_bytes, answer_bytes;
-    uint64_t work_ns, poll_ns, duration_ns;
+    uint64_t work_ns, poll_ns, ask_poll_ns, duration_ns;
 };
 
 static uint8_t buffer[BYTES_MAX];
@@ -79,12 +79,24 @@ static void answer(int fd, const struct options *o)
 
 /* ---- the asking side ---- */
 
+static ssize_t wait_for_answer(int fd, uint64_t poll_ns)
+{
+    uint64_t until_ns = poll_ns == 0 ? 0 : clock_nanos() + poll_ns;
+    while (poll_ns > 0 && clock_nanos() < until_ns) {
+        ssize_t n = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
+        if (n > 0) {
+            return n;
+        }
+    }
+    return recv(fd, buffer, sizeof buffer, 0);
+}
+
 static uint64_t ask(int fd, const struct options *o)
 {
     uint64_t begun_ns = clock_nanos();
     CHECK(send(fd, buffer, o->ask_bytes, MSG_NOSIGNAL) == (ssize_t)o->ask_bytes);
     for (size_t have = 0; have < o->answer_bytes;) {
-        ssize_t n = recv(fd, buffer, sizeof buffer, 0);
+        ssize_t n = wait_for_answer(fd, o->ask_poll_ns);
         CHECK(n > 0);
         have += (size_t)n;
     }
@@ -151,8 +163,8 @@ static int listen_here(void)
 
 int main(int argc, char **argv)
 {
-    if (argc < 5 || argc > 6) {
-        fputs("loopback ASK_BYTES ANSWER_BYTES WORK_US SECONDS [POLL_US]\n", stderr);
+    if (argc < 5 || argc > 7) {
+        fputs("loopback ASK_BYTES ANSWER_BYTES WORK_US SECONDS [POLL_US [ASK_POLL_US]]\n", stderr);
         return 2;
     }
     struct options o = {
@@ -161,6 +173,7 @@ int main(int argc, char **argv)
         .work_ns = (uint64_t)(strtod(argv[3], NULL) * 1e3),
         .duration_ns = (uint64_t)(strtod(argv[4], NULL) * 1e9),
         .poll_ns = argc > 5 ? (uint64_t)(strtod(argv[5], NULL) * 1e3) : 0,
+        .ask_poll_ns = argc > 6 ? (uint64_t)(strtod(argv[6], NULL) * 1e3) : 0,
     };
     CHECK(o.ask_bytes > 0 && o.ask_bytes <= BYTES_MAX && o.answer_bytes > 0 &&
           o.answer_bytes <= BYTES_MAX);
