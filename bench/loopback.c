@@ -1,14 +1,15 @@
 /* What a question and its answer cost over TCP where nothing is done between: the floor under each
  * statement of a client on this machine.
  *
- *   make bench/loopback && bench/loopback ASK_BYTES ANSWER_BYTES WORK_US SECONDS [POLL_US [ASK_POLL_US]]
+ *   make bench/loopback
+ *   bench/loopback ASK_BYTES ANSWER_BYTES WORK_US SECONDS [POLL_US [ASK_POLL_US]]
  *
  * Two processes, one connection of 127.0.0.1.  One writes ASK_BYTES and reads until ANSWER_BYTES
  * have come, as a client does.  The other waits in epoll_wait, reads once, computes for WORK_US,
  * and writes once, as a server does; with POLL_US it asks the kernel again and again for so long
- * before it sleeps, with ASK_POLL_US the one that asks does so, too.  Printed is what the client sees without WORK_US: mean, median and 99th
- * percentile, in microseconds.  Most of it is the waking of a thread that sleeps, which depends on
- * how long it slept: hence WORK_US. */
+ * before it sleeps, with ASK_POLL_US the one that asks does so, too.  Printed is what the client
+ * sees without WORK_US: mean, median and 99th percentile, in microseconds.  Most of it is the
+ * waking of a thread that sleeps, which depends on how long it slept: hence WORK_US. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -23,6 +23,7 @@ bool index_choose_kernel(const char *name)
     for (size_t i = 0; i < COUNT_OF(kernels); i++) {
         if ((name == NULL || strcmp(name, kernels[i]->name) == 0) && kernels[i]->is_usable()) {
             chosen = kernels[i];
+            CHECK(chosen->beam != NULL && chosen->exact != NULL && chosen->bits != NULL);
             return true;
         }
     }

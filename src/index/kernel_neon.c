@@ -128,6 +128,7 @@ const struct kernel kernel_neondot = {
     .is_usable = has_dot_products,
     .l2 = neon_l2,
     .dot = neon_dot,
+    .beam = &beam_fns_scalar,
     .exact = &exact_scalar,
     .bits = &bits_neondot,
 };
@@ -137,6 +138,7 @@ const struct kernel kernel_neon = {
     .is_usable = is_usable,
     .l2 = neon_l2,
     .dot = neon_dot,
+    .beam = &beam_fns_scalar,
     .exact = &exact_scalar,
     .bits = &bits_neon,
 };
