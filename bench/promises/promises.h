@@ -39,11 +39,16 @@ struct random {
 };
 double random_uniform(struct random *random); /* [0, 1) */
 
+enum role {
+    ROLE_ROW,
+    ROLE_OTHER, /* A query that is measured with. */
+    ROLE_JUDGED /* One that answers are judged by. */
+};
 struct shape {
     const char *name;
     uint32_t dim;
     void (*draw)(struct random *random, const struct shape *shape, float *vector, uint32_t number,
-                 bool is_query);
+                 enum role role);
 };
 extern const struct shape shapes[];
 extern const size_t n_shapes;

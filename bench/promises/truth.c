@@ -65,11 +65,12 @@ double slack_of(const struct data *data, uint32_t query, double distance)
                                          : rounding * fabs(distance) + data->slack[query];
 }
 
-static void draw_queries(struct random *random, const struct data *data, float *queries, uint32_t n)
+static void draw_queries(struct random *random, const struct data *data, float *queries, uint32_t n,
+                         enum role role)
 {
     for (uint32_t q = 0; q < n; q++) {
         uint32_t number = (uint32_t)(random_uniform(random) * data->n_rows);
-        data->shape->draw(random, data->shape, queries + (size_t)q * data->dim, number, true);
+        data->shape->draw(random, data->shape, queries + (size_t)q * data->dim, number, role);
     }
 }
 
@@ -90,11 +91,11 @@ void data_make(struct data *data, const struct shape *shape, enum metric metric,
     data->distances = allocate((size_t)n_rows * n_queries, sizeof(double));
     data->slack = allocate(n_queries, sizeof(double));
     for (uint32_t row = 0; row < n_rows; row++) {
-        shape->draw(&random, shape, data->rows + (size_t)row * shape->dim, row, false);
+        shape->draw(&random, shape, data->rows + (size_t)row * shape->dim, row, ROLE_ROW);
         data->part[row] = (uint16_t)(random_uniform(&random) * PARTS);
     }
-    draw_queries(&random, data, data->queries, n_queries);
-    draw_queries(&random, data, data->others, N_OTHERS);
+    draw_queries(&random, data, data->queries, n_queries, ROLE_JUDGED);
+    draw_queries(&random, data, data->others, N_OTHERS, ROLE_OTHER);
     fill_distances(data);
 }
 

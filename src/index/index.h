@@ -139,16 +139,24 @@ enum index_plan {
     INDEX_GIVEN, /* Rows that the caller names; matches and from_row do not count. */
 };
 
+/* How far from the rows queries lie. */
+enum {
+    INDEX_REACH_ROWS = 5 /* Of the nearest; one alone may be the nearest for its length. */
+};
+struct index_reach {
+    double distance; /* From the nearest row; under DOT, were the query's length 1. */
+    double angle;    /* DOT only, else INFINITY: the least of 1 - cos to the nearest few rows. */
+};
+
 struct index_search {
     const float *query; /* dim floats, any length; not normalised by the caller. */
     size_t k;
     size_t ef; /* At least k; WALK only. */
-    /* Whom ef was chosen for, WALK only: queries whose nearest row lies up to @reach away; under
-     * DOT, were their length 1.  One much farther from all that a walk meets is unlike them: it
-     * walks again with ef_beyond, or where that is 0 looks at every row; with a filter the walk has
-     * then given up. */
+    /* Whom ef was chosen for, WALK only: queries that lie up to @reach away.  One much farther from
+     * all that a walk meets is unlike them: it walks again with ef_beyond, or where that is 0 looks
+     * at every row; with a filter the walk has then given up. */
     bool has_reach;
-    double reach;
+    struct index_reach reach;
     size_t ef_beyond;
     enum index_plan plan;
     /* Which rows may be returned; NULL: all.  Called on the searching thread.  A walk
@@ -203,6 +211,10 @@ enum errcode index_search(struct index *index, const struct index_search *search
                           struct index_hit *hits, size_t *n_hits, struct index_work *work,
                           struct err *err) WARN_UNUSED;
 void index_thread_exit(void);
+
+/* How far the query lies from hits, the nearest first, whatever plan found them. */
+struct index_reach index_reach_of(struct index *index, const float *query,
+                                  const struct index_hit *hits, size_t n);
 
 /* The distance of one pair, as a search reports it; for rescans and tests. */
 double index_distance(enum distance distance, const float *a, const float *b, uint32_t dim);

@@ -38,6 +38,7 @@ enum {
     ALIKE_RANKS = 25,      /* So many times the rank are looked at in any case of doubt. */
     EXACT_SLOTS_A_ROW = 4, /* A scan of few rows may pass so many empty slots for each. */
 };
+_Static_assert((int)TOGETHER == (int)INDEX_REACH_ROWS, "a search tells both by the same rows");
 
 /* How much of the codes' error is too much: for the rank-th, and for the crowd beside it.  Fitted
  * on word vectors, where both are rare, and on shapes where nearly all rows are one cluster: keys
@@ -54,6 +55,11 @@ static const double BEYOND = 2;
 /* Under DOT, where the nearest may have a square of 0: so much more, of the usual length's square.
  * One of 3,000 held-out queries of words is; with half of it six of 1,000 would be. */
 static const double BEYOND_LENGTH = 0.25;
+/* A long row is near to all queries, whichever way they go: so under DOT the angle tells, too.  Of
+ * queries twice as far as the measured ones from the middle of their cluster a half is beyond this,
+ * of 512 held-out ones each of words, uniform rows and a gamma distribution none. */
+static const double BEYOND_ANGLE = 1.5;
+static const double ANGLE_ROUNDING = 1e-12;
 /* As far as this from the rank-th of rows that match. */
 static const float ALIKE_SIGMAS = 3;
 
@@ -407,6 +413,26 @@ static double nearest_met(const struct walk *w, bool is_sifting)
     return nearest;
 }
 
+/* 1 - cos to the one of the rows near to the query that lies most in its direction. */
+static double least_angle(const struct walk *w, bool is_sifting)
+{
+    const struct hits *found = &w->scratch->found;
+    const struct slots *slots = &w->index->slots;
+    const struct hit *near[TOGETHER], met = {.slot = w->nearest.slot};
+    size_t n = found->n < TOGETHER ? found->n : TOGETHER;
+    double least = INFINITY;
+    nearest_of(found, near);
+    if (is_sifting && w->nearest.slot != SLOT_NONE) {
+        near[0] = &met;
+        n = 1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        least = fmin(least, exact_distance(DISTANCE_COSINE, w->vector,
+                                           vector_at(slots, near[i]->slot), w->space.dim));
+    }
+    return least;
+}
+
 /* The query is unlike those that ef was chosen for. */
 static bool is_beyond(const struct walk *w, bool is_sifting)
 {
@@ -418,9 +444,11 @@ static bool is_beyond(const struct walk *w, bool is_sifting)
     double square = square_of(w, nearest);
     if (w->space.distance == DISTANCE_DOT) {
         double usual = (double)usual_length(w);
-        return square > square_of(w, search->reach * w->norm) + BEYOND_LENGTH * usual * usual;
+        double far = square_of(w, search->reach.distance * w->norm);
+        return square > far + BEYOND_LENGTH * usual * usual ||
+               least_angle(w, is_sifting) > BEYOND_ANGLE * search->reach.angle + ANGLE_ROUNDING;
     }
-    return square > BEYOND * square_of(w, search->reach);
+    return square > BEYOND * square_of(w, search->reach.distance);
 }
 
 /* Where a second walk begins: what the first one found, and what the upper layers lead to, in

@@ -199,6 +199,7 @@ static bool merge(const struct shard *shard, const struct measured *new, struct 
         if (is_same && is_too_easy(shard, &v->calibration, i, new, known)) {
             /* What is known is good for them, too. */
             known->curves[i].reach = fmaxf(known->curves[i].reach, new->curves[i].reach);
+            known->curves[i].angle = fmaxf(known->curves[i].angle, new->curves[i].angle);
             is_any = true;
         } else if (is_better(&new->curves[i], &known->curves[i], &e, how == WHOLE)) {
             take_curve(&known->curves[i], &new->curves[i]);

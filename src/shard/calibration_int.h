@@ -61,7 +61,9 @@ struct curve_origin {
 struct curve {
     struct curve_origin origin;
     uint32_t n_points; /* 0: not measured; their ef rises. */
-    float reach;       /* As far lie the queries that it is of: see index_search. */
+    float reach;       /* As far lie the queries that it is of: see index_search; */
+    float angle;       /* INFINITY: nothing is known. */
+    uint32_t unused;
     struct curve_point points[CURVE_POINTS];
 };
 struct measured {
@@ -70,7 +72,7 @@ struct measured {
 
 struct curve_answer {
     double ef, recall, low, high, distances, filter_calls;
-    double reach; /* Of several curves: the farther. */
+    struct index_reach reach; /* Of several curves: the farther. */
     enum shard_verdict verdict;
     struct curve_origin origin; /* Of several curves: the oldest, the fewest and the least real. */
 };

@@ -67,7 +67,7 @@ static struct curve_answer answer_between(const struct curve_answer *a,
         .high = a->high + (b->high - a->high) * t,
         .distances = between(a->distances, b->distances, t),
         .filter_calls = between(a->filter_calls, b->filter_calls, t),
-        .reach = fmax(a->reach, b->reach),
+        .reach = {fmax(a->reach.distance, b->reach.distance), fmax(a->reach.angle, b->reach.angle)},
         .verdict = a->verdict > b->verdict ? a->verdict : b->verdict,
         .origin = older_of(&a->origin, &b->origin),
     };
@@ -88,7 +88,7 @@ struct curve_answer curve_ask(const struct curve *c, double floor)
         .high = p->high,
         .distances = p->distances,
         .filter_calls = p->filter_calls,
-        .reach = c->reach,
+        .reach = {(double)c->reach, (double)c->angle},
         .verdict = p->promise >= (float)floor ? SHARD_REACHES
                    : p->high < floor          ? SHARD_MISSES
                                               : SHARD_MAY_MISS,

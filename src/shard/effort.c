@@ -111,7 +111,7 @@ static void tell(const struct extent *e, const struct recall_wish *wish,
     out->high = answer->high;
     out->distances = answer->distances * more;
     out->filter_calls = answer->filter_calls * more;
-    out->has_reach = !is_early && !isinf(answer->reach);
+    out->has_reach = !is_early && !isinf(answer->reach.distance);
     out->reach = answer->reach;
     out->ef_beyond = (size_t)ceil(fmax(guess_ef(wish), BEYOND_EF * answer->ef * more));
 }

@@ -262,13 +262,14 @@ enum measure_step measure_one(struct measure *m)
 
 void measure_sum_up(struct measure *m, struct measured *out)
 {
-    double reach = tally_reach(&m->tally);
+    struct index_reach reach = tally_reach(&m->tally);
     for (unsigned i = 0; i < CURVE_COUNT; i++) {
         const struct part *part = (m->front.classes >> i & 1) != 0 ? &m->front : &m->others;
         struct curve *curve = &out->curves[i];
         tally_curve(&m->tally, i, CERTAINTY, curve);
         if (curve->n_points > 0) {
-            curve->reach = (float)reach;
+            curve->reach = (float)reach.distance;
+            curve->angle = (float)reach.angle;
             curve->origin.rows = (uint64_t)(part->rows_sum / part->n_measured);
             curve->origin.changes = (uint64_t)(part->changes_sum / part->n_measured);
             curve->origin.vouched_rows = curve->origin.rows;

@@ -9,7 +9,7 @@
  *       of what              u64 rows linked | u64 changes since the checkpoint | u64 wall time
  *                            u32 samples | u32 1 where clients asked the queries
  *                            u32 1 where the measure came to its end; else it is begun again
- *                            f32 reach of the queries
+ *                            f32 reach of the queries, by distance and by angle
  *       the points           u32 points, each: u32 ef | f32 recall, low, high, promise, distances,
  *                            filter calls | 6 x f32 share of the samples below a floor
  *
@@ -39,11 +39,11 @@
 #include <stdio.h>
 
 enum {
-    RECORD_VERSION = 4,
+    RECORD_VERSION = 5,
     NAME_BYTES = 32,
     CURVES_AT = 4 + 4 + 4 + 20 + 8, /* Bytes before the curves. */
     POINT_BYTES = 4 * (1 + 6 + CURVE_FLOORS),
-    CURVE_BYTES_MAX = 24 + 12 + 4 + 4 + CURVE_POINTS * POINT_BYTES,
+    CURVE_BYTES_MAX = 24 + 12 + 8 + 4 + CURVE_POINTS * POINT_BYTES,
     RECORD_BYTES_MAX = CURVES_AT + 4 + CURVE_COUNT * CURVE_BYTES_MAX,
 };
 
@@ -120,6 +120,7 @@ static void encode_curve(struct buf *out, const struct curve *curve, uint64_t gr
     buf_u32(out, origin->is_real);
     buf_u32(out, origin->is_whole);
     buf_f32(out, curve->reach);
+    buf_f32(out, curve->angle);
     buf_u32(out, curve->n_points);
     for (size_t i = 0; i < curve->n_points; i++) {
         encode_point(out, &curve->points[i]);
@@ -231,8 +232,9 @@ static bool decode_curve(struct reader *r, struct curve *out)
     out->origin.is_real = reader_u32(r);
     out->origin.is_whole = reader_u32(r);
     out->reach = reader_f32(r);
+    out->angle = reader_f32(r);
     out->n_points = reader_u32(r);
-    if (out->n_points > CURVE_POINTS || isnan(out->reach)) {
+    if (out->n_points > CURVE_POINTS || isnan(out->reach) || isnan(out->angle)) {
         return false;
     }
     for (size_t i = 0; i < out->n_points; i++) {

@@ -76,11 +76,12 @@ enum errcode tally_init(struct tally *t, struct err *err)
 {
     *t = (struct tally){.n_broad = UINT32_MAX,
                         .hits = mem_alloc(MEM_SEARCH, 2 * TRUTH_MAX * sizeof(*t->hits)),
-                        .nearest = mem_alloc(MEM_SEARCH, NEAREST_MAX * sizeof(*t->nearest))};
+                        .nearest = mem_alloc(MEM_SEARCH, NEAREST_MAX * sizeof(*t->nearest)),
+                        .angles = mem_alloc(MEM_SEARCH, NEAREST_MAX * sizeof(*t->angles))};
     for (size_t i = 0; i < TALLY_CLASSES; i++) {
         t->classes[i].end = TALLY_RUNGS;
     }
-    if (t->hits == NULL || t->nearest == NULL) {
+    if (t->hits == NULL || t->nearest == NULL || t->angles == NULL) {
         tally_fini(t);
         return err_no_memory(err);
     }
@@ -91,20 +92,19 @@ void tally_fini(struct tally *t)
 {
     mem_free(MEM_SEARCH, t->hits);
     mem_free(MEM_SEARCH, t->nearest);
+    mem_free(MEM_SEARCH, t->angles);
     t->hits = NULL;
     t->nearest = NULL;
+    t->angles = NULL;
 }
 
 /* ---- how far the queries lie ---- */
 
-static void note_nearest(struct tally *t, const struct tally_query *q, double nearest)
+static void note_nearest(struct tally *t, const struct index_reach *reach)
 {
-    double length = 1;
-    if (q->distance == DISTANCE_DOT) {
-        length = sqrt(-index_distance(DISTANCE_DOT, q->vector, q->vector, q->dim));
-    }
-    if (length > 0 && t->n_nearest < NEAREST_MAX) {
-        t->nearest[t->n_nearest++] = (float)(nearest / length);
+    if (!isinf(reach->distance) && t->n_nearest < NEAREST_MAX) {
+        t->nearest[t->n_nearest] = (float)reach->distance;
+        t->angles[t->n_nearest++] = (float)reach->angle;
     }
 }
 
@@ -114,13 +114,19 @@ static int compare_floats(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double tally_reach(struct tally *t)
+static double within_reach(float *all, size_t n)
+{
+    qsort(all, n, sizeof(*all), compare_floats);
+    return (double)all[(size_t)(WITHIN_REACH * (double)n)];
+}
+
+struct index_reach tally_reach(struct tally *t)
 {
     if (t->n_nearest == 0) {
-        return INFINITY;
+        return (struct index_reach){INFINITY, INFINITY};
     }
-    qsort(t->nearest, t->n_nearest, sizeof(*t->nearest), compare_floats);
-    return (double)t->nearest[(size_t)(WITHIN_REACH * t->n_nearest)];
+    return (struct index_reach){within_reach(t->nearest, t->n_nearest),
+                                within_reach(t->angles, t->n_nearest)};
 }
 
 /* ---- the filter ---- */
@@ -139,7 +145,7 @@ struct sample {
     size_t n_truth;
     uint64_t n_rows;
     bool is_passed_over;
-    double nearest;                  /* The nearest row's distance; NAN: there is none. */
+    struct index_reach reach;        /* How far the query lies; INFINITY: there is no row. */
     double limit[TALLY_CLASSES];     /* NAN: not measured by this one. */
     double own_limit[TALLY_CLASSES]; /* With the query's own row; NAN: it is not asked for. */
     bool is_told[TALLY_CLASSES][TALLY_RUNGS]; /* Walked by a query that had found all before. */
@@ -270,7 +276,10 @@ static enum errcode find_truth(struct sample *s, struct err *err)
     if (!is_own(s)) {
         pass_over(s);
     }
-    s->nearest = s->n_truth > 0 ? s->t->hits[0].distance : NAN;
+    s->reach = (struct index_reach){INFINITY, INFINITY};
+    if (s->n_truth > 0) {
+        s->reach = index_reach_of(s->q->index, s->q->vector, s->t->hits, s->n_truth);
+    }
     for (size_t i = 0; i < TALLY_CLASSES && code == ERR_OK; i++) {
         if (is_due(s, i) && truth_wanted(asks_for(i)) <= TRUTH_MAX) {
             s->limit[i] = find_limit(s, i);
@@ -460,8 +469,8 @@ enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err 
     if (code != ERR_OK) {
         return code;
     }
-    if (!is_own(&s) && !isnan(s.nearest)) {
-        note_nearest(t, q, s.nearest);
+    if (!is_own(&s)) {
+        note_nearest(t, &s.reach);
     }
     for (size_t i = 0; i < TALLY_CLASSES; i++) {
         struct tally_class *tc = &t->classes[i];

@@ -31,7 +31,8 @@ struct tally {
     bool (*is_canceled)(void *arg);
     void *canceled_arg;
     struct tally_class classes[TALLY_CLASSES];
-    float *nearest; /* How far from the first n_nearest queries their nearest row lies. */
+    float *nearest; /* How far from the first n_nearest queries their nearest row lies, */
+    float *angles;  /* and at which angle the nearest few do: see index_reach. */
     uint32_t n_nearest;
 };
 struct tally_query {
@@ -54,7 +55,7 @@ enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err 
  * many standard errors a promise stays below what was measured. */
 void tally_curve(const struct tally *t, unsigned class, double z, struct curve *out);
 /* How far from the rows the queries lie that were measured, but for the farthest 2 %. */
-double tally_reach(struct tally *t);
+struct index_reach tally_reach(struct tally *t);
 /* What is no farther than this is at @distance: floats lose the rest. */
 double tally_limit(double distance);
 /* Later samples of the class would hardly lower what a floor costs. */

@@ -617,7 +617,7 @@ static bool is_odd(void *arg, uint64_t row)
 }
 
 /* Rows lie within 3 of each other; the query @far of them away, or under DOT the other way. */
-static void check_reach(enum distance distance, double reach)
+static void check_reach(enum distance distance, struct index_reach reach)
 {
     enum {
         D = 16
@@ -667,9 +667,98 @@ static void check_reach(enum distance distance, double reach)
 static void a_query_beyond_its_reach_takes_more(void **state)
 {
     (void)state;
-    check_reach(DISTANCE_L2, 3);
-    check_reach(DISTANCE_COSINE, 0.1);
-    check_reach(DISTANCE_DOT, -20); /* Rows are about 20 long. */
+    check_reach(DISTANCE_L2, (struct index_reach){3, INFINITY});
+    check_reach(DISTANCE_COSINE, (struct index_reach){0.1, INFINITY});
+    check_reach(DISTANCE_DOT, (struct index_reach){-20, INFINITY}); /* Rows are about 20 long. */
+}
+
+/* Rows of clusters that are unlike in length: the longest are near to queries of any direction. */
+enum {
+    LENGTHS_D = 64,
+    CENTRES = 30
+};
+
+static void near_centre(const float *centre, uint64_t *state, float *out)
+{
+    for (size_t i = 0; i < LENGTHS_D; i++) {
+        out[i] = centre[i] + random_float(state);
+    }
+}
+
+static struct index *index_of_lengths(float *centres, uint64_t *state)
+{
+    float *points = malloc((size_t)N * LENGTHS_D * sizeof(float));
+    assert_non_null(points);
+    for (size_t c = 0; c < CENTRES; c++) {
+        for (size_t i = 0; i < LENGTHS_D; i++) {
+            centres[c * LENGTHS_D + i] = (10 + 5 * (float)c / CENTRES) * random_float(state);
+        }
+    }
+    for (size_t i = 0; i < N; i++) {
+        near_centre(centres + i * CENTRES / N * LENGTHS_D, state, points + i * LENGTHS_D);
+    }
+    struct index *index = index_of(DISTANCE_DOT, LENGTHS_D, INDEX_CODE_4, points, N);
+    free(points);
+    return index;
+}
+
+static void widen(struct index *index, const float *query, struct index_reach *reach)
+{
+    struct index_hit exact[K];
+    size_t n = find(index, INDEX_EXACT, query, K, K, exact);
+    struct index_reach one = index_reach_of(index, query, exact, n);
+    assert_true(one.distance < 0 && one.angle >= 0 && one.angle < 0.2);
+    reach->distance = fmax(reach->distance, one.distance);
+    reach->angle = fmax(reach->angle, one.angle);
+}
+
+static void between(const float *a, const float *b, float *out)
+{
+    for (size_t i = 0; i < LENGTHS_D; i++) {
+        out[i] = (a[i] + b[i]) / 2;
+    }
+}
+
+/* Products tell nothing of them: what is between two clusters is as near to the longer one's rows
+ * as that of a shorter cluster is to its own. */
+static void by_products_a_query_in_another_direction_takes_more(void **state)
+{
+    (void)state;
+    enum {
+        QUERIES = 200
+    };
+    float centres[CENTRES * LENGTHS_D], query[LENGTHS_D];
+    uint64_t random = 5;
+    struct index *index = index_of_lengths(centres, &random);
+    struct index_reach reach = {-INFINITY, -INFINITY};
+    struct index_work work;
+    struct index_hit hits[K], exact[K];
+    for (size_t i = 0; i < QUERIES; i++) {
+        near_centre(centres + i % CENTRES * LENGTHS_D, &random, query);
+        widen(index, query, &reach);
+    }
+    struct index_search search = {
+        .query = query, .k = K, .ef = K, .plan = INDEX_WALK, .has_reach = true, .reach = reach};
+    size_t n_usual = 0, n_strange = 0, n_by_distance = 0;
+    for (size_t i = 0; i < QUERIES; i++) {
+        near_centre(centres + i % CENTRES * LENGTHS_D, &random, query);
+        assert_int_equal(run(index, &search, hits, &work), K);
+        n_usual += work.beyond;
+        between(centres + i % CENTRES * LENGTHS_D,
+                centres + (i + 1 + i / CENTRES) % CENTRES * LENGTHS_D, query);
+        search.reach.angle = INFINITY;
+        assert_int_equal(run(index, &search, hits, &work), K);
+        n_by_distance += work.beyond;
+        search.reach.angle = reach.angle;
+        assert_int_equal(run(index, &search, hits, &work), K);
+        n_strange += work.beyond;
+        assert_int_equal(find(index, INDEX_EXACT, query, K, K, exact), K);
+        assert_true(work.beyond == 0 || memcmp(hits, exact, sizeof(hits)) == 0);
+    }
+    assert_true(n_usual <= QUERIES / 50);
+    assert_true(n_strange >= QUERIES * 9 / 10);
+    assert_true(n_by_distance <= QUERIES / 2);
+    index_free(index);
 }
 
 int main(void)
@@ -687,6 +776,7 @@ int main(void)
         cmocka_unit_test(rows_that_are_named_are_ranked_exactly_and_missing_ones_are_told),
         cmocka_unit_test(a_query_from_a_row_finds_that_row_and_begins_there),
         cmocka_unit_test(a_query_beyond_its_reach_takes_more),
+        cmocka_unit_test(by_products_a_query_in_another_direction_takes_more),
         cmocka_unit_test(more_effort_finds_no_less),
         cmocka_unit_test(the_place_of_a_key_is_the_same_for_every_kernel),
         cmocka_unit_test(a_key_is_put_in_its_place_by_every_kernel),

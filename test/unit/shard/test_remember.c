@@ -18,7 +18,7 @@ enum {
     RECORD_BYTES_MAX = 1 << 16,
     /* Where the record has what: see remember.c. */
     CURVES_AT = 40,
-    FIRST_EF_AT = CURVES_AT + 48,
+    FIRST_EF_AT = CURVES_AT + 52,
     FIRST_RECALL_AT = FIRST_EF_AT + 4,
 };
 static const char record_name[] = "calibration-1";
@@ -72,6 +72,8 @@ static void expect_known(struct fixture *f, const struct known *before)
         assert_true(a->effort.recall == b->effort.recall && a->effort.low == b->effort.low);
         assert_true(b->effort.stretch > 1 || a->effort.distances == b->effort.distances);
         assert_true(a->below == b->below);
+        assert_true(a->effort.reach.distance == b->effort.reach.distance);
+        assert_true(a->effort.reach.angle == b->effort.reach.angle);
     }
     for (size_t i = 0; i < COUNT_OF(recalls); i++) {
         assert_true(now.ef[i] >= before->ef[i]); /* More, where rows have changed since. */

@@ -424,6 +424,36 @@ static void the_nearest_alone_is_as_sure_for_rows_as_for_queries(void **state)
     index_free(w.index);
 }
 
+/* By products all rows are near to a query that lies in nobody's direction.  A stored row is passed
+ * over: its own direction tells of no other query's. */
+static void how_far_queries_lie_is_told_by_angle_too(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    float query[128];
+    for (int i = 0; i < 3; i++) {
+        struct tally tally;
+        struct world w = world_of(&shapes[4], i == 2 ? DISTANCE_L2 : DISTANCE_DOT, ROWS);
+        uint64_t rows_state = 0;
+        assert_int_equal(tally_init(&tally, &err), ERR_OK);
+        assert_true(isinf(tally_reach(&tally).angle));
+        for (uint64_t row = 1; row <= 32; row++) {
+            struct tally_query q = {w.index, w.distance, w.shape->dim, query, 1, i == 0};
+            if (i == 0) {
+                next_query(&w, query);
+            } else {
+                w.shape->make(row, w.shape->dim, &rows_state, query);
+            }
+            assert_int_equal(tally_add(&tally, &q, &err), ERR_OK);
+        }
+        struct index_reach reach = tally_reach(&tally);
+        assert_true(i == 2 ? isinf(reach.angle) : reach.angle > 0 && reach.angle < 2);
+        assert_true(i == 2 ? reach.distance > 0 : reach.distance < 0);
+        tally_fini(&tally);
+        index_free(w.index);
+    }
+}
+
 /* 2,000 copies of one row: each is as near as the others, so the least ef finds all that is to be
  * found.  By row recall was 0 or a half, and the largest ef the answer. */
 static void of_equal_rows_each_is_as_good_as_the_other(void **state)
@@ -540,6 +570,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(each_k_and_each_filter_has_its_own_floor),
         cmocka_unit_test(stored_vectors_that_clients_ask_find_as_much_as_is_promised),
         cmocka_unit_test(the_nearest_alone_is_as_sure_for_rows_as_for_queries),
+        cmocka_unit_test(how_far_queries_lie_is_told_by_angle_too),
         cmocka_unit_test(of_equal_rows_each_is_as_good_as_the_other),
         cmocka_unit_test(few_samples_promise_less_than_many),
         cmocka_unit_test(what_a_floor_costs_is_near_the_least_and_known),
