@@ -172,6 +172,7 @@ enum errcode pd_submit(struct pd *pd, const struct pd_command *command, struct p
     write->rows = 0;
     write->repl.wait_for = REPL_APPLIED;
     write->repl.done = written;
+    write->repl.is_shrinking = command->op != PD_CREATE_COLLECTION;
     return repl_submit(pd->group, &write->repl, b.data, b.bytes, err);
 }
 

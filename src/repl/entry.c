@@ -63,6 +63,17 @@ void entry_list_join(struct entry_list *to, struct entry_list *from)
     *from = (struct entry_list){NULL, NULL, 0, 0};
 }
 
+void entry_list_part(struct entry_list *list, bool is_shrinking, struct entry_list *out)
+{
+    CHECK(list != out && out->first == NULL);
+    struct entry_list left = {NULL, NULL, 0, 0};
+    struct entry *entry;
+    while ((entry = entry_list_pop(list)) != NULL) {
+        entry_list_push(entry->is_shrinking == is_shrinking ? out : &left, entry);
+    }
+    *list = left;
+}
+
 struct entry *entry_new(struct repl_write *write, uint8_t *data, size_t bytes)
 {
     CHECK(data != NULL);

@@ -66,20 +66,22 @@ struct log_store {
 
 /* ---- errors ---- */
 
-bool log_store_has_room(const struct log_store *s, size_t bytes)
+bool log_store_has_room(const struct log_store *s, size_t bytes, bool is_shrinking)
 {
     struct statvfs fs;
     if (statvfs(s->directory, &fs) != 0) {
         return true; /* The write itself will tell. */
     }
     uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
-    return room >= (uint64_t)atomic_load(&s->reserve_bytes) + bytes;
+    uint64_t kept = atomic_load(&s->reserve_bytes);
+    return room >= (is_shrinking && kept > SLACK_BYTES ? SLACK_BYTES : kept) + bytes;
 }
 
-enum errcode log_store_fail_full(const struct log_store *s, struct err *err)
+enum errcode log_store_fail_full(const struct log_store *s, bool is_shrinking, struct err *err)
 {
     err_set(err, ERR_DISK_FULL, "no space for the log in \"%s\"", s->directory);
-    err_hint(err, "Free space on this file system; writes resume by themselves.");
+    err_hint(err, "Free space on this file system%s; writes resume by themselves.",
+             is_shrinking ? "" : ", DELETE rows or DROP a collection");
     return ERR_DISK_FULL;
 }
 
@@ -88,15 +90,13 @@ static enum errcode fail_lmdb(const struct log_store *s, int rc, const char *wha
     CHECK(rc != 0);
     switch (rc) {
     case EIO:
-        if (log_store_has_room(s, SLACK_BYTES)) {
+        if (log_store_has_room(s, SLACK_BYTES, false)) {
             return err_set_errno(err, ERR_IO, dir_short_write(s->path), "could not %s \"%s\"", what,
                                  s->path);
         }
-        return log_store_fail_full(s, err);
+        return log_store_fail_full(s, true, err);
     case ENOSPC:
-        return log_store_fail_full(s, err);
-    case ENOMEM:
-        return err_no_memory(err);
+        return log_store_fail_full(s, true, err);
     case MDB_MAP_FULL:
         err_set(err, ERR_DISK_FULL, "the log \"%s\" has reached its largest size of %zu MiB",
                 s->path, s->map_bytes >> 20);
@@ -550,7 +550,7 @@ enum errcode log_store_commit(struct log_store *s, struct err *err)
     bool is_full = fault_hit(FAULT_LOG_COMMIT_FULL);
     if (is_full || fault_hit(FAULT_LOG_COMMIT)) {
         mdb_txn_abort(txn);
-        return is_full ? log_store_fail_full(s, err)
+        return is_full ? log_store_fail_full(s, true, err)
                        : err_set_errno(err, ERR_IO, EIO, "could not sync \"%s\"", s->path);
     }
     uint64_t start_us = clock_micros();

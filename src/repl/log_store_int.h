@@ -41,9 +41,10 @@ enum errcode log_store_open(const struct repl_config *config, struct log_store *
                             struct err *err) WARN_UNUSED;
 void log_store_close(struct log_store *store);
 
-/* Free space is at least the reserve and @bytes more.  Any thread. */
-bool log_store_has_room(const struct log_store *store, size_t bytes);
-enum errcode log_store_fail_full(const struct log_store *store, struct err *err);
+/* Free space is @bytes and the reserve; for what is_shrinking @bytes and what the log's own commit
+ * takes, since it is the way out of a full disk.  Any thread. */
+bool log_store_has_room(const struct log_store *store, size_t bytes, bool is_shrinking);
+enum errcode log_store_fail_full(const struct log_store *store, bool is_shrinking, struct err *err);
 /* From here on so much is to be free behind a write.  Any thread. */
 void log_store_reserve(struct log_store *store, size_t bytes);
 size_t log_store_file_bytes(const struct log_store *store); /* Any thread. */

@@ -32,6 +32,8 @@ struct turn {
     struct repl_group *opening;
     struct doomed *dooming;
     size_t bytes;
+    size_t shrinking_bytes; /* Of them. */
+    bool is_full;           /* As repl.is_full is after this turn's look at the disk. */
 };
 
 /* ---- collect ---- */
@@ -99,6 +101,7 @@ static void take_waiting(struct repl *r, struct turn *t) REQUIRES(r->lock)
         while (g->queue.first != NULL && t->bytes < TURN_BYTES_MAX) {
             struct entry *e = entry_list_pop(&g->queue);
             t->bytes += e->bytes;
+            t->shrinking_bytes += e->is_shrinking ? e->bytes : 0;
             entry_list_push(&g->fresh, e);
         }
         if (g->queue.first != NULL) {
@@ -140,8 +143,8 @@ static bool collect(struct repl *r, struct turn *t) REQUIRES(log_thread)
 
 /* ---- failing ---- */
 
-/* One line when the log stops taking writes, and one when it takes them again; the errors
- * themselves go to the writers. */
+/* One line when the log stops taking writes (all, or those that grow the data), and one when it
+ * takes them again; the errors themselves go to the writers. */
 static void note_health(struct repl *r, const struct err *err) REQUIRES(log_thread)
 {
     if (err != NULL && !r->is_failing) {
@@ -524,7 +527,7 @@ static enum errcode write_turn(struct repl *r, struct turn *t, struct err *err) 
     if (log_store_commit(r->store, err) != ERR_OK) {
         return err->code;
     }
-    if (has_entries) {
+    if (has_entries && !t->is_full) {
         note_health(r, NULL);
     }
     return ERR_OK;
@@ -580,20 +583,39 @@ static void turn_failed(struct repl *r, struct turn *t, const struct err *err) R
     refuse_turn(r, t, err);
 }
 
+/* Fails those of the turn's entries that grow the data, or those that shrink it, where the disk has
+ * no room for them; whether it did. */
+static bool refuse_without_room(struct repl *r, struct turn *t, bool is_shrinking)
+    REQUIRES(log_thread)
+{
+    struct err err;
+    CHECK(t->shrinking_bytes <= t->bytes);
+    size_t bytes = is_shrinking ? t->shrinking_bytes : t->bytes;
+    if (log_store_has_room(r->store, bytes, is_shrinking)) {
+        return false;
+    }
+    (void)log_store_fail_full(r->store, is_shrinking, &err);
+    note_health(r, &err);
+    for (struct repl_group *g = t->groups; g != NULL; g = g->next_turn) {
+        struct entry_list refused = {NULL, NULL, 0, 0};
+        entry_list_part(&g->fresh, is_shrinking, &refused);
+        fail_entries(r, g, &refused, &err);
+    }
+    return true;
+}
+
 /* Room on the disk, a log that can be written, and each group's Raft. */
 static void prepare(struct repl *r, struct turn *t) REQUIRES(log_thread)
 {
     struct err err;
     if (t->bytes > 0) {
-        bool is_full = !log_store_has_room(r->store, t->bytes);
+        size_t growing_bytes = t->bytes - t->shrinking_bytes;
+        bool has_refused = growing_bytes > 0 && refuse_without_room(r, t, false);
+        has_refused = (t->shrinking_bytes > 0 && refuse_without_room(r, t, true)) || has_refused;
         mutex_lock(&r->lock);
-        r->is_full = is_full;
+        r->is_full = has_refused || (growing_bytes == 0 && r->is_full);
+        t->is_full = r->is_full;
         mutex_unlock(&r->lock);
-        if (is_full) {
-            (void)log_store_fail_full(r->store, &err);
-            note_health(r, &err);
-            refuse_turn(r, t, &err);
-        }
     }
     for (struct repl_group *g = t->groups; g != NULL; g = g->next_turn) {
         if (g->fresh.n > 0 && !g->has_raft) {

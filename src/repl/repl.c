@@ -346,21 +346,19 @@ size_t repl_group_in_flight(const struct repl_group *g)
 /* ---- writes ---- */
 
 /* Refuses what cannot be taken now, or makes room for it. */
-static enum errcode admit(struct repl *r, const struct repl_group *g, struct repl_room *room,
-                          size_t bytes, struct err *err) REQUIRES(r->lock)
+static enum errcode admit(struct repl *r, const struct repl_group *g,
+                          const struct repl_write *write, size_t bytes, struct err *err)
+    REQUIRES(r->lock)
 {
     CHECK(bytes > 0 && bytes <= REPL_ENTRY_BYTES_MAX);
     if (g->state != GROUP_SERVING || r->is_stopping) {
         return err_set(err, ERR_SHUTTING_DOWN, "group %llu of the log is closing",
                        (unsigned long long)g->config.id);
     }
-    if (r->is_full) {
-        if (!log_store_has_room(r->store, bytes)) {
-            return log_store_fail_full(r->store, err);
-        }
-        r->is_full = false;
+    if (r->is_full && !log_store_has_room(r->store, bytes, write->is_shrinking)) {
+        return log_store_fail_full(r->store, write->is_shrinking, err);
     }
-    if (!room_take(r, room, bytes)) {
+    if (!room_take(r, write->room, bytes)) {
         err_set(err, ERR_OVERLOADED, "%zu MiB of writes wait already, and %zu MiB are allowed",
                 r->in_memory_bytes >> 20, r->config.in_memory_max >> 20);
         err_hint(err, "Try again in a moment, or write from fewer sessions.");
@@ -392,8 +390,9 @@ enum errcode repl_submit(struct repl_group *g, struct repl_write *write, void *d
         mem_free(MEM_LOG, data);
         return err_no_memory(err);
     }
+    entry->is_shrinking = write->is_shrinking;
     mutex_lock(&r->lock);
-    enum errcode code = admit(r, g, write->room, bytes, err);
+    enum errcode code = admit(r, g, write, bytes, err);
     if (code == ERR_OK) {
         entry_list_push(&g->queue, entry);
         g->n_in_flight += 1;

@@ -30,7 +30,7 @@ struct repl_config {
     const char *directory;     /* Made where it is missing. */
     uint64_t node;             /* This node's Raft id, from 1. */
     size_t map_bytes;          /* Address space for the log's file. */
-    size_t disk_reserve_bytes; /* Free on the disk behind a write; repl_reserve changes it. */
+    size_t disk_reserve_bytes; /* Free behind a write that grows; repl_reserve changes it. */
     size_t in_memory_max;      /* Bytes submitted and not yet applied; beyond it OVERLOADED. */
     int apply_nice;            /* Of the apply thread: see thread_be_nice. */
 };
@@ -113,6 +113,7 @@ struct repl_write {
     enum repl_stage wait_for;
     void (*done)(struct repl_write *write, uint64_t index, const struct err *err);
     struct repl_room *room; /* Of a submitter that would rather wait than be refused, or NULL. */
+    bool is_shrinking;      /* Once applied it makes room: taken below the reserve, too. */
     /* repl's own */
     struct repl_write *next;
     struct repl_group *group;
@@ -122,7 +123,8 @@ struct repl_write {
 /* Takes @data (mem_alloc MEM_LOG), whatever happens, but for a write with a room that is
  * OVERLOADED: its data stay the caller's, who submits them again once the room is ready.  Any
  * thread; never blocks.  Errors are returned, and then done is not called: STATEMENT_TOO_LONG,
- * OVERLOADED, SHUTTING_DOWN, DISK_FULL (free space under the reserve). */
+ * OVERLOADED, SHUTTING_DOWN, DISK_FULL (free space under the reserve, or, of what shrinks, hardly
+ * any). */
 enum errcode repl_submit(struct repl_group *group, struct repl_write *write, void *data,
                          size_t bytes, struct err *err) WARN_UNUSED;
 /* Takes back a write that the log thread has not taken yet: true, and it will not happen and done

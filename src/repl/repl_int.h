@@ -26,7 +26,8 @@ struct entry {
     struct repl_write *write; /* Who is still to be told, or NULL. */
     uint8_t *data;            /* Owned, MEM_LOG. */
     size_t bytes;
-    uint64_t index; /* 0 until Raft has it. */
+    uint64_t index;    /* 0 until Raft has it. */
+    bool is_shrinking; /* As its write was. */
 };
 
 struct entry_list {
@@ -39,6 +40,8 @@ struct entry *entry_list_pop(struct entry_list *list); /* NULL where it is empty
 /* Takes the entry that @write waits for out of the list; NULL where it is not there. */
 struct entry *entry_list_take(struct entry_list *list, const struct repl_write *write);
 void entry_list_join(struct entry_list *to, struct entry_list *from); /* Empties @from. */
+/* Takes all that grow the data, or all that shrink it, out of @list into @out, in their order. */
+void entry_list_part(struct entry_list *list, bool is_shrinking, struct entry_list *out);
 struct entry *entry_new(struct repl_write *write, uint8_t *data, size_t bytes);
 void entry_free(struct entry *entry);
 /* Calls done, once. */
@@ -162,7 +165,8 @@ struct repl {
     /* Under lock. */
     bool is_stopping;
     bool is_log_ended; /* Nothing will become ready any more. */
-    bool is_full;      /* The last turn found no room. */
+    bool is_full;      /* The last turn with something that grows found no room, or one with what
+                          shrinks. */
     size_t in_memory_bytes;
     struct repl_room *room_first; /* Who waits for room, in the order of asking. */
     struct repl_room *room_last;

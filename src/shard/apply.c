@@ -757,6 +757,7 @@ enum errcode shard_submit(struct shard *shard, struct shard_command *command,
         if (write->ack < ACK_VISIBLE && command_can_be_refused(command)) {
             write->ack = ACK_VISIBLE;
         }
+        bool is_shrinking = !command_grows(command);
         void *data = command_take(command, &bytes);
         write->shard = shard;
         write->rows = shard_command_rows(command); /* Until apply counts them. */
@@ -766,6 +767,7 @@ enum errcode shard_submit(struct shard *shard, struct shard_command *command,
         atomic_init(&write->is_applied, false);
         write->repl = (struct repl_write){.wait_for = stages[write->ack],
                                           .done = write_done,
+                                          .is_shrinking = is_shrinking,
                                           .room = write->room != NULL ? &write->room->repl : NULL};
         code = repl_submit(atomic_load(&shard->group), &write->repl, data, bytes, err);
         /* Where it is well the write may be gone already. */

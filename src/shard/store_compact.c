@@ -19,7 +19,8 @@
 enum {
     COMPACT_BYTES_MIN = 4 << 20, /* Smaller files are not worth the trouble. */
     ALONE_TRIES = 20,
-    SPARE_BYTES = 16 << 20, /* Of the disk, beside the copy. */
+    SPARE_BYTES = 1 << 20, /* Of the disk, beside the copy: less than disk_reserve, for the copy
+                            * makes room where that keeps writes away. */
 };
 
 bool store_is_compaction_worth(const struct store *store)

@@ -200,19 +200,24 @@ static void a_cut_that_fails_is_tried_again(void **state)
     repl_group_close(group);
 }
 
+/* A disk of 4 MiB, with room for a log in it; NULL where this user may not mount. */
+static char *small_disk(const struct fixture *f, char log[600])
+{
+    char small[500];
+    snprintf(small, sizeof(small), "%s/small", f->directory);
+    assert_int_equal(mkdir(small, 0755), 0);
+    snprintf(log, 600, "%s/log", small);
+    return mount("tmpfs", small, "tmpfs", 0, "size=4m") == 0 ? strdup(small) : NULL;
+}
+
 static void a_really_full_disk_is_told_and_left_behind(void **state)
 {
     struct fixture *f = *state;
     char path[600];
-    char filler[700];
-    snprintf(path, sizeof(path), "%s/small", f->directory);
-    snprintf(filler, sizeof(filler), "%s/filler", path);
-    assert_int_equal(mkdir(path, 0755), 0);
-    if (mount("tmpfs", path, "tmpfs", 0, "size=4m") != 0) {
+    char *small = small_disk(f, path);
+    if (small == NULL) {
         skip();
     }
-    char *small = strdup(path);
-    snprintf(path, sizeof(path), "%s/log", small);
     struct repl *repl = open_log(path);
     struct repl_group *group = open_group(repl, &f->owner, 9, 0);
     struct err err;
@@ -259,6 +264,85 @@ static void a_reserve_that_is_not_there_refuses_writes(void **state)
     assert_int_equal(code, ERR_OK);
     check_range(&f->owner, 1, 4);
     repl_group_close(group);
+}
+
+/* Of an entry that makes room once it is applied. */
+static enum errcode start_shrinking(struct repl_group *group, struct waited *w, uint64_t value,
+                                    size_t bytes, struct err *err)
+{
+    uint8_t *data = mem_zalloc(MEM_LOG, bytes);
+    assert_non_null(data);
+    le_put_u64(data, value);
+    waited_init(w, REPL_APPLIED);
+    w->write.is_shrinking = true;
+    return repl_submit(group, &w->write, data, bytes, err);
+}
+
+/* Entries of both kinds come together, so that one turn of the log has them, too: the even ones
+ * shrink. */
+static void what_shrinks_goes_on_below_the_reserve(void **state)
+{
+    enum {
+        N = 40
+    };
+    struct fixture *f = *state;
+    struct err err;
+    static struct waited waited[N + 1];
+    bool is_started[N + 1];
+    struct repl_group *group = open_group(f->repl, &f->owner, 5, 0);
+    repl_reserve(f->repl, (size_t)1 << 60);
+    for (uint64_t v = 1; v <= N; v++) {
+        enum errcode code = v % 2 == 0 ? start_shrinking(group, &waited[v], v, 100, &err)
+                                       : start_write(group, &waited[v], v, 100, REPL_APPLIED, &err);
+        is_started[v] = code == ERR_OK;
+        assert_true(is_started[v] || (v % 2 == 1 && code == ERR_DISK_FULL));
+    }
+    for (uint64_t v = 1; v <= N; v++) {
+        if (is_started[v]) {
+            assert_int_equal(end_write(&waited[v], &err), v % 2 == 0 ? ERR_OK : ERR_DISK_FULL);
+            assert_true(v % 2 == 0 || strstr(err.hint, "DELETE") != NULL);
+        }
+    }
+    assert_int_equal(f->owner.n, N / 2);
+    for (size_t i = 0; i < f->owner.n; i++) {
+        assert_int_equal(f->owner.values[i], 2 * (i + 1));
+    }
+    assert_int_equal(write_one(group, N + 1, &err), ERR_DISK_FULL);
+    repl_reserve(f->repl, 0);
+    assert_int_equal(write_one(group, N + 1, &err), ERR_OK);
+    repl_group_close(group);
+}
+
+static void what_shrinks_is_refused_before_its_commit_could_fail(void **state)
+{
+    struct fixture *f = *state;
+    char path[600];
+    char *small = small_disk(f, path);
+    if (small == NULL) {
+        skip();
+    }
+    struct repl *repl = open_log(path);
+    struct repl_group *group = open_group(repl, &f->owner, 9, 0);
+    struct err err;
+    int64_t failures = metric_value(METRIC_log_failures);
+    repl_reserve(repl, (size_t)1 << 60);
+    uint64_t v = 0;
+    enum errcode code = ERR_OK;
+    while (code == ERR_OK) {
+        struct waited w;
+        v += 1;
+        code = start_shrinking(group, &w, v, 30000, &err);
+        code = code == ERR_OK ? end_write(&w, &err) : code;
+        assert_true(v < 1000);
+    }
+    assert_int_equal(code, ERR_DISK_FULL);
+    assert_true(v > 20);
+    check_range(&f->owner, 1, v - 1);
+    assert_int_equal(metric_value(METRIC_log_failures), failures);
+    repl_group_close(group);
+    repl_close(repl);
+    assert_int_equal(umount(small), 0);
+    free(small);
 }
 
 /* ---- memory ---- */
@@ -477,6 +561,8 @@ int main(void)
         LOG_TEST(a_cut_that_fails_is_tried_again),
         LOG_TEST(a_really_full_disk_is_told_and_left_behind),
         LOG_TEST(a_reserve_that_is_not_there_refuses_writes),
+        LOG_TEST(what_shrinks_goes_on_below_the_reserve),
+        LOG_TEST(what_shrinks_is_refused_before_its_commit_could_fail),
         LOG_TEST(any_allocation_may_fail),
         LOG_TEST(a_living_process_keeps_the_log_and_a_dead_one_does_not),
         LOG_TEST(a_foreign_directory_is_refused_and_says_why),
