@@ -10,6 +10,7 @@
 #include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <event2/listener.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,13 +23,26 @@ enum {
     HTTP_PAGE_BYTES_MAX = 4 << 20,
     HTTP_TIMEOUT_S = 5,
     HTTP_ACCEPTED_MAX = 256, /* Within HTTP_TIMEOUT_S. */
+    HTTP_AWAY_BATCH = 64,    /* Turned away in one turn of the loop. */
+    HTTP_IDLE_TURNS_MAX = 8, /* In which somebody waits and nobody is accepted. */
 };
+
+/* For whom there is no descriptor. */
+static const char farewell[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                               "Content-Type: text/plain; charset=utf-8\r\n"
+                               "Content-Length: 39\r\n"
+                               "Connection: close\r\n\r\n"
+                               "the server has too many files open now\n";
 
 struct http {
     struct evhttp *evhttp;
     struct evconnlistener *listener; /* Owned by evhttp. */
     struct loop *loop;
     struct loop_timer retry;
+    struct event readable; /* Of the listening socket. */
+    struct spare spare;
+    unsigned n_idle; /* Turns. */
+    bool is_listening;
     http_handler *handler;
     void *arg;
     unsigned n_accepted; /* Since the window began. */
@@ -40,15 +54,38 @@ struct http {
 
 static void pause_accepting(struct http *http, uint64_t micros)
 {
+    event_del(&http->readable);
     CHECK(evconnlistener_disable(http->listener) == 0);
     loop_timer_set(http->loop, &http->retry, micros);
 }
 
-static void accept_failed(struct evconnlistener *listener, void *arg)
+/* evhttp has put its own argument in the place of ours: see readable(), which looks for itself. */
+static void accept_failed(struct evconnlistener *listener, void *evhttp)
 {
     (void)listener;
-    if (accept_is_starved(errno)) {
-        pause_accepting(arg, ACCEPT_PAUSE_US);
+    (void)evhttp;
+}
+
+/* Beside evhttp, which accepts.  Where it cannot for want of descriptors, those who wait are turned
+ * away; where it does not for another reason, turn after turn, a while is waited. */
+static void readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct http *http = arg;
+    CHECK_LOOP(http->loop);
+    int probe = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int errnum = probe == -1 ? errno : 0;
+    if (probe != -1) {
+        close(probe);
+    }
+    bool is_turned_away = errnum != 0;
+    for (int i = 0; i < HTTP_AWAY_BATCH && is_turned_away; i++) {
+        is_turned_away = spare_turn_away(&http->spare, errnum, fd, http->address) == 0;
+        http->n_idle = is_turned_away ? 0 : http->n_idle;
+    }
+    if (http->n_idle++ >= HTTP_IDLE_TURNS_MAX) {
+        http->n_idle = 0;
+        pause_accepting(http, ACCEPT_PAUSE_US);
     }
 }
 
@@ -63,6 +100,7 @@ static struct bufferevent *accepted(struct event_base *base, void *arg)
         http->n_accepted = 0;
     }
     http->n_accepted++;
+    http->n_idle = 0;
     if (http->n_accepted >= HTTP_ACCEPTED_MAX) {
         pause_accepting(http, http->window_us + window_us - now_us);
     }
@@ -73,6 +111,7 @@ static void retry(void *arg)
 {
     struct http *http = arg;
     CHECK(evconnlistener_enable(http->listener) == 0);
+    CHECK(event_add(&http->readable, NULL) == 0);
 }
 
 /* ---- pages ---- */
@@ -128,10 +167,14 @@ static bool http_listen(struct http *http, struct loop *loop, int fd)
         return false;
     }
     evconnlistener_set_error_cb(http->listener, accept_failed);
+    spare_open(&http->spare, fd);
     if (evhttp_bind_listener(http->evhttp, http->listener) == NULL) {
         evconnlistener_free(http->listener);
         return false;
     }
+    CHECK(event_assign(&http->readable, loop->base, fd, EV_READ | EV_PERSIST, readable, http) == 0);
+    CHECK(event_add(&http->readable, NULL) == 0);
+    http->is_listening = true;
     return true;
 }
 
@@ -148,6 +191,8 @@ struct http *http_new(struct loop *loop, const char *address, http_handler *hand
     http->handler = handler;
     http->arg = arg;
     http->loop = loop;
+    http->spare =
+        (struct spare){.fd = -1, .farewell = farewell, .farewell_bytes = sizeof(farewell) - 1};
     http->retry = (struct loop_timer){.fn = retry, .arg = http};
     int fd = listening_socket(address, false, http->address, err);
     if (fd != -1 && http_listen(http, loop, fd)) {
@@ -171,8 +216,12 @@ void http_free(struct http *http)
         return;
     }
     loop_timer_clear(http->loop, &http->retry);
+    if (http->is_listening) {
+        event_del(&http->readable);
+    }
     if (http->evhttp != NULL) {
         evhttp_free(http->evhttp);
     }
+    spare_close(&http->spare);
     mem_free(MEM_NETWORK, http);
 }

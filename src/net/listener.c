@@ -1,8 +1,10 @@
 /* Listening sockets: addresses to sockets, and accepting in bounded batches.
  *
  * A flood of connects cannot starve the loop: a turn accepts ACCEPT_BATCH at most.  Where the
- * process runs out of descriptors the waiting connects stay in the kernel's queue and the listener
- * sleeps for ACCEPT_PAUSE_US, because a level-triggered event would otherwise fire without end. */
+ * process runs out of descriptors those who connect are turned away (spare.c).  Where even that
+ * cannot be done, or memory is short, the waiting connects stay in the kernel's queue and the
+ * listener sleeps for ACCEPT_PAUSE_US, because a level-triggered event would otherwise fire without
+ * end. */
 #define _GNU_SOURCE
 #include "net/net.h"
 
@@ -30,9 +32,10 @@ struct listener {
     int fd;
     bool is_unix;
     bool is_paused;  /* By the owner. */
-    bool is_starved; /* For want of descriptors, until the timer. */
+    bool is_starved; /* For want of memory or descriptors, until the timer. */
     struct event readable;
     struct loop_timer retry;
+    struct spare spare;
     void (*accepted)(void *arg, int fd, const char *peer);
     void *arg;
     char address[ADDRESS_BYTES_MAX];
@@ -302,9 +305,7 @@ static void listener_watch(struct listener *l)
 static void starve(struct listener *l, int errnum)
 {
     CHECK(!l->is_starved && accept_is_starved(errnum));
-    struct err err;
-    err_set_errno(&err, ERR_IO, errnum, "accept failed");
-    log_err(LOG_WARNING, &err, "listener waits for descriptors address=%s", l->address);
+    spare_tell(&l->spare, errnum, l->address);
     l->is_starved = true;
     listener_watch(l);
     loop_timer_set(l->loop, &l->retry, ACCEPT_PAUSE_US);
@@ -327,15 +328,19 @@ static void acceptable(evutil_socket_t fd, short what, void *arg)
         struct sockaddr_storage name = {0};
         socklen_t bytes = sizeof name;
         int accepted = accept4(fd, (struct sockaddr *)&name, &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (accepted == -1 && accept_is_starved(errno)) {
-            starve(l, errno);
+        int errnum = accepted == -1 ? errno : 0;
+        if (accept_is_starved(errnum)) {
+            errnum = spare_turn_away(&l->spare, errnum, fd, l->address);
+        }
+        if (accept_is_starved(errnum)) {
+            starve(l, errnum);
             return;
         }
-        if (accepted == -1 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        if (errnum == EAGAIN || errnum == EWOULDBLOCK) {
             return;
         }
         if (accepted == -1) {
-            continue; /* This one peer has gone before it was accepted. */
+            continue; /* This one peer has gone before it was accepted, or was turned away. */
         }
         char peer[ADDRESS_BYTES_MAX];
         address_format((struct sockaddr *)&name, peer);
@@ -366,8 +371,17 @@ struct listener *listener_new(struct loop *loop, const char *address, bool is_un
     }
     CHECK(event_assign(&l->readable, loop->base, l->fd, EV_READ | EV_PERSIST, acceptable, l) == 0);
     l->retry = (struct loop_timer){.fn = retry, .arg = l};
+    spare_open(&l->spare, l->fd);
     listener_watch(l);
     return l;
+}
+
+void listener_set_farewell(struct listener *l, const void *farewell, size_t bytes)
+{
+    CHECK_LOOP(l->loop);
+    CHECK(farewell != NULL || bytes == 0);
+    l->spare.farewell = farewell;
+    l->spare.farewell_bytes = bytes;
 }
 
 void listener_pause(struct listener *l, bool is_paused)
@@ -390,6 +404,7 @@ void listener_free(struct listener *l)
     CHECK_LOOP(l->loop);
     event_del(&l->readable);
     loop_timer_clear(l->loop, &l->retry);
+    spare_close(&l->spare);
     close(l->fd);
     if (l->is_unix) {
         unlink(l->address);

@@ -6,6 +6,7 @@ src_net_libnet_a_SOURCES = $(WIRE_SOURCES) \
     src/net/http.c \
     src/net/listener.c \
     src/net/loop.c \
+    src/net/spare.c \
     src/net/timer.c \
     src/net/net.h src/net/net_int.h
 src_net_libnet_a_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)

@@ -49,6 +49,9 @@ void timer_free(struct timer *timer);
 struct listener *listener_new(struct loop *loop, const char *address, bool is_unix,
                               void (*accepted)(void *arg, int fd, const char *peer), void *arg,
                               struct err *err);
+/* What a client is sent that is turned away because the process has no descriptor left for it;
+ * borrowed until listener_free. Without it he is only cut. */
+void listener_set_farewell(struct listener *listener, const void *farewell, size_t bytes);
 /* What listener_new would say of the path of a Unix socket, without making or removing anything. */
 enum errcode listener_probe(const char *path, struct err *err) WARN_UNUSED;
 /* @address is as listener_address and http_address tell it: nobody else's machine reaches it. */

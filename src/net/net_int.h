@@ -71,6 +71,21 @@ bool accept_is_starved(int errnum);
 enum {
     ACCEPT_PAUSE_US = 100000
 };
+/* A descriptor for the moment when no other is left: see spare.c. */
+struct spare {
+    int fd;               /* -1: none. */
+    const void *farewell; /* Borrowed: what those are told for whom there is no descriptor. */
+    size_t farewell_bytes;
+    uint64_t told_us; /* When the log was. */
+};
+void spare_open(struct spare *spare, int listening);
+void spare_close(struct spare *spare);
+/* After an accept that has failed for @errnum: with the spare descriptor accepts one who waits, and
+ * turns him away.  0: it did; else why not: accept's errno, which says that nobody waits (EAGAIN),
+ * or @errnum where the spare one is no help. */
+int spare_turn_away(struct spare *spare, int errnum, int listening, const char *address);
+/* A line in the log, once in a while. */
+void spare_tell(struct spare *spare, int errnum, const char *address);
 /* The address as text: "1.2.3.4:5", "[::1]:5", or "[local]" for a Unix socket. */
 struct sockaddr;
 void address_format(const struct sockaddr *address, char out[ADDRESS_BYTES_MAX]);

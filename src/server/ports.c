@@ -37,6 +37,16 @@ static enum errcode blame(const struct config *config, enum policy_id id, const 
     return err->code;
 }
 
+static struct listener *listen_at(struct loop *loop, const char *address, bool is_unix,
+                                  const struct port_events *events, struct err *err)
+{
+    struct listener *l = listener_new(loop, address, is_unix, events->accepted, events->arg, err);
+    if (l != NULL) {
+        listener_set_farewell(l, events->farewell->data, events->farewell->bytes);
+    }
+    return l;
+}
+
 enum errcode ports_open_local(struct ports *p, struct loop *loop, const struct port_events *events,
                               const struct config *config, struct err *err)
 {
@@ -46,7 +56,7 @@ enum errcode ports_open_local(struct ports *p, struct loop *loop, const struct p
     if (is_set(&path) && p->is_probe) {
         code = listener_probe(path.text, err);
     } else if (is_set(&path)) {
-        p->local = listener_new(loop, path.text, true, events->accepted, events->arg, err);
+        p->local = listen_at(loop, path.text, true, events, err);
         code = p->local == NULL ? err->code : ERR_OK;
     }
     return code == ERR_OK ? ERR_OK : blame(config, POLICY_socket, "PATH", err);
@@ -66,7 +76,7 @@ enum errcode ports_open(struct ports *p, struct loop *loop, const struct port_ev
         return ERR_BAD_CONFIG;
     }
     if (is_set(&address)) {
-        p->clients = listener_new(loop, address.text, false, events->accepted, events->arg, err);
+        p->clients = listen_at(loop, address.text, false, events, err);
         if (p->clients == NULL) {
             return blame(config, POLICY_listen, "HOST:PORT", err);
         }

@@ -35,6 +35,7 @@ enum {
     HANDSHAKES_MAX = 10000, /* Connections that are not admitted yet; more wait in the kernel. */
     ACCEPT_RETRY_US = 50000,
     NET_THREADS_MAX = 64,
+    FAREWELL_BYTES_MAX = 4096,
 };
 
 /* One network thread as the main thread sees it. */
@@ -58,6 +59,7 @@ struct server {
     struct session_host host;
     struct loop *loop;
     struct ports ports;
+    struct buf farewell; /* For whom there is no descriptor; the listeners borrow it. */
     struct timer *accept_timer, *drain_timer;
     struct served served[NET_THREADS_MAX];
     unsigned n_served, next_served, n_drained;
@@ -396,6 +398,7 @@ static void raise_descriptors(void)
 
 static enum errcode open_loop(struct server *server, struct err *err)
 {
+    buf_init(&server->farewell, MEM_NETWORK, FAREWELL_BYTES_MAX);
     server->loop = loop_new(err);
     if (server->loop == NULL) {
         return err->code;
@@ -417,6 +420,7 @@ static enum errcode open_loop(struct server *server, struct err *err)
 static void close_loop(struct server *server)
 {
     ports_close(&server->ports);
+    buf_fini(&server->farewell);
     timer_free(server->accept_timer);
     timer_free(server->drain_timer);
     loop_free(server->loop);
@@ -477,12 +481,27 @@ static void started(void *arg)
     }
 }
 
+/* Made beforehand: it is needed when hardly anything can be had. */
+static enum errcode make_farewell(struct server *server, struct err *err)
+{
+    struct err away;
+    err_set(&away, ERR_TOO_MANY_CONNECTIONS,
+            "the server has too many files open for a session more");
+    err_hint(&away, "Close sessions, or raise the server's limit of open files (ulimit -n).");
+    wire_write_error(&server->farewell, WIRE_ERROR, "FATAL", &away);
+    return server->farewell.failed ? err_no_memory(err) : ERR_OK;
+}
+
 /* Makes the data directory between the two, unless this is a --check. */
 static enum errcode open_ports(struct server *server, struct err *err)
 {
-    struct port_events events = {.accepted = accepted, .page = serve_page, .arg = server};
+    struct port_events events = {
+        .accepted = accepted, .page = serve_page, .arg = server, .farewell = &server->farewell};
     const struct config *config = config_now(server);
-    enum errcode code = ports_open(&server->ports, server->loop, &events, config, err);
+    enum errcode code = make_farewell(server, err);
+    if (code == ERR_OK) {
+        code = ports_open(&server->ports, server->loop, &events, config, err);
+    }
     if (code == ERR_OK && !server->ports.is_probe) {
         code = directory_open(&server->directory, server->options->data, err);
     }

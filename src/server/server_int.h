@@ -59,6 +59,7 @@ struct port_events {
     void (*accepted)(void *arg, int fd, const char *peer);
     http_handler *page;
     void *arg;
+    const struct buf *farewell; /* See listener_set_farewell; borrowed until ports_close. */
 };
 /* Binds and listens: the ports, and then the socket.  On failure what is open stays for
  * ports_close.  Errors: BAD_CONFIG, IO. */

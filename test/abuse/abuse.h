@@ -50,6 +50,8 @@ unsigned server_reloads_refused(void);  /* As its log tells. */
 void server_terminate(void);
 bool server_lives(void);
 size_t server_resident_bytes(void);
+/* As ulimit -n: @more files than are open now; 0: as many as at first. */
+bool server_let_open(unsigned more);
 
 /* ---- clients: client.c ---- */
 

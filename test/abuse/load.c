@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 enum {
+    LAST_ONES = 20, /* Descriptors that are left. */
     SILENT_READERS = 100,
     CONNECTS = 10000,
     RESERVED_DESCRIPTORS = 200,
@@ -222,6 +223,29 @@ static bool starts_over_max_connections_get_an_error_of_their_own(void)
     return sessions_fall_to(1);
 }
 
+static bool starts_that_no_descriptor_is_left_for_get_an_error(void)
+{
+    static struct client clients[LAST_ONES * 2];
+    unsigned n_started = 0, n_refused = 0;
+    EXPECT(sessions_fall_to(1), "sessions of earlier tests are open");
+    EXPECT(server_let_open(LAST_ONES), "no limit");
+    for (int i = 0; i < LAST_ONES * 2; i++) {
+        EXPECT(client_connect(&clients[i]), "connect %d", i);
+        client_startup(&clients[i]);
+        (void)client_send(&clients[i]); /* It may be turned away by now. */
+        char letter = client_next(&clients[i]);
+        n_started += letter == WIRE_AUTH;
+        n_refused += letter == WIRE_ERROR && strcmp(clients[i].sqlstate, "53300") == 0;
+    }
+    for (int i = 0; i < LAST_ONES * 2; i++) {
+        client_close(&clients[i]);
+    }
+    EXPECT(n_started > 0 && n_refused >= LAST_ONES / 2 && n_started + n_refused == LAST_ONES * 2,
+           "%u started, %u refused", n_started, n_refused);
+    EXPECT(server_let_open(0), "no limit");
+    return sessions_fall_to(1) && server_answers();
+}
+
 const struct test load_tests[] = {
     {"readers_that_do_not_read_cost_a_bounded_amount_and_are_cut",
      readers_that_do_not_read_cost_a_bounded_amount_and_are_cut},
@@ -234,5 +258,7 @@ const struct test load_tests[] = {
      ten_thousand_connects_leave_the_server_answering},
     {"starts_over_max_connections_get_an_error_of_their_own",
      starts_over_max_connections_get_an_error_of_their_own},
+    {"starts_that_no_descriptor_is_left_for_get_an_error",
+     starts_that_no_descriptor_is_left_for_get_an_error},
 };
 const size_t n_load_tests = COUNT_OF(load_tests);

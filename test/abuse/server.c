@@ -1,8 +1,11 @@
 /* Starts a server of its own on a free port, and watches it. */
+#define _GNU_SOURCE /* prlimit */
 #include "abuse.h"
 
+#include <dirent.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -106,6 +109,27 @@ bool server_reload(const char *config)
 unsigned server_reloads_refused(void)
 {
     return atomic_load(&n_refused);
+}
+
+bool server_let_open(unsigned more)
+{
+    static struct rlimit whole;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)server);
+    if (more == 0) {
+        return prlimit(server, RLIMIT_NOFILE, &whole, NULL) == 0;
+    }
+    DIR *files = opendir(path);
+    if (files == NULL || prlimit(server, RLIMIT_NOFILE, NULL, &whole) != 0) {
+        return false;
+    }
+    struct rlimit limit = whole;
+    limit.rlim_cur = more;
+    for (struct dirent *entry; (entry = readdir(files)) != NULL;) {
+        limit.rlim_cur += entry->d_name[0] != '.';
+    }
+    closedir(files);
+    return prlimit(server, RLIMIT_NOFILE, &limit, NULL) == 0;
 }
 
 /* Once: a second one would make it hurry. */

@@ -244,6 +244,56 @@ static void give_descriptors_back(void *arg)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, arg), 0);
 }
 
+static void lower_descriptors(rlim_t n, struct rlimit *whole)
+{
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, whole), 0);
+    struct rlimit tight = *whole;
+    tight.rlim_cur = n;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+}
+
+/* Also those that come one after the other, and nothing is left of them. */
+static void whom_no_descriptor_is_left_for_is_told_so(void **state)
+{
+    (void)state;
+    static const char farewell[] = "no room for you";
+    struct site site;
+    site_open(&site);
+    struct listener *listener = listen_at(&site, "127.0.0.1:0", false);
+    listener_set_farewell(listener, farewell, sizeof farewell);
+    int fds[4];
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        fds[i] = connect_to(listener_address(listener));
+    }
+    struct rlimit whole;
+    int64_t refused = metric_value(METRIC_connections_refused);
+    lower_descriptors((rlim_t)fds[COUNT_OF(fds) - 1] + 1, &whole); /* Every number is taken. */
+    log_set_level(LOG_ERROR);
+    while (metric_value(METRIC_connections_refused) < refused + (int64_t)COUNT_OF(fds)) {
+        loop_turn(site.loop);
+    }
+    loop_turn(site.loop);
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        char said[64] = "";
+        assert_int_equal(recv(fds[i], said, sizeof said, MSG_WAITALL), sizeof farewell);
+        assert_string_equal(said, farewell);
+    }
+    assert_int_equal(site.n_accepted, 0);
+    give_descriptors_back(&whole);
+    log_set_level(LOG_INFO);
+    close(fds[0]);
+    fds[0] = connect_to(listener_address(listener));
+    site.n_wanted = 1;
+    loop_run(site.loop);
+    assert_int_equal(metric_value(METRIC_connections_refused), refused + (int64_t)COUNT_OF(fds));
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        close(fds[i]);
+    }
+    listener_free(listener);
+    site_close(&site);
+}
+
+/* Not even the number of the spare one can be had. */
 static void want_of_descriptors_pauses_the_listener_and_ends(void **state)
 {
     (void)state;
@@ -254,11 +304,8 @@ static void want_of_descriptors_pauses_the_listener_and_ends(void **state)
     for (size_t i = 0; i < COUNT_OF(fds); i++) {
         fds[i] = connect_to(listener_address(listener));
     }
-    struct rlimit whole, tight;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &whole), 0);
-    tight = whole;
-    tight.rlim_cur = (rlim_t)fds[COUNT_OF(fds) - 1] + 1; /* Every number is taken. */
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    struct rlimit whole;
+    lower_descriptors(STDERR_FILENO + 1, &whole);
     struct timer *relief = timer_new(site.loop, give_descriptors_back, &whole);
     assert_non_null(relief);
     timer_set(relief, 50000);
@@ -353,6 +400,39 @@ static void head_has_the_headers_of_get_and_no_body(void **state)
     assert_string_equal(end, "\r\n\r\n");
 }
 
+static void a_page_that_no_descriptor_is_left_for_is_a_503(void **state)
+{
+    (void)state;
+    struct site site;
+    struct err err;
+    site_open(&site);
+    struct http *http = http_new(site.loop, "127.0.0.1:0", page, NULL, &err);
+    assert_non_null(http);
+    int fds[2] = {connect_to(http_address(http)), connect_to(http_address(http))};
+    struct rlimit whole;
+    int64_t refused = metric_value(METRIC_connections_refused);
+    lower_descriptors((rlim_t)fds[1] + 1, &whole);
+    log_set_level(LOG_ERROR);
+    while (metric_value(METRIC_connections_refused) < refused + (int64_t)COUNT_OF(fds)) {
+        loop_turn(site.loop);
+    }
+    give_descriptors_back(&whole);
+    log_set_level(LOG_INFO);
+    for (size_t i = 0; i < COUNT_OF(fds); i++) {
+        char said[512] = "";
+        assert_true(recv(fds[i], said, sizeof said - 1, MSG_WAITALL) > 0);
+        assert_memory_equal(said, "HTTP/1.1 503 ", 13);
+        unsigned body_bytes;
+        const char *length = strstr(said, "Content-Length: "), *body = strstr(said, "\r\n\r\n");
+        assert_true(length != NULL && body != NULL);
+        assert_int_equal(sscanf(length, "Content-Length: %u", &body_bytes), 1);
+        assert_int_equal(strlen(body + 4), body_bytes);
+        close(fds[i]);
+    }
+    http_free(http);
+    site_close(&site);
+}
+
 static void other_methods_and_large_headers_are_refused(void **state)
 {
     (void)state;
@@ -375,8 +455,10 @@ int main(void)
         cmocka_unit_test(a_file_at_the_sockets_path_is_not_removed),
         cmocka_unit_test(a_socket_path_that_is_too_long_is_refused),
         cmocka_unit_test(a_paused_listener_accepts_nothing_until_it_goes_on),
+        cmocka_unit_test(whom_no_descriptor_is_left_for_is_told_so),
         cmocka_unit_test(want_of_descriptors_pauses_the_listener_and_ends),
         cmocka_unit_test(a_page_is_served_and_the_connection_closed),
+        cmocka_unit_test(a_page_that_no_descriptor_is_left_for_is_a_503),
         cmocka_unit_test(head_has_the_headers_of_get_and_no_body),
         cmocka_unit_test(other_methods_and_large_headers_are_refused),
     };
