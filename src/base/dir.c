@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 
 enum {
@@ -39,8 +40,6 @@ enum errcode dir_fail(struct err *err, int errnum, const char *what, const char 
         {ENOENT, "Make the directory above it first."},
         {ENOTDIR, "A part of this path is a file: choose another path."},
         {ENAMETOOLONG, "Choose a shorter path."},
-        {ENOSPC, "Free disk space."},
-        {EDQUOT, "Raise the quota of the user that runs the server, or free disk space."},
     };
     err_set_errno(err, ERR_IO, errnum, "could not %s \"%.*s%s\"", what, SHOWN_BYTES_MAX, path,
                   strlen(path) > SHOWN_BYTES_MAX ? "..." : "");
@@ -97,7 +96,12 @@ int dir_open(const char *path, int flags, struct err *err)
 {
     CHECK(path != NULL);
     struct stat facts;
-    int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
+    int fd = -1;
+    if (fault_hit(FAULT_FILE_OPEN)) {
+        errno = EMFILE;
+    } else {
+        fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
+    }
     if (fd < 0 || fstat(fd, &facts) != 0) {
         int errnum = errno;
         if (errnum == ENOENT) {

@@ -121,16 +121,33 @@ enum errcode err_at(struct err *e, uint32_t position, enum errcode code, const c
     return code;
 }
 
+/* What the system has no more of. */
+static const struct {
+    int errnum;
+    enum errcode code;
+    const char *hint;
+} run_out[] = {
+    {ENOSPC, ERR_DISK_FULL, "Free disk space."},
+    {EDQUOT, ERR_DISK_FULL,
+     "Raise the quota of the user that runs the server, or free disk space."},
+    {EFBIG, ERR_DISK_FULL,
+     "Raise the limit of a file's size (ulimit -f) of the server, and start it anew."},
+    {ENOMEM, ERR_OUT_OF_MEMORY, "Give the server more memory, or less to do at once."},
+    {EMFILE, ERR_TOO_MANY_FILES,
+     "Raise the limit of open files (ulimit -n), or lower max_connections."},
+    {ENFILE, ERR_TOO_MANY_FILES, "Raise the system's limit of open files (sysctl fs.file-max)."},
+};
+
 enum errcode err_set_errno(struct err *e, enum errcode code, int errnum, const char *format, ...)
 {
     CHECK(format != NULL);
-    if (errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG) {
-        code = ERR_DISK_FULL;
-    } else if (errnum == ENOMEM) {
-        code = ERR_OUT_OF_MEMORY;
+    size_t at = 0;
+    while (at < COUNT_OF(run_out) && run_out[at].errnum != errnum) {
+        at++;
     }
+    bool is_run_out = at < COUNT_OF(run_out);
     err_clear(e);
-    e->code = code;
+    e->code = is_run_out ? run_out[at].code : code;
     va_list args;
     va_start(args, format);
     format_field(e->message, sizeof(e->message), format, args);
@@ -141,11 +158,16 @@ enum errcode err_set_errno(struct err *e, enum errcode code, int errnum, const c
     }
     size_t used = strlen(e->message);
     snprintf(e->message + used, sizeof(e->message) - used, ": %s", reason);
-    if (errnum == EFBIG) {
-        err_hint(e,
-                 "Raise the limit of a file's size (ulimit -f) of the server, and start it anew.");
+    if (is_run_out) {
+        err_hint(e, "%s", run_out[at].hint);
     }
-    return code;
+    return e->code;
+}
+
+bool err_is_of_the_moment(enum errcode code)
+{
+    return code == ERR_OUT_OF_MEMORY || code == ERR_OVERLOADED || code == ERR_IO ||
+           code == ERR_DISK_FULL || code == ERR_TOO_MANY_FILES;
 }
 
 enum errcode err_no_memory(struct err *e)

@@ -41,13 +41,16 @@ enum errcode err_set(struct err *e, enum errcode code, const char *format, ...) 
 enum errcode err_at(struct err *e, uint32_t position, enum errcode code, const char *format, ...)
     PRINTF_LIKE(4, 5);
 
-/* As err_set, and adds the text of the C library's @errnum.  ENOSPC, EDQUOT and EFBIG
- * become ERR_DISK_FULL and ENOMEM becomes ERR_OUT_OF_MEMORY whatever @code says. */
+/* As err_set, and adds the text of the C library's @errnum.  What runs out (room on the disk,
+ * memory, files that may be open) has its own code whatever @code says, and a hint. */
 enum errcode err_set_errno(struct err *e, enum errcode code, int errnum, const char *format, ...)
     PRINTF_LIKE(4, 5);
 
 /* Shorthand for the one error that is the same everywhere. */
 enum errcode err_no_memory(struct err *e);
+
+/* It tells of a moment, and not of what was asked or is stored: the same may go well later. */
+bool err_is_of_the_moment(enum errcode code);
 
 void err_clear(struct err *e);
 void err_detail(struct err *e, const char *format, ...) PRINTF_LIKE(2, 3);

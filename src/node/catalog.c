@@ -125,8 +125,7 @@ static void reopen_if_broken(struct catalog *catalog, struct collection *c)
     if (atomic_load(&c->state) != COLLECTION_BROKEN) {
         return;
     }
-    bool may_have_passed = c->why.code == ERR_OUT_OF_MEMORY || c->why.code == ERR_DISK_FULL;
-    if (may_have_passed && c->n_failures < 2) {
+    if (err_is_of_the_moment(c->why.code) && c->n_failures < 2) {
         reopen(catalog, c);
     }
 }

@@ -416,8 +416,7 @@ static void stage(struct shard *shard, const struct built *built)
         unsigned n_tries = 0;
         while (vector_index_stage(shard, &shard->vectors[i], built->change, &built->rows, &err) !=
                ERR_OK) {
-            CHECK(err.code == ERR_OUT_OF_MEMORY || err.code == ERR_DISK_FULL ||
-                  err.code == ERR_IO); /* Every row was decoded when it was decided on. */
+            CHECK(err_is_of_the_moment(err.code)); /* Every row was decoded when decided on. */
             if (err.code == ERR_DISK_FULL && vector_index_use_memory(&shard->vectors[i])) {
                 err_clear(&err);
                 continue;
@@ -478,13 +477,6 @@ static enum errcode try_entry(struct shard *shard, const struct repl_entry *entr
     return code;
 }
 
-/* What a moment says and not the log: the same entry does something else later. */
-static bool is_of_the_moment(enum errcode code)
-{
-    return code == ERR_OUT_OF_MEMORY || code == ERR_OVERLOADED || code == ERR_IO ||
-           code == ERR_DISK_FULL;
-}
-
 static enum errcode apply_entry(struct shard *shard, const struct repl_entry *entry, uint64_t *rows,
                                 struct err *err)
 {
@@ -494,12 +486,12 @@ static enum errcode apply_entry(struct shard *shard, const struct repl_entry *en
         mutex_lock(&shard->apply);
         *rows = 0;
         code = entry->index <= shard->applied ? ERR_OK : try_entry(shard, entry, rows, err);
-        if (code != ERR_OK && !is_of_the_moment(code)) {
+        if (code != ERR_OK && !err_is_of_the_moment(code)) {
             move_applied(shard, entry->index, 0, 0);
         }
         arena_reset(shard->scratch);
         mutex_unlock(&shard->apply);
-        if (!is_of_the_moment(code)) {
+        if (!err_is_of_the_moment(code)) { /* Later the same entry would do something else. */
             return code;
         }
         wait_for_memory(shard, entry->index, n_tries, err);

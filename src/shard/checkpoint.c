@@ -381,6 +381,9 @@ static enum errcode read_in(struct block_file *f, uint8_t *to, size_t bytes_max,
                             struct err *err)
 {
     ssize_t n;
+    if (fault_hit(FAULT_CHECKPOINT_READ)) {
+        return err_set_errno(err, ERR_IO, EIO, "reading \"%s\"", f->path);
+    }
     do {
         n = read(f->fd, to, bytes_max);
     } while (n < 0 && errno == EINTR);

@@ -8,7 +8,9 @@
  *
  * What is staged is found by searches at once and linked by the indexer, so the shard serves
  * either way.  A checkpoint is never trusted: whatever is wrong with it, the log says so and the
- * graph is made anew. */
+ * graph is made anew.  But a graph that costs hours is not given up for a moment in which its file
+ * cannot be read (no descriptor, no memory, a disk that fails): then the shard does not open, says
+ * why, and whoever opens it tries again. */
 #include "shard/calibration_int.h"
 #include "shard/host_int.h"
 #include "shard/overlay_int.h"
@@ -194,6 +196,8 @@ static enum errcode catch_up(struct shard *shard, struct vector_index *v, struct
     if (shard->covered == 0 && !checkpoint_exists(shard, v)) {
         v->index = vector_index_new(shard, v, &v->parameters, err);
         code = v->index == NULL ? err->code : ERR_OK;
+    } else if (!checkpoint_exists(shard, v)) {
+        code = err_set(err, ERR_CORRUPT, "its checkpoint is missing");
     } else {
         code = checkpoint_load(shard, v, &id, err);
     }
@@ -215,6 +219,18 @@ static enum errcode catch_up(struct shard *shard, struct vector_index *v, struct
     return ERR_OK;
 }
 
+/* A disk that fails may do so for ever, which only people can tell. */
+static void hint_at_rebuilding(const struct shard *shard, const struct vector_index *v,
+                               struct err *err)
+{
+    if (err->hint[0] == '\0') {
+        err_hint(err,
+                 "It is tried again. If it stays so, stop the server and remove index-%u.graph of "
+                 "the shard of group %llu: the index is then built anew from its rows.",
+                 v->column, (unsigned long long)shard->group_id);
+    }
+}
+
 /* Loads @v from its checkpoint, or makes it anew from the rows; stages what came after. */
 static enum errcode recover_index(struct shard *shard, struct vector_index *v, struct err *err)
 {
@@ -225,6 +241,9 @@ static enum errcode recover_index(struct shard *shard, struct vector_index *v, s
         return code;
     }
     code = reindex_load(shard, v, read, err);
+    if (err_is_of_the_moment(code)) {
+        goto out;
+    }
     if (code != ERR_OK) {
         /* The policies' parameters stand in for it. */
         log_err(LOG_WARNING, err, "an index is built as its policies say group=%llu",
@@ -236,12 +255,14 @@ static enum errcode recover_index(struct shard *shard, struct vector_index *v, s
     } else {
         struct err why = {0};
         code = catch_up(shard, v, read, &why);
-        if (code == ERR_OUT_OF_MEMORY || code == ERR_DISK_FULL) {
+        if (err_is_of_the_moment(code)) {
             *err = why;
+            hint_at_rebuilding(shard, v, err);
         } else if (code != ERR_OK) {
             code = make_anew(shard, v, read, &why, err);
         }
     }
+out:
     store_read_end(read);
     store_read_free(read);
     return code;

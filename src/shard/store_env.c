@@ -58,14 +58,6 @@ enum errcode store_error(struct store *store, int rc, const char *what, struct e
     case MDB_MAP_FULL:
         return err_set(err, ERR_OVERLOADED, "%s in \"%s\": the map is to be made larger first",
                        what, store->directory);
-    case EMFILE:
-    case ENFILE:
-        (void)err_set(err, ERR_OVERLOADED, "%s in \"%s\": too many files are open", what,
-                      store->directory);
-        err_hint(err, "Raise the limit of open files (ulimit -n).");
-        return ERR_OVERLOADED;
-    case ENOMEM:
-        return err_no_memory(err);
     case MDB_READERS_FULL:
         return err_set(err, ERR_OVERLOADED, "%s in \"%s\": %d views are open", what,
                        store->directory, READERS_MAX);

@@ -211,6 +211,7 @@ bool is_excused(enum errcode code)
         return (world->one_in[FAULT_CANCEL] | world->one_in[FAULT_NO_MEMORY]) != 0;
     case ERR_IO:
     case ERR_DISK_FULL:
+    case ERR_TOO_MANY_FILES:
     case ERR_OVERLOADED:
         return (world->one_in[FAULT_EIO_WRITE] | world->one_in[FAULT_EIO_SYNC] |
                 world->one_in[FAULT_SHORT_WRITE] | world->one_in[FAULT_NO_SPACE] |

@@ -77,6 +77,30 @@ static void a_full_disk_has_its_own_code(void **state)
     assert_int_equal(err_set_errno(&e, ERR_IO, EACCES, "open x"), ERR_IO);
 }
 
+static void what_runs_out_has_its_own_code_and_a_hint(void **state)
+{
+    (void)state;
+    static const struct {
+        int errnum;
+        const char *sqlstate, *hint;
+    } cases[] = {
+        {ENOSPC, "53100", "disk space"}, {EDQUOT, "53100", "quota"},
+        {EFBIG, "53100", "ulimit -f"},   {ENOMEM, "53200", "memory"},
+        {EMFILE, "53000", "ulimit -n"},  {ENFILE, "53000", "fs.file-max"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct err e;
+        enum errcode code = err_set_errno(&e, ERR_IO, cases[i].errnum, "write x");
+        assert_int_equal(code, e.code);
+        assert_string_equal(err_sqlstate(code), cases[i].sqlstate);
+        assert_non_null(strstr(e.hint, cases[i].hint));
+        assert_true(err_is_of_the_moment(code));
+    }
+    assert_false(err_is_of_the_moment(ERR_OK));
+    assert_false(err_is_of_the_moment(ERR_CORRUPT));
+    assert_false(err_is_of_the_moment(ERR_DUPLICATE_KEY));
+}
+
 static void sqlstates_lead_back_to_a_code_of_the_same_sqlstate(void **state)
 {
     (void)state;
@@ -110,6 +134,7 @@ int main(void)
         cmocka_unit_test(a_long_message_is_cut_between_characters),
         cmocka_unit_test(a_message_is_text_whatever_it_quotes),
         cmocka_unit_test(a_full_disk_has_its_own_code),
+        cmocka_unit_test(what_runs_out_has_its_own_code_and_a_hint),
         cmocka_unit_test(sqlstates_lead_back_to_a_code_of_the_same_sqlstate),
         cmocka_unit_test(a_slip_of_the_fingers_is_recognised),
     };

@@ -159,6 +159,45 @@ static void a_checkpoint_that_fails_leaves_the_old_one_in_force(void **state)
     }
 }
 
+/* The nth of its kind that a start asks for fails, for every n: it fails as a whole, or needs it
+ * not, and the next one finds all. */
+static void check_starts_without(struct fixture *f, enum fault_point point, enum errcode expected)
+{
+    int64_t rebuilds = metric_value(METRIC_index_rebuilds);
+    unsigned n_failed = 0;
+    bool is_through = false;
+    for (uint64_t nth = 1; !is_through; nth++) {
+        struct err err = {0};
+        fault_arm(point, nth, 1);
+        enum errcode code = fixture_try_start(f, &err);
+        is_through = fault_calls(point) < nth;
+        fault_disarm_all();
+        assert_int_equal(metric_value(METRIC_index_rebuilds), rebuilds);
+        assert_true(code == ERR_OK || code == expected);
+        n_failed += code != ERR_OK;
+        if (code == ERR_OK) {
+            assert_int_equal(count_rows(f), 100);
+        } else {
+            assert_true(err.hint[0] != '\0');
+        }
+        fixture_stop(f);
+        assert_true(nth < 100);
+    }
+    assert_true(n_failed > 0);
+}
+
+static void a_graph_is_not_made_anew_for_want_of_what_a_moment_lacks(void **state)
+{
+    struct fixture *f = *state;
+    need_faults();
+    fixture_start(f);
+    insert_rows(f, 1, 101, 10);
+    wait_until_linked(f);
+    fixture_stop(f);
+    check_starts_without(f, FAULT_FILE_OPEN, ERR_TOO_MANY_FILES);
+    check_starts_without(f, FAULT_CHECKPOINT_READ, ERR_IO);
+}
+
 /* Writes until it dies; tells the parent of each row that was acknowledged. */
 static uint64_t write_until_dead(struct fixture *f, enum fault_point point, uint64_t first)
 {
@@ -312,6 +351,8 @@ int main(void)
             fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_checkpoint_that_fails_leaves_the_old_one_in_force, set_up,
                                         fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_graph_is_not_made_anew_for_want_of_what_a_moment_lacks,
+                                        set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_crash_at_any_point_loses_no_acknowledged_row, set_up,
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(the_nth_allocation_fails_with_an_error_and_harms_nothing,
