@@ -10,8 +10,8 @@
  * as if it had not been inserted: otherwise 0.95 would be promised where a query from elsewhere
  * finds 0.67 (words-100).  What rows have told is promised with a wider margin.  Where clients ask
  * with the vector of a stored row it is measured both ways, and the worse counts: by products the
- * row itself may be hard to find.  By other distances rows are looked for by their vectors in any
- * case, for what is promised of the nearest alone.
+ * row itself may be hard to find.  Rows are looked for by their vectors in any case, for what is
+ * promised of the nearest alone.
  *
  * After some hundred samples what else there is of clients' queries measures the front classes
  * alone, until more would lower nobody's effort (tally.c). */
@@ -193,12 +193,10 @@ static enum errcode add_query(struct measure *m, uint32_t classes)
     return code;
 }
 
-/* Beside some queries a row is looked for by its vector.  By products that need not be the nearest,
- * and who looks for rows by it is measured by what he asks. */
+/* Beside some queries a row is looked for by its vector, or what is nearer by products. */
 static bool is_own_due(const struct measure *m, uint32_t classes, uint32_t i)
 {
-    return m->shard->schema->columns[m->v->column].distance != DISTANCE_DOT &&
-           (classes >> CURVE_OF_NEAREST & 1) != 0 && i < m->tally.n_broad && i % OWN_TURNS == 0;
+    return (classes >> CURVE_OF_NEAREST & 1) != 0 && i < m->tally.n_broad && i % OWN_TURNS == 0;
 }
 
 static bool add_sample(struct measure *m, struct part *part, uint32_t classes)

@@ -554,12 +554,17 @@ static bool set_rung(struct curve_point *point, const struct tally_class *tc, ui
 
 /* Whoever asks for the nearest alone may look for a row by its vector: it is the nearest, but of
  * rows that are the neighbours of few the walk finds fewer than of those that queries are near to.
- * So no more is promised than holds for both. */
+ * So no more is promised than holds for both.  Rows are looked for at each second rung alone:
+ * between two the lesser one tells. */
 static void lower_to_own(struct curve_point *point, const struct tally_class *own, uint32_t r,
                          double z)
 {
     struct curve_point lower = *point;
-    if (set_rung(&lower, own, r, 1, z) && lower.promise < point->promise) {
+    bool is_told = set_rung(&lower, own, r, 1, z);
+    while (!is_told && r > own->first) {
+        is_told = set_rung(&lower, own, --r, 1, z);
+    }
+    if (is_told && lower.promise < point->promise) {
         point->recall = lower.recall;
         point->low = lower.low;
         point->high = lower.high;

@@ -4,6 +4,7 @@
 
 #include "shard/host_int.h"
 #include "shard/shard_int.h"
+#include "shard/tally_int.h"
 #include "shard/vectors_int.h"
 
 #include <stdio.h>
@@ -13,6 +14,7 @@ enum {
     NEW_ROWS = 99,                     /* With those a few less than are measured. */
     QUERIES = 512,
     SAMPLES_MAX = 10000,
+    WIDE = 128,
 };
 
 static void note_queries(struct fixture *f, uint32_t k)
@@ -258,10 +260,8 @@ static void insert_points(struct fixture *f, uint64_t from, uint64_t to, bool is
     wait_until_linked(f);
 }
 
-static int set_up_line(void **state)
+static void make_poor_graphs(struct fixture *f)
 {
-    (void)fixture_set_up(state);
-    struct fixture *f = *state;
     struct value m = value_int(4), ef_construction = value_int(8);
     struct policy_set *policies = &f->schema.policies;
     struct err err = {0};
@@ -269,6 +269,13 @@ static int set_up_line(void **state)
     assert_int_equal(
         policy_assign_name(policies, "ef_construction", LEVEL_COLLECTION, &ef_construction, &err),
         ERR_OK);
+}
+
+static int set_up_line(void **state)
+{
+    (void)fixture_set_up(state);
+    struct fixture *f = *state;
+    make_poor_graphs(f);
     fixture_start(f);
     insert_points(f, 1, ROWS + 1, true);
     note_queries(f, 10);
@@ -293,6 +300,86 @@ static void rows_of_another_kind_are_not_vouched_for(void **state)
     assert_true(after.ef > 4 * before.ef);
 }
 
+static void make_wide(uint64_t i, float out[WIDE])
+{
+    uint64_t state = hash_u64(i);
+    for (size_t j = 0; j < WIDE; j++) {
+        out[j] = (float)(random_next(&state) >> 11) * 0x1p-53F;
+    }
+}
+
+/* Uniform rows and queries, of products. */
+static int set_up_products(void **state)
+{
+    static const uint64_t all[4] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    (void)fixture_set_up(state);
+    struct fixture *f = *state;
+    struct err err = {0};
+    float vector[WIDE];
+    f->schema.columns[EMBEDDING].distance = DISTANCE_DOT;
+    f->schema.columns[EMBEDDING].dim = WIDE;
+    make_poor_graphs(f);
+    fixture_start(f);
+    struct shard_command *command = new_command(f);
+    for (uint64_t i = 1; i <= ROWS; i++) {
+        char key[32];
+        (void)snprintf(key, sizeof(key), "k%llu", (unsigned long long)i);
+        make_wide(i, vector);
+        struct value values[N_COLUMNS] = {value_cstr(key), value_vector(vector, WIDE), value_null(),
+                                          value_int(0)};
+        assert_int_equal(shard_command_add(command, SHARD_INSERT, values, all, 0, &err), ERR_OK);
+    }
+    assert_int_equal(send_command(f, command, ACK_VISIBLE, NULL, &err), ERR_OK);
+    wait_until_linked(f);
+    for (uint64_t i = 0; i < QUERIES; i++) {
+        struct asked asked = {.query = vector, .k = 1};
+        make_wide(100000 + i, vector);
+        queries_note(&f->shard->vectors[0], CALIBRATION_ROWS_MIN, WIDE, &asked);
+    }
+    return 0;
+}
+
+/* Rows to whose vectors nothing as near as they are is found. */
+static uint32_t count_lost(struct fixture *f, size_t ef)
+{
+    uint32_t n_lost = 0;
+    for (uint64_t row = 1; row <= ROWS; row++) {
+        float vector[WIDE];
+        make_wide(row, vector);
+        struct err err = {0};
+        struct index_hit hit;
+        struct index_work work = {0};
+        struct index_search search = {.query = vector, .k = 1, .ef = ef, .plan = INDEX_WALK};
+        size_t n;
+        unsigned side;
+        struct index *index = vector_index_enter(&f->shard->vectors[0], &side);
+        assert_int_equal(index_search(index, &search, &hit, &n, &work, &err), ERR_OK);
+        vector_index_leave(&f->shard->vectors[0], side);
+        double own = index_distance(DISTANCE_DOT, vector, vector, WIDE);
+        n_lost += n == 0 || hit.distance > tally_limit(own) ? 1 : 0;
+    }
+    return n_lost;
+}
+
+/* Of uniform rows three of four were lost by their vectors at an ef that finds 0.95 of what queries
+ * from elsewhere ask for. */
+static void by_products_too_the_nearest_alone_is_promised_to_rows(void **state)
+{
+    struct fixture *f = *state;
+    static struct measured told;
+    enum measure_step step;
+    uint32_t class = class_of(1);
+    struct measure *m = begin(f, MEASURE_ASKED, UINT32_C(1) << class);
+    while (go_on(m, &step) > 0 && step != MEASURE_IS_OVER) {
+    }
+    measure_sum_up(m, &told);
+    measure_free(m);
+    struct curve_answer at = curve_ask(&told.curves[class], 0.95);
+    assert_int_equal(at.verdict, SHARD_REACHES);
+    uint32_t n_lost = count_lost(f, (size_t)at.ef);
+    assert_true(n_lost <= ROWS / 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +393,8 @@ int main(void)
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(rows_of_the_same_kind_are_vouched_for, set_up,
                                         fixture_tear_down),
+        cmocka_unit_test_setup_teardown(by_products_too_the_nearest_alone_is_promised_to_rows,
+                                        set_up_products, fixture_tear_down),
         cmocka_unit_test_setup_teardown(rows_of_another_kind_are_not_vouched_for, set_up_line,
                                         fixture_tear_down),
     };
