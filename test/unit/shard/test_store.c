@@ -57,11 +57,16 @@ static enum errcode try_put_rows(struct store *store, uint64_t from, uint64_t to
     return store_commit(write, &meta, err);
 }
 
+/* As the flusher does: a view that stays open, as that of a thread which has no core, puts the
+ * growth of the map off, and so the write. */
 static void put_rows(struct store *store, uint64_t from, uint64_t to)
 {
     struct err err = {0};
-    if (try_put_rows(store, from, to, &err) != ERR_OK) {
-        fail_msg("%s", err.message);
+    uint64_t until_us = clock_micros() + PATIENCE_US;
+    while (try_put_rows(store, from, to, &err) != ERR_OK) {
+        if (err.code != ERR_OVERLOADED || clock_micros() > until_us) {
+            fail_msg("%s", err.message);
+        }
     }
 }
 
