@@ -225,6 +225,10 @@ void index_thread_exit(void)
     }
 }
 
+enum {
+    WORDS_A_SLOT = 4 /* As many words in a row are cleared in the time of one here and there. */
+};
+
 bool scratch_visit_none(struct scratch *s, uint32_t capacity)
 {
     size_t words = ((size_t)capacity + 63) / 64;
@@ -236,7 +240,7 @@ bool scratch_visit_none(struct scratch *s, uint32_t capacity)
         mem_free(MEM_SEARCH, s->visited);
         s->visited = visited;
         s->visited_words = words;
-    } else if (s->has_seen_more || s->visited_words < 4 * s->n_seen) {
+    } else if (s->has_seen_more || s->visited_words < WORDS_A_SLOT * s->n_seen) {
         memset(s->visited, 0, s->visited_words * sizeof(*s->visited));
     } else {
         for (size_t i = 0; i < s->n_seen; i++) {
