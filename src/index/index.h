@@ -165,6 +165,11 @@ struct index_search {
     bool (*matches)(void *arg, uint64_t row);
     void *matches_arg;
     size_t filter_calls_max; /* 0 = no bound. */
+    /* With a filter ef was chosen as if it let @share of all rows pass, wherever they lie.  Where
+     * it lets clearly more of those near the query pass - rows that are of one kind lie together -
+     * that is too little: the walk is done again with ef_denser.  0: ef is what it is. */
+    double share;
+    size_t ef_denser;
     /* GIVEN: writes up to @max further row numbers, each once, and returns how many; 0 ends it.
      * is_missing gets those that the index does not have, or that were deleted meanwhile. */
     size_t (*given)(void *arg, uint64_t *rows, size_t max);
@@ -190,7 +195,8 @@ struct index_work {       /* What a search cost; counters are added to. */
     uint64_t distances;   /* By codes in walks; by vectors in scans. */
     uint64_t reranked;    /* Rows that were looked at exactly after a walk. */
     uint64_t exact_walks; /* Begun because codes could not rank. */
-    uint64_t beyond;      /* Queries that lay beyond their reach. */
+    uint64_t beyond;      /* Queries that lay beyond their reach, */
+    uint64_t denser;      /* and those near which more rows matched than elsewhere. */
     uint64_t hops;
     uint64_t tail_rows;
     uint64_t filter_calls;

@@ -60,6 +60,8 @@ static const double BEYOND_LENGTH = 0.25;
  * of 512 held-out ones each of words, uniform rows and a gamma distribution none. */
 static const double BEYOND_ANGLE = 1.5;
 static const double ANGLE_ROUNDING = 1e-12;
+/* So many standard errors more rows match near the query than elsewhere. */
+static const double DENSER_SIGMAS = 3;
 /* As far as this from the rank-th of rows that match. */
 static const float ALIKE_SIGMAS = 3;
 
@@ -451,6 +453,16 @@ static bool is_beyond(const struct walk *w, bool is_sifting)
     return square > BEYOND * square_of(w, search->reach.distance);
 }
 
+/* More of the rows near the query match than those for which ef was chosen, had they lain there by
+ * chance.  Where all match it is as if there were no filter, and that takes more. */
+static bool is_denser(const struct walk *w)
+{
+    const struct index_search *search = w->search;
+    double expected = search->share * (double)w->n_asked;
+    double error = sqrt(expected * (1 - search->share));
+    return search->ef_denser > w->ef && (double)w->n_matched > expected + DENSER_SIGMAS * error;
+}
+
 /* Where a second walk begins: what the first one found, and what the upper layers lead to, in
  * scratch->matching. */
 static enum errcode more_starts(struct walk *w, struct err *err)
@@ -613,6 +625,11 @@ static enum errcode walk_graph(struct walk *w, uint32_t entry, bool *gave_up, st
         starts[n_starts++] = walk_candidate(w, w->from_slot);
     }
     enum errcode code = walk_from(w, starts, n_starts, is_sifting, gave_up, err);
+    if (code == ERR_OK && !*gave_up && is_sifting && is_denser(w)) {
+        w->work->denser++;
+        w->ef = w->search->ef_denser;
+        code = walk_from(w, starts, n_starts, is_sifting, gave_up, err);
+    }
     if (code == ERR_OK && !*gave_up && is_beyond(w, is_sifting)) {
         code = walk_beyond(w, is_sifting, gave_up, err);
     }

@@ -48,7 +48,7 @@ static bool begin(struct walk *w, const struct stop_rule *rule, const struct can
         return false;
     }
     beam_start(&s->beam, rule);
-    w->n_visited = 0;
+    w->n_visited = w->n_asked = w->n_matched = 0;
     w->nearest = (struct candidate){.key = INFINITY, .slot = SLOT_NONE};
     for (size_t i = 0; i < n_starts; i++) {
         if (scratch_visit(s, starts[i].slot)) {

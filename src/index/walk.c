@@ -105,7 +105,10 @@ bool walk_may_return(struct walk *w, uint32_t slot)
         return true;
     }
     w->work->filter_calls++;
-    return w->search->matches(w->search->matches_arg, node_at(slots, slot)->row);
+    bool matches = w->search->matches(w->search->matches_arg, node_at(slots, slot)->row);
+    w->n_asked++;
+    w->n_matched += matches;
+    return matches;
 }
 
 bool walk_is_at_query(const struct walk *w, uint32_t slot)

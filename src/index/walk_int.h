@@ -40,10 +40,11 @@ struct walk {
     struct index_work *work;
     uint64_t polled_at; /* work->distances at the last question whether to cancel. */
     size_t n_visited;
-    struct candidate nearest; /* Of all rows that a walk with a filter met, matching or not. */
-    size_t ef;                /* The search's, or more. */
-    uint32_t from_slot;       /* Where the query comes from, or SLOT_NONE. */
-    bool counts_hidden;       /* Some rows are in the graph and must not be returned. */
+    size_t n_asked, n_matched; /* Of those that the walk with a filter met and asked of. */
+    struct candidate nearest;  /* Of all rows that a walk with a filter met, matching or not. */
+    size_t ef;                 /* The search's, or more. */
+    uint32_t from_slot;        /* Where the query comes from, or SLOT_NONE. */
+    bool counts_hidden;        /* Some rows are in the graph and must not be returned. */
     bool passes_over; /* Rows at the query's very place are not seen; they have these keys. */
     float key_passed_over, exact_key_passed_over;
 };

@@ -30,6 +30,8 @@ static enum errcode find_in_index(struct searcher *self, size_t q, enum search_w
                   .ef_beyond = s->miss_beyond == MISS_SCANS ? 0 : s->effort.ef_beyond,
                   .matches = p->plan->access.where != NULL ? filter : NULL,
                   .matches_arg = self,
+                  .share = s->share_low,
+                  .ef_denser = p->force.ef == 0 ? s->effort.ef_denser : 0,
                   .filter_calls_max = way == WAY_FILTERED_WALK ? s->filter_calls_max : 0,
                   .has_from_row = p->plan->search.queries[q].is_key,
                   .from_row = s->from_rows[q]},

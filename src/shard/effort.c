@@ -116,6 +116,21 @@ static void tell(const struct extent *e, const struct recall_wish *wish,
     out->ef_beyond = (size_t)ceil(fmax(guess_ef(wish), BEYOND_EF * answer->ef * more));
 }
 
+/* What the same search takes without its filter, or where all rows near the query pass it. */
+static size_t ef_unfiltered(const struct extent *e, const struct measured *m,
+                            const struct recall_wish *wish)
+{
+    struct recall_wish all = *wish;
+    struct curve_answer answer;
+    struct shard_effort effort;
+    all.share = 1;
+    if (!effort_ask(m, &all, &answer)) {
+        return (size_t)ceil(guess_ef(&all));
+    }
+    tell(e, &all, &answer, &effort);
+    return effort.ef;
+}
+
 void shard_effort_for(struct shard *shard, uint32_t column, double recall, size_t k, double share,
                       struct shard_effort *out)
 {
@@ -129,6 +144,7 @@ void shard_effort_for(struct shard *shard, uint32_t column, double recall, size_
     if (calibration_read(&v->calibration, measured_classes(&wish), &m) &&
         effort_ask(&m, &wish, &answer)) {
         tell(&e, &wish, &answer, out);
+        out->ef_denser = share < 1 ? ef_unfiltered(&e, &m, &wish) : 0;
     } else {
         guess(&wish, out);
     }

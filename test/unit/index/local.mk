@@ -12,6 +12,7 @@ INDEX_SERIAL_TESTS = \
     test/unit/index/test_reach \
     test/unit/index/test_recall \
     test/unit/index/test_save \
+    test/unit/index/test_beam \
     test/unit/index/test_search \
     test/unit/index/test_shapes \
     test/unit/index/test_storage \
@@ -51,6 +52,8 @@ test_unit_index_test_faults_SOURCES = test/unit/index/test_faults.c $(INDEX_FIXT
 test_unit_index_test_faults_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_threads_SOURCES = test/unit/index/test_threads.c $(INDEX_FIXTURE)
 test_unit_index_test_threads_LDADD = $(INDEX_TEST_LIBS)
+test_unit_index_test_beam_SOURCES = test/unit/index/test_beam.c $(INDEX_FIXTURE)
+test_unit_index_test_beam_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_search_SOURCES = test/unit/index/test_search.c $(INDEX_FIXTURE)
 test_unit_index_test_search_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_shapes_SOURCES = test/unit/index/test_shapes.c $(INDEX_FIXTURE)

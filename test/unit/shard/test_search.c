@@ -271,6 +271,45 @@ static void queries_unlike_the_measured_ones_are_looked_for_with_more(void **sta
     assert_true(measure_recall(f, effort.ef) >= 0.95);
 }
 
+static bool passes(void *arg, uint64_t row)
+{
+    (void)arg;
+    (void)row;
+    return true;
+}
+
+/* A filter that is said to let a twentieth pass lets all of those near the query pass. */
+static void a_filter_that_goes_with_the_vectors_takes_what_none_would(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    struct shard_effort effort;
+    struct index_hit hits[K];
+    float query[DIM];
+    size_t n;
+    fixture_start(f);
+    insert_rows(f, 1, ROWS + 1, 500);
+    wait_until_linked(f);
+    (void)wait_for_measurement(f, 0, 256);
+    shard_effort_for(f->shard, EMBEDDING, 0.95, K, 0.05, &effort);
+    assert_true(effort.ef_denser >= K);
+    struct shard_search s = {.index = {.plan = INDEX_WALK,
+                                       .ef = K,
+                                       .matches = passes,
+                                       .share = 0.05,
+                                       .ef_denser = K + effort.ef_denser},
+                             .index_lag_max = ROWS};
+    int64_t denser = metric_value(METRIC_searches_denser);
+    make_vector(1000000, query);
+    assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_OK);
+    assert_int_equal(metric_value(METRIC_searches_denser), denser + 1);
+    s.index.share = 1;
+    assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_OK);
+    assert_int_equal(metric_value(METRIC_searches_denser), denser + 1);
+    shard_effort_for(f->shard, EMBEDDING, 0.95, K, 1, &effort);
+    assert_int_equal(effort.ef_denser, 0); /* There is nothing to be denser than. */
+}
+
 /* Many times the rows, and nothing measured of them yet: the recall was 0.69 for a floor of 0.80.
  */
 static void what_was_measured_is_stretched_where_the_collection_has_grown(void **state)
@@ -463,6 +502,8 @@ int main(void)
         UNWATCHED_TEST(the_first_queries_of_clients_alone_lower_no_effort, fixture_set_up,
                        fixture_tear_down),
         UNWATCHED_TEST(queries_unlike_the_measured_ones_are_looked_for_with_more, fixture_set_up,
+                       fixture_tear_down),
+        UNWATCHED_TEST(a_filter_that_goes_with_the_vectors_takes_what_none_would, fixture_set_up,
                        fixture_tear_down),
         UNWATCHED_TEST(what_was_measured_is_stretched_where_the_collection_has_grown,
                        fixture_set_up, fixture_tear_down),
