@@ -148,6 +148,14 @@ struct index_reach {
     double angle;    /* DOT only, else INFINITY: the least of 1 - cos to the nearest few rows. */
 };
 
+/* ef was chosen for filters that let up to @share of all rows pass, wherever they lie.  Where one
+ * lets clearly more of those near the query pass - rows that are of one kind lie together - that is
+ * too little, and the walk is done again with @ef.  0: never. */
+struct index_density {
+    double share;
+    size_t ef;
+};
+
 struct index_search {
     const float *query; /* dim floats, any length; not normalised by the caller. */
     size_t k;
@@ -164,12 +172,8 @@ struct index_search {
      * filter_calls_max rows: then *is_complete is false and the caller scans instead. */
     bool (*matches)(void *arg, uint64_t row);
     void *matches_arg;
-    size_t filter_calls_max; /* 0 = no bound. */
-    /* With a filter ef was chosen as if it let @share of all rows pass, wherever they lie.  Where
-     * it lets clearly more of those near the query pass - rows that are of one kind lie together -
-     * that is too little: the walk is done again with ef_denser.  0: ef is what it is. */
-    double share;
-    size_t ef_denser;
+    size_t filter_calls_max;     /* 0 = no bound. */
+    struct index_density denser; /* WALK with a filter. */
     /* GIVEN: writes up to @max further row numbers, each once, and returns how many; 0 ends it.
      * is_missing gets those that the index does not have, or that were deleted meanwhile. */
     size_t (*given)(void *arg, uint64_t *rows, size_t max);

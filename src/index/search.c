@@ -457,10 +457,10 @@ static bool is_beyond(const struct walk *w, bool is_sifting)
  * chance.  Where all match it is as if there were no filter, and that takes more. */
 static bool is_denser(const struct walk *w)
 {
-    const struct index_search *search = w->search;
-    double expected = search->share * (double)w->n_asked;
-    double error = sqrt(expected * (1 - search->share));
-    return search->ef_denser > w->ef && (double)w->n_matched > expected + DENSER_SIGMAS * error;
+    const struct index_density *denser = &w->search->denser;
+    double expected = denser->share * (double)w->n_asked;
+    double error = sqrt(expected * (1 - denser->share));
+    return denser->ef > w->ef && (double)w->n_matched > expected + DENSER_SIGMAS * error;
 }
 
 /* Where a second walk begins: what the first one found, and what the upper layers lead to, in
@@ -627,7 +627,7 @@ static enum errcode walk_graph(struct walk *w, uint32_t entry, bool *gave_up, st
     enum errcode code = walk_from(w, starts, n_starts, is_sifting, gave_up, err);
     if (code == ERR_OK && !*gave_up && is_sifting && is_denser(w)) {
         w->work->denser++;
-        w->ef = w->search->ef_denser;
+        w->ef = w->search->denser.ef;
         code = walk_from(w, starts, n_starts, is_sifting, gave_up, err);
     }
     if (code == ERR_OK && !*gave_up && is_beyond(w, is_sifting)) {

@@ -73,6 +73,7 @@ struct measured {
 struct curve_answer {
     double ef, recall, low, high, distances, filter_calls;
     struct index_reach reach; /* Of several curves: the farther. */
+    double share;             /* Of rows that a filter lets pass: ef is good for up to it. */
     enum shard_verdict verdict;
     struct curve_origin origin; /* Of several curves: the oldest, the fewest and the least real. */
 };

@@ -155,7 +155,9 @@ bool measured_ask(const struct measured *m, const struct recall_wish *wish,
                   struct curve_answer *out)
 {
     if (wish->share >= 1) {
-        return ask_share(m, 1, wish, out);
+        bool is_known = ask_share(m, 1, wish, out);
+        out->share = 1;
+        return is_known;
     }
     size_t at = 0; /* The share next to it that is not less. */
     while (at + 1 < COUNT_OF(shares) && shares[at + 1] >= (float)wish->share) {
@@ -170,12 +172,14 @@ bool measured_ask(const struct measured *m, const struct recall_wish *wish,
                      ask_share(m, shares[at + 1], wish, &fewer);
     if (!is_known || !has_fewer) {
         thin_out(out, shares[at], wish->share);
+        out->share = (double)shares[at];
         return is_known;
     }
     double t = log(wish->share / shares[at]) / log(shares[at + 1] / shares[at]);
     double ef = fmax(out->ef, fewer.ef);
     *out = answer_between(out, &fewer, t);
     out->ef = ef;
+    out->share = (double)shares[at];
     return true;
 }
 

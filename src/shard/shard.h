@@ -202,9 +202,8 @@ uint64_t shard_rows_end(const struct shard *shard);
 /* Rows that a search over @column can find. */
 uint64_t shard_rows_indexed(struct shard *shard, uint32_t column);
 
-/* What a walk must do so that the mean recall@k of searches like this one is @recall or more: from
- * what calibration measured where it has, else by a guess.  @share of the rows pass its filter; 1:
- * it has none.  Takes no lock. */
+/* What a walk must do so that the mean recall@k of searches like this one is @recall or more: by
+ * calibration's measure, else a guess.  @share of the rows pass its filter (1: none).  No lock. */
 enum shard_verdict {
     SHARD_REACHES,        /* ef is measured to be good for it. */
     SHARD_MAY_MISS,       /* Too little was measured to tell; ef is the largest that was. */
@@ -220,7 +219,8 @@ struct shard_effort {
     double distances, filter_calls; /* To be expected of a query. */
     bool has_reach; /* What was measured holds for queries that lie as far from the rows as */
     struct index_reach reach;    /* this, and for those beyond it nothing is known; */
-    size_t ef_beyond, ef_denser; /* their ef is a guess (see index_search). */
+    size_t ef_beyond;            /* their ef is a guess (see index_search). */
+    struct index_density denser; /* Where its filter lets more rows near a query pass. */
     uint64_t rows;               /* In the index. */
 };
 void shard_effort_for(struct shard *shard, uint32_t column, double recall, size_t k, double share,

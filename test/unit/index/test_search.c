@@ -549,8 +549,7 @@ static void where_more_rows_match_near_the_query_a_walk_takes_more(void **state)
                                   .plan = INDEX_WALK,
                                   .matches = is_marked,
                                   .matches_arg = near,
-                                  .share = 1.0 / 20,
-                                  .ef_denser = 20 * K};
+                                  .denser = {1.0 / 20, 20 * K}};
     assert_int_equal(run(index, &search, hits, &work), K);
     assert_true(work.denser == 1 && work.is_complete);
     uint64_t distances = work.distances;
@@ -558,7 +557,7 @@ static void where_more_rows_match_near_the_query_a_walk_takes_more(void **state)
     assert_int_equal(run(index, &search, hits, &work), K);
     assert_int_equal(work.denser, 0);
     search.matches_arg = near;
-    search.ef_denser = 0;
+    search.denser.ef = 0;
     assert_int_equal(run(index, &search, hits, &work), K);
     assert_true(work.denser == 0 && work.distances < distances);
     free(points);

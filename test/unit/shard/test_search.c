@@ -292,22 +292,21 @@ static void a_filter_that_goes_with_the_vectors_takes_what_none_would(void **sta
     wait_until_linked(f);
     (void)wait_for_measurement(f, 0, 256);
     shard_effort_for(f->shard, EMBEDDING, 0.95, K, 0.05, &effort);
-    assert_true(effort.ef_denser >= K);
+    assert_true(effort.denser.ef >= K && effort.denser.share >= 0.05 && effort.denser.share < 1);
     struct shard_search s = {.index = {.plan = INDEX_WALK,
                                        .ef = K,
                                        .matches = passes,
-                                       .share = 0.05,
-                                       .ef_denser = K + effort.ef_denser},
+                                       .denser = {0.05, K + effort.denser.ef}},
                              .index_lag_max = ROWS};
     int64_t denser = metric_value(METRIC_searches_denser);
     make_vector(1000000, query);
     assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_OK);
     assert_int_equal(metric_value(METRIC_searches_denser), denser + 1);
-    s.index.share = 1;
+    s.index.denser.share = 1;
     assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_OK);
     assert_int_equal(metric_value(METRIC_searches_denser), denser + 1);
     shard_effort_for(f->shard, EMBEDDING, 0.95, K, 1, &effort);
-    assert_int_equal(effort.ef_denser, 0); /* There is nothing to be denser than. */
+    assert_int_equal(effort.denser.ef, 0); /* There is nothing to be denser than. */
 }
 
 /* Many times the rows, and nothing measured of them yet: the recall was 0.69 for a floor of 0.80.
