@@ -5,9 +5,9 @@
 #include "index/candidate_int.h"
 
 enum {
-    BATCH = 64,                          /* Rows whose distances are asked for at once in a scan. */
-    POLL_FLOATS_A_ROW = 64,              /* What a short vector costs beside its floats. */
-    PREFETCH_BYTES_MAX = 8 * CACHE_LINE, /* Of a row; processors fetch the rest by themselves. */
+    BATCH = 64,             /* Rows whose distances are asked for at once in a scan. */
+    POLL_FLOATS_A_ROW = 64, /* What a short vector costs beside its floats. */
+    PREFETCH_BYTES_MAX = 32 * CACHE_LINE, /* Of a row; processors fetch the rest by themselves. */
 };
 
 /* A compiler may take a function that only prefetches for one that does nothing, and leave out the
