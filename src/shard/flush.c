@@ -272,6 +272,7 @@ static void end_flush(struct shard *shard, const struct store_meta *meta)
     CHECK(meta->applied >= shard->flushed && meta->applied <= shard->applied);
     CHECK(meta->covered >= shard->covered);
     shard->flushing = NULL;
+    shard_note_stored_locked(shard);
     shard->flushed = meta->applied;
     shard->covered = meta->covered;
     atomic_store(&shard->flush_error, ERR_OK);
@@ -333,6 +334,9 @@ enum errcode shard_compact(struct shard *shard, struct err *err)
     mutex_lock(&shard->flush);
     if (store_is_compaction_worth(shard->store)) {
         code = store_compact(shard->store, err);
+        mutex_lock(&shard->publish);
+        shard_note_stored_locked(shard);
+        mutex_unlock(&shard->publish);
     }
     mutex_unlock(&shard->flush);
     return code;

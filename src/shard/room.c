@@ -21,10 +21,17 @@ uint64_t shard_unflushed_bytes(struct shard *shard)
     return bytes;
 }
 
+/* Together with the generation that leaves: between a commit and then it would count twice. */
+void shard_note_stored_locked(struct shard *shard)
+{
+    shard->stored_bytes = store_used_bytes(shard->store);
+}
+
 bool shard_is_full(struct shard *shard, uint64_t bytes)
 {
-    CHECK(shard->store != NULL);
-    uint64_t used = store_used_bytes(shard->store) + shard_unflushed_bytes(shard);
+    mutex_lock(&shard->publish);
+    uint64_t used = shard->stored_bytes + shard_unflushed_bytes_locked(shard);
+    mutex_unlock(&shard->publish);
     return used + bytes > MAP_SIZE_MIN &&
            used + bytes > (uint64_t)shard_policy(shard, POLICY_map_size);
 }

@@ -111,6 +111,7 @@ static enum errcode open_file(struct shard *shard, struct err *err)
         store_read_end(read);
         shard->active = generation_new(shard->next_row, err);
         code = shard->active == NULL ? ERR_OUT_OF_MEMORY : ERR_OK;
+        shard->stored_bytes = store_used_bytes(shard->store);
     }
     store_read_free(read);
     return code;

@@ -72,6 +72,7 @@ struct shard {
     uint64_t applied, rows;
     _Atomic uint64_t next_row; /* Written under the lock, read without it too. */
     uint64_t flushed, covered; /* As in the file. */
+    uint64_t stored_bytes;     /* Used of the file by what no generation has any more. */
     struct shard_view *free_views;
     size_t n_free_views, open_views;
 
@@ -88,6 +89,8 @@ int64_t shard_policy(const struct shard *shard, enum policy_id id); /* host.c */
 
 /* ---- room.c ---- */
 
+/* The file has changed by what its holder of shard.flush did: notes what of it is used. */
+void shard_note_stored_locked(struct shard *shard) REQUIRES(shard->publish);
 uint64_t shard_unflushed_bytes(struct shard *shard) EXCLUDES(shard->publish);
 /* With @bytes more it would be larger than map_size. */
 bool shard_is_full(struct shard *shard, uint64_t bytes) EXCLUDES(shard->publish);

@@ -404,6 +404,53 @@ static void a_full_collection_serves_again_once_its_rows_are_deleted(void **stat
     }
 }
 
+struct watch {
+    struct shard *shard;
+    atomic_bool is_over;
+    uint64_t n_full;
+};
+
+static void watch_room(void *arg)
+{
+    struct watch *watch = arg;
+    while (!atomic_load(&watch->is_over)) {
+        watch->n_full += shard_is_full(watch->shard, 1);
+    }
+}
+
+/* Nothing is counted twice while it goes from memory to the file. */
+static void a_flush_does_not_fill_a_shard(void **state)
+{
+    enum {
+        ROUNDS = 5,
+        ROWS = 150
+    }; /* 9 MB a round: in the file and in memory too many. */
+    struct fixture *f = *state;
+    struct err err = {0};
+    struct watch watch = {0};
+    struct thread watcher;
+    char title[60001];
+    memset(title, 'x', sizeof(title) - 1);
+    title[sizeof(title) - 1] = '\0';
+    fixture_policy(f, "flush_interval", "1h");
+    fixture_start(f);
+    watch.shard = f->shard;
+    assert_int_equal(thread_start(&watcher, "watcher", watch_room, &watch, &err), ERR_OK);
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        char limit[32];
+        (void)snprintf(limit, sizeof(limit), "%dMiB", (int)(16 + 9 * round));
+        fixture_policy(f, "map_size", limit);
+        for (uint64_t i = 1; i <= ROWS; i++) {
+            uint64_t key = round * ROWS + i;
+            assert_int_equal(write_row(f, SHARD_INSERT, row_of(key, key, title, 1), &err), ERR_OK);
+        }
+        assert_int_equal(shard_flush(f->shard, &err), ERR_OK);
+    }
+    atomic_store(&watch.is_over, true);
+    thread_join(&watcher);
+    assert_int_equal(watch.n_full, 0);
+}
+
 static uint64_t file_bytes_of(struct fixture *f)
 {
     struct shard_figures figures;
@@ -466,6 +513,8 @@ int main(void)
                                         fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(few_of_many_stores_are_open_and_all_can_be_read,
                                         fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_flush_does_not_fill_a_shard, fixture_set_up,
+                                        fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_full_collection_serves_again_once_its_rows_are_deleted,
                                         fixture_set_up, fixture_tear_down),
     };
