@@ -19,10 +19,7 @@ enum errcode vector_prepare(enum distance distance, uint32_t dim, const float *x
                             struct err *err)
 {
     /* In double, so that neither huge nor tiny floats leave its range. */
-    double squares = 0;
-    for (uint32_t i = 0; i < dim; i++) {
-        squares += (double)x[i] * (double)x[i];
-    }
+    double squares = exact_chosen()->product(x, x, dim);
     if (!isfinite(squares)) {
         return err_set(err, ERR_NOT_FINITE, "the vector holds NaN or an infinity");
     }

@@ -11,15 +11,30 @@ enum {
     WIDTH = EXACT_LANES / 2
 };
 
-/* What is not there counts as 0, and adds nothing. */
-INLINE __mmask8 mask_of(uint32_t i, uint32_t dim)
+INLINE __m512d load(const float *x)
 {
-    return (__mmask8)(i >= dim ? 0 : dim - i >= WIDTH ? 0xff : (1u << (dim - i)) - 1);
+    return _mm512_cvtps_pd(_mm256_loadu_ps(x));
 }
 
-INLINE __m512d load(const float *x, uint32_t i, __mmask8 mask)
+/* What is not there counts as 0, and adds nothing. */
+INLINE __m512d load_some(const float *x, uint32_t n, uint32_t from)
 {
-    return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(mask, x + i));
+    uint32_t left = n > from ? n - from : 0;
+    __mmask8 mask = (__mmask8)(left >= WIDTH ? 0xff : (1u << left) - 1);
+    return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(mask, x + from));
+}
+
+/* Sixteen elements; or the last @n. */
+INLINE void load_all(const float *x, __m512d out[2])
+{
+    out[0] = load(x);
+    out[1] = load(x + WIDTH);
+}
+
+INLINE void load_last(const float *x, uint32_t n, __m512d out[2])
+{
+    out[0] = load_some(x, n, 0);
+    out[1] = load_some(x, n, WIDTH);
 }
 
 INLINE double fold(const __m512d sums[2])
@@ -30,52 +45,69 @@ INLINE double fold(const __m512d sums[2])
     return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
 
+INLINE void add_squares(__m512d sums[2], const __m512d x[2], const __m512d y[2])
+{
+    UNROLL
+    for (int half = 0; half < 2; half++) {
+        __m512d d = _mm512_sub_pd(x[half], y[half]);
+        sums[half] = _mm512_add_pd(sums[half], _mm512_mul_pd(d, d));
+    }
+}
+
+INLINE void add_products(__m512d sums[2], const __m512d x[2], const __m512d y[2])
+{
+    UNROLL
+    for (int half = 0; half < 2; half++) {
+        sums[half] = _mm512_fmadd_pd(x[half], y[half], sums[half]);
+    }
+}
+
 static AVX512 double avx512_squares(const float *a, const float *b, uint32_t dim)
 {
-    __m512d sums[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
-    for (uint32_t i = 0; i < dim; i += EXACT_LANES) {
-        UNROLL
-        for (uint32_t half = 0; half < 2; half++) {
-            __mmask8 mask = mask_of(i + half * WIDTH, dim);
-            __m512d d =
-                _mm512_sub_pd(load(a, i + half * WIDTH, mask), load(b, i + half * WIDTH, mask));
-            sums[half] = _mm512_add_pd(sums[half], _mm512_mul_pd(d, d));
-        }
+    __m512d x[2], y[2], sums[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+    uint32_t i = 0;
+    for (; i + EXACT_LANES <= dim; i += EXACT_LANES) {
+        load_all(a + i, x);
+        load_all(b + i, y);
+        add_squares(sums, x, y);
     }
+    load_last(a + i, dim - i, x);
+    load_last(b + i, dim - i, y);
+    add_squares(sums, x, y);
     return fold(sums);
 }
 
 static AVX512 double avx512_product(const float *a, const float *b, uint32_t dim)
 {
-    __m512d sums[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
-    for (uint32_t i = 0; i < dim; i += EXACT_LANES) {
-        UNROLL
-        for (uint32_t half = 0; half < 2; half++) {
-            __mmask8 mask = mask_of(i + half * WIDTH, dim);
-            sums[half] = _mm512_fmadd_pd(load(a, i + half * WIDTH, mask),
-                                         load(b, i + half * WIDTH, mask), sums[half]);
-        }
+    __m512d x[2], y[2], sums[2] = {_mm512_setzero_pd(), _mm512_setzero_pd()};
+    uint32_t i = 0;
+    for (; i + EXACT_LANES <= dim; i += EXACT_LANES) {
+        load_all(a + i, x);
+        load_all(b + i, y);
+        add_products(sums, x, y);
     }
+    load_last(a + i, dim - i, x);
+    load_last(b + i, dim - i, y);
+    add_products(sums, x, y);
     return fold(sums);
 }
 
-static AVX512 void avx512_products(const float *a, const float *b, uint32_t dim, double out[3])
+static AVX512 void avx512_products(const float *a, const float *b, uint32_t dim, double out[2])
 {
-    __m512d zero = _mm512_setzero_pd();
-    __m512d ab[2] = {zero, zero}, aa[2] = {zero, zero}, bb[2] = {zero, zero};
-    for (uint32_t i = 0; i < dim; i += EXACT_LANES) {
-        UNROLL
-        for (uint32_t half = 0; half < 2; half++) {
-            __mmask8 mask = mask_of(i + half * WIDTH, dim);
-            __m512d x = load(a, i + half * WIDTH, mask), y = load(b, i + half * WIDTH, mask);
-            ab[half] = _mm512_fmadd_pd(x, y, ab[half]);
-            aa[half] = _mm512_fmadd_pd(x, x, aa[half]);
-            bb[half] = _mm512_fmadd_pd(y, y, bb[half]);
-        }
+    __m512d zero = _mm512_setzero_pd(), x[2], y[2], ab[2] = {zero, zero}, bb[2] = {zero, zero};
+    uint32_t i = 0;
+    for (; i + EXACT_LANES <= dim; i += EXACT_LANES) {
+        load_all(a + i, x);
+        load_all(b + i, y);
+        add_products(ab, x, y);
+        add_products(bb, y, y);
     }
+    load_last(a + i, dim - i, x);
+    load_last(b + i, dim - i, y);
+    add_products(ab, x, y);
+    add_products(bb, y, y);
     out[0] = fold(ab);
-    out[1] = fold(aa);
-    out[2] = fold(bb);
+    out[1] = fold(bb);
 }
 
 const struct exact exact_avx512 = {

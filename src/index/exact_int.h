@@ -17,8 +17,8 @@ enum {
 struct exact {
     double (*squares)(const float *a, const float *b, uint32_t dim); /* Of the differences. */
     double (*product)(const float *a, const float *b, uint32_t dim);
-    /* <a, b>, |a|^2, |b|^2; each is what product gives. */
-    void (*products)(const float *a, const float *b, uint32_t dim, double out[3]);
+    /* <a, b> and |b|^2; each is what product gives. */
+    void (*products)(const float *a, const float *b, uint32_t dim, double out[2]);
 };
 
 extern const struct exact exact_scalar;
@@ -33,5 +33,15 @@ const struct exact *exact_chosen(void);
  * COSINE lies in 0 .. 2, is exactly 0 for equal vectors, and 1 where one is zero; DOT is the
  * negated product.  Vectors are any finite floats; COSINE needs no length. */
 double exact_distance(enum distance distance, const float *a, const float *b, uint32_t dim);
+
+/* The same from one vector to many. */
+struct exact_query {
+    enum distance distance;
+    uint32_t dim;
+    const float *vector;
+    double squares; /* |vector|^2; of COSINE. */
+};
+struct exact_query exact_query_of(enum distance distance, const float *vector, uint32_t dim);
+double exact_distance_to(const struct exact_query *query, const float *b);
 
 #endif

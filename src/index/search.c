@@ -341,8 +341,9 @@ static bool is_blind(const struct walk *w)
     }
     const struct hit *last = &s->found.items[0];
     const float *vector = vector_at(&w->index->slots, last->slot);
-    float norm = (float)sqrt(code_squares(&w->space, vector));
-    double sigma = (double)sigma_of(w, norm), distance = last->row.distance;
+    bool is_cosine = w->space.distance == DISTANCE_COSINE; /* All are as long. */
+    double norm = is_cosine ? w->norm : sqrt(code_squares(&w->space, vector));
+    double sigma = (double)sigma_of(w, (float)norm), distance = last->row.distance;
     if (sigma <= 0) {
         return false;
     }
@@ -406,8 +407,7 @@ static double nearest_met(const struct walk *w, bool is_sifting)
     const struct hits *found = &w->scratch->found;
     double nearest = INFINITY;
     if (is_sifting && w->nearest.slot != SLOT_NONE) {
-        return exact_distance(w->index->config.distance, w->vector,
-                              vector_at(&w->index->slots, w->nearest.slot), w->space.dim);
+        return exact_distance_to(&w->exact, vector_at(&w->index->slots, w->nearest.slot));
     }
     for (size_t i = 0; i < found->n; i++) {
         nearest = fmin(nearest, found->items[i].row.distance);
@@ -428,9 +428,9 @@ static double least_angle(const struct walk *w, bool is_sifting)
         near[0] = &met;
         n = 1;
     }
+    struct exact_query direction = exact_query_of(DISTANCE_COSINE, w->vector, w->space.dim);
     for (size_t i = 0; i < n; i++) {
-        least = fmin(least, exact_distance(DISTANCE_COSINE, w->vector,
-                                           vector_at(slots, near[i]->slot), w->space.dim));
+        least = fmin(least, exact_distance_to(&direction, vector_at(slots, near[i]->slot)));
     }
     return least;
 }

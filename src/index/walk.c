@@ -29,7 +29,12 @@ struct walk walk_start(const struct index *index, struct scratch *scratch, const
         .counts_hidden = atomic_load_explicit(&index->n_hidden, memory_order_relaxed) > 0,
         .passes_over = search->passes_itself_over,
     };
-    w.norm = sqrt(code_squares(&w.space, query));
+    double squares = code_squares(&w.space, query);
+    w.norm = sqrt(squares);
+    w.exact = (struct exact_query){.distance = w.space.distance,
+                                   .dim = w.space.dim,
+                                   .vector = query,
+                                   .squares = squares}; /* COSINE has no centre. */
     index->code->query(&w.space, query, scratch->query_code, &w.query);
     if (w.passes_over) {
         /* Equal pairs have equal keys, so these are the keys of every row at the query's place. */

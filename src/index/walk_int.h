@@ -35,6 +35,7 @@ struct walk {
     struct scratch *scratch;
     struct code_query query;
     const float *vector;               /* The query itself; NULL where the graph is built. */
+    struct exact_query exact;          /* The same, for exact distances. */
     double norm;                       /* Its length. */
     const struct index_search *search; /* NULL where the graph is built. */
     struct index_work *work;
