@@ -1,17 +1,23 @@
 /* Whether what was measured still holds while rows keep coming.
  *
- * Rows that came since a measure may be of another kind, and harder to find.  Until somebody looks
- * they are taken for what nobody has measured, and searches take ten times as much when there are
- * twice as many rows (effort.c).  A measure would tell, but each of its samples takes a scan, and
- * under full ingest it has no time for many.  So some of the queries that it was measured with are
- * walked twice:
+ * Rows that came since a measure may be of another kind, and harder to find; and where rows went,
+ * what is left may be.  Until somebody looks they are taken for what nobody has measured, and
+ * searches take ten times as much when there are twice as many rows (effort.c).  A measure would
+ * tell, but each of its samples takes a scan and many walks, and under full ingest it has no time
+ * for many.  So some of the queries that it was measured with are walked as if the rows that came
+ * were like those before, with the ef that was measured, grown with the rows.  What that finds is
+ * held against
  *
- *   as if the rows that came were like those before    ef = measured, grown with the rows
- *   as if they were not                                ef = four times as much
+ *   a scan             of the first queries, and of all where a scan is cheap
+ *   four times the ef  of the others
  *
- * Where the first misses of the second's rows hardly more than it was measured to miss of the
- * nearest ones, caution would gain nothing, and it begins anew from there.  Two walks cost a
- * thirtieth of a scan of 100,000 rows, and less of more. */
+ * Where it misses of neither hardly more than it was measured to miss, caution would gain nothing,
+ * and it begins anew from there.  The larger ef tells of many queries for a thirtieth of what scans
+ * of 100,000 rows take.  But what lies where no such walk comes only the scans tell: of nearly
+ * equal rows under DOT, of which half of the queries ask for the same ten, both walks missed one of
+ * these when four fifths of the rows were deleted.  By the
+ * planner's weights they cost 20 us for each row that came, of 100 dimensions, however many there
+ * are; to link it takes 110 and more. */
 #include "shard/calibration_int.h"
 #include "shard/host_int.h"
 #include "shard/shard_int.h"
@@ -24,12 +30,19 @@ enum {
     VOUCH_K_MAX = 100, /* Walks for more rows are long, and seldom asked for. */
     QUERIES_MAX = 256,
     QUERIES_MIN = 64,
+    SCANS = MEASURE_FIRST, /* At the least. */
 };
+_Static_assert((int)SCANS <= (int)QUERIES_MIN, "there are so many queries");
 static const double DUE_AFTER = 1.03; /* Changes, over the rows that there were. */
 static const double CAREFUL_TIMES = 4;
 /* Of what is missing by the measure so much more may be, and a standard error of the look. */
 static const double MORE_MISSING = 0.25;
 
+/* What walks for a query are held against. */
+struct reference {
+    double limit; /* Of the distances of n rows; n = 0: it is not known. */
+    size_t n;
+};
 struct voucher {
     struct shard *shard;
     struct vector_index *v;
@@ -39,8 +52,11 @@ struct voucher {
     struct measured known;
     uint64_t n_forgotten;
     size_t n_queries;
-    float *queries; /* QUERIES_MAX x dim. */
-    struct index_hit *hits, *careful_hits;
+    float *queries;         /* QUERIES_MAX x dim. */
+    struct index_hit *hits; /* VOUCH_K_MAX */
+    /* Of the class that is looked at. */
+    struct reference references[QUERIES_MAX];
+    size_t n_scanned; /* The first of them are true. */
 };
 
 /* Those classes of @classes whose searches pay for caution. */
@@ -69,11 +85,10 @@ static uint32_t begin(struct voucher *w)
         return 0;
     }
     w->queries = mem_alloc(MEM_SEARCH, (size_t)QUERIES_MAX * w->dim * sizeof(float));
-    w->hits = mem_alloc(MEM_SEARCH, (size_t)2 * VOUCH_K_MAX * sizeof(*w->hits));
+    w->hits = mem_alloc(MEM_SEARCH, VOUCH_K_MAX * sizeof(*w->hits));
     if (w->queries == NULL || w->hits == NULL) {
         return 0;
     }
-    w->careful_hits = w->hits + VOUCH_K_MAX;
     mutex_lock(&c->mutex);
     uint32_t due = classes_due(w, queries_classes(&c->queries));
     while (due != 0 && w->n_queries < QUERIES_MAX &&
@@ -86,58 +101,108 @@ static uint32_t begin(struct voucher *w)
     return w->n_queries >= QUERIES_MIN ? due : 0;
 }
 
-static enum errcode walk(const struct voucher *w, const float *query, size_t k, double ef,
-                         struct index_hit *hits, size_t *n, struct err *err)
+/* @ef = 0: by a scan.  False where it was given up. */
+static bool search(const struct voucher *w, size_t query, size_t k, double ef, size_t *n)
 {
+    struct err err;
     struct index_work work = {0};
-    struct index_search search = {.query = query,
+    struct index_search search = {.query = w->queries + query * w->dim,
                                   .k = k,
                                   .ef = (size_t)ceil(fmax(ef, (double)k)),
-                                  .plan = INDEX_WALK,
+                                  .plan = ef > 0 ? INDEX_WALK : INDEX_EXACT,
                                   .is_canceled = measure_is_canceled,
                                   .canceled_arg = w->shard};
     unsigned side;
     struct index *index = vector_index_enter(w->v, &side);
-    enum errcode code = index_search(index, &search, hits, n, &work, err);
+    enum errcode code = index_search(index, &search, w->hits, n, &work, &err);
     vector_index_leave(w->v, side);
-    return code;
+    return code == ERR_OK;
 }
 
-/* The share of a careful walk's rows that one with @ef missed; NAN where one of both failed. */
-static double missed(const struct voucher *w, const float *query, size_t k, double ef)
+/* Of how many queries the truth is asked: a scan costs no more than the larger walk, or it is few
+ * of them. */
+static size_t scans_worth(const struct voucher *w, const struct curve_answer *at)
 {
-    struct err err;
-    size_t n, n_careful, n_found = 0;
-    if (walk(w, query, k, ef, w->hits, &n, &err) != ERR_OK ||
-        walk(w, query, k, CAREFUL_TIMES * ef, w->careful_hits, &n_careful, &err) != ERR_OK ||
-        n_careful == 0) {
+    double scan = (double)w->extent.rows * index_scan_ns(w->dim);
+    double walk = CAREFUL_TIMES * at->distances * index_walk_ns(w->dim);
+    return scan <= walk ? w->n_queries : SCANS;
+}
+
+static void find_references(struct voucher *w, size_t k, double ef)
+{
+    for (size_t i = 0; i < w->n_queries; i++) {
+        size_t n;
+        bool is_found = search(w, i, k, i < w->n_scanned ? 0 : CAREFUL_TIMES * ef, &n) && n > 0;
+        w->references[i] = (struct reference){
+            .limit = is_found ? tally_limit(w->hits[n - 1].distance) : NAN, .n = is_found ? n : 0};
+    }
+}
+
+/* The share of the reference's rows that a walk with @ef misses; NAN where that is not known. */
+static double missed(const struct voucher *w, size_t query, size_t k, double ef)
+{
+    const struct reference *reference = &w->references[query];
+    size_t n, n_found = 0;
+    if (reference->n == 0 || !search(w, query, k, ef, &n)) {
         return NAN;
     }
-    double limit = tally_limit(w->careful_hits[n_careful - 1].distance);
     for (size_t i = 0; i < n; i++) {
-        n_found += w->hits[i].distance <= limit ? 1 : 0;
+        n_found += w->hits[i].distance <= reference->limit ? 1 : 0;
     }
-    return fmax(1 - (double)n_found / (double)n_careful, 0);
+    return fmax(1 - (double)n_found / (double)reference->n, 0);
 }
 
-static bool is_as_before(const struct voucher *w, unsigned class)
+/* The same of queries first .. end - 1, less a standard error. */
+static double surely_missed(const struct voucher *w, size_t first, size_t end, size_t k, double ef)
 {
-    struct recall_wish wish = {.floor = w->floor,
-                               .k = recall_classes[class].k,
-                               .share = (double)recall_classes[class].share};
-    struct curve_answer at;
-    if (!effort_ask(&w->known, &wish, &at) || at.verdict != SHARD_REACHES) {
-        return false;
-    }
-    double ef = effort_grown(at.ef, extent_since(&w->extent, &at.origin));
-    double n = (double)w->n_queries, sum = 0, squared = 0;
-    for (size_t i = 0; i < w->n_queries; i++) {
-        double missing = missed(w, w->queries + i * w->dim, wish.k, ef); /* NAN: given up. */
+    double n = (double)(end - first), sum = 0, squared = 0;
+    for (size_t i = first; i < end; i++) {
+        double missing = missed(w, i, k, ef);
         sum += missing;
         squared += missing * missing;
     }
-    double mean = sum / n, error = sqrt(fmax(squared / n - mean * mean, 0) / (n - 1));
-    return mean - error <= fmin(1 - w->floor, (1 + MORE_MISSING) * (1 - at.recall));
+    double mean = sum / n;
+    return mean - sqrt(fmax(squared / n - mean * mean, 0) / (n - 1));
+}
+
+/* The ef that a search is given for @floor where it is as before; false where none is good for it.
+ */
+static bool ask(const struct voucher *w, unsigned class, double floor, struct curve_answer *at)
+{
+    struct recall_wish wish = {
+        .floor = floor, .k = recall_classes[class].k, .share = (double)recall_classes[class].share};
+    bool is_known = effort_ask(&w->known, &wish, at) && at->verdict == SHARD_REACHES;
+    at->ef = is_known ? effort_grown(at->ef, extent_since(&w->extent, &at->origin)) : 0;
+    return is_known;
+}
+
+/* Whoever asks for more than the collection's floor is given what was measured for that. */
+static bool are_higher_floors_kept(const struct voucher *w, unsigned class)
+{
+    bool are = true;
+    for (size_t i = 0; i < CURVE_FLOORS && are; i++) {
+        double floor = (double)curve_floors[i];
+        struct curve_answer at;
+        if (floor > w->floor && floor < 1 && ask(w, class, floor, &at)) {
+            are = surely_missed(w, 0, w->n_scanned, recall_classes[class].k, at.ef) <= 1 - floor;
+        }
+    }
+    return are;
+}
+
+static bool is_as_before(struct voucher *w, unsigned class)
+{
+    size_t k = recall_classes[class].k, n = w->n_queries;
+    struct curve_answer at;
+    if (!ask(w, class, w->floor, &at)) {
+        return false;
+    }
+    w->n_scanned = scans_worth(w, &at);
+    find_references(w, k, at.ef);
+    double allowed = fmin(1 - w->floor, (1 + MORE_MISSING) * (1 - at.recall));
+    return surely_missed(w, 0, w->n_scanned, k, at.ef) <= allowed &&
+           (w->n_scanned == n || surely_missed(w, w->n_scanned, n, k, at.ef) <= allowed) &&
+           are_higher_floors_kept(w, class);
 }
 
 /* What was measured anew meanwhile needs nobody to vouch for it. */
