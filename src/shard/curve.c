@@ -117,6 +117,15 @@ static int class_next_to(const struct measured *m, float share, size_t k, bool i
     return best;
 }
 
+/* It stands, but promises nothing. */
+static void doubt(struct curve_answer *a)
+{
+    if (a->verdict == SHARD_REACHES) {
+        a->verdict = SHARD_MAY_MISS;
+        a->origin.n_samples = 0;
+    }
+}
+
 static bool ask_share(const struct measured *m, float share, const struct recall_wish *wish,
                       struct curve_answer *out)
 {
@@ -135,6 +144,8 @@ static bool ask_share(const struct measured *m, float share, const struct recall
         out->ef *= more;
         out->distances *= more;
         out->filter_calls *= more;
+    } else if (low < 0 && share >= 1 && wish->k < recall_classes[0].k) {
+        doubt(out); /* Rows may be harder to find by their vectors: see lower_to_own in tally.c. */
     }
     return true;
 }
@@ -143,9 +154,8 @@ static bool ask_share(const struct measured *m, float share, const struct recall
  * filter promises nothing of one. */
 static void thin_out(struct curve_answer *a, double from_share, double to_share)
 {
-    if (from_share >= 1 && a->verdict == SHARD_REACHES) {
-        a->verdict = SHARD_MAY_MISS;
-        a->origin.n_samples = 0;
+    if (from_share >= 1) {
+        doubt(a);
     }
     a->distances *= from_share / to_share;
     a->filter_calls = fmax(a->filter_calls, a->distances * from_share) * (from_share / to_share);

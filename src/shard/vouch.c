@@ -15,9 +15,8 @@
  * and it begins anew from there.  The larger ef tells of many queries for a thirtieth of what scans
  * of 100,000 rows take.  But what lies where no such walk comes only the scans tell: of nearly
  * equal rows under DOT, of which half of the queries ask for the same ten, both walks missed one of
- * these when four fifths of the rows were deleted.  By the
- * planner's weights they cost 20 us for each row that came, of 100 dimensions, however many there
- * are; to link it takes 110 and more. */
+ * these when four fifths of the rows were deleted.  By the planner's weights they cost 20 us for
+ * each row that came, of 100 dimensions, however many there are; to link it takes 110 and more. */
 #include "shard/calibration_int.h"
 #include "shard/host_int.h"
 #include "shard/shard_int.h"

@@ -176,7 +176,10 @@ static void a_floor_that_few_samples_cannot_tell_of_counts_as_not_measured(void 
     assert_int_equal(effort.verdict, SHARD_IS_NOT_MEASURED);
     assert_in_range(effort.ef, 3999, 4001);
     assert_true(effort.distances > 30000);
-    /* A filter is another thing, which those samples tell nothing of. */
+    /* The nearest alone is another thing, and a filter, which those samples tell nothing of. */
+    shard_effort_for(f->shard, EMBEDDING, 0.95, 1, 1, &effort);
+    assert_int_equal(effort.verdict, SHARD_IS_NOT_MEASURED);
+    assert_in_range(effort.ef, 799, 801);
     shard_effort_for(f->shard, EMBEDDING, 0.95, 10, 0.1, &effort);
     assert_int_equal(effort.verdict, SHARD_IS_NOT_MEASURED);
     assert_in_range(effort.ef, 799, 801);
