@@ -7,12 +7,14 @@
  *   -> synced -> the generation goes, the log is cut behind the applied log index
  *
  * What fails is tried again with the same generation; the file is as it was before.  Meanwhile the
- * active generation grows, up to unflushed_max, and reads see everything.
+ * active generation grows, up to unflushed_max, and reads see everything.  On a full disk it joins
+ * the one that failed, and deleted rows are done without (dead.c): what deletes must find a way.
  *
  * Changes and dead rows are kept for the graphs: a graph's checkpoint is of some log index, and
  * what came after it is staged again, in the log's order, from the changes, with vectors of rows
- * and of dead rows.  A flush also removes those that every checkpoint has passed. */
+ * and of dead rows (dead.c).  A flush also removes those that every checkpoint has passed. */
 #include "shard/calibration_int.h"
+#include "shard/dead_int.h"
 #include "shard/host_int.h"
 #include "shard/overlay_int.h"
 #include "shard/payload_int.h"
@@ -38,14 +40,18 @@ static void crash_if(enum fault_point point)
 
 /* ---- the generation's content ---- */
 
+/* The file may have a part of it already: all up to there->applied (write_content). */
 static enum errcode write_keys(struct store_write *write, const struct generation *generation,
-                               struct err *err)
+                               const struct store_meta *there, struct err *err)
 {
     const struct row_version **versions;
     size_t n;
     enum errcode code = generation_sorted(generation, ORDER_BY_KEY, &versions, &n, err);
     for (size_t i = 0; i < n && code == ERR_OK; i++) {
         struct slice key = version_key(versions[i]);
+        if (versions[i]->index <= there->applied) {
+            continue;
+        }
         if (versions[i]->row_bytes > 0) {
             code = store_put_key(write, key, versions[i]->number, err);
         } else {
@@ -56,50 +62,30 @@ static enum errcode write_keys(struct store_write *write, const struct generatio
     return code;
 }
 
-/* The row as it was before it was deleted; NULL where it is older than the generation. */
-static const struct row_version *last_alive(const struct row_version *version)
+static enum errcode write_row(struct shard *shard, struct store_write *write,
+                              const struct row_version *version, bool is_new, struct err *err)
 {
-    while (version != NULL && version->row_bytes == 0) {
-        version = version->older_of_number;
+    if (version->row_bytes == 0) {
+        return dead_put(shard, write, version, is_new, err);
     }
-    return version;
+    return is_new ? store_append(write, TABLE_ROWS, version->number, version_row(version), err)
+                  : store_put(write, TABLE_ROWS, version->number, version_row(version), err);
 }
 
-static enum errcode write_deleted(const struct shard *shard, struct store_write *write,
-                                  const struct row_version *version, bool is_new, struct err *err)
-{
-    CHECK(version->row_bytes == 0);
-    if (!is_new) {
-        /* The file has it, perhaps with columns that were changed since; its vectors were not. */
-        return store_bury(write, version->number, shard->has_graph, err);
-    }
-    if (!shard->has_graph) {
-        return ERR_OK;
-    }
-    const struct row_version *alive = last_alive(version);
-    CHECK(alive != NULL); /* It was made in this generation. */
-    return store_put(write, TABLE_DEAD, version->number, version_row(alive), err);
-}
-
-static enum errcode write_rows(const struct shard *shard, struct store_write *write,
-                               const struct generation *generation, struct err *err)
+static enum errcode write_rows(struct shard *shard, struct store_write *write,
+                               const struct store_meta *there, struct err *err)
 {
     CHECK(shard->flush_meta.applied > 0);
     const struct row_version **versions;
     size_t n;
-    enum errcode code = generation_sorted(generation, ORDER_BY_NUMBER, &versions, &n, err);
+    enum errcode code = generation_sorted(shard->flushing, ORDER_BY_NUMBER, &versions, &n, err);
     if (code == ERR_OK && n > 0) {
         payload_change(shard->payload, shard->flush_meta.applied, versions, n);
     }
     for (size_t i = 0; i < n && code == ERR_OK; i++) {
-        const struct row_version *version = versions[i];
-        bool is_new = version->number >= generation_first_row(generation);
-        if (version->row_bytes == 0) {
-            code = write_deleted(shard, write, version, is_new, err);
-        } else if (is_new) {
-            code = store_append(write, TABLE_ROWS, version->number, version_row(version), err);
-        } else {
-            code = store_put(write, TABLE_ROWS, version->number, version_row(version), err);
+        if (versions[i]->index > there->applied) {
+            bool is_new = versions[i]->number >= there->next_row;
+            code = write_row(shard, write, versions[i], is_new, err);
         }
     }
     mem_free(MEM_OVERLAY, versions);
@@ -107,13 +93,16 @@ static enum errcode write_rows(const struct shard *shard, struct store_write *wr
 }
 
 static enum errcode write_changes(struct store_write *write, const struct generation *generation,
-                                  struct err *err)
+                                  const struct store_meta *there, struct err *err)
 {
     struct buf encoded;
     enum errcode code = ERR_OK;
     buf_init(&encoded, MEM_GENERAL, SIZE_MAX / 2);
     for (const struct change *change = generation_changes(generation);
          change != NULL && code == ERR_OK; change = change->next) {
+        if (change->index <= there->applied) {
+            continue;
+        }
         buf_reset(&encoded);
         change_write(&encoded, change);
         code = encoded.failed ? err_no_memory(err)
@@ -125,19 +114,6 @@ static enum errcode write_changes(struct store_write *write, const struct genera
 }
 
 /* ---- what every checkpoint has passed ---- */
-
-static uint64_t checkpointed(const struct shard *shard)
-{
-    uint64_t all = UINT64_MAX;
-    for (size_t i = 0; i < shard->n_vectors; i++) {
-        const struct vector_index *v = &shard->vectors[i];
-        uint64_t one = atomic_load(&v->checkpointed);
-        if (v->kind == INDEX_HNSW && one < all) {
-            all = one;
-        }
-    }
-    return all == UINT64_MAX ? 0 : all;
-}
 
 static enum errcode remove_change(struct store_write *write, uint64_t index, struct slice encoded,
                                   struct arena *arena, struct err *err)
@@ -169,9 +145,9 @@ static enum errcode remove_covered(struct store_write *write, uint64_t until, ui
         return err_no_memory(err);
     }
     for (; n < CHANGES_REMOVED_MAX && !is_done; n++) {
-        uint64_t index;
+        uint64_t index = 0;
         struct slice encoded;
-        code = store_first_change(write, &index, &encoded, err);
+        code = store_next_change(write, &index, &encoded, err);
         if (code != ERR_OK) {
             goto out;
         }
@@ -196,37 +172,71 @@ out:
 
 /* ---- the flush ---- */
 
+/* @fresh takes the place of the active generation, and @flushing is what is to be written. */
+static void turn_over_locked(struct shard *shard, struct generation *flushing,
+                             struct generation *fresh) REQUIRES(shard->publish)
+{
+    CHECK(shard->flush_meta.applied <= shard->applied &&
+          shard->flush_meta.next_row <= shard->next_row);
+    shard->flushing = flushing;
+    shard->active = fresh;
+    shard->flush_meta.applied = shard->applied;
+    shard->flush_meta.next_row = shard->next_row;
+    shard->flush_meta.rows = shard->rows;
+}
+
+/* What a full disk has no room for it may have room for together with what came later, such as a
+ * DELETE that empties the pages which an earlier one had to copy. */
+static void join_active(struct shard *shard)
+{
+    struct err err;
+    mutex_lock(&shard->apply);
+    mutex_lock(&shard->publish);
+    struct generation *older = shard->flushing;
+    struct generation *newer = shard->active;
+    bool is_more = shard->applied > shard->flush_meta.applied;
+    mutex_unlock(&shard->publish); /* Who holds apply alone changes the active one. */
+    struct generation *joined = is_more ? generation_join(older, newer, &err) : NULL;
+    struct generation *fresh = joined != NULL ? generation_new(shard->next_row, &err) : NULL;
+    if (fresh != NULL) {
+        mutex_lock(&shard->publish);
+        turn_over_locked(shard, joined, fresh);
+        mutex_unlock(&shard->publish);
+        generation_unref(older);
+        generation_unref(newer);
+    } else {
+        generation_unref(joined); /* For want of memory: it goes on as it was. */
+    }
+    mutex_unlock(&shard->apply);
+}
+
 /* True where there is something to write; then shard.flushing and shard.flush_meta say what. */
 static enum errcode begin_flush(struct shard *shard, bool *is_needed, struct err *err)
 {
     *is_needed = true;
-    if (shard->flushing != NULL) {
-        return ERR_OK; /* The last one failed. */
+    if (shard->flushing != NULL) { /* The last one failed. */
+        if (atomic_load(&shard->flush_error) == ERR_DISK_FULL) {
+            join_active(shard);
+        }
+        return ERR_OK;
     }
     bool is_measured = remember_is_due(shard) || reindex_is_due(shard);
     mutex_lock(&shard->apply);
     mutex_lock(&shard->publish);
     CHECK(shard->flushed <= shard->applied && shard->active != NULL);
     *is_needed =
-        is_measured || shard->applied > shard->flushed || checkpointed(shard) > shard->covered;
+        is_measured || shard->applied > shard->flushed || dead_passed(shard) > shard->covered;
     struct generation *fresh = *is_needed ? generation_new(shard->next_row, err) : NULL;
     if (fresh != NULL) {
-        CHECK(shard->flush_meta.applied <= shard->applied &&
-              shard->flush_meta.next_row <= shard->next_row);
-        shard->flushing = shard->active;
-        shard->active = fresh;
-        shard->flush_meta.applied = shard->applied;
-        shard->flush_meta.next_row = shard->next_row;
-        shard->flush_meta.rows = shard->rows;
+        turn_over_locked(shard, shard->active, fresh);
     }
     mutex_unlock(&shard->publish);
     mutex_unlock(&shard->apply);
     return *is_needed && fresh == NULL ? ERR_OUT_OF_MEMORY : ERR_OK;
 }
 
-/* A commit that failed may turn out to have been made: then there is nothing left to write. */
-static enum errcode write_content(const struct shard *shard, struct store_write *write,
-                                  struct err *err)
+/* A commit that failed may turn out to have been made: then all or a part is there. */
+static enum errcode write_content(struct shard *shard, struct store_write *write, struct err *err)
 {
     struct store_meta there;
     const struct generation *generation = shard->flushing;
@@ -235,14 +245,17 @@ static enum errcode write_content(const struct shard *shard, struct store_write 
     if (code != ERR_OK || there.applied >= shard->flush_meta.applied) {
         return code;
     }
-    code = write_rows(shard, write, generation, err);
-    if (code == ERR_OK) {
-        code = write_keys(write, generation, err);
+    if (dead_begin(shard, write, err) != ERR_OK) {
+        return err->code;
     }
-    return code == ERR_OK ? write_changes(write, generation, err) : code;
+    code = write_rows(shard, write, &there, err);
+    if (code == ERR_OK) {
+        code = write_keys(write, generation, &there, err);
+    }
+    return code == ERR_OK ? write_changes(write, generation, &there, err) : code;
 }
 
-static enum errcode write_generation(struct shard *shard, struct store_meta *meta, struct err *err)
+static enum errcode write_once(struct shard *shard, struct store_meta *meta, struct err *err)
 {
     struct store_write *write;
     const struct generation *generation = shard->flushing;
@@ -251,7 +264,7 @@ static enum errcode write_generation(struct shard *shard, struct store_meta *met
         return code;
     }
     if (write_content(shard, write, err) != ERR_OK ||
-        remove_covered(write, checkpointed(shard), &meta->covered, err) != ERR_OK ||
+        remove_covered(write, dead_passed(shard), &meta->covered, err) != ERR_OK ||
         remember_put(shard, write, err) != ERR_OK || reindex_put(shard, write, err) != ERR_OK) {
         store_abort(write);
         return err->code;
@@ -260,6 +273,37 @@ static enum errcode write_generation(struct shard *shard, struct store_meta *met
     code = store_commit(write, meta, err);
     if (code == ERR_OK) {
         crash_if(FAULT_CRASH_AFTER_FLUSH);
+    }
+    return code;
+}
+
+static enum errcode write_where_room_is(struct shard *shard, struct store_meta *meta,
+                                        struct err *err)
+{
+    enum errcode code = ERR_OK;
+    for (int i = 0; i < WRITE_TRIES && (i == 0 || code == ERR_OVERLOADED); i++) {
+        meta->covered = shard->covered;
+        code = write_once(shard, meta, err);
+    }
+    if (code == ERR_DISK_FULL) {
+        store_trim(shard->store); /* The log and others want what is left. */
+    }
+    return code;
+}
+
+/* On a full disk the copies of deleted rows are done without: DELETE is the way out of it. */
+static enum errcode write_generation(struct shard *shard, struct store_meta *meta, struct err *err)
+{
+    enum errcode code = write_where_room_is(shard, meta, err);
+    if (code == ERR_DISK_FULL && shard->has_graph && !shard->is_forgetting) {
+        dead_forget(shard);
+        code = write_where_room_is(shard, meta, err);
+    }
+    if (code == ERR_OK) {
+        dead_flushed(shard);
+    } else if (code == ERR_DISK_FULL) {
+        err_hint(err, "It is tried again by itself. Free space on this file system, DELETE more "
+                      "rows, all of a collection if need be, or DROP one.");
     }
     return code;
 }
@@ -304,10 +348,7 @@ enum errcode shard_flush(struct shard *shard, struct err *err)
     enum errcode code = begin_flush(shard, &is_needed, err);
     if (code == ERR_OK && is_needed) {
         struct store_meta meta = shard->flush_meta;
-        for (int i = 0; i < WRITE_TRIES && (i == 0 || code == ERR_OVERLOADED); i++) {
-            meta.covered = shard->covered;
-            code = write_generation(shard, &meta, err);
-        }
+        code = write_generation(shard, &meta, err);
         if (code == ERR_OK) {
             end_flush(shard, &meta);
             remember_done(shard);
@@ -347,7 +388,7 @@ static bool is_flush_needed(struct shard *shard)
 {
     mutex_lock(&shard->publish);
     bool is_needed = shard->flushing != NULL || shard->applied > shard->flushed ||
-                     checkpointed(shard) > shard->covered;
+                     dead_passed(shard) > shard->covered;
     mutex_unlock(&shard->publish);
     return is_needed || remember_is_due(shard) || reindex_is_due(shard);
 }

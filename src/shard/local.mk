@@ -9,6 +9,7 @@ src_shard_libshard_a_SOURCES = \
     src/shard/command.c src/shard/shard_commands.def \
     src/shard/crew.c \
     src/shard/curve.c \
+    src/shard/dead.c src/shard/dead_int.h \
     src/shard/effort.c \
     src/shard/flush.c \
     src/shard/host.c src/shard/host_int.h \

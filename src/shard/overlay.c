@@ -392,6 +392,87 @@ const struct change *generation_changes(const struct generation *generation)
     return generation->first_change;
 }
 
+/* ---- two of them as one ---- */
+
+/* As they were published: by log index, and in one command a row that goes before the one that has
+ * its key from then on. */
+static int compare_ages(const void *a, const void *b)
+{
+    const struct row_version *x = *(const struct row_version *const *)a;
+    const struct row_version *y = *(const struct row_version *const *)b;
+    return x->index != y->index ? (x->index > y->index) - (x->index < y->index)
+                                : compare_numbers(a, b);
+}
+
+static enum errcode add_copy(struct generation *to, const struct row_version *from, struct err *err)
+{
+    struct row_version *version = generation_version(to, from->key_bytes, from->row_bytes, err);
+    if (version == NULL) {
+        return err->code;
+    }
+    version->number = from->number;
+    version->index = from->index;
+    memcpy(version->data, from->data, (size_t)from->key_bytes + from->row_bytes);
+    generation_publish(to, version);
+    return ERR_OK;
+}
+
+/* Those that @newer, if any, says nothing about. */
+static enum errcode add_versions(struct generation *to, const struct generation *from,
+                                 const struct generation *newer, struct err *err)
+{
+    const struct row_version **versions;
+    size_t n;
+    enum errcode code = generation_sorted(from, ORDER_BY_NUMBER, &versions, &n, err);
+    if (code != ERR_OK) {
+        return code;
+    }
+    qsort(versions, n, sizeof(*versions), compare_ages);
+    code = generation_reserve(to, n, err);
+    for (size_t i = 0; i < n && code == ERR_OK; i++) {
+        if (newer == NULL || generation_by_number(newer, versions[i]->number, UINT64_MAX) == NULL) {
+            code = add_copy(to, versions[i], err);
+        }
+    }
+    mem_free(MEM_OVERLAY, versions);
+    return code;
+}
+
+static enum errcode add_changes(struct generation *to, const struct generation *from,
+                                struct err *err)
+{
+    for (const struct change *old = from->first_change; old != NULL; old = old->next) {
+        uint64_t *deleted;
+        struct change *change = generation_change(to, old->n_deleted, &deleted, err);
+        if (change == NULL) {
+            return err->code;
+        }
+        *change = *old;
+        change->deleted = deleted;
+        change->next = NULL;
+        if (old->n_deleted > 0) {
+            memcpy(deleted, old->deleted, old->n_deleted * sizeof(*deleted));
+        }
+        generation_publish_change(to, change);
+    }
+    return ERR_OK;
+}
+
+struct generation *generation_join(const struct generation *older, const struct generation *newer,
+                                   struct err *err)
+{
+    CHECK(older->first_row <= newer->first_row);
+    struct generation *joined = generation_new(older->first_row, err);
+    if (joined != NULL &&
+        (add_versions(joined, older, newer, err) != ERR_OK ||
+         add_versions(joined, newer, NULL, err) != ERR_OK ||
+         add_changes(joined, older, err) != ERR_OK || add_changes(joined, newer, err) != ERR_OK)) {
+        generation_unref(joined);
+        joined = NULL;
+    }
+    return joined;
+}
+
 /* ---- changes: varints first row, rows, deletions, then the deleted numbers, each as the
  * difference to the one before it, zigzag ---- */
 

@@ -73,5 +73,9 @@ enum errcode generation_sorted(const struct generation *generation, enum version
                                const struct row_version ***out, size_t *n,
                                struct err *err) WARN_UNUSED;
 const struct change *generation_changes(const struct generation *generation);
+/* What both say in the end, as one that no view of either needs: of each row the newest version
+ * alone.  The caller's; NULL for want of memory. */
+struct generation *generation_join(const struct generation *older, const struct generation *newer,
+                                   struct err *err);
 
 #endif

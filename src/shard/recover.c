@@ -12,6 +12,7 @@
  * cannot be read (no descriptor, no memory, a disk that fails): then the shard does not open, says
  * why, and whoever opens it tries again. */
 #include "shard/calibration_int.h"
+#include "shard/dead_int.h"
 #include "shard/host_int.h"
 #include "shard/overlay_int.h"
 #include "shard/row_int.h"
@@ -25,9 +26,10 @@ enum {
     CHANGE_ROWS_MAX = REPL_ENTRY_BYTES_MAX / 4
 };
 
-/* The body of a stored row; refuses what does not pass its checksum. */
-static enum errcode find_body(struct store_read *read, uint64_t number, struct slice *body,
-                              struct err *err)
+/* The body of a row that came with the change of log index @since; nothing where it is dead and let
+ * go of.  Refuses what does not pass its checksum. */
+static enum errcode find_body(const struct shard *shard, struct store_read *read, uint64_t since,
+                              uint64_t number, struct slice *body, struct err *err)
 {
     struct slice stored;
     uint64_t at = number;
@@ -38,6 +40,10 @@ static enum errcode find_body(struct store_read *read, uint64_t number, struct s
     }
     if (code != ERR_OK) {
         return code;
+    }
+    if (stored.data == NULL && since <= shard->dead_forgotten) {
+        *body = (struct slice){NULL, 0};
+        return ERR_OK;
     }
     if (stored.data == NULL) {
         return err_set(err, ERR_CORRUPT, "row %llu is missing", (unsigned long long)number);
@@ -54,7 +60,8 @@ static enum errcode stage_change(struct shard *shard, struct vector_index *v,
         return err_no_memory(err);
     }
     for (uint64_t i = 0; i < change->n_rows; i++) {
-        enum errcode code = find_body(read, change->first_row + i, &bodies[i], err);
+        enum errcode code =
+            find_body(shard, read, change->index, change->first_row + i, &bodies[i], err);
         if (code != ERR_OK) {
             return code;
         }
@@ -67,7 +74,7 @@ static enum errcode stage_change(struct shard *shard, struct vector_index *v,
 static enum errcode stage_changes(struct shard *shard, struct vector_index *v,
                                   struct store_read *read, uint64_t from, struct err *err)
 {
-    enum errcode code = ERR_OK;
+    enum errcode code = dead_load(shard, read, err);
     struct arena *arena = arena_new(MEM_GENERAL, SIZE_MAX);
     if (arena == NULL) {
         return err_no_memory(err);

@@ -53,8 +53,13 @@ struct shard {
     struct mutex flush;
     struct store_meta flush_meta; /* What the file's head says after the flush; of flush. */
     uint64_t flush_tried_us;      /* Of flush. */
-    uint64_t checkpointed_us;     /* Of checkpoint. */
-    uint64_t compacted_us;        /* When it was tried last; of the keeper. */
+    /* Of flush (dead.c): when they are deleted, rows from kept_from on are kept for the graphs, as
+     * long as checkpoints have passed kept_behind; no more of them than this. */
+    uint64_t kept_behind, kept_from, kept_bytes_left;
+    bool is_forgetting;       /* Of flush: none are kept. */
+    uint64_t dead_forgotten;  /* None are up to this log index, as the file was opened. */
+    uint64_t checkpointed_us; /* Of checkpoint. */
+    uint64_t compacted_us;    /* When it was tried last; of the keeper. */
     atomic_bool
         is_flusher_idle; /* It said that there is nothing to flush: who changes that wakes it. */
     bool has_flusher_rested;        /* Of the flusher. */

@@ -8,9 +8,10 @@
  *                        u64 applied | u64 next row | u64 rows | u64 covered          (60 bytes,
  *                        store_head.c)
  *             "calibration-COLUMN" -> what was measured (remember.c); may be missing
+ *             "forgotten" -> how far dead rows were let go of (dead.c); may be missing
  *   rows      row number, u64 big-endian -> stored row (row.c)
  *   keys      encoded key (row.c) -> row number, 1 to 8 bytes little-endian
- *   dead      as rows: deleted since the last index checkpoint, so that a graph can be caught up
+ *   dead      as rows: deleted, and in no index checkpoint, so that a graph can be caught up
  *   changes   log index, u64 big-endian -> change (overlay.c)
  *
  * Commits are synced; there is no MDB_WRITEMAP (on a full disk it is a SIGBUS).  Row numbers rise,
@@ -32,6 +33,8 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     NUMBER_BYTES = 8
@@ -353,30 +356,32 @@ enum errcode store_delete(struct store_write *write, enum store_table table, uin
     return delete_key(write, table, &key, err);
 }
 
-enum errcode store_bury(struct store_write *write, uint64_t number, bool is_kept, struct err *err)
+enum errcode store_bury(struct store_write *write, uint64_t number, size_t *bytes, struct err *err)
 {
     uint8_t buffer[NUMBER_BYTES];
     MDB_val key = number_key(buffer, number);
     MDB_val row;
-    if (is_kept) {
-        int rc = mdb_get(write->txn, write->store->tables[TABLE_ROWS], &key, &row);
-        if (rc != 0) {
-            return write_error(write, rc, "deleting a row", err);
-        }
-        /* The put may move the page on which the row lies: LMDB wants a copy. */
-        void *copy = mem_alloc(MEM_GENERAL, row.mv_size);
-        if (copy == NULL) {
-            return err_no_memory(err);
-        }
-        memcpy(copy, row.mv_data, row.mv_size);
-        row.mv_data = copy;
-        enum errcode code = put(write, TABLE_DEAD, &key, &row, 0, err);
-        mem_free(MEM_GENERAL, copy);
-        if (code != ERR_OK) {
-            return code;
-        }
+    int rc = mdb_get(write->txn, write->store->tables[TABLE_ROWS], &key, &row);
+    if (rc != 0) {
+        return write_error(write, rc, "deleting a row", err);
     }
-    return delete_key(write, TABLE_ROWS, &key, err);
+    /* The put may move the page on which the row lies: LMDB wants a copy. */
+    void *copy = mem_alloc(MEM_GENERAL, row.mv_size);
+    if (copy == NULL) {
+        return err_no_memory(err);
+    }
+    memcpy(copy, row.mv_data, row.mv_size);
+    row.mv_data = copy;
+    *bytes = row.mv_size;
+    enum errcode code = put(write, TABLE_DEAD, &key, &row, 0, err);
+    mem_free(MEM_GENERAL, copy);
+    return code == ERR_OK ? delete_key(write, TABLE_ROWS, &key, err) : code;
+}
+
+enum errcode store_forget_dead(struct store_write *write, struct err *err)
+{
+    int rc = mdb_drop(write->txn, write->store->tables[TABLE_DEAD], 0);
+    return rc == 0 ? ERR_OK : write_error(write, rc, "deleting", err);
 }
 
 enum errcode store_put_key(struct store_write *write, struct slice key, uint64_t number,
@@ -410,15 +415,16 @@ enum errcode store_delete_key(struct store_write *write, struct slice key, struc
     return delete_key(write, TABLE_KEYS, &name, err);
 }
 
-enum errcode store_first_change(struct store_write *write, uint64_t *index, struct slice *out,
-                                struct err *err)
+enum errcode store_next_change(struct store_write *write, uint64_t *index, struct slice *out,
+                               struct err *err)
 {
     MDB_cursor *cursor;
-    MDB_val key;
+    uint8_t buffer[NUMBER_BYTES];
+    MDB_val key = number_key(buffer, *index);
     MDB_val value;
     int rc = mdb_cursor_open(write->txn, write->store->tables[TABLE_CHANGES], &cursor);
     if (rc == 0) {
-        rc = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
         mdb_cursor_close(cursor);
     }
     if (rc == 0 && !number_from_key(&key, index)) {
@@ -477,4 +483,37 @@ void store_abort(struct store_write *write)
     CHECK(write->txn != NULL);
     mdb_txn_abort(write->txn);
     end_write(write);
+}
+
+/* Pages behind the last one of the head that is safe are nobody's. */
+static void trim(const struct store *store)
+{
+    struct stat facts;
+    MDB_envinfo info;
+    MDB_stat stat_of;
+    char path[SHARD_PATH_BYTES];
+    store_path(store, "data.mdb", path, sizeof(path));
+    if (mdb_env_info(store->env, &info) != 0 || mdb_env_stat(store->env, &stat_of) != 0) {
+        return;
+    }
+    off_t bytes = (off_t)(info.me_last_pgno + 1) * (off_t)stat_of.ms_psize;
+    if (stat(path, &facts) == 0 && facts.st_size > bytes && truncate(path, bytes) != 0) {
+        log_line(LOG_WARNING,
+                 "cannot shorten a file that a failed write made longer path=%s "
+                 "errno=%d",
+                 path, errno);
+    }
+}
+
+void store_trim(struct store *store)
+{
+    bool is_inside;
+    struct err err;
+    if (store_enter(store, &is_inside, &err) != ERR_OK || !is_inside) {
+        return; /* Who writes next will tell. */
+    }
+    if (!atomic_load(&store->is_broken) && store_end_doubt(store, &err) == ERR_OK) {
+        trim(store);
+    }
+    store_leave(store);
 }

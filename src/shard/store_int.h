@@ -83,21 +83,25 @@ enum errcode store_append(struct store_write *write, enum store_table table, uin
                           struct slice value, struct err *err) WARN_UNUSED;
 enum errcode store_delete(struct store_write *write, enum store_table table, uint64_t number,
                           struct err *err) WARN_UNUSED;
-/* Moves a row from TABLE_ROWS to TABLE_DEAD, or away altogether. */
-enum errcode store_bury(struct store_write *write, uint64_t number, bool is_kept,
+/* Moves a row from TABLE_ROWS to TABLE_DEAD; tells how long it is. */
+enum errcode store_bury(struct store_write *write, uint64_t number, size_t *bytes,
                         struct err *err) WARN_UNUSED;
+/* All of TABLE_DEAD goes. */
+enum errcode store_forget_dead(struct store_write *write, struct err *err) WARN_UNUSED;
 enum errcode store_put_key(struct store_write *write, struct slice key, uint64_t number,
                            struct err *err) WARN_UNUSED;
 enum errcode store_put_record(struct store_write *write, const char *name, struct slice value,
                               struct err *err) WARN_UNUSED;
 enum errcode store_delete_key(struct store_write *write, struct slice key,
                               struct err *err) WARN_UNUSED;
-/* As store_next, in the write's own transaction. */
-enum errcode store_first_change(struct store_write *write, uint64_t *index, struct slice *out,
-                                struct err *err) WARN_UNUSED;
+/* As store_next of TABLE_CHANGES, in the write's own transaction. */
+enum errcode store_next_change(struct store_write *write, uint64_t *index, struct slice *out,
+                               struct err *err) WARN_UNUSED;
 /* Synced when it returns.  Frees @write, whatever happens. */
 enum errcode store_commit(struct store_write *write, const struct store_meta *meta,
                           struct err *err) WARN_UNUSED;
 void store_abort(struct store_write *write);
+/* Gives back what a write that failed has added to the end of the file. */
+void store_trim(struct store *store);
 
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "shard/shard_int.h"
+#include "shard/store_int.h"
 #include "shard/view_int.h"
 
 enum {
@@ -105,6 +106,133 @@ static void a_failed_flush_is_tried_again_and_loses_nothing(void **state)
     fixture_stop(f);
     fixture_start(f);
     assert_int_equal(content_hash(f), content);
+}
+
+static bool has_dead_rows(struct fixture *f)
+{
+    struct err err;
+    struct slice record;
+    uint64_t number = 0;
+    struct store_read *read = store_read_new(f->shard->store, &err);
+    assert_non_null(read);
+    assert_int_equal(store_read_begin(read, &err), ERR_OK);
+    assert_int_equal(store_next(read, TABLE_DEAD, &number, &record, &err), ERR_OK);
+    store_read_end(read);
+    store_read_free(read);
+    return record.data != NULL;
+}
+
+static void die(struct fixture *f, void (*what)(struct fixture *f))
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        fixture_start(f);
+        what(f);
+        (void)raise(SIGKILL);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void delete_on_a_full_disk(struct fixture *f)
+{
+    struct err err;
+    insert_rows(f, 1, 101, 7);
+    assert_int_equal(shard_flush(f->shard, &err), ERR_OK);
+    for (uint64_t i = 1; i < 11; i++) {
+        assert_int_equal(delete_row(f, i, &err), ERR_OK);
+    }
+    assert_int_equal(shard_flush(f->shard, &err), ERR_OK);
+    assert_true(has_dead_rows(f)); /* The graph is caught up with them. */
+    for (uint64_t i = 11; i < 21; i++) {
+        assert_int_equal(delete_row(f, i, &err), ERR_OK);
+    }
+    assert_int_equal(write_row(f, SHARD_INSERT, row_of(101, 101, "new", 101), &err), ERR_OK);
+    assert_int_equal(delete_row(f, 101, &err), ERR_OK);
+    fault_arm(FAULT_SHARD_FLUSH_FULL, 1, 1);
+    assert_int_equal(shard_flush(f->shard, &err), ERR_OK);
+    assert_false(has_dead_rows(f));
+    insert_rows(f, 201, 211, 5);
+    assert_int_equal(delete_row(f, 201, &err), ERR_OK);
+    assert_int_equal(shard_flush(f->shard, &err), ERR_OK);
+    assert_true(has_dead_rows(f)); /* They are kept again. */
+}
+
+/* A graph that never was in a checkpoint is then made of the changes, but for the rows that went.
+ */
+static void a_full_disk_lets_go_of_deleted_rows_and_the_graph_does_without(void **state)
+{
+    struct fixture *f = *state;
+    need_faults();
+    fixture_policy(f, "flush_interval", "1h");
+    int64_t rebuilds = metric_value(METRIC_index_rebuilds);
+    die(f, delete_on_a_full_disk);
+    fixture_start(f);
+    wait_until_linked(f);
+    assert_int_equal(metric_value(METRIC_index_rebuilds), rebuilds);
+    assert_int_equal(count_rows(f), 80 + 9);
+    for (uint64_t i = 1; i < 211; i = i == 100 ? 201 : i + 1) {
+        struct seen seen;
+        double distance;
+        assert_int_equal(see_row(f, i, &seen), i > 20 && i != 201);
+        if (i > 20 && i != 201) {
+            assert_int_equal(nearest(f, i, &distance), seen.number);
+        }
+    }
+}
+
+static void write_of_every_kind(struct fixture *f, uint64_t i)
+{
+    struct err err;
+    struct seen seen;
+    assert_int_equal(delete_row(f, i, &err), ERR_OK);
+    assert_int_equal(delete_row(f, i + 1, &err), ERR_OK);
+    assert_int_equal(write_row(f, SHARD_INSERT, row_of(i + 1, i, "again", 1), &err), ERR_OK);
+    assert_true(see_row(f, i + 2, &seen));
+    assert_int_equal(write_row(f, SHARD_UPSERT, row_of(i + 2, i + 9, "moved", 2), &err), ERR_OK);
+    assert_int_equal(write_row(f, SHARD_UPSERT, row_of(i + 3, i + 3, "same", 3), &err), ERR_OK);
+    insert_rows(f, 1000 + i, 1003 + i, 2);
+    assert_int_equal(delete_row(f, 1000 + i, &err), ERR_OK);
+}
+
+/* Each try has all that was written until then: what is deleted later may be what makes it fit.
+ * And where a try was made after all, nothing is written twice. */
+static void what_a_full_disk_kept_out_goes_together_with_what_came_later(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    need_faults();
+    fixture_policy(f, "flush_interval", "1h");
+    fixture_start(f);
+    insert_rows(f, 1, 101, 7);
+    assert_int_equal(shard_flush(f->shard, &err), ERR_OK);
+    for (uint64_t round = 0; round < 6; round++) {
+        fault_arm(FAULT_SHARD_FLUSH_FULL, 1, FOR_EVER);
+        for (uint64_t i = 1; i <= 3; i++) {
+            write_of_every_kind(f, 15 * round + 4 * i);
+            assert_int_equal(shard_flush(f->shard, &err), ERR_DISK_FULL);
+            assert_non_null(strstr(err.hint, "DELETE more rows"));
+        }
+        fault_disarm_all();
+        if (round % 2 == 1) {
+            fault_arm(FAULT_SHARD_HEADER_STANDS, 1, 1);
+            assert_int_equal(shard_flush(f->shard, &err), ERR_IO);
+            fault_arm(FAULT_SHARD_FLUSH_FULL, 1, FOR_EVER);
+            assert_int_equal(shard_flush(f->shard, &err), ERR_DISK_FULL);
+            write_of_every_kind(f, 15 * round + 1);
+            fault_disarm_all();
+        }
+        uint64_t content = content_hash(f);
+        assert_int_equal(shard_flush(f->shard, &err), ERR_OK);
+        assert_null(f->shard->flushing);
+        assert_int_equal(content_hash(f), content);
+        assert_int_equal(f->shard->flushed, f->shard->applied);
+        fixture_stop(f);
+        fixture_start(f);
+        assert_int_equal(content_hash(f), content);
+    }
 }
 
 /* Nobody knows whether the disk has the commit: LMDB refuses to go on until the file is opened
@@ -346,6 +474,12 @@ int main(void)
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_failed_flush_is_tried_again_and_loses_nothing, set_up,
                                         fixture_tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_full_disk_lets_go_of_deleted_rows_and_the_graph_does_without, set_up,
+            fixture_tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_a_full_disk_kept_out_goes_together_with_what_came_later, set_up,
+            fixture_tear_down),
         cmocka_unit_test_setup_teardown(
             a_commit_that_fails_half_way_is_made_again_and_nobody_notices, set_up,
             fixture_tear_down),

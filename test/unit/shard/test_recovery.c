@@ -270,6 +270,53 @@ static void a_checkpoint_lets_go_of_changes_and_dead_rows(void **state)
     assert_int_equal(figures.checkpoint_lag, 0);
 }
 
+static uint64_t count_dead(struct fixture *f)
+{
+    struct err err = {0};
+    struct slice record;
+    uint64_t n = 0;
+    struct store_read *read = store_read_new(f->shard->store, &err);
+    assert_non_null(read);
+    assert_int_equal(store_read_begin(read, &err), ERR_OK);
+    for (uint64_t number = 0;; number++, n++) {
+        assert_int_equal(store_next(read, TABLE_DEAD, &number, &record, &err), ERR_OK);
+        if (record.data == NULL) {
+            break;
+        }
+    }
+    store_read_end(read);
+    store_read_free(read);
+    return n;
+}
+
+/* A large DELETE would otherwise write all of its rows once more. */
+static void a_deleted_row_is_kept_only_if_no_checkpoint_has_it(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    fixture_policy(f, "flush_interval", "1h");
+    fixture_start(f);
+    insert_rows(f, 1, 101, 10);
+    checkpoint(f);
+    for (uint64_t round = 0; round < 3; round++) {
+        for (uint64_t i = 1 + 10 * round; i <= 5 + 10 * round; i++) {
+            assert_int_equal(delete_row(f, i, &err), ERR_OK);
+        }
+        flush(f);
+        assert_int_equal(count_dead(f), 0);
+        insert_rows(f, 201 + 10 * round, 207 + 10 * round, 2);
+        flush(f);
+        assert_int_equal(delete_row(f, 201 + 10 * round, &err), ERR_OK); /* In the file, */
+        insert_rows(f, 301, 303, 1);
+        assert_int_equal(delete_row(f, 301, &err), ERR_OK); /* and not yet in it. */
+        assert_int_equal(delete_row(f, 302, &err), ERR_OK);
+        flush(f);
+        assert_int_equal(count_dead(f), 3);
+        checkpoint(f);
+        assert_int_equal(count_dead(f), 0);
+    }
+}
+
 /* ---- damaged checkpoints ---- */
 
 static uint8_t *read_file(const char *path, size_t *bytes)
@@ -582,6 +629,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_entry_that_comes_again_changes_nothing, fixture_set_up,
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(an_entry_that_does_not_decode_is_refused_and_passed,
+                                        fixture_set_up, fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_deleted_row_is_kept_only_if_no_checkpoint_has_it,
                                         fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(a_checkpoint_lets_go_of_changes_and_dead_rows,
                                         fixture_set_up, fixture_tear_down),
