@@ -86,11 +86,12 @@ static void close_decode(struct operator_run *o)
 static enum errcode read_file(struct decoding *d, struct err *err)
 {
     struct portal *p = d->base.portal;
-    uint8_t *chunk = buf_reserve(&d->pending, COPY_CHUNK_BYTES);
+    size_t bytes = portal_part(p, COPY_CHUNK_BYTES);
+    uint8_t *chunk = buf_reserve(&d->pending, bytes);
     if (chunk == NULL) {
         return portal_no_memory(p, err);
     }
-    ssize_t n = read(d->fd, chunk, COPY_CHUNK_BYTES);
+    ssize_t n = read(d->fd, chunk, bytes);
     if (n < 0 && errno != EINTR) {
         return err_set_errno(err, ERR_IO, errno, "could not read the file \"%s\"",
                              p->plan->stmt->copy.file);

@@ -101,8 +101,9 @@ static enum errcode fill_chunk(struct operator_run *o, bool *is_end, struct err 
 {
     struct copy_out *out = copy_out_of(o);
     struct value *row = NULL;
+    size_t bytes_max = portal_part(o->portal, COPY_CHUNK_BYTES);
     *is_end = false;
-    while (!*is_end && out->chunk.bytes < COPY_CHUNK_BYTES) {
+    while (!*is_end && out->chunk.bytes < bytes_max) {
         if (operator_next(o->input, &row, err) != ERR_OK) {
             return err->code;
         }

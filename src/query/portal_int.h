@@ -186,6 +186,9 @@ enum errcode portal_emit(struct portal *portal, const struct value *values,
 enum errcode output_run(const struct output *output, struct evaluator *evaluator,
                         struct value *values, struct err *err) WARN_UNUSED;
 bool portal_batch_is_full(const struct portal *portal);
+/* How large a piece of what streams may be: @bytes_max, or less where statement_memory is little.
+ */
+size_t portal_part(const struct portal *portal, size_t bytes_max);
 /* Appends the select list over the row at hand. */
 enum errcode portal_emit_output(struct portal *portal, struct err *err) WARN_UNUSED;
 void portal_policy_view(const struct portal *portal, struct policy_view *out);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum {
+    PARTS = 8, /* Of the budget.  What grows by doubling, and a row more, have room then. */
     BATCH_ROWS_MAX = 1024,       /* Rows that a step makes before they are handed out. */
     BATCH_BYTES_MAX = 512 << 10, /* The same, of texts and vectors. */
 };
@@ -21,6 +22,12 @@ enum errcode portal_no_memory(const struct portal *p, struct err *err)
     err_hint(err, "Ask for less at once (LIMIT, fewer columns), or raise statement_memory.");
     err_policy(err, "statement_memory");
     return ERR_OUT_OF_MEMORY;
+}
+
+size_t portal_part(const struct portal *p, size_t bytes_max)
+{
+    size_t part = p->budget_bytes / PARTS;
+    return part < bytes_max ? part : bytes_max;
 }
 
 uint64_t portal_work(const struct portal *p)
@@ -55,7 +62,8 @@ enum errcode portal_eval(struct portal *p, const struct program *program, struct
 
 bool portal_batch_is_full(const struct portal *p)
 {
-    return p->batch.n_rows >= BATCH_ROWS_MAX || p->batch.bytes >= BATCH_BYTES_MAX;
+    return p->batch.n_rows >= BATCH_ROWS_MAX || p->batch.bytes >= BATCH_BYTES_MAX ||
+           arena_bytes(p->batch_arena) >= portal_part(p, SIZE_MAX);
 }
 
 static bool batch_grow(struct batch *batch, struct arena *arena)
