@@ -67,6 +67,12 @@ bench_mem_SOURCES = bench/mem.c
 bench_mem_LDADD = $(BASE_LIBS)
 CLEANFILES += bench/mem$(EXEEXT)
 
+# make bench/text: vectors as text and back.
+EXTRA_PROGRAMS += bench/text
+bench_text_SOURCES = bench/text.c
+bench_text_LDADD = $(BASE_LIBS)
+CLEANFILES += bench/text$(EXEEXT)
+
 # make bench/filter: the ways of answering SEARCH ... WHERE, beside the planner's.
 EXTRA_PROGRAMS += bench/filter
 bench_filter_SOURCES = bench/filter.c

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "base/number_text.h"
 #include "base/pages.h"
 #include "base/policy.h"
 #include "base/schema.h"

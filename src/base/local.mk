@@ -19,6 +19,7 @@ BASE_SOURCES = \
     src/base/state.c src/base/state.h \
     src/base/thread.c src/base/thread.h \
     src/base/value.c src/base/value.h src/base/value_text.c src/base/types.def \
+    src/base/number_text.c src/base/number_text.h \
     src/base/work.h
 src_base_libbase_a_SOURCES = $(BASE_SOURCES)
 src_base_libbase_a_CFLAGS = $(AM_CFLAGS) $(JEMALLOC_CFLAGS)

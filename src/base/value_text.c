@@ -1,4 +1,5 @@
 /* Values as text: what VQL, CSV and vsql show, and the way back. */
+#include "base/number_text.h"
 #include "base/value.h"
 
 #include <errno.h>
@@ -27,6 +28,11 @@ void number_format(struct buf *b, double x, bool is_float32)
     }
     is_float32 = is_float32 && (double)(float)x == x; /* Others need more digits than it has. */
     char text[NUMBER_BYTES_MAX];
+    size_t bytes = is_float32 ? float_to_text((float)x, text) : 0;
+    if (bytes > 0) {
+        buf_bytes(b, text, bytes);
+        return;
+    }
     bool is_subnormal = fabs(x) < (is_float32 ? (double)FLT_MIN : DBL_MIN);
     int digits = is_subnormal ? 1 : is_float32 ? FLT_DIG : DBL_DIG;
     for (;; digits++) {
@@ -352,7 +358,24 @@ static bool is_foreign(const char *number, const char *end)
     return false;
 }
 
-/* strtof needs an end that is not part of a number; in "[1,2]" the comma or bracket is one. */
+/* strtof needs an end that is not part of a number; in "[1,2]" the comma or bracket is one, and the
+ * last one is at @end.  What follows it is looked at by the caller. */
+static bool take_float(const char *at, const char *end, float *out, const char **next)
+{
+    char *behind;
+    bool is_negative = *at == '-';
+    const char *first = at + (*at == '-' || *at == '+');
+    struct number_text n = number_scan(first, end);
+    *next = first + n.bytes;
+    if (n.bytes > 0 && (*next == end || **next == ',') && number_to_float(&n, out)) {
+        *out = is_negative ? -*out : *out;
+        return true;
+    }
+    *out = strtof(at, &behind);
+    *next = behind;
+    return behind != at && behind <= end && !is_foreign(at, behind);
+}
+
 static enum errcode parse_vector(const char *text, size_t bytes, struct arena *arena,
                                  struct value *out, struct err *err)
 {
@@ -372,9 +395,8 @@ static enum errcode parse_vector(const char *text, size_t bytes, struct arena *a
     }
     const char *at = text + 1, *end = text + bytes - 1;
     for (size_t i = 0; i < n; i++) {
-        char *next;
-        data[i] = strtof(at, &next);
-        bool is_number = next != at && next <= end && !is_foreign(at, next);
+        const char *next;
+        bool is_number = take_float(at, end, &data[i], &next);
         while (is_number && next < end && is_blank(*next)) {
             next++;
         }

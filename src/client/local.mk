@@ -8,7 +8,7 @@ noinst_LTLIBRARIES += src/client/libclient.la
 CLIENT_BASE_SOURCES = \
     src/base/arena.c src/base/buf.c src/base/check.c src/base/clock.c src/base/err.c \
     src/base/fault.c src/base/json.c src/base/mem.c src/base/thread.c src/base/value.c \
-    src/base/value_text.c
+    src/base/value_text.c src/base/number_text.c
 src_client_libclient_la_SOURCES = \
     src/client/cancel.c src/client/client_int.h src/client/conn.c src/client/conninfo.c \
     src/client/connect.c \

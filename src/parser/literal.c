@@ -1,11 +1,8 @@
 /* Numbers and vector literals.
  *
  * A vector of a thousand numbers is most of a statement's text, so its numbers go straight into the
- * array, by the exact fast path of Clinger ("How to read floating point numbers accurately", 1990):
- * where the digits fit 53 bits and the power of ten is at most 22, one division or multiplication
- * of doubles is correctly rounded.  Rounding that double to float once more is right too, unless
- * the double lies exactly between two floats or below the normal ones; these and all else go to
- * strtof.  Names such as nan and inf are no numbers. */
+ * array (base/number_text.h), but for the few that only strtof can tell.  Names such as nan and inf
+ * are no numbers. */
 #include "parser/parser_int.h"
 
 #include <errno.h>
@@ -15,99 +12,6 @@
 #include <string.h>
 
 #include "parser/grammar.h"
-
-enum {
-    FAST_DIGITS_MAX = 19, /* That a uint64_t always holds. */
-    FAST_POWER_MAX = 22,
-    FAST_EXPONENT_MAX = 9999, /* Of what is written; larger ones are infinite or zero anyway. */
-};
-
-static const double powers_of_ten[FAST_POWER_MAX + 1] = {
-    1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-};
-
-/* What a number's text says: digits x 10^power, if n_digits <= FAST_DIGITS_MAX. */
-struct number {
-    size_t bytes; /* 0: no number stands there. */
-    uint64_t digits;
-    int n_digits; /* Without leading zeros. */
-    int power;
-    bool is_integer;
-};
-
-static void add_digit(struct number *n, char c)
-{
-    if (n->n_digits < FAST_DIGITS_MAX) {
-        n->digits = n->digits * 10 + (uint64_t)(c - '0');
-    }
-    if (n->n_digits > 0 || c != '0') {
-        n->n_digits += n->n_digits <= FAST_DIGITS_MAX;
-    }
-}
-
-/* Reads [digits][.digits][e[+-]digits] in [at, end), without a sign. */
-static struct number scan_number(const char *at, const char *end)
-{
-    struct number n = {.is_integer = true};
-    const char *c = at;
-    size_t n_seen = 0;
-    for (; c < end && is_digit(*c); c++, n_seen++) {
-        add_digit(&n, *c);
-    }
-    if (c < end && *c == '.') {
-        n.is_integer = false;
-        for (c++; c < end && is_digit(*c); c++, n_seen++) {
-            add_digit(&n, *c);
-            n.power -= n.power > -FAST_EXPONENT_MAX;
-        }
-    }
-    if (n_seen == 0) {
-        return (struct number){.bytes = 0};
-    }
-    const char *e = c;
-    if (e < end && (*e == 'e' || *e == 'E')) {
-        e++;
-        bool is_negative = e < end && *e == '-';
-        e += e < end && (*e == '-' || *e == '+');
-        int exponent = 0;
-        const char *first = e;
-        for (; e < end && is_digit(*e); e++) {
-            exponent = exponent < FAST_EXPONENT_MAX ? exponent * 10 + (*e - '0') : exponent;
-        }
-        if (e > first) {
-            n.power += is_negative ? -exponent : exponent;
-            n.is_integer = false;
-            c = e;
-        }
-    }
-    n.bytes = (size_t)(c - at);
-    return n;
-}
-
-/* True where the double's value is certain. */
-static bool is_fast(const struct number *n)
-{
-    return n->n_digits <= FAST_DIGITS_MAX && n->digits <= (UINT64_C(1) << DBL_MANT_DIG) &&
-           n->power >= -FAST_POWER_MAX && n->power <= FAST_POWER_MAX;
-}
-
-static double fast_double(const struct number *n)
-{
-    double x = (double)n->digits;
-    return n->power < 0 ? x / powers_of_ten[-n->power] : x * powers_of_ten[n->power];
-}
-
-/* False where rounding @x to float might round a second time in the wrong direction. */
-static bool is_safe_as_float(double x)
-{
-    uint64_t bits;
-    memcpy(&bits, &x, sizeof(bits));
-    const unsigned dropped = DBL_MANT_DIG - FLT_MANT_DIG;
-    const uint64_t tie = UINT64_C(1) << (dropped - 1);
-    bool is_tie = (bits & ((UINT64_C(1) << dropped) - 1)) == tie;
-    return x == 0 || (x >= FLT_MIN && !is_tie);
-}
 
 /* Text that strtod and strtof may read; NULL after a failure. */
 static const char *terminated(struct parse *p, const char *at, size_t bytes, char *small,
@@ -126,13 +30,12 @@ static size_t read_element(struct parse *p, const char *at, const char *end, flo
 {
     bool is_negative = *at == '-';
     const char *first = at + (*at == '-' || *at == '+');
-    struct number n = scan_number(first, end);
+    struct number_text n = number_scan(first, end);
     if (n.bytes == 0) {
         return 0;
     }
-    double x = is_fast(&n) ? fast_double(&n) : -1;
-    if (x >= 0 && x <= (double)FLT_MAX && is_safe_as_float(x)) {
-        *out = is_negative ? -(float)x : (float)x;
+    if (number_to_float(&n, out)) {
+        *out = is_negative ? -*out : *out;
         return (size_t)(first - at) + n.bytes;
     }
     char small[64];
@@ -222,15 +125,14 @@ int lexer_vector(struct parse *p, struct token *out)
 }
 
 /* The token that ends at p->at. */
-static int read_float(struct parse *p, const struct number *n, struct token *out)
+static int read_float(struct parse *p, const struct number_text *n, struct token *out)
 {
     double *x = parse_alloc(p, sizeof(*x));
     if (x == NULL) {
         return TOKEN_FAILED;
     }
     out->data = x;
-    if (is_fast(n)) {
-        *x = fast_double(n);
+    if (number_to_double(n, x)) {
         return TK_FLOAT;
     }
     char small[64];
@@ -262,7 +164,7 @@ int lexer_number(struct parse *p, struct token *out)
 {
     const char *at = p->text + p->at;
     const char *end = p->text + p->bytes;
-    struct number n = scan_number(at, end);
+    struct number_text n = number_scan(at, end);
     CHECK(n.bytes > 0);
     p->at += n.bytes;
     char next = p->at < p->bytes ? p->text[p->at] : ' ';
@@ -273,7 +175,7 @@ int lexer_number(struct parse *p, struct token *out)
         return read_float(p, &n, out);
     }
     const uint64_t minimum = UINT64_C(1) << 63;
-    if (n.n_digits > FAST_DIGITS_MAX || n.digits > minimum) {
+    if (n.n_digits > NUMBER_DIGITS_MAX || n.digits > minimum) {
         return parse_fail_range(p, "INT");
     }
     out->data = at;
@@ -287,7 +189,7 @@ struct expr *expr_integer(struct parse *p, struct token t)
         return NULL;
     }
     const char *text = t.data;
-    struct number n = scan_number(text, text + t.bytes);
+    struct number_text n = number_scan(text, text + t.bytes);
     return expr_value(p, t, value_int((int64_t)n.digits));
 }
 

@@ -1,7 +1,9 @@
 /* Values: codec, order, texts, JSON. */
 #include "test/unit/unit.h"
 
+#include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct fixture {
@@ -92,6 +94,98 @@ static void a_number_has_the_fewest_digits_that_read_back(void **state)
     expect_number(0.3, true, "0.3");
     expect_number(0.1234567890123, true, "0.1234567890123");
     expect_number(1e300, true, "1e+300");
+}
+
+/* The fewest digits, as the C library rounds and reads them. */
+static size_t show_slowly(float x, char out[64])
+{
+    int digits = fabsf(x) < FLT_MIN ? 1 : FLT_DIG;
+    do {
+        snprintf(out, 64, "%.*g", digits++, (double)x);
+    } while (strtof(out, NULL) != x);
+    return strlen(out);
+}
+
+static float float_of_bits(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+
+/* Of all sizes; of the size that vectors have; of few digits; of one; beside powers of two. */
+static float any_float(uint64_t i, uint64_t *chance)
+{
+    uint32_t bits = (uint32_t)random_next(chance);
+    char text[64];
+    switch (i % 5) {
+    case 0:
+        return float_of_bits(bits);
+    case 1:
+        return (float)(bits / 0x1p31 - 1);
+    case 2:
+        snprintf(text, sizeof(text), "%s%.*ge%d", bits & 1 ? "-" : "", 1 + (int)(bits >> 4) % 9,
+                 (double)bits, (int)(bits >> 8) % 30 - 25);
+        return strtof(text, NULL);
+    case 3:
+        snprintf(text, sizeof(text), "%de%d", 1 + (int)(bits >> 4) % 9, (int)(bits >> 8) % 83 - 44);
+        return strtof(text, NULL);
+    default:
+        return float_of_bits((bits & 0xff800000u) + (bits & 7) - 3);
+    }
+}
+
+static void floats_are_written_and_read_as_the_c_library_does(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t chance = 1;
+    struct buf b;
+    buf_init(&b, MEM_GENERAL, 4096);
+    for (uint64_t i = 0; i < GOOD_MEASURE(400000, 20000); i++) {
+        float x = any_float(i, &chance);
+        char expected[64];
+        struct value vector, back;
+        struct err err;
+        if (!isfinite(x)) {
+            continue;
+        }
+        vector = value_vector(&x, 1);
+        size_t bytes = show_slowly(x, expected);
+        buf_reset(&b);
+        value_format(&b, &vector);
+        assert_int_equal(b.bytes, bytes + 2);
+        assert_memory_equal(b.data + 1, expected, bytes);
+        arena_reset(f->arena);
+        assert_int_equal(
+            value_parse(TYPE_VECTOR, (const char *)b.data, b.bytes, f->arena, &back, &err), ERR_OK);
+        assert_memory_equal(back.vector.data, &x, sizeof(x));
+    }
+    buf_fini(&b);
+}
+
+/* Digits that no float has are rounded as strtof rounds them, in the middle of two floats, too. */
+static void decimals_are_read_as_the_c_library_does(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t chance = 1;
+    for (uint64_t i = 0; i < GOOD_MEASURE(400000, 20000); i++) {
+        char text[128];
+        uint64_t bits = random_next(&chance);
+        struct value back;
+        struct err err;
+        if (i % 2 == 0) {
+            snprintf(text, sizeof(text), "[%.*f]", (int)(bits % 18), (double)bits / 0x1p60);
+        } else {
+            /* As near to the middle of two floats as sixteen digits are. */
+            double middle = ldexp((double)(2 * (bits >> 40 | 1 << 23) + 1), -(int)(bits % 60));
+            snprintf(text, sizeof(text), "[%.15e]", middle);
+        }
+        float expected = strtof(text + 1, NULL);
+        arena_reset(f->arena);
+        assert_int_equal(value_parse(TYPE_VECTOR, text, strlen(text), f->arena, &back, &err),
+                         ERR_OK);
+        assert_memory_equal(back.vector.data, &expected, sizeof(expected));
+    }
 }
 
 static void what_is_no_value_of_the_type_is_refused(void **state)
@@ -409,6 +503,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_parsed_and_shown_in_their_canonical_form),
         cmocka_unit_test(a_number_has_the_fewest_digits_that_read_back),
+        cmocka_unit_test(floats_are_written_and_read_as_the_c_library_does),
+        cmocka_unit_test(decimals_are_read_as_the_c_library_does),
         cmocka_unit_test(what_is_no_value_of_the_type_is_refused),
         cmocka_unit_test(what_cannot_be_stored_is_told_from_what_can),
         cmocka_unit_test(values_of_every_type_are_written_and_read_back),
