@@ -245,8 +245,17 @@ static void add_name(struct context *x, const char *name)
     buf_fini(&text);
 }
 
+/* A name of the server's own, which is taken without quotes where it stands. */
+static void add_own_name(struct context *x, const char *name)
+{
+    if (begins_with(name, x->word)) {
+        add(x->out, name);
+    }
+}
+
 /* The names that @vql gives, of rows whose kind is @kind where they have one. */
-static void add_from_server(struct context *x, const char *vql, const char *kind)
+static void add_from_server(struct context *x, const char *vql, const char *kind,
+                            void (*add_one)(struct context *x, const char *name))
 {
     vc_result *result = statement_ask(x->shell, vql, ANSWER_WAIT_MS);
     int name_column = vc_result_state(result) == VC_ROWS ? vc_column_number(result, "name") : -1;
@@ -256,7 +265,7 @@ static void add_from_server(struct context *x, const char *vql, const char *kind
         bool is_kind = kind == NULL || kind_column < 0 ||
                        strcmp(vc_text(result, row, (size_t)kind_column), kind) == 0;
         if (is_kind) {
-            add_name(x, text);
+            add_one(x, text);
         }
     }
     vc_result_free(result);
@@ -264,7 +273,7 @@ static void add_from_server(struct context *x, const char *vql, const char *kind
 
 static void add_collections(struct context *x)
 {
-    add_from_server(x, "SHOW COLLECTIONS", NULL);
+    add_from_server(x, "SHOW COLLECTIONS", NULL, add_name);
 }
 
 static void add_columns(struct context *x)
@@ -272,18 +281,29 @@ static void add_columns(struct context *x)
     char collection[WORD_BYTES], vql[WORD_BYTES + 32];
     if (find_collection(x, collection)) {
         snprintf(vql, sizeof(vql), "DESCRIBE %s", collection);
-        add_from_server(x, vql, "column");
+        add_from_server(x, vql, "column", add_name);
     }
 }
 
-static void add_policies(struct context *x)
+/* Those that can be set in @scope; all where it is NULL. */
+static void add_policies(struct context *x, const char *scope)
 {
-    add_from_server(x, "SHOW ALL", NULL);
+    char vql[WORD_BYTES];
+    snprintf(vql, sizeof(vql), "SELECT name FROM (SHOW POLICIES) WHERE scopes LIKE '%%%s%%'",
+             scope == NULL ? "" : scope);
+    add_from_server(x, vql, NULL, add_own_name);
+}
+
+/* In WITH (...). */
+static void add_policies_of_statement(struct context *x)
+{
+    bool is_creating = strncasecmp(x->before + strspn(x->before, " \t\r\n"), "create", 6) == 0;
+    add_policies(x, is_creating ? "collection" : "statement");
 }
 
 static void add_views(struct context *x)
 {
-    add_from_server(x, "SHOW VIEWS", NULL);
+    add_from_server(x, "SHOW VIEWS", NULL, add_own_name);
     add_keyword(x, "all");
 }
 
@@ -328,13 +348,15 @@ static void complete_vql(struct context *x)
         add_keyword(x, "show");
         add_keyword(x, "describe");
     } else if (strcasecmp(last, "reset") == 0) {
-        add_policies(x);
+        add_policies(x, "session");
         add_keyword(x, "all");
     } else if (strcasecmp(last, "show") == 0) {
         add_views(x);
-        add_policies(x);
-    } else if ((strcasecmp(last, "set") == 0 && second[0] == '\0') || is_in_options(x)) {
-        add_policies(x);
+        add_policies(x, NULL);
+    } else if (strcasecmp(last, "set") == 0 && second[0] == '\0') {
+        add_policies(x, "session");
+    } else if (is_in_options(x)) {
+        add_policies_of_statement(x);
     } else {
         add_columns(x);
         add_keywords(x);

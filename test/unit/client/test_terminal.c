@@ -64,11 +64,15 @@ static void answer_copy(struct fake *fake)
 static void script(struct fake *fake)
 {
     static const char *const names[] = {"words", "My Coll", "select"};
+    static const char *const settable[] = {"recall", "quantization", "timeout"};
     fake_greet(fake);
     struct wire_frame frame;
     while ((frame = fake_expect_any(fake)).type == WIRE_QUERY) {
         if (is_asked(&frame, "SHOW COLLECTIONS")) {
             answer_rows(fake, names, 3);
+        } else if (is_asked(&frame,
+                            "SELECT name FROM (SHOW POLICIES) WHERE scopes LIKE '%session")) {
+            answer_rows(fake, settable, 3);
         } else if (is_asked(&frame, "many")) {
             answer_rows(fake, names, 20);
         } else if (is_asked(&frame, "few")) {
@@ -250,6 +254,20 @@ static void tab_completes_names_in_the_quotes_that_they_need(void **state)
     free(t);
 }
 
+static void tab_completes_set_by_what_a_session_may_set(void **state)
+{
+    (void)state;
+    struct terminal *t = calloc(1, sizeof(*t));
+    start(t);
+    type(t, "set re\t");
+    expect_text(t, "call ");
+    type(t, "\x15reset qu\t"); /* A keyword, too. */
+    expect_text(t, "antization ");
+    type(t, "\x15\\q\n");
+    assert_left_well(t);
+    free(t);
+}
+
 static void words_of_other_shells_are_understood(void **state)
 {
     (void)state;
@@ -381,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(history_holds_whole_statements_of_every_shell),
         cmocka_unit_test(tab_completes_names_in_the_quotes_that_they_need),
+        cmocka_unit_test(tab_completes_set_by_what_a_session_may_set),
         cmocka_unit_test(words_of_other_shells_are_understood),
         cmocka_unit_test(the_pager_is_for_what_a_screen_cannot_hold),
         cmocka_unit_test(ctrl_c_ends_data_that_is_typed),
