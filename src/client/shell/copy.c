@@ -443,7 +443,11 @@ bool copy_command(struct shell *shell, const char *arguments)
     struct copy_plan plan;
     struct err err;
     if (copy_plan_parse(arguments, &plan, &err) != ERR_OK) {
-        return shell_complain(shell, "\\copy: %s", err.message);
+        (void)shell_complain(shell, "\\copy: %s", err.message);
+        if (err.hint[0] != '\0') {
+            fprintf(stderr, "HINT:  %s\n", err.hint);
+        }
+        return false;
     }
     struct copy_files files = {0};
     char vql[sizeof(plan.head) + sizeof(plan.conflict) + sizeof(plan.options) + 128];

@@ -230,7 +230,9 @@ enum errcode copy_plan_parse(const char *arguments, struct copy_plan *out, struc
         skip_blanks(&c);
     }
     if (*c.at != '\0') {
-        return err_set(err, ERR_SYNTAX, "\"%.32s\" was not understood", c.at);
+        (void)err_set(err, ERR_SYNTAX, "\"%.32s\" was not understood", c.at);
+        err_hint(err, "Options stand in parentheses: WITH (FORMAT csv, HEADER).");
+        return err->code;
     }
     if (out->ids[0] != '\0' &&
         (!out->is_from || strcasecmp(out->format, "fbin") != 0 || out->file[0] == '\0')) {

@@ -113,6 +113,8 @@ static void set_conninfo(struct options *options, const char *text)
     bool is_plain_name = strchr(text, '=') == NULL && strstr(text, "://") == NULL;
     if (is_plain_name || strlen(text) + 1024 > CONNINFO_BYTES) {
         fprintf(stderr, "vsql: \"%.64s\" is neither a URI nor key=value pairs\n", text);
+        fputs("HINT:  A server has one database, which has no name; -h and -p say where it is.\n",
+              stderr);
         usage_error();
     }
     snprintf(options->conninfo, CONNINFO_BYTES, "%s", text);

@@ -166,6 +166,8 @@ static void exit_codes_say_what_went_wrong(void **state)
         "vsql: the connection to the server was lost\n");
     int status = system("src/client/vsql -X -h 127.0.0.1 -p 1 -c ok >/dev/null 2>&1");
     assert_int_equal(WEXITSTATUS(status), 2);
+    status = system("src/client/vsql mydb 2>&1 | grep -q 'one database'"); /* As psql has it. */
+    assert_int_equal(WEXITSTATUS(status), 0);
     status = system("src/client/vsql --nonsense >/dev/null 2>&1");
     assert_int_equal(WEXITSTATUS(status), 1);
 }
