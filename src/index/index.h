@@ -148,12 +148,15 @@ struct index_reach {
     double angle;    /* DOT only, else INFINITY: the least of 1 - cos to the nearest few rows. */
 };
 
-/* ef was chosen for filters that let up to @share of all rows pass, wherever they lie.  Where one
+/* ef was chosen for filters that let up to @most of all rows pass, wherever they lie.  Where one
  * lets clearly more of those near the query pass - rows that are of one kind lie together - that is
- * too little, and the walk is done again with @ef.  0: never. */
+ * too little, and the walk is done again with @ef.  0: never.  Where clearly fewer pass there than
+ * of rows drawn from everywhere - the filter leaves out the query's own kind - it is walked as a
+ * query beyond its reach is; rows are drawn where fewer than about @share pass.  0: never. */
 struct index_density {
-    double share;
+    double most;
     size_t ef;
+    double share; /* Of all rows pass, as far as the caller knows. */
 };
 
 struct index_search {
@@ -172,8 +175,8 @@ struct index_search {
      * filter_calls_max rows: then *is_complete is false and the caller scans instead. */
     bool (*matches)(void *arg, uint64_t row);
     void *matches_arg;
-    size_t filter_calls_max;     /* 0 = no bound. */
-    struct index_density denser; /* WALK with a filter. */
+    size_t filter_calls_max;      /* 0 = no bound. */
+    struct index_density density; /* WALK with a filter. */
     /* GIVEN: writes up to @max further row numbers, each once, and returns how many; 0 ends it.
      * is_missing gets those that the index does not have, or that were deleted meanwhile. */
     size_t (*given)(void *arg, uint64_t *rows, size_t max);
@@ -200,7 +203,8 @@ struct index_work {       /* What a search cost; counters are added to. */
     uint64_t reranked;    /* Rows that were looked at exactly after a walk. */
     uint64_t exact_walks; /* Begun because codes could not rank. */
     uint64_t beyond;      /* Queries that lay beyond their reach, */
-    uint64_t denser;      /* and those near which more rows matched than elsewhere. */
+    uint64_t denser;      /* those near which more rows matched than elsewhere, */
+    uint64_t sparser;     /* and fewer: these lay beyond, too. */
     uint64_t hops;
     uint64_t tail_rows;
     uint64_t filter_calls;

@@ -36,6 +36,8 @@ enum {
     TOGETHER = 5,          /* Of RANK_MIN or more: a filter may leave less than all of a cluster. */
     EF_LOST = 160,         /* Of a walk that looks for the query's cluster. */
     ALIKE_RANKS = 25,      /* So many times the rank are looked at in any case of doubt. */
+    DRAWS_PART = 4,        /* For so many rows that a walk has asked of, one is drawn, */
+    DRAWS_MIN = 32,        /* and so many at least. */
     EXACT_SLOTS_A_ROW = 4, /* A scan of few rows may pass so many empty slots for each. */
 };
 _Static_assert((int)TOGETHER == (int)INDEX_REACH_ROWS, "a search tells both by the same rows");
@@ -60,8 +62,12 @@ static const double BEYOND_LENGTH = 0.25;
  * of 512 held-out ones each of words, uniform rows and a gamma distribution none. */
 static const double BEYOND_ANGLE = 1.5;
 static const double ANGLE_ROUNDING = 1e-12;
-/* So many standard errors more rows match near the query than elsewhere. */
-static const double DENSER_SIGMAS = 3;
+/* So many standard errors more rows match near the query than elsewhere, or fewer. */
+static const double DENSITY_SIGMAS = 3;
+/* Where fewer match than this part of what the caller thinks, it is made sure. */
+static const double SPARSE_PART = 0.8;
+/* Multiples of it lie evenly between 0 and 2^64. */
+static const uint64_t GOLDEN = UINT64_C(0x9e3779b97f4a7c15);
 /* As far as this from the rank-th of rows that match. */
 static const float ALIKE_SIGMAS = 3;
 
@@ -457,10 +463,43 @@ static bool is_beyond(const struct walk *w, bool is_sifting)
  * chance.  Where all match it is as if there were no filter, and that takes more. */
 static bool is_denser(const struct walk *w)
 {
-    const struct index_density *denser = &w->search->denser;
-    double expected = denser->share * (double)w->n_asked;
-    double error = sqrt(expected * (1 - denser->share));
-    return denser->ef > w->ef && (double)w->n_matched > expected + DENSER_SIGMAS * error;
+    double most = w->search->density.most, expected = most * (double)w->n_asked;
+    double error = sqrt(expected * (1 - most));
+    return w->search->density.ef > w->ef &&
+           (double)w->n_matched > expected + DENSITY_SIGMAS * error;
+}
+
+/* Draws live rows from everywhere, elsewhere for each query: how many there were, and matched. */
+static size_t draw_rows(struct walk *w, size_t n, size_t *n_matched)
+{
+    const struct slots *slots = &w->index->slots;
+    uint64_t n_used = atomic_load_explicit(&slots->n_used, memory_order_acquire);
+    size_t n_live = 0;
+    *n_matched = 0;
+    for (uint64_t i = 0, at = w->nearest.slot * GOLDEN; i < n; i++, at += GOLDEN) {
+        uint32_t slot = (uint32_t)((at >> 32) * n_used >> 32);
+        if (slot_is_live(slots, slot)) {
+            n_live++;
+            *n_matched += w->search->matches(w->search->matches_arg, node_at(slots, slot)->row);
+        }
+    }
+    w->work->filter_calls += n_live;
+    return n_live;
+}
+
+/* Fewer of the rows near the query match than elsewhere: what is looked for lies around a hole,
+ * which a walk has to go around, and one that meets matches by chance needs not. */
+static bool is_sparser(struct walk *w)
+{
+    double asked = (double)w->n_asked, near = (double)w->n_matched / asked;
+    if (w->nearest.slot == SLOT_NONE || !(near < SPARSE_PART * w->search->density.share)) {
+        return false;
+    }
+    size_t n_draws = w->n_asked / DRAWS_PART, n_matched;
+    double drawn = (double)draw_rows(w, n_draws > DRAWS_MIN ? n_draws : DRAWS_MIN, &n_matched);
+    double share = ((double)n_matched + (double)w->n_matched) / (drawn + asked);
+    double error = sqrt(share * (1 - share) * (1 / drawn + 1 / asked));
+    return (double)n_matched / drawn > near + DENSITY_SIGMAS * error;
 }
 
 /* Where a second walk begins: what the first one found, and what the upper layers lead to, in
@@ -627,10 +666,12 @@ static enum errcode walk_graph(struct walk *w, uint32_t entry, bool *gave_up, st
     enum errcode code = walk_from(w, starts, n_starts, is_sifting, gave_up, err);
     if (code == ERR_OK && !*gave_up && is_sifting && is_denser(w)) {
         w->work->denser++;
-        w->ef = w->search->denser.ef;
+        w->ef = w->search->density.ef;
         code = walk_from(w, starts, n_starts, is_sifting, gave_up, err);
     }
-    if (code == ERR_OK && !*gave_up && is_beyond(w, is_sifting)) {
+    bool is_sparse = is_sifting && is_sparser(w);
+    if (code == ERR_OK && !*gave_up && (is_sparse || is_beyond(w, is_sifting))) {
+        w->work->sparser += is_sparse;
         code = walk_beyond(w, is_sifting, gave_up, err);
     }
     if (code == ERR_OK && !is_sifting && !*gave_up && is_among_hidden(w)) {

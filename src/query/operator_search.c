@@ -292,6 +292,7 @@ static void explain(const struct operator_run *o, struct explain *out)
         explain_number(out, "Exact walks", (double)s->self.done.exact_walks);
         explain_number(out, "Beyond what was measured", (double)s->self.done.beyond);
         explain_number(out, "Denser than measured", (double)s->self.done.denser);
+        explain_number(out, "Sparser than measured", (double)s->self.done.sparser);
         explain_number(out, "Tail rows", (double)s->self.done.tail_rows);
         explain_number(out, "Filter calls", (double)s->self.done.filter_calls);
         explain_number(out, "Searched again", (double)s->again);

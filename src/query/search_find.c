@@ -15,6 +15,17 @@ static bool filter(void *arg, uint64_t number)
     return code == ERR_OK && matches;
 }
 
+/* What is promised holds for filters that pass over no kind of rows near to the query. */
+static struct index_density density_of(const struct portal *p, const struct search_state *s)
+{
+    struct index_density density = s->effort.density;
+    if (p->force.ef != 0) {
+        return (struct index_density){.ef = 0};
+    }
+    density.share = s->effort.has_reach ? s->selectivity : 0;
+    return density;
+}
+
 static enum errcode find_in_index(struct searcher *self, size_t q, enum search_way way,
                                   struct err *err)
 {
@@ -30,7 +41,7 @@ static enum errcode find_in_index(struct searcher *self, size_t q, enum search_w
                   .ef_beyond = s->miss_beyond == MISS_SCANS ? 0 : s->effort.ef_beyond,
                   .matches = p->plan->access.where != NULL ? filter : NULL,
                   .matches_arg = self,
-                  .denser = {s->effort.denser.share, p->force.ef == 0 ? s->effort.denser.ef : 0},
+                  .density = density_of(p, s),
                   .filter_calls_max = way == WAY_FILTERED_WALK ? s->filter_calls_max : 0,
                   .has_from_row = p->plan->search.queries[q].is_key,
                   .from_row = s->from_rows[q]},

@@ -93,7 +93,10 @@ struct search_state {
     struct search_found *found;  /* NULL: no team yet. */
     size_t first_found, n_found; /* Queries that are in it. */
     struct searcher self;        /* The step's thread. */
-    unsigned fell_back, again;   /* For EXPLAIN ANALYZE. */
+    bool is_given_up;            /* A walk of this query gave up: it goes on with that way. */
+    size_t given_up_query;
+    enum search_way given_up_way;
+    unsigned fell_back, again; /* For EXPLAIN ANALYZE. */
 };
 
 static inline struct search_hit search_hit_of(const struct index_hit *hit)
@@ -107,6 +110,8 @@ static inline struct search_hit search_hit_of(const struct index_hit *hit)
 enum errcode search_choose(struct portal *portal, struct search_state *s,
                            struct err *err) WARN_UNUSED;
 const char *search_way_name(enum search_way way);
+/* The cheaper of the exact ways. */
+enum search_way search_exact_way(const struct portal *p, const struct search_state *s);
 enum search_miss search_miss_of(enum shard_verdict verdict, enum on_miss on_miss, double floats);
 /* That recall will or may be below its floor, as an error or a notice. */
 enum errcode search_tell_miss(const struct portal *portal, const struct search_state *s,

@@ -258,7 +258,7 @@ static double matches_cost(const struct portal *p, const struct search_state *s)
 }
 
 /* The cheaper of the two exact ways with a WHERE. */
-static enum search_way exact_way(const struct portal *p, const struct search_state *s)
+enum search_way search_exact_way(const struct portal *p, const struct search_state *s)
 {
     return p->plan->access.where == NULL || scan_cost(p, s) < matches_cost(p, s)
                ? WAY_EXACT_SCAN
@@ -267,7 +267,7 @@ static enum search_way exact_way(const struct portal *p, const struct search_sta
 
 static double exact_cost(const struct portal *p, const struct search_state *s)
 {
-    return exact_way(p, s) == WAY_EXACT_SCAN ? scan_cost(p, s) : matches_cost(p, s);
+    return search_exact_way(p, s) == WAY_EXACT_SCAN ? scan_cost(p, s) : matches_cost(p, s);
 }
 
 static double floats_of(const struct portal *p, const struct search_state *s)
@@ -381,7 +381,7 @@ static enum errcode choose(struct portal *p, struct search_state *s, struct err 
         s->why_exact = NULL;
         code = tell_verdict(p, s, err);
     }
-    s->way = !is_walk ? exact_way(p, s) : is_filtered ? WAY_FILTERED_WALK : WAY_WALK;
+    s->way = !is_walk ? search_exact_way(p, s) : is_filtered ? WAY_FILTERED_WALK : WAY_WALK;
     s->cost_ns = is_walk ? walk : exact;
     /* Rows that match may lie far away, and a walk meets many others on its way there. */
     double calls = fmax(s->effort.filter_calls * 3 / 2, exact / GIVE_UP_PART / ASKED_NS);
@@ -391,7 +391,7 @@ static enum errcode choose(struct portal *p, struct search_state *s, struct err 
 
 static void choose_exact(const struct portal *p, struct search_state *s)
 {
-    s->way = exact_way(p, s);
+    s->way = search_exact_way(p, s);
     s->cost_ns = exact_cost(p, s);
 }
 

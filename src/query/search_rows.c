@@ -181,25 +181,52 @@ static enum errcode try_view(struct portal *p, size_t q, enum search_way way, st
 }
 
 /* What to try after a way that did not give all rows.  Where a walk met too few that match, they
- * lie far from the query: a scan that tests what is near would test nearly all. */
-static enum search_way next_way(const struct search_state *s, enum search_way way, unsigned tries)
+ * lie far from the query: a scan that tests what is near would test nearly all.  Not so where it
+ * met enough, and only cannot be trusted. */
+static enum search_way next_way(const struct portal *p, enum search_way way, unsigned tries,
+                                bool is_beyond)
 {
+    const struct search_state *s = p->verb_state;
     bool is_vanished = way == WAY_WALK && s->self.n_hits == s->k;
-    return is_vanished && tries < SEARCH_TRIES_MAX ? WAY_WALK : WAY_EXACT_MATCHES;
+    if (is_vanished && tries < SEARCH_TRIES_MAX) {
+        return WAY_WALK;
+    }
+    return is_beyond && way != WAY_EXACT_SCAN ? search_exact_way(p, s) : WAY_EXACT_MATCHES;
+}
+
+/* The way that @q begins with: an exact one where a walk has given up already, be it that the step
+ * is begun again on the pool. */
+static enum search_way first_way(const struct search_state *s, size_t q)
+{
+    return s->is_given_up && s->given_up_query == q ? s->given_up_way : s->way;
+}
+
+static void give_up(struct search_state *s, size_t q, enum search_way way)
+{
+    s->fell_back++;
+    s->is_given_up = true;
+    s->given_up_query = q;
+    s->given_up_way = way;
 }
 
 enum errcode search_query_rows(struct portal *p, size_t q, struct err *err)
 {
     CHECK(q < p->plan->search.n_queries);
     struct search_state *s = p->verb_state;
-    enum search_way way = s->way;
+    enum search_way way = first_way(s, q);
+    uint64_t beyond_before = s->self.done.beyond;
     struct tried tried = {0};
-    if (s->is_of_index && way != WAY_EXACT_MATCHES) {
+    if (s->is_of_index && way == s->way && way != WAY_EXACT_MATCHES) {
         enum errcode code = try_index(p, s, q, &tried, err);
         if (code != ERR_OK || tried.is_whole) {
             return code;
         }
-        s->again += tried.has_hits ? 0 : 1;
+        if (!s->self.done.is_complete) {
+            way = next_way(p, way, 1, s->self.done.beyond > beyond_before);
+            give_up(s, q, way);
+        } else {
+            s->again += tried.has_hits ? 0 : 1;
+        }
     }
     for (unsigned tries = 1;; tries++) {
         enum errcode code = try_view(p, q, way, &tried, err);
@@ -208,9 +235,12 @@ enum errcode search_query_rows(struct portal *p, size_t q, struct err *err)
             return code;
         }
         CHECK(way != WAY_EXACT_MATCHES); /* Within one view nothing vanishes. */
-        enum search_way next = next_way(s, way, tries);
-        s->again += next == way ? 1 : 0;
-        s->fell_back += next != way ? 1 : 0;
+        enum search_way next = next_way(p, way, tries, s->self.done.beyond > beyond_before);
+        if (next == way) {
+            s->again++;
+        } else {
+            give_up(s, q, next);
+        }
         way = next;
         tried.has_hits = false;
     }

@@ -242,6 +242,7 @@ bool search_take_found(struct searcher *self, size_t q)
     self->done.exact_walks += found->done.exact_walks;
     self->done.beyond += found->done.beyond;
     self->done.denser += found->done.denser;
+    self->done.sparser += found->done.sparser;
     self->done.tail_rows += found->done.tail_rows;
     self->done.filter_calls += found->done.filter_calls;
     self->done.is_complete = found->done.is_complete;

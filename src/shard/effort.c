@@ -144,8 +144,8 @@ void shard_effort_for(struct shard *shard, uint32_t column, double recall, size_
     if (calibration_read(&v->calibration, measured_classes(&wish), &m) &&
         effort_ask(&m, &wish, &answer)) {
         tell(&e, &wish, &answer, out);
-        out->denser.share = answer.share;
-        out->denser.ef = answer.share < 1 ? ef_unfiltered(&e, &m, &wish) : 0;
+        out->density.most = answer.share;
+        out->density.ef = answer.share < 1 ? ef_unfiltered(&e, &m, &wish) : 0;
     } else {
         guess(&wish, out);
     }

@@ -105,6 +105,7 @@ enum errcode shard_search(struct shard *shard, const struct shard_search *search
     metric_add(METRIC_tail_rows_scanned, (int64_t)(work->tail_rows - before.tail_rows));
     metric_add(METRIC_searches_beyond, (int64_t)(work->beyond - before.beyond));
     metric_add(METRIC_searches_denser, (int64_t)(work->denser - before.denser));
+    metric_add(METRIC_searches_sparser, (int64_t)(work->sparser - before.sparser));
     if (code != ERR_OK) {
         return code; /* Given up, to be begun again elsewhere: no answer, but work. */
     }

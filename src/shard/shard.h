@@ -218,10 +218,10 @@ struct shard_effort {
     double low, high; /* and its interval: of all queries the mean lies in it, 19 times of 20. */
     double distances, filter_calls; /* To be expected of a query. */
     bool has_reach; /* What was measured holds for queries that lie as far from the rows as */
-    struct index_reach reach;    /* this, and for those beyond it nothing is known; */
-    size_t ef_beyond;            /* their ef is a guess (see index_search). */
-    struct index_density denser; /* Where its filter lets more rows near a query pass. */
-    uint64_t rows;               /* In the index. */
+    struct index_reach reach;     /* this, and for those beyond it nothing is known; */
+    size_t ef_beyond;             /* their ef is a guess (see index_search). */
+    struct index_density density; /* Where its filter lets other shares near a query pass. */
+    uint64_t rows;                /* In the index. */
 };
 void shard_effort_for(struct shard *shard, uint32_t column, double recall, size_t k, double share,
                       struct shard_effort *out);

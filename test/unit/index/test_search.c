@@ -549,7 +549,7 @@ static void where_more_rows_match_near_the_query_a_walk_takes_more(void **state)
                                   .plan = INDEX_WALK,
                                   .matches = is_marked,
                                   .matches_arg = near,
-                                  .denser = {1.0 / 20, 20 * K}};
+                                  .density = {1.0 / 20, 20 * K}};
     assert_int_equal(run(index, &search, hits, &work), K);
     assert_true(work.denser == 1 && work.is_complete);
     uint64_t distances = work.distances;
@@ -557,9 +557,70 @@ static void where_more_rows_match_near_the_query_a_walk_takes_more(void **state)
     assert_int_equal(run(index, &search, hits, &work), K);
     assert_int_equal(work.denser, 0);
     search.matches_arg = near;
-    search.denser.ef = 0;
+    search.density.ef = 0;
     assert_int_equal(run(index, &search, hits, &work), K);
     assert_true(work.denser == 0 && work.distances < distances);
+    free(points);
+    index_free(index);
+}
+
+/* All but the rows near the query, or all but as many from all over the place. */
+static bool is_not_marked(void *arg, uint64_t row)
+{
+    return !is_marked(arg, row);
+}
+
+static size_t count_equal(const struct index_hit *a, const struct index_hit *b, size_t n)
+{
+    size_t n_equal = 0;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < n; j++) {
+            n_equal += a[i].row == b[j].row;
+        }
+    }
+    return n_equal;
+}
+
+static void where_fewer_rows_match_near_the_query_a_walk_takes_more(void **state)
+{
+    (void)state;
+    enum {
+        D = 48,
+        HOLE = N / 20
+    };
+    float *points = points_new(SHAPE_UNIFORM, N + 1, D, 8);
+    const float *query = points + (size_t)N * D;
+    struct index *index = index_of(DISTANCE_L2, D, INDEX_CODE_4, points, N);
+    bool near[N] = {false}, anywhere[N] = {false};
+    struct index_hit all[HOLE + K], hits[K];
+    struct index_work work;
+    assert_int_equal(find(index, INDEX_EXACT, query, HOLE + K, HOLE + K, all), HOLE + K);
+    for (size_t i = 0; i < HOLE; i++) {
+        near[all[i].row] = true;
+        anywhere[i * 20 + i % 7] = true;
+    }
+    struct index_search search = {.query = query,
+                                  .k = K,
+                                  .ef = K,
+                                  .ef_beyond = 30 * K,
+                                  .plan = INDEX_WALK,
+                                  .matches = is_not_marked,
+                                  .matches_arg = near,
+                                  .density = {.share = 0.95}};
+    assert_int_equal(run(index, &search, hits, &work), K);
+    assert_true(work.sparser == 1 && work.beyond == 1 && work.is_complete);
+    assert_int_equal(count_equal(hits, all + HOLE, K), K);
+    search.ef_beyond = 0; /* A scan is cheap: the caller is to do it. */
+    (void)run(index, &search, hits, &work);
+    assert_true(work.sparser == 1 && !work.is_complete);
+    search.matches_arg = anywhere;
+    assert_int_equal(run(index, &search, hits, &work), K);
+    assert_true(work.sparser == 0 && work.is_complete);
+    search.matches_arg = near;
+    search.density.share = 0;
+    assert_int_equal(run(index, &search, hits, &work), K);
+    assert_true(work.sparser == 0 && work.is_complete);
+    assert_true(count_equal(hits, all + HOLE, K) < K); /* Else it was too easy. */
     free(points);
     index_free(index);
 }
@@ -668,6 +729,7 @@ int main(void)
         cmocka_unit_test(rows_that_are_named_are_ranked_exactly_and_missing_ones_are_told),
         cmocka_unit_test(a_query_from_a_row_finds_that_row_and_begins_there),
         cmocka_unit_test(where_more_rows_match_near_the_query_a_walk_takes_more),
+        cmocka_unit_test(where_fewer_rows_match_near_the_query_a_walk_takes_more),
         cmocka_unit_test(a_query_beyond_its_reach_takes_more),
         cmocka_unit_test(by_products_a_query_in_another_direction_takes_more),
         cmocka_unit_test(more_effort_finds_no_less),

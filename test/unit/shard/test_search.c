@@ -278,6 +278,52 @@ static bool passes(void *arg, uint64_t row)
     return true;
 }
 
+enum {
+    HOLE = ROWS / 20
+};
+
+static bool leaves_out(void *arg, uint64_t row)
+{
+    const struct index_hit *near = arg;
+    for (size_t i = 0; i < HOLE; i++) {
+        if (near[i].row == row) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A filter that lets nineteen of twenty pass lets none of those near the query pass. */
+static void a_filter_that_leaves_out_what_is_near_is_not_what_was_measured(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    struct index_hit near[HOLE], hits[K];
+    float query[DIM];
+    size_t n;
+    fixture_start(f);
+    insert_rows(f, 1, ROWS + 1, 500);
+    wait_until_linked(f);
+    make_vector(1000000, query);
+    struct shard_search s = {.index = {.plan = INDEX_EXACT, .k = HOLE}, .index_lag_max = ROWS};
+    s.index.query = query;
+    struct index_work work = {0};
+    s.column = EMBEDDING;
+    assert_int_equal(shard_search(f->shard, &s, near, &n, &work, &err), ERR_OK);
+    assert_int_equal(n, HOLE);
+    s.index = (struct index_search){.plan = INDEX_WALK,
+                                    .ef = K,
+                                    .ef_beyond = HOLE,
+                                    .matches = leaves_out,
+                                    .matches_arg = near,
+                                    .density = {.share = 0.95}};
+    int64_t sparser = metric_value(METRIC_searches_sparser);
+    int64_t beyond = metric_value(METRIC_searches_beyond);
+    assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_OK);
+    assert_int_equal(metric_value(METRIC_searches_sparser), sparser + 1);
+    assert_int_equal(metric_value(METRIC_searches_beyond), beyond + 1);
+}
+
 /* A filter that is said to let a twentieth pass lets all of those near the query pass. */
 static void a_filter_that_goes_with_the_vectors_takes_what_none_would(void **state)
 {
@@ -292,21 +338,21 @@ static void a_filter_that_goes_with_the_vectors_takes_what_none_would(void **sta
     wait_until_linked(f);
     (void)wait_for_measurement(f, 0, 256);
     shard_effort_for(f->shard, EMBEDDING, 0.95, K, 0.05, &effort);
-    assert_true(effort.denser.ef >= K && effort.denser.share >= 0.05 && effort.denser.share < 1);
+    assert_true(effort.density.ef >= K && effort.density.most >= 0.05 && effort.density.most < 1);
     struct shard_search s = {.index = {.plan = INDEX_WALK,
                                        .ef = K,
                                        .matches = passes,
-                                       .denser = {0.05, K + effort.denser.ef}},
+                                       .density = {0.05, K + effort.density.ef}},
                              .index_lag_max = ROWS};
     int64_t denser = metric_value(METRIC_searches_denser);
     make_vector(1000000, query);
     assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_OK);
     assert_int_equal(metric_value(METRIC_searches_denser), denser + 1);
-    s.index.denser.share = 1;
+    s.index.density.most = 1;
     assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_OK);
     assert_int_equal(metric_value(METRIC_searches_denser), denser + 1);
     shard_effort_for(f->shard, EMBEDDING, 0.95, K, 1, &effort);
-    assert_int_equal(effort.denser.ef, 0); /* There is nothing to be denser than. */
+    assert_int_equal(effort.density.ef, 0); /* There is nothing to be denser than. */
 }
 
 /* Many times the rows, and nothing measured of them yet: the recall was 0.69 for a floor of 0.80.
@@ -502,6 +548,8 @@ int main(void)
                        fixture_tear_down),
         UNWATCHED_TEST(queries_unlike_the_measured_ones_are_looked_for_with_more, fixture_set_up,
                        fixture_tear_down),
+        UNWATCHED_TEST(a_filter_that_leaves_out_what_is_near_is_not_what_was_measured,
+                       fixture_set_up, fixture_tear_down),
         UNWATCHED_TEST(a_filter_that_goes_with_the_vectors_takes_what_none_would, fixture_set_up,
                        fixture_tear_down),
         UNWATCHED_TEST(what_was_measured_is_stretched_where_the_collection_has_grown,
