@@ -504,7 +504,7 @@ static bool is_sparser(struct walk *w)
 
 /* Where a second walk begins: what the first one found, and what the upper layers lead to, in
  * scratch->matching. */
-static enum errcode more_starts(struct walk *w, struct err *err)
+static enum errcode more_starts(struct walk *w, size_t upper_ef, struct err *err)
 {
     struct scratch *s = w->scratch;
     const struct slots *slots = &w->index->slots;
@@ -513,7 +513,7 @@ static enum errcode more_starts(struct walk *w, struct err *err)
     const struct candidate *starts = &entry;
     size_t n_starts = 1;
     for (unsigned layer = node_at(slots, entry.slot)->level; layer > 0; layer--) {
-        enum errcode code = walk_layer(w, layer, starts, n_starts, UPPER_EF, err);
+        enum errcode code = walk_layer(w, layer, starts, n_starts, upper_ef, err);
         if (code != ERR_OK) {
             return code;
         }
@@ -553,15 +553,23 @@ static bool is_any_nearer(const struct walk *w)
     return false;
 }
 
-/* Looks for a nearer cluster: from the upper layers, and where they know of none, all around. */
+/* Looks for a nearer cluster: from the upper layers, and where they know of none, all around, and
+ * on the upper layers as far as ef allows.  What lies around may be one cluster after the other
+ * that is farther: under DOT a long one is nearest from quite another direction. */
 static enum errcode walk_astray(struct walk *w, bool is_sifting, bool *gave_up, struct err *err)
 {
     const struct pool *starts = &w->scratch->matching;
-    enum errcode code = more_starts(w, err);
+    enum errcode code = more_starts(w, UPPER_EF, err);
     if (code == ERR_OK && is_any_nearer(w)) {
         code = walk_and_rerank(w, starts->items, starts->n, is_sifting, gave_up, err);
     }
-    if (code == ERR_OK && is_astray(w, LOST_RATIO)) {
+    if (code != ERR_OK || !is_astray(w, LOST_RATIO)) {
+        return code;
+    }
+    if (w->ef > UPPER_EF) {
+        code = more_starts(w, w->ef, err);
+    }
+    if (code == ERR_OK) {
         w->ef = w->ef < EF_LOST ? EF_LOST : w->ef;
         code = walk_and_rerank(w, starts->items, starts->n, is_sifting, gave_up, err);
     }
@@ -573,7 +581,7 @@ static enum errcode walk_vectors(struct walk *w, bool is_sifting, bool *gave_up,
     struct walk exact = walk_exactly(w);
     w->work->exact_walks++;
     const struct pool *starts = &w->scratch->matching;
-    enum errcode code = more_starts(&exact, err);
+    enum errcode code = more_starts(&exact, UPPER_EF, err);
     if (code == ERR_OK) {
         code = walk_and_rerank(&exact, starts->items, starts->n, is_sifting, gave_up, err);
     }
@@ -593,7 +601,7 @@ static enum errcode walk_beyond(struct walk *w, bool is_sifting, bool *gave_up, 
         return ERR_OK;
     }
     w->ef = w->ef < w->search->ef_beyond ? w->search->ef_beyond : w->ef;
-    enum errcode code = more_starts(w, err);
+    enum errcode code = more_starts(w, UPPER_EF, err);
     if (code == ERR_OK) {
         code = walk_and_rerank(w, starts->items, starts->n, is_sifting, gave_up, err);
     }

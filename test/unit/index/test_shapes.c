@@ -170,6 +170,45 @@ static void no_row_of_many_small_far_clusters_is_lost_to_its_own_vector(void **s
     free(points);
 }
 
+/* The product may be largest with another cluster, a long one in quite another direction: the graph
+ * leads to those that lie around the query's own. */
+static void long_clusters_in_other_directions_are_found_by_more_effort(void **state)
+{
+    (void)state;
+    enum {
+        DIM = 16,
+        FAR_CLUSTERS = 134,
+        OF_EACH = 30,
+        ROWS = OF_EACH * FAR_CLUSTERS,
+        EF_MORE = 60,
+        WORLD = 100, /* Of the centres. */
+        LOST_MAX = 8 /* Fifteen were. */
+    };
+    float *points = malloc((size_t)ROWS * DIM * sizeof(float));
+    assert_non_null(points);
+    uint64_t seed = 1;
+    for (size_t i = 0; i < ROWS; i++) {
+        float length = 20 + 12 * fixed(i / OF_EACH, WORLD - 1);
+        for (uint32_t j = 0; j < DIM; j++) {
+            points[i * DIM + j] = length * fixed(i / OF_EACH, WORLD + j) + random_float(&seed) / 20;
+        }
+    }
+    struct index_config config = config_of(INDEX_HNSW, DISTANCE_DOT, DIM);
+    struct index *index = index_make(&config);
+    size_t n_lost = 0;
+    stage_rows(index, points, DIM, 0, ROWS, INDEX_CHUNK);
+    advance_all(index, ROWS, NULL);
+    for (size_t i = 0; i < ROWS; i += OF_EACH) {
+        struct index_hit exact, walked;
+        assert_int_equal(find(index, INDEX_EXACT, points + i * DIM, 1, 1, &exact), 1);
+        assert_int_equal(find(index, INDEX_WALK, points + i * DIM, 1, EF_MORE, &walked), 1);
+        n_lost += walked.distance > exact.distance;
+    }
+    assert_in_range(n_lost, 0, LOST_MAX);
+    index_free(index);
+    free(points);
+}
+
 /* ---- filters that go together with the vectors ---- */
 
 struct chosen {
@@ -293,6 +332,7 @@ int main(void)
     assert_true(index_choose_kernel(NULL));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(walks_find_what_is_near_whatever_the_shape_of_the_data),
+        cmocka_unit_test(long_clusters_in_other_directions_are_found_by_more_effort),
         cmocka_unit_test(no_row_of_many_small_far_clusters_is_lost_to_its_own_vector),
         cmocka_unit_test(long_rows_of_few_directions_are_found_by_product),
         cmocka_unit_test(a_filter_that_goes_with_the_vectors_costs_no_recall),
