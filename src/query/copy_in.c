@@ -183,6 +183,9 @@ void portal_copy_data(struct portal *p, const void *data, size_t bytes)
     struct decoding *d = decoding_of(p->leaf);
     CHECK(!d->is_ended && !d->is_back);
     p->is_heavy = false;
+    /* How long a frame is was the client's to say, and frame_max's; what is left of those before
+     * it, the begin of a row, is the statement's. */
+    d->pending.bytes_max = p->budget_bytes + bytes;
     buf_bytes(&d->pending, data, bytes);
 }
 

@@ -155,7 +155,8 @@ static bool is_full(void *arg)
 {
     const struct leaf *leaf = arg;
     const struct batch *rows = &leaf->rows;
-    bool is_large = rows->n_rows >= ROWS_MAX || rows->bytes >= BYTES_MAX;
+    bool is_large = rows->n_rows >= ROWS_MAX || rows->bytes >= BYTES_MAX ||
+                    arena_bytes(leaf->arena) >= portal_part(leaf->leaves->portal, SIZE_MAX);
     return leaf->is_out_of_memory || (is_large && !leaf->leaves->fragment->is_whole);
 }
 
