@@ -65,7 +65,7 @@ static const double ANGLE_ROUNDING = 1e-12;
 /* So many standard errors more rows match near the query than elsewhere, or fewer. */
 static const double DENSITY_SIGMAS = 3;
 /* Where fewer match than this part of what the caller thinks, it is made sure. */
-static const double SPARSE_PART = 0.8;
+static const double SPARSE_PART = 0.95;
 /* Multiples of it lie evenly between 0 and 2^64. */
 static const uint64_t GOLDEN = UINT64_C(0x9e3779b97f4a7c15);
 /* As far as this from the rank-th of rows that match. */

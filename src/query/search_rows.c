@@ -23,6 +23,9 @@ enum {
     SEARCH_TRIES_MAX = 3 /* Walks before vanished rows make a search scan instead. */
 };
 
+/* So many cannot all lie far from a query. */
+static const double MOST_ROWS = 0.5;
+
 /* ---- by the index alone ---- */
 
 static bool is_whole_in_index(const struct portal *p, const struct searcher *self)
@@ -181,8 +184,8 @@ static enum errcode try_view(struct portal *p, size_t q, enum search_way way, st
 }
 
 /* What to try after a way that did not give all rows.  Where a walk met too few that match, they
- * lie far from the query: a scan that tests what is near would test nearly all.  Not so where it
- * met enough, and only cannot be trusted. */
+ * lie far from the query: a scan that tests what is near would test nearly all.  Not so where most
+ * rows match, nor where it met enough, and only cannot be trusted. */
 static enum search_way next_way(const struct portal *p, enum search_way way, unsigned tries,
                                 bool is_beyond)
 {
@@ -191,7 +194,8 @@ static enum search_way next_way(const struct portal *p, enum search_way way, uns
     if (is_vanished && tries < SEARCH_TRIES_MAX) {
         return WAY_WALK;
     }
-    return is_beyond && way != WAY_EXACT_SCAN ? search_exact_way(p, s) : WAY_EXACT_MATCHES;
+    bool is_near = is_beyond || s->selectivity > MOST_ROWS;
+    return is_near && way != WAY_EXACT_SCAN ? search_exact_way(p, s) : WAY_EXACT_MATCHES;
 }
 
 /* The way that @q begins with: an exact one where a walk has given up already, be it that the step
