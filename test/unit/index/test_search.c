@@ -549,7 +549,7 @@ static void where_more_rows_match_near_the_query_a_walk_takes_more(void **state)
                                   .plan = INDEX_WALK,
                                   .matches = is_marked,
                                   .matches_arg = near,
-                                  .density = {1.0 / 20, 20 * K}};
+                                  .density = {.most = 1.0 / 20, .ef = 20 * K}};
     assert_int_equal(run(index, &search, hits, &work), K);
     assert_true(work.denser == 1 && work.is_complete);
     uint64_t distances = work.distances;

@@ -342,7 +342,7 @@ static void a_filter_that_goes_with_the_vectors_takes_what_none_would(void **sta
     struct shard_search s = {.index = {.plan = INDEX_WALK,
                                        .ef = K,
                                        .matches = passes,
-                                       .density = {0.05, K + effort.density.ef}},
+                                       .density = {.most = 0.05, .ef = K + effort.density.ef}},
                              .index_lag_max = ROWS};
     int64_t denser = metric_value(METRIC_searches_denser);
     make_vector(1000000, query);
