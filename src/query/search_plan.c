@@ -192,15 +192,15 @@ static void take_share(struct search_state *s, const struct sample *sample)
 static bool is_walk_sure(const struct portal *p, const struct search_state *s);
 static double cheapest_cost(const struct portal *p, const struct search_state *s);
 
-/* A few rows first; where few of them match, more, and then blocks, as long as that costs little
- * beside the search. */
+/* A few rows first; where they do not tell enough, then blocks, as long as that costs little beside
+ * the search.  A walk that is sure to be cheaper still needs the share: ef depends on it. */
 static enum errcode sample(struct portal *p, struct search_state *s, struct err *err)
 {
     struct sample sample = {.portal = p, .s = s, .random = collection_group(p->collection)};
     enum errcode code = draw_rows(&sample, err);
     take_share(s, &sample);
     take_effort(p, s);
-    if (code != ERR_OK || is_walk_sure(p, s)) {
+    if (code != ERR_OK || (is_walk_sure(p, s) && error_of(&sample) <= SURE)) {
         return code;
     }
     double ns_max = sample.ns + cheapest_cost(p, s) / SAMPLE_PART;
