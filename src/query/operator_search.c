@@ -188,17 +188,18 @@ static void close_search(struct operator_run *o)
 /* And what the plan did not know: that the query is unlike those that recall was measured with. */
 static enum errcode answer_query(struct portal *p, struct search_state *s, struct err *err)
 {
-    uint64_t beyond_before = s->self.done.beyond;
+    uint64_t beyond_before = s->self.done.beyond, sparser_before = s->self.done.sparser;
     enum errcode code = search_query_rows(p, s->next_query, err);
     if (code != ERR_OK || s->self.done.beyond == beyond_before || s->miss_beyond == MISS_SCANS) {
         return code;
     }
+    bool is_sparse = s->self.done.sparser > sparser_before;
     metric_add(METRIC_recall_misses, 1);
     if (s->miss_beyond == MISS_FAILS) {
-        return search_tell_beyond(p, err);
+        return search_tell_beyond(p, is_sparse, err);
     }
     if (!p->has_notice) {
-        (void)search_tell_beyond(p, &p->notice);
+        (void)search_tell_beyond(p, is_sparse, &p->notice);
         p->has_notice = true;
     }
     return ERR_OK;

@@ -117,7 +117,7 @@ enum search_miss search_miss_of(enum shard_verdict verdict, enum on_miss on_miss
 enum errcode search_tell_miss(const struct portal *portal, const struct search_state *s,
                               struct err *err);
 /* The same of a query that lies beyond the effort's reach. */
-enum errcode search_tell_beyond(const struct portal *portal, struct err *err);
+enum errcode search_tell_beyond(const struct portal *portal, bool is_sparse, struct err *err);
 
 /* ---- searcher.c ---- */
 

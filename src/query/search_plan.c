@@ -336,15 +336,19 @@ enum errcode search_tell_miss(const struct portal *p, const struct search_state 
     return ERR_RECALL_MISSED;
 }
 
-enum errcode search_tell_beyond(const struct portal *p, struct err *err)
+enum errcode search_tell_beyond(const struct portal *p, bool is_sparse, struct err *err)
 {
     const char *name = p->plan->schema->name;
-    (void)err_set(
-        err, ERR_RECALL_MISSED,
-        "recall is %.4g, and it was not measured yet what a walk finds for queries as far "
-        "from the rows of \"%s\" as this one",
-        p->force.recall, name);
-    err_hint(err, "Once some were asked they are measured; exact = on compares with every vector.");
+    const char *kind = is_sparse ? "where the condition leaves out what is near to the query"
+                                 : "for queries that lie so far from the rows";
+    (void)err_set(err, ERR_RECALL_MISSED,
+                  "recall is %.4g, and it was not measured what a walk in \"%s\" finds %s",
+                  p->force.recall, name, kind);
+    err_hint(
+        err,
+        is_sparse
+            ? "exact = on compares with every vector that matches."
+            : "Once some were asked they are measured; exact = on compares with every vector.");
     err_collection(err, name);
     err_policy(err, "on_miss");
     return ERR_RECALL_MISSED;
