@@ -8,15 +8,15 @@
  * were like those before, with the ef that was measured, grown with the rows.  What that finds is
  * held against
  *
- *   a scan             of the first queries, and of all where a scan is cheap
+ *   a scan             of all queries where that is cheap; of the first where many rows went
  *   four times the ef  of the others
  *
  * Where it misses of neither hardly more than it was measured to miss, caution would gain nothing,
  * and it begins anew from there.  The larger ef tells of many queries for a thirtieth of what scans
  * of 100,000 rows take.  But what lies where no such walk comes only the scans tell: of nearly
  * equal rows under DOT, of which half of the queries ask for the same ten, both walks missed one of
- * these when four fifths of the rows were deleted.  By the planner's weights they cost 20 us for
- * each row that came, of 100 dimensions, however many there are; to link it takes 110 and more. */
+ * these when four fifths of the rows were deleted.  Beside full ingest, where none go, scans made
+ * the look so long that caution grew meanwhile: searches took 2.5 times as long for it. */
 #include "shard/calibration_int.h"
 #include "shard/host_int.h"
 #include "shard/shard_int.h"
@@ -34,6 +34,7 @@ enum {
 _Static_assert((int)SCANS <= (int)QUERIES_MIN, "there are so many queries");
 static const double DUE_AFTER = 1.03; /* Changes, over the rows that there were. */
 static const double CAREFUL_TIMES = 4;
+static const double GONE_SHARE = 0.125;
 /* Of what is missing by the measure so much more may be, and a standard error of the look. */
 static const double MORE_MISSING = 0.25;
 
@@ -118,13 +119,20 @@ static bool search(const struct voucher *w, size_t query, size_t k, double ef, s
     return code == ERR_OK;
 }
 
-/* Of how many queries the truth is asked: a scan costs no more than the larger walk, or it is few
- * of them. */
+/* Of the rows that were measured many went: each change brought a row or took one. */
+static bool have_many_gone(const struct voucher *w, const struct curve_origin *origin)
+{
+    double changes = (double)(int64_t)(w->extent.changes - origin->changes);
+    double more = (double)w->extent.linked - (double)origin->rows;
+    return (changes - more) / 2 > GONE_SHARE * (double)origin->rows;
+}
+
+/* Of how many queries the truth is asked. */
 static size_t scans_worth(const struct voucher *w, const struct curve_answer *at)
 {
     double scan = (double)w->extent.rows * index_scan_ns(w->dim);
     double walk = CAREFUL_TIMES * at->distances * index_walk_ns(w->dim);
-    return scan <= walk ? w->n_queries : SCANS;
+    return scan <= walk ? w->n_queries : have_many_gone(w, &at->origin) ? SCANS : 0;
 }
 
 static void find_references(struct voucher *w, size_t k, double ef)
@@ -155,6 +163,9 @@ static double missed(const struct voucher *w, size_t query, size_t k, double ef)
 static double surely_missed(const struct voucher *w, size_t first, size_t end, size_t k, double ef)
 {
     double n = (double)(end - first), sum = 0, squared = 0;
+    if (first == end) {
+        return 0;
+    }
     for (size_t i = first; i < end; i++) {
         double missing = missed(w, i, k, ef);
         sum += missing;
