@@ -124,10 +124,42 @@ static size_t put_exponent(char *to, int exponent)
     return 4;
 }
 
+static char *put_digits(char *to, const char *digits, int n)
+{
+    memcpy(to, digits, (size_t)n);
+    return to + n;
+}
+
+static char *put_zeros(char *to, int n)
+{
+    memset(to, '0', (size_t)n);
+    return to + n;
+}
+
+/* n digits, of which @before stand before the point. */
+static char *put_number(char *to, const char *digits, int n, int before)
+{
+    int n_whole = n < before ? n : before;
+    to = put_digits(to, digits, n_whole);
+    to = put_zeros(to, before - n_whole);
+    if (n > before) {
+        *to++ = '.';
+        to = put_digits(to, digits + before, n - before);
+    }
+    return to;
+}
+
+static char *put_below_one(char *to, const char *digits, int n, int exponent)
+{
+    to = put_digits(to, "0.", 2);
+    to = put_zeros(to, -exponent - 1);
+    return put_digits(to, digits, n);
+}
+
 /* As %.*g with as many digits. */
 static size_t put_decimal(char *to, const struct decimal *d)
 {
-    char digits[DIGITS_MAX + 1];
+    char digits[DIGITS_MAX + 1] = {0};
     int64_t left = d->digits;
     int n = d->n, exponent = d->exponent;
     if (left == (int64_t)powers[n]) { /* 999999.7: a digit more. */
@@ -141,18 +173,11 @@ static size_t put_decimal(char *to, const struct decimal *d)
     while (n > 1 && digits[n - 1] == '0') {
         n--;
     }
-    int before = is_fixed ? exponent + 1 : 1; /* Digits before the point. */
-    char *at = to;
-    for (int i = before; i <= 0; i++) {
-        *at++ = '0';
-        at += i == before ? (*at = '.', 1) : 0;
+    if (is_fixed && exponent < 0) {
+        return (size_t)(put_below_one(to, digits, n, exponent) - to);
     }
-    for (int i = 0; i < n || i < before; i++) {
-        at += i == before && i > 0 ? (*at = '.', 1) : 0;
-        *at++ = i < n ? digits[i] : '0';
-    }
-    at += is_fixed ? 0 : put_exponent(at, exponent);
-    return (size_t)(at - to);
+    char *end = put_number(to, digits, n, is_fixed ? exponent + 1 : 1);
+    return (size_t)(end - to) + (is_fixed ? 0 : put_exponent(end, exponent));
 }
 
 size_t float_to_text(float x, char out[FLOAT_TEXT_BYTES])
