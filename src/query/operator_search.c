@@ -185,12 +185,15 @@ static void close_search(struct operator_run *o)
 
 /* ---- steps ---- */
 
-/* And what the plan did not know: that the query is unlike those that recall was measured with. */
+/* And what the plan did not know: that the query is unlike those that recall was measured with.  An
+ * exact answer misses nothing. */
 static enum errcode answer_query(struct portal *p, struct search_state *s, struct err *err)
 {
     uint64_t beyond_before = s->self.done.beyond, sparser_before = s->self.done.sparser;
     enum errcode code = search_query_rows(p, s->next_query, err);
-    if (code != ERR_OK || s->self.done.beyond == beyond_before || s->miss_beyond == MISS_SCANS) {
+    bool is_exact = s->is_given_up && s->given_up_query == s->next_query;
+    if (code != ERR_OK || is_exact || s->self.done.beyond == beyond_before ||
+        s->miss_beyond == MISS_SCANS) {
         return code;
     }
     bool is_sparse = s->self.done.sparser > sparser_before;
