@@ -146,7 +146,7 @@ static void act(enum index_kind kind, enum index_code code, size_t n_live, float
     }
     assert_int_equal(thread_start(&advance, "advance", advancer, &scene, &err), ERR_OK);
     stage_all(&scene);
-    uint64_t deadline = clock_micros() + 60000000;
+    uint64_t deadline = clock_micros() + PATIENCE_US;
     while (atomic_load(&scene.n_searches) < 100 && clock_micros() < deadline) {
         clock_sleep_micros(100);
     }

@@ -14,7 +14,6 @@ enum {
     NTH_MAX = 20000,
     ROOM_BYTES = 1 << 20,
     OPENING_STRIDE = 8,
-    OPENING_US_MAX = 30000000,
     COPY_PIECE_BYTES = 100,
 };
 
@@ -340,7 +339,7 @@ static void opening_fails_cleanly_or_is_made_up_for_by_the_next_statement(void *
             continue;
         }
         client_init(&f->client, f->db, 1);
-        uint64_t deadline_us = clock_micros() + OPENING_US_MAX;
+        uint64_t deadline_us = clock_micros() + PATIENCE_US;
         bool was_missing = false;
         while (run(&f->client, "SELECT count(*) FROM t") == ERR_NOT_READY) {
             was_missing = true;

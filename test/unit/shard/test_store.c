@@ -392,7 +392,7 @@ static void a_full_collection_serves_again_once_its_rows_are_deleted(void **stat
     for (uint64_t i = 1; i <= n; i++) {
         assert_int_equal(delete_row(f, i, &err), ERR_OK);
     }
-    uint64_t deadline_us = clock_micros() + 30000000;
+    uint64_t deadline_us = clock_micros() + PATIENCE_US;
     while (strcmp(state_of(f), "serving") != 0) {
         assert_true(clock_micros() < deadline_us);
         clock_sleep_micros(10000);
