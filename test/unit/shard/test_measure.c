@@ -204,7 +204,8 @@ static void wait_for_a_look(struct fixture *f, uint64_t changes)
 {
     struct calibration *c = &f->shard->vectors[0].calibration;
     uint64_t seen = 0;
-    for (uint64_t until = clock_micros() + PATIENCE_US; seen <= changes && clock_micros() < until;) {
+    for (uint64_t until = clock_micros() + PATIENCE_US;
+         seen <= changes && clock_micros() < until;) {
         host_wake_keeper(f->shard);
         clock_sleep_micros(2000);
         mutex_lock(&c->mutex);
