@@ -150,9 +150,10 @@ struct index_reach {
 
 /* ef was chosen for filters that let up to @most of all rows pass, wherever they lie.  Where one
  * lets clearly more of those near the query pass - rows that are of one kind lie together - that is
- * too little, and the walk is done again with @ef.  0: never.  Where clearly fewer pass there than
- * of rows drawn from everywhere - the filter leaves out the query's own kind - it is walked as a
- * query beyond its reach is; rows are drawn where fewer than about @share pass.  0: never. */
+ * too little, and the walk is done again with @ef.  0: never.  Where fewer pass there than of rows
+ * drawn from everywhere - the filter leaves out the query's own kind - it is done again with more,
+ * and where that is sure, walked as a query beyond its reach is; rows are drawn where fewer than
+ * about @share pass.  0: never. */
 struct index_density {
     double most;
     size_t ef;
@@ -165,7 +166,7 @@ struct index_search {
     size_t ef; /* At least k; WALK only. */
     /* Whom ef was chosen for, WALK only: queries that lie up to @reach away.  One much farther from
      * all that a walk meets is unlike them: it walks again with ef_beyond, or where that is 0 looks
-     * at every row; with a filter the walk has then given up. */
+     * at every row; with a filter the walk has then given up, as where that costs less. */
     bool has_reach;
     struct index_reach reach;
     size_t ef_beyond;
@@ -204,7 +205,7 @@ struct index_work {       /* What a search cost; counters are added to. */
     uint64_t exact_walks; /* Begun because codes could not rank. */
     uint64_t beyond;      /* Queries that lay beyond their reach, */
     uint64_t denser;      /* those near which more rows matched than elsewhere, */
-    uint64_t sparser;     /* and fewer: these lay beyond, too. */
+    uint64_t sparser;     /* and fewer: where that is sure these lay beyond, too. */
     uint64_t hops;
     uint64_t tail_rows;
     uint64_t filter_calls;

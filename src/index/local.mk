@@ -3,6 +3,7 @@ src_index_libindex_a_SOURCES = \
     src/index/advance.c \
     src/index/beam.c src/index/beam_int.h \
     src/index/centre.c \
+    src/index/density.c \
     src/index/epoch.c \
     src/index/bits_avx2.c src/index/bits_avx512.c src/index/bits_avx512vnni.c \
     src/index/bits_neon.c src/index/bits_neondot.c src/index/bits_scalar.c \

@@ -36,8 +36,7 @@ enum {
     TOGETHER = 5,          /* Of RANK_MIN or more: a filter may leave less than all of a cluster. */
     EF_LOST = 160,         /* Of a walk that looks for the query's cluster. */
     ALIKE_RANKS = 25,      /* So many times the rank are looked at in any case of doubt. */
-    DRAWS_PART = 4,        /* For so many rows that a walk has asked of, one is drawn, */
-    DRAWS_MIN = 32,        /* and so many at least. */
+    EF_TIMES = 2,          /* Where somewhat fewer rows match near the query, at least. */
     EXACT_SLOTS_A_ROW = 4, /* A scan of few rows may pass so many empty slots for each. */
 };
 _Static_assert((int)TOGETHER == (int)INDEX_REACH_ROWS, "a search tells both by the same rows");
@@ -62,12 +61,6 @@ static const double BEYOND_LENGTH = 0.25;
  * of 512 held-out ones each of words, uniform rows and a gamma distribution none. */
 static const double BEYOND_ANGLE = 1.5;
 static const double ANGLE_ROUNDING = 1e-12;
-/* So many standard errors more rows match near the query than elsewhere, or fewer. */
-static const double DENSITY_SIGMAS = 3;
-/* Where fewer match than this part of what the caller thinks, it is made sure. */
-static const double SPARSE_PART = 0.95;
-/* Multiples of it lie evenly between 0 and 2^64. */
-static const uint64_t GOLDEN = UINT64_C(0x9e3779b97f4a7c15);
 /* As far as this from the rank-th of rows that match. */
 static const float ALIKE_SIGMAS = 3;
 
@@ -459,49 +452,6 @@ static bool is_beyond(const struct walk *w, bool is_sifting)
     return square > BEYOND * square_of(w, search->reach.distance);
 }
 
-/* More of the rows near the query match than those for which ef was chosen, had they lain there by
- * chance.  Where all match it is as if there were no filter, and that takes more. */
-static bool is_denser(const struct walk *w)
-{
-    double most = w->search->density.most, expected = most * (double)w->n_asked;
-    double error = sqrt(expected * (1 - most));
-    return w->search->density.ef > w->ef &&
-           (double)w->n_matched > expected + DENSITY_SIGMAS * error;
-}
-
-/* Draws live rows from everywhere, elsewhere for each query: how many there were, and matched. */
-static size_t draw_rows(struct walk *w, size_t n, size_t *n_matched)
-{
-    const struct slots *slots = &w->index->slots;
-    uint64_t n_used = atomic_load_explicit(&slots->n_used, memory_order_acquire);
-    size_t n_live = 0;
-    *n_matched = 0;
-    for (uint64_t i = 0, at = w->nearest.slot * GOLDEN; i < n; i++, at += GOLDEN) {
-        uint32_t slot = (uint32_t)((at >> 32) * n_used >> 32);
-        if (slot_is_live(slots, slot)) {
-            n_live++;
-            *n_matched += w->search->matches(w->search->matches_arg, node_at(slots, slot)->row);
-        }
-    }
-    w->work->filter_calls += n_live;
-    return n_live;
-}
-
-/* Fewer of the rows near the query match than elsewhere: what is looked for lies around a hole,
- * which a walk has to go around, and one that meets matches by chance needs not. */
-static bool is_sparser(struct walk *w)
-{
-    double asked = (double)w->n_asked, near = (double)w->n_matched / asked;
-    if (w->nearest.slot == SLOT_NONE || !(near < SPARSE_PART * w->search->density.share)) {
-        return false;
-    }
-    size_t n_draws = w->n_asked / DRAWS_PART, n_matched;
-    double drawn = (double)draw_rows(w, n_draws > DRAWS_MIN ? n_draws : DRAWS_MIN, &n_matched);
-    double share = ((double)n_matched + (double)w->n_matched) / (drawn + asked);
-    double error = sqrt(share * (1 - share) * (1 / drawn + 1 / asked));
-    return (double)n_matched / drawn > near + DENSITY_SIGMAS * error;
-}
-
 /* Where a second walk begins: what the first one found, and what the upper layers lead to, in
  * scratch->matching. */
 static enum errcode more_starts(struct walk *w, size_t upper_ef, struct err *err)
@@ -591,12 +541,21 @@ static enum errcode walk_vectors(struct walk *w, bool is_sifting, bool *gave_up,
     return code;
 }
 
+/* Where few of the rows that a walk meets match, as around a hole, it meets many. */
+static bool is_scan_cheaper(const struct walk *w)
+{
+    uint32_t dim = w->space.dim;
+    double more = (double)w->search->ef_beyond / (double)w->ef;
+    return (double)w->n_visited * more * index_walk_ns(dim) >
+           (double)index_count(w->index) * index_scan_ns(dim);
+}
+
 /* With what a query takes of which nothing is known. */
 static enum errcode walk_beyond(struct walk *w, bool is_sifting, bool *gave_up, struct err *err)
 {
     const struct pool *starts = &w->scratch->matching;
     w->work->beyond++;
-    if (w->search->ef_beyond == 0) {
+    if (w->search->ef_beyond == 0 || (is_sifting && is_scan_cheaper(w))) {
         *gave_up = true;
         return ERR_OK;
     }
@@ -660,6 +619,31 @@ static enum errcode walk_from(struct walk *w, const struct candidate *starts, si
     return code;
 }
 
+/* Again with more effort, where other shares of the rows near the query match than those for which
+ * ef was chosen; *is_sparse where that much fewer do that more effort is a guess. */
+static enum errcode walk_as_dense(struct walk *w, const struct candidate *starts, size_t n_starts,
+                                  bool *gave_up, bool *is_sparse, struct err *err)
+{
+    enum density density = density_of_matches(w);
+    size_t ef = w->search->density.ef;
+    bool is_fewer = density == DENSITY_SOMEWHAT_LESS;
+    if (is_fewer) {
+        ef = ef > EF_TIMES * w->ef ? ef : EF_TIMES * w->ef;
+    }
+    enum errcode code = ERR_OK;
+    if ((is_fewer || density == DENSITY_MORE) && ef > w->ef) {
+        w->ef = ef;
+        w->work->denser += !is_fewer;
+        code = walk_from(w, starts, n_starts, true, gave_up, err);
+        if (is_fewer && code == ERR_OK && !*gave_up) {
+            density = density_of_matches(w); /* More was asked. */
+        }
+    }
+    *is_sparse = density == DENSITY_LESS;
+    w->work->sparser += is_fewer || *is_sparse;
+    return code;
+}
+
 /* The graph's part of a search. */
 static enum errcode walk_graph(struct walk *w, uint32_t entry, bool *gave_up, struct err *err)
 {
@@ -672,14 +656,11 @@ static enum errcode walk_graph(struct walk *w, uint32_t entry, bool *gave_up, st
         starts[n_starts++] = walk_candidate(w, w->from_slot);
     }
     enum errcode code = walk_from(w, starts, n_starts, is_sifting, gave_up, err);
-    if (code == ERR_OK && !*gave_up && is_sifting && is_denser(w)) {
-        w->work->denser++;
-        w->ef = w->search->density.ef;
-        code = walk_from(w, starts, n_starts, is_sifting, gave_up, err);
+    bool is_sparse = false;
+    if (code == ERR_OK && !*gave_up && is_sifting) {
+        code = walk_as_dense(w, starts, n_starts, gave_up, &is_sparse, err);
     }
-    bool is_sparse = is_sifting && is_sparser(w);
     if (code == ERR_OK && !*gave_up && (is_sparse || is_beyond(w, is_sifting))) {
-        w->work->sparser += is_sparse;
         code = walk_beyond(w, is_sifting, gave_up, err);
     }
     if (code == ERR_OK && !is_sifting && !*gave_up && is_among_hidden(w)) {

@@ -42,10 +42,13 @@ struct walk {
     uint64_t polled_at; /* work->distances at the last question whether to cancel. */
     size_t n_visited;
     size_t n_asked, n_matched; /* Of those that the walk with a filter met and asked of. */
-    struct candidate nearest;  /* Of all rows that a walk with a filter met, matching or not. */
-    size_t ef;                 /* The search's, or more. */
-    uint32_t from_slot;        /* Where the query comes from, or SLOT_NONE. */
-    bool counts_hidden;        /* Some rows are in the graph and must not be returned. */
+    struct {
+        size_t n, n_matched, n_tried;
+    } draws;                  /* Rows from everywhere, to compare with; some were none. */
+    struct candidate nearest; /* Of all rows that a walk with a filter met, matching or not. */
+    size_t ef;                /* The search's, or more. */
+    uint32_t from_slot;       /* Where the query comes from, or SLOT_NONE. */
+    bool counts_hidden;       /* Some rows are in the graph and must not be returned. */
     bool passes_over; /* Rows at the query's very place are not seen; they have these keys. */
     float key_passed_over, exact_key_passed_over;
 };
@@ -116,6 +119,17 @@ PREFETCH walk_prefetch_node(const struct walk *w, unsigned layer, uint32_t slot)
 
 /* Offers rows to the hits by their exact distances. With @asks, only those that may be returned. */
 void look_at(struct walk *w, struct hits *hits, const uint32_t *slots, size_t n, bool asks);
+
+/* ---- density.c ---- */
+
+enum density {
+    DENSITY_USUAL,
+    DENSITY_MORE,          /* Clearly more rows match near the query than ef was chosen for, */
+    DENSITY_SOMEWHAT_LESS, /* or maybe fewer than elsewhere, */
+    DENSITY_LESS           /* or clearly: what is looked for lies around a hole. */
+};
+/* Of the last walk with a filter. */
+enum density density_of_matches(struct walk *w);
 
 /* ---- given.c ---- */
 

@@ -69,8 +69,6 @@ static void take_effort(struct portal *p, struct search_state *s)
         e->filter_calls = p->plan->access.where == NULL ? 0 : (double)e->ef / s->share_low;
     }
     s->ef = e->ef < s->k ? s->k : e->ef;
-    double floats = (double)e->rows * p->plan->schema->columns[p->plan->search.column].dim;
-    s->miss_beyond = search_miss_of(SHARD_IS_NOT_MEASURED, p->force.on_miss, floats);
 }
 
 /* A row by chance: the number that is drawn, or where no row has it the next one that is there. */
@@ -374,6 +372,16 @@ static enum errcode tell_verdict(struct portal *p, struct search_state *s, struc
     return miss == MISS_FAILS ? search_tell_miss(p, s, err) : ERR_OK;
 }
 
+/* What becomes of a query that is unlike those that were measured: a walk with the effort of a
+ * guess is told of, or fails, and may cost more than to compare with all. */
+static void choose_beyond(const struct portal *p, struct search_state *s)
+{
+    double more = (double)s->effort.ef_beyond / (double)s->ef;
+    s->miss_beyond = walk_cost(p, s) * more < exact_cost(p, s)
+                         ? search_miss_of(SHARD_IS_NOT_MEASURED, p->force.on_miss, floats_of(p, s))
+                         : MISS_SCANS;
+}
+
 static enum errcode choose(struct portal *p, struct search_state *s, struct err *err)
 {
     bool is_filtered = p->plan->access.where != NULL;
@@ -390,6 +398,7 @@ static enum errcode choose(struct portal *p, struct search_state *s, struct err 
     /* Rows that match may lie far away, and a walk meets many others on its way there. */
     double calls = fmax(s->effort.filter_calls * 3 / 2, exact / GIVE_UP_PART / ASKED_NS);
     s->filter_calls_max = (size_t)calls + GIVE_UP_CALLS;
+    choose_beyond(p, s);
     return code;
 }
 

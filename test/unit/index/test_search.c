@@ -585,31 +585,33 @@ static void where_fewer_rows_match_near_the_query_a_walk_takes_more(void **state
 {
     (void)state;
     enum {
-        D = 48,
-        HOLE = N / 20
+        D = 12,
+        MANY = 8 * N, /* Else a scan costs less. */
+        HOLE = MANY / 400
     };
-    float *points = points_new(SHAPE_UNIFORM, N + 1, D, 8);
-    const float *query = points + (size_t)N * D;
-    struct index *index = index_of(DISTANCE_L2, D, INDEX_CODE_4, points, N);
-    bool near[N] = {false}, anywhere[N] = {false};
+    float *points = points_new(SHAPE_UNIFORM, MANY + 1, D, 8);
+    const float *query = points + (size_t)MANY * D;
+    struct index *index = index_of(DISTANCE_L2, D, INDEX_CODE_4, points, MANY);
+    bool near[MANY] = {false}, anywhere[MANY] = {false};
     struct index_hit all[HOLE + K], hits[K];
     struct index_work work;
     assert_int_equal(find(index, INDEX_EXACT, query, HOLE + K, HOLE + K, all), HOLE + K);
     for (size_t i = 0; i < HOLE; i++) {
         near[all[i].row] = true;
-        anywhere[i * 20 + i % 7] = true;
+        anywhere[i * 400 + i % 7] = true;
     }
     struct index_search search = {.query = query,
                                   .k = K,
                                   .ef = K,
-                                  .ef_beyond = 30 * K,
+                                  .ef_beyond = 3 * K,
                                   .plan = INDEX_WALK,
                                   .matches = is_not_marked,
                                   .matches_arg = near,
-                                  .density = {.share = 0.95}};
+                                  .density = {.share = 0.99}};
     assert_int_equal(run(index, &search, hits, &work), K);
     assert_true(work.sparser == 1 && work.beyond == 1 && work.is_complete);
-    assert_int_equal(count_equal(hits, all + HOLE, K), K);
+    size_t n_right = count_equal(hits, all + HOLE, K);
+    assert_true(n_right >= K - 1);
     search.ef_beyond = 0; /* A scan is cheap: the caller is to do it. */
     (void)run(index, &search, hits, &work);
     assert_true(work.sparser == 1 && !work.is_complete);
@@ -620,7 +622,47 @@ static void where_fewer_rows_match_near_the_query_a_walk_takes_more(void **state
     search.density.share = 0;
     assert_int_equal(run(index, &search, hits, &work), K);
     assert_true(work.sparser == 0 && work.is_complete);
-    assert_true(count_equal(hits, all + HOLE, K) < K); /* Else it was too easy. */
+    assert_true(count_equal(hits, all + HOLE, K) < n_right);
+    free(points);
+    index_free(index);
+}
+
+/* A tenth of all rows match, and a twentieth of the nearest: that may be by chance. */
+static void where_somewhat_fewer_rows_match_near_the_query_a_walk_is_done_again(void **state)
+{
+    (void)state;
+    enum {
+        D = 24,
+        MANY = 5 * N,
+        NEAR = 400
+    };
+    float *points = points_new(SHAPE_CLUSTERED, MANY + 1, D, 8);
+    const float *query = points + (size_t)MANY * D;
+    struct index *index = index_of(DISTANCE_L2, D, INDEX_CODE_4, points, MANY);
+    bool marks[MANY] = {false};
+    struct index_hit hits[NEAR];
+    struct index_work work;
+    for (size_t i = 0; i < MANY; i++) {
+        marks[i] = i % 10 == 0;
+    }
+    struct index_search search = {.query = query,
+                                  .k = K,
+                                  .ef = K,
+                                  .ef_beyond = 10 * K,
+                                  .plan = INDEX_WALK,
+                                  .matches = is_marked,
+                                  .matches_arg = marks,
+                                  .density = {.most = 0.2, .ef = 3 * K, .share = 0.1}};
+    assert_int_equal(run(index, &search, hits, &work), K);
+    assert_true(work.sparser == 0 && work.beyond == 0);
+    uint64_t distances = work.distances;
+    assert_int_equal(find(index, INDEX_EXACT, query, NEAR, NEAR, hits), NEAR);
+    for (size_t i = 0; i < NEAR; i++) {
+        marks[hits[i].row] = i % 20 == 0;
+    }
+    assert_int_equal(run(index, &search, hits, &work), K);
+    assert_true(work.sparser == 1 && work.beyond == 0 && work.is_complete);
+    assert_true(work.distances > 2 * distances);
     free(points);
     index_free(index);
 }
@@ -730,6 +772,7 @@ int main(void)
         cmocka_unit_test(a_query_from_a_row_finds_that_row_and_begins_there),
         cmocka_unit_test(where_more_rows_match_near_the_query_a_walk_takes_more),
         cmocka_unit_test(where_fewer_rows_match_near_the_query_a_walk_takes_more),
+        cmocka_unit_test(where_somewhat_fewer_rows_match_near_the_query_a_walk_is_done_again),
         cmocka_unit_test(a_query_beyond_its_reach_takes_more),
         cmocka_unit_test(by_products_a_query_in_another_direction_takes_more),
         cmocka_unit_test(more_effort_finds_no_less),
