@@ -14,7 +14,9 @@
  *   re-inserted  those rows again, with their keys
  *
  * In each the recall of queries that the server never saw, counted by distance, is compared with
- * the floors that are asked for, and with conditions that leave 50, 10, 1 and 0.1 % of the rows.
+ * the floors that are asked for, and with conditions that leave 50, 10, 1 and 0.1 % of the rows by
+ * chance, those of the query's own kind (nearest to the same of 20 rows), all others, and a tenth
+ * of the others.
  * The number behind x is the effort: what a query costs over the least that reaches the floor, be
  * it a walk of some ef or a scan.  A cost is distances, each weighed as the planner does: those of
  * a walk, whose rows lie anywhere, cost more than those of a scan, and the more so the shorter the
@@ -31,12 +33,17 @@
 #include <string.h>
 
 static const double floors[] = {0.80, 0.90, 0.95, 0.99};
-static const uint32_t filters[] = {500, 100, 10, 1};
+static const struct condition conditions[] = {
+    {"50 %", 500, OF_ANY_KIND},       {"10 %", 100, OF_ANY_KIND},
+    {"1 %", 10, OF_ANY_KIND},         {"0.1 %", 1, OF_ANY_KIND},
+    {"own kind", PARTS, OF_OWN_KIND}, {"others", PARTS, OF_OTHERS},
+    {"others, 10 %", 100, OF_OTHERS},
+};
 static const uint32_t efs[] = {7,   10,  14,  20,  28,  40,  56,  80,
                                112, 160, 224, 320, 448, 640, 900, 1280};
 enum {
     N_FLOORS = 4,
-    N_FILTERS = 4,
+    N_CONDITIONS = sizeof(conditions) / sizeof(*conditions),
     N_EFS = sizeof(efs) / sizeof(*efs)
 };
 static const double filter_floor = 0.95;
@@ -131,7 +138,7 @@ static const struct state states[] = {
 
 struct place { /* What a cell is of. */
     const char *state;
-    uint32_t parts;
+    const struct condition *condition;
     double floor;
 };
 
@@ -158,9 +165,9 @@ static void write_cell(const struct table *t, const struct place *place, const s
                        double least)
 {
     if (t->out != NULL) {
-        fprintf(t->out, "%s\t%s\t%s\t%.1f\t%.2f\t%.5f\t%.5f\t%.1f\t%.1f\t%u\n", t->data.shape->name,
-                metric_names[t->data.metric], place->state, place->parts * 100.0 / PARTS,
-                place->floor, cell->recall, cell->recall_error, cell->cost, least, cell->n_wrong);
+        fprintf(t->out, "%s\t%s\t%s\t%s\t%.2f\t%.5f\t%.5f\t%.1f\t%.1f\t%u\n", t->data.shape->name,
+                metric_names[t->data.metric], place->state, place->condition->name, place->floor,
+                cell->recall, cell->recall_error, cell->cost, least, cell->n_wrong);
     }
 }
 
@@ -186,7 +193,7 @@ static size_t climb(struct table *t, struct cell *ladder)
     for (size_t i = 0; i < N_EFS; i++) {
         char with[64];
         (void)snprintf(with, sizeof(with), "ef = %u", efs[i]);
-        ladder[i] = server_search(&t->server, &t->data, t->data.n_queries, PARTS, with);
+        ladder[i] = server_search(&t->server, &t->data, &no_condition, with);
         if (ladder[i].recall >= floors[N_FLOORS - 1]) {
             return i + 1;
         }
@@ -200,23 +207,23 @@ static void measure_floors(struct table *t, const struct state *state)
     for (size_t i = 0; i < N_FLOORS; i++) { /* First of all: what was measured may soon be new. */
         char with[64];
         (void)snprintf(with, sizeof(with), "recall = %.2f", floors[i]);
-        cells[i] = server_search(&t->server, &t->data, t->data.n_queries, PARTS, with);
+        cells[i] = server_search(&t->server, &t->data, &no_condition, with);
     }
     bool has_ladder = state->is_to_settle && !t->options->has_no_effort;
     size_t n = has_ladder ? climb(t, ladder) : 0;
     for (size_t i = 0; i < N_FLOORS; i++) {
-        judge(t, &(struct place){state->name, PARTS, floors[i]}, &cells[i],
+        judge(t, &(struct place){state->name, &no_condition, floors[i]}, &cells[i],
               least_cost(t, ladder, n, floors[i]));
     }
 }
 
-static void measure_filters(struct table *t, const struct state *state)
+static void measure_conditions(struct table *t, const struct state *state)
 {
-    for (size_t i = 0; i < N_FILTERS; i++) {
+    for (size_t i = 0; i < N_CONDITIONS; i++) {
         char with[64];
         (void)snprintf(with, sizeof(with), "recall = %.2f", filter_floor);
-        struct cell cell = server_search(&t->server, &t->data, t->data.n_queries, filters[i], with);
-        judge(t, &(struct place){state->name, filters[i], filter_floor}, &cell, 0);
+        struct cell cell = server_search(&t->server, &t->data, &conditions[i], with);
+        judge(t, &(struct place){state->name, &conditions[i], filter_floor}, &cell, 0);
     }
 }
 
@@ -225,7 +232,7 @@ static void measure_state(struct table *t, const struct state *state)
     printf("%-12s %-6s %-11s", t->data.shape->name, metric_names[t->data.metric], state->name);
     measure_floors(t, state);
     printf(" |");
-    measure_filters(t, state);
+    measure_conditions(t, state);
     uint32_t by_key = server_count_lost(&t->server, &t->data, true);
     uint32_t by_vector = state->comes_measured ? server_count_lost(&t->server, &t->data, false) : 0;
     printf(" | %u %u\n", by_key, by_vector);
@@ -325,13 +332,13 @@ int main(int argc, char **argv)
         fail(o.out, "cannot be written");
     }
     if (t.out != NULL) {
-        fprintf(t.out, "shape\tmetric\tstate\tpercent\tfloor\trecall\terror\tcost\tleast\twrong\n");
+        fprintf(t.out, "shape\tmetric\tstate\twhere\tfloor\trecall\terror\tcost\tleast\twrong\n");
     }
     server_connect(&t.server, o.server);
     printf(
         "%u rows, %u queries, recall@%d asked for and measured; rows not found by key, by vector\n"
         "shape        metric state       0.80          0.90         0.95         0.99 | at 0.95: "
-        "50 %%   10 %%   1 %%   0.1 %% | lost\n",
+        "50 %%   10 %%   1 %%   0.1 %%  own    others 10 %%   | lost\n",
         o.n_rows, o.n_queries, K);
     for (size_t s = 0; s < n_shapes; s++) {
         for (int m = 0; m < N_METRICS; m++) {

@@ -18,6 +18,7 @@
 enum {
     K = 10,
     PARTS = 1000,    /* A row is in one part by chance: part < 10 is 1 % of the rows. */
+    KINDS = 20,      /* And of the kind of that one of so many rows which is nearest to it. */
     N_OTHERS = 12288 /* Queries of the same kind, for the server to measure with. */
 };
 
@@ -60,7 +61,7 @@ struct data {
     enum metric metric;
     uint32_t n_rows, n_queries, dim;
     float *rows, *queries, *others; /* N_OTHERS, of which no answer is judged. */
-    uint16_t *part;
+    uint16_t *part, *kind, *query_kind;
     bool *is_present;
     double *distances; /* n_queries x n_rows */
     double *slack;     /* Of each query under DOT: what rounding may move a product by. */
@@ -72,19 +73,34 @@ void data_make(struct data *data, const struct shape *shape, enum metric metric,
 void data_free(struct data *data);
 double distance_of(enum metric metric, const float *a, const float *b, uint32_t dim);
 
+/* Which rows are asked for. */
+enum whose {
+    OF_ANY_KIND,
+    OF_OWN_KIND, /* The query's: where the condition and the vectors go together. */
+    OF_OTHERS    /* All but that: the nearest lie around a hole. */
+};
+struct condition {
+    const char *name;
+    uint32_t parts; /* part < parts */
+    enum whose whose;
+};
+extern const struct condition no_condition;
+bool condition_allows(const struct data *data, const struct condition *condition, uint32_t query,
+                      uint32_t row);
+
 struct cell {
     double recall, recall_error; /* The mean over the queries, and its standard error. */
     double cost; /* Of a query, in nanoseconds of the planner: its distances, as weighed there. */
     uint32_t n_wrong; /* Answers with a row that is absent, unasked for or there twice. */
 };
-/* The k-th distance of each query among the rows that are present and in a part below @parts, and
- * how many there are, at most K. */
+/* The k-th distance of each query among the rows that are present and asked for, and how many there
+ * are, at most K. */
 struct truth {
-    uint32_t parts;
+    const struct condition *condition;
     double *kth;
     uint32_t *n;
 };
-void truth_find(struct truth *truth, const struct data *data, uint32_t parts);
+void truth_find(struct truth *truth, const struct data *data, const struct condition *condition);
 void truth_free(struct truth *truth);
 /* Adds one answer to the sums of a cell. */
 struct score {
@@ -110,9 +126,9 @@ void server_wait_for_index(struct server *server);
 /* Asks the other queries, and waits until recall was measured with queries that clients asked, of
  * all rows; false where it was not within @seconds. */
 bool server_settle(struct server *server, const struct data *data, double seconds);
-/* The first @n_queries queries with "WHERE part < parts" (PARTS: no condition) and @with. */
-struct cell server_search(struct server *server, const struct data *data, uint32_t n_queries,
-                          uint32_t parts, const char *with);
+/* All queries, with the condition and @with. */
+struct cell server_search(struct server *server, const struct data *data,
+                          const struct condition *condition, const char *with);
 double server_scan_cost(const struct data *data);
 /* How many present rows are not answered first to their own key, or to their own vector: nothing
  * as near as they are comes. */

@@ -68,7 +68,7 @@ void server_create(struct server *server, const struct data *data, const char *w
     server_drop(server);
     vc_result_free(execute(server,
                            "CREATE COLLECTION promises (id INT PRIMARY KEY, part INT, "
-                           "v VECTOR(%u) METRIC %s)%s%s%s",
+                           "kind INT, v VECTOR(%u) METRIC %s)%s%s%s",
                            data->dim, metric_names[data->metric], *with == '\0' ? "" : " WITH (",
                            with, *with == '\0' ? "" : ")"));
 }
@@ -80,14 +80,15 @@ void server_drop(struct server *server)
 
 void server_load(struct server *server, struct data *data, uint32_t first, uint32_t end)
 {
-    vc_result_free(execute(server, "COPY promises (id, part, v) FROM STDIN WITH (FORMAT binary)"));
+    vc_result_free(
+        execute(server, "COPY promises (id, part, kind, v) FROM STDIN WITH (FORMAT binary)"));
     for (uint32_t row = first; row < end; row++) {
         if (data->is_present[row]) {
             continue;
         }
-        vc_value values[3] = {vc_int(row), vc_int(data->part[row]),
+        vc_value values[4] = {vc_int(row), vc_int(data->part[row]), vc_int(data->kind[row]),
                               vc_vector(data->rows + (size_t)row * data->dim, data->dim)};
-        if (!vc_put_copy_row(server->conn, values, 3)) {
+        if (!vc_put_copy_row(server->conn, values, 4)) {
             fail("COPY", vc_error_message(server->conn));
         }
         data->is_present[row] = true;
@@ -196,11 +197,19 @@ static void end_pipeline(struct server *server)
     vc_result_free(result);
 }
 
-/* Sends @n executions of the statement "s", whose parameters are parameters[0 .. n - 1]. */
-static void send_pipeline(struct server *server, const vc_value *parameters, size_t n)
+enum {
+    PARAMETERS_MAX = 2
+};
+struct parameters {
+    vc_value values[PARAMETERS_MAX];
+};
+
+/* Sends @n executions of the statement "s", with @n_each parameters. */
+static void send_pipeline(struct server *server, const struct parameters *parameters, size_t n,
+                          size_t n_each)
 {
     for (size_t i = 0; i < n; i++) {
-        if (!vc_send_prepared(server->conn, "s", &parameters[i], 1)) {
+        if (!vc_send_prepared(server->conn, "s", parameters[i].values, n_each)) {
             fail("SEARCH", vc_error_message(server->conn));
         }
     }
@@ -209,9 +218,9 @@ static void send_pipeline(struct server *server, const vc_value *parameters, siz
     }
 }
 
-static void prepare(struct server *server, const char *vql, vc_type type)
+static void prepare(struct server *server, const char *vql, const vc_type *types, size_t n)
 {
-    vc_result_free(check(vc_prepare(server->conn, "s", vql, &type, 1), vql));
+    vc_result_free(check(vc_prepare(server->conn, "s", vql, types, n), vql));
     if (!vc_enter_pipeline(server->conn)) {
         fail(vql, vc_error_message(server->conn));
     }
@@ -248,13 +257,15 @@ static bool is_settled(struct server *server, const struct data *data)
 
 static void ask_others(struct server *server, const struct data *data)
 {
-    prepare(server, "SEARCH id FROM promises NEAR $1 LIMIT 10", VC_VECTOR);
+    static const vc_type vector = VC_VECTOR;
+    prepare(server, "SEARCH id FROM promises NEAR $1 LIMIT 10", &vector, 1);
     for (uint32_t first = 0; first < N_OTHERS; first += AT_ONCE) {
-        vc_value parameters[AT_ONCE];
+        struct parameters parameters[AT_ONCE];
         for (uint32_t i = 0; i < AT_ONCE; i++) {
-            parameters[i] = vc_vector(data->others + (size_t)(first + i) * data->dim, data->dim);
+            parameters[i].values[0] =
+                vc_vector(data->others + (size_t)(first + i) * data->dim, data->dim);
         }
-        send_pipeline(server, parameters, AT_ONCE);
+        send_pipeline(server, parameters, AT_ONCE, 1);
         for (uint32_t i = 0; i < AT_ONCE; i++) {
             int64_t ids[K + 1];
             (void)take_ids(server, ids);
@@ -275,34 +286,53 @@ bool server_settle(struct server *server, const struct data *data, double second
     return false;
 }
 
-struct cell server_search(struct server *server, const struct data *data, uint32_t n_queries,
-                          uint32_t parts, const char *with)
+/* The first @n of the queries from @first on, their answers added to @score. */
+static void search_some(struct server *server, const struct data *data, const struct truth *truth,
+                        uint32_t first, uint32_t n, struct score *score)
 {
+    struct parameters parameters[AT_ONCE];
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t query = first + i;
+        parameters[i].values[0] = vc_vector(data->queries + (size_t)query * data->dim, data->dim);
+        parameters[i].values[1] = vc_int(data->query_kind[query]);
+    }
+    send_pipeline(server, parameters, n, truth->condition->whose == OF_ANY_KIND ? 1 : 2);
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t ids[K + 1];
+        size_t n_ids = take_ids(server, ids);
+        score_add(score, data, truth, first + i, ids, n_ids);
+    }
+    end_pipeline(server);
+}
+
+static void prepare_search(struct server *server, const struct condition *condition,
+                           const char *with)
+{
+    static const vc_type types[PARAMETERS_MAX] = {VC_VECTOR, VC_INT};
+    static const char *const kinds[] = {"", "AND kind = $2 ", "AND kind <> $2 "};
     char vql[TEXT_BYTES], where[64] = "";
-    struct score score = {.n = 0};
-    struct truth truth;
-    truth_find(&truth, data, parts);
-    if (parts < PARTS) {
-        (void)snprintf(where, sizeof(where), "WHERE part < %u ", parts);
+    bool is_any = condition->whose == OF_ANY_KIND;
+    if (condition->parts < PARTS || !is_any) {
+        (void)snprintf(where, sizeof(where), "WHERE part < %u %s", condition->parts,
+                       kinds[condition->whose]);
     }
     (void)snprintf(vql, sizeof(vql), "SEARCH id FROM promises NEAR $1 %sLIMIT %d WITH (%s)", where,
                    K, with);
+    prepare(server, vql, types, is_any ? 1 : 2);
+}
+
+struct cell server_search(struct server *server, const struct data *data,
+                          const struct condition *condition, const char *with)
+{
+    struct score score = {.n = 0};
+    struct truth truth;
+    truth_find(&truth, data, condition);
     double distances = read_metric(server, "distances");
     double n_scans = read_metric(server, "searches_exact");
-    prepare(server, vql, VC_VECTOR);
-    for (uint32_t first = 0; first < n_queries; first += AT_ONCE) {
-        uint32_t n = n_queries - first < AT_ONCE ? n_queries - first : AT_ONCE;
-        vc_value parameters[AT_ONCE];
-        for (uint32_t i = 0; i < n; i++) {
-            parameters[i] = vc_vector(data->queries + (size_t)(first + i) * data->dim, data->dim);
-        }
-        send_pipeline(server, parameters, n);
-        for (uint32_t i = 0; i < n; i++) {
-            int64_t ids[K + 1];
-            size_t n_ids = take_ids(server, ids);
-            score_add(&score, data, &truth, first + i, ids, n_ids);
-        }
-        end_pipeline(server);
+    prepare_search(server, condition, with);
+    for (uint32_t first = 0; first < data->n_queries; first += AT_ONCE) {
+        uint32_t n = data->n_queries - first;
+        search_some(server, data, &truth, first, n < AT_ONCE ? n : AT_ONCE, &score);
     }
     unprepare(server);
     truth_free(&truth);
@@ -310,7 +340,7 @@ struct cell server_search(struct server *server, const struct data *data, uint32
     return (struct cell){
         .recall = mean,
         .recall_error = sqrt(fmax(0, score.squares / score.n - mean * mean) / score.n),
-        .cost = cost_of(data, n_queries, read_metric(server, "distances") - distances,
+        .cost = cost_of(data, data->n_queries, read_metric(server, "distances") - distances,
                         read_metric(server, "searches_exact") - n_scans),
         .n_wrong = score.n_wrong,
     };
@@ -331,23 +361,23 @@ static bool is_found(const struct data *data, uint32_t row, const int64_t *ids, 
 uint32_t server_count_lost(struct server *server, const struct data *data, bool is_by_key)
 {
     uint32_t n_lost = 0, row = 0;
+    vc_type type = is_by_key ? VC_INT : VC_VECTOR;
     prepare(server,
             is_by_key ? "SEARCH id FROM promises NEAR KEY $1 LIMIT 1"
                       : "SEARCH id FROM promises NEAR $1 LIMIT 1",
-            is_by_key ? VC_INT : VC_VECTOR);
+            &type, 1);
     while (row < data->n_rows) {
         uint32_t rows[AT_ONCE];
-        vc_value parameters[AT_ONCE];
+        struct parameters parameters[AT_ONCE];
         uint32_t n = 0;
         for (; row < data->n_rows && n < AT_ONCE; row++) {
             if (data->is_present[row]) {
                 rows[n] = row;
-                parameters[n++] = is_by_key
-                                      ? vc_int(row)
-                                      : vc_vector(data->rows + (size_t)row * data->dim, data->dim);
+                const float *vector = data->rows + (size_t)row * data->dim;
+                parameters[n++].values[0] = is_by_key ? vc_int(row) : vc_vector(vector, data->dim);
             }
         }
-        send_pipeline(server, parameters, n);
+        send_pipeline(server, parameters, n, 1);
         for (uint32_t i = 0; i < n; i++) {
             int64_t ids[K + 1];
             size_t n_ids = take_ids(server, ids);

@@ -74,6 +74,31 @@ static void draw_queries(struct random *random, const struct data *data, float *
     }
 }
 
+static uint16_t kind_of(const struct data *data, const float *vector)
+{
+    uint16_t nearest = 0;
+    double least = INFINITY;
+    for (uint16_t kind = 0; kind < KINDS; kind++) {
+        const float *first = data->rows + (size_t)kind * (data->n_rows / KINDS) * data->dim;
+        double distance = distance_of(data->metric, vector, first, data->dim);
+        if (distance < least) {
+            least = distance;
+            nearest = kind;
+        }
+    }
+    return nearest;
+}
+
+static void fill_kinds(struct data *data)
+{
+    for (uint32_t row = 0; row < data->n_rows; row++) {
+        data->kind[row] = kind_of(data, data->rows + (size_t)row * data->dim);
+    }
+    for (uint32_t q = 0; q < data->n_queries; q++) {
+        data->query_kind[q] = kind_of(data, data->queries + (size_t)q * data->dim);
+    }
+}
+
 void data_make(struct data *data, const struct shape *shape, enum metric metric, uint32_t n_rows,
                uint32_t n_queries, uint64_t seed)
 {
@@ -87,6 +112,8 @@ void data_make(struct data *data, const struct shape *shape, enum metric metric,
     data->queries = allocate((size_t)n_queries * shape->dim, sizeof(float));
     data->others = allocate((size_t)N_OTHERS * shape->dim, sizeof(float));
     data->part = allocate(n_rows, sizeof(*data->part));
+    data->kind = allocate(n_rows, sizeof(*data->kind));
+    data->query_kind = allocate(n_queries, sizeof(*data->query_kind));
     data->is_present = allocate(n_rows, sizeof(*data->is_present));
     data->distances = allocate((size_t)n_rows * n_queries, sizeof(double));
     data->slack = allocate(n_queries, sizeof(double));
@@ -97,6 +124,7 @@ void data_make(struct data *data, const struct shape *shape, enum metric metric,
     draw_queries(&random, data, data->queries, n_queries, ROLE_JUDGED);
     draw_queries(&random, data, data->others, N_OTHERS, ROLE_OTHER);
     fill_distances(data);
+    fill_kinds(data);
 }
 
 void data_free(struct data *data)
@@ -105,14 +133,26 @@ void data_free(struct data *data)
     free(data->queries);
     free(data->others);
     free(data->part);
+    free(data->kind);
+    free(data->query_kind);
     free(data->is_present);
     free(data->distances);
     free(data->slack);
 }
 
-void truth_find(struct truth *truth, const struct data *data, uint32_t parts)
+const struct condition no_condition = {"", PARTS, OF_ANY_KIND};
+
+bool condition_allows(const struct data *data, const struct condition *condition, uint32_t query,
+                      uint32_t row)
 {
-    truth->parts = parts;
+    bool is_own = data->kind[row] == data->query_kind[query];
+    return data->part[row] < condition->parts &&
+           (condition->whose == OF_ANY_KIND || (condition->whose == OF_OWN_KIND) == is_own);
+}
+
+void truth_find(struct truth *truth, const struct data *data, const struct condition *condition)
+{
+    truth->condition = condition;
     truth->kth = allocate(data->n_queries, sizeof(double));
     truth->n = allocate(data->n_queries, sizeof(*truth->n));
     for (uint32_t q = 0; q < data->n_queries; q++) {
@@ -120,7 +160,7 @@ void truth_find(struct truth *truth, const struct data *data, uint32_t parts)
         uint32_t n = 0;
         for (uint32_t row = 0; row < data->n_rows; row++) {
             double distance = data->distances[(size_t)q * data->n_rows + row];
-            if (!data->is_present[row] || data->part[row] >= parts ||
+            if (!data->is_present[row] || !condition_allows(data, condition, q, row) ||
                 (n == K && distance >= best[K - 1])) {
                 continue;
             }
@@ -149,7 +189,7 @@ void score_add(struct score *score, const struct data *data, const struct truth 
     bool is_wrong = n_ids > K;
     for (size_t i = 0; i < n_ids && i < K; i++) {
         if (ids[i] < 0 || ids[i] >= data->n_rows || !data->is_present[ids[i]] ||
-            data->part[ids[i]] >= truth->parts) {
+            !condition_allows(data, truth->condition, query, (uint32_t)ids[i])) {
             is_wrong = true;
             continue;
         }
