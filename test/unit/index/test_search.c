@@ -633,7 +633,7 @@ static void where_somewhat_fewer_rows_match_near_the_query_a_walk_is_done_again(
     (void)state;
     enum {
         D = 24,
-        MANY = 5 * N,
+        MANY = 2 * N,
         NEAR = 400
     };
     float *points = points_new(SHAPE_CLUSTERED, MANY + 1, D, 8);
