@@ -74,11 +74,11 @@ static void draw_queries(struct random *random, const struct data *data, float *
     }
 }
 
-static uint16_t kind_of(const struct data *data, const float *vector)
+static uint32_t kind_of(const struct data *data, const float *vector)
 {
-    uint16_t nearest = 0;
+    uint32_t nearest = 0;
     double least = INFINITY;
-    for (uint16_t kind = 0; kind < KINDS; kind++) {
+    for (uint32_t kind = 0; kind < KINDS; kind++) {
         const float *first = data->rows + (size_t)kind * (data->n_rows / KINDS) * data->dim;
         double distance = distance_of(data->metric, vector, first, data->dim);
         if (distance < least) {
@@ -92,10 +92,10 @@ static uint16_t kind_of(const struct data *data, const float *vector)
 static void fill_kinds(struct data *data)
 {
     for (uint32_t row = 0; row < data->n_rows; row++) {
-        data->kind[row] = kind_of(data, data->rows + (size_t)row * data->dim);
+        data->kind[row] = (uint16_t)kind_of(data, data->rows + (size_t)row * data->dim);
     }
     for (uint32_t q = 0; q < data->n_queries; q++) {
-        data->query_kind[q] = kind_of(data, data->queries + (size_t)q * data->dim);
+        data->query_kind[q] = (uint16_t)kind_of(data, data->queries + (size_t)q * data->dim);
     }
 }
 

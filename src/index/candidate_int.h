@@ -18,6 +18,8 @@ struct pool {
 
 void pool_fini(struct pool *pool);
 bool pool_reset(struct pool *pool, size_t max) WARN_UNUSED;
+/* In no order, without a bound. */
+bool pool_append(struct pool *pool, struct candidate c) WARN_UNUSED;
 /* Where it went; pool->max where it is too far. */
 size_t pool_add(struct pool *pool, const struct slots *slots, struct candidate c);
 /* False where pool_add would refuse, but for a tie. */
@@ -45,6 +47,7 @@ struct scratch {
     bool has_seen_more; /* Than they: all words are cleared. */
     struct beam beam;
     struct pool near, matching, frontier;
+    struct pool refused; /* Rows that a filter did not let pass. */
     struct hits found, tail;
     uint8_t *room; /* All below are parts of it. */
     size_t room_bytes;

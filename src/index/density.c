@@ -1,10 +1,12 @@
 /* Whether as many rows match near a query as elsewhere.
  *
  * ef was chosen for filters whose rows lie anywhere, by chance.  A walk with a filter counts how
- * many of the rows that it asked of matched, and rows are drawn from all over the index for as long
- * as it is in doubt that as many match there.  Where one filter lets a tenth pass, 100 rows tell
- * little; so what they cannot tell for sure is looked for with more effort, and only what is sure
- * is taken for a query of which nothing was measured. */
+ * many of the rows that it asked of matched, and of the nearest of them, up to the last that is
+ * looked for: a few that do not match are enough there to make a hole.  Where fewer match than of
+ * the caller's sample, rows are drawn from all over the index for as long as it is in doubt; one
+ * sample may stand for many queries, and an unlucky one is not to count against all.  Where a
+ * filter lets a tenth pass, 100 rows tell little; so what they cannot tell for sure is looked for
+ * with more effort, and only what is sure is taken for a query of which nothing was measured. */
 #include "index/walk_int.h"
 
 #include <math.h>
@@ -13,12 +15,11 @@ enum {
     PIECE_PART = 4,   /* For so many rows that a walk has asked of, one is drawn at a time, */
     PIECE_MIN = 32,   /* and so many at least; */
     PIECES_MAX = 16,  /* so often at most. */
-    ERRORS_MANY = 3,  /* So many standard errors are no chance; */
+    ERRORS_SURE = 4,  /* Of so many standard errors there is no doubt, */
+    ERRORS_DOUBT = 1, /* nor of fewer than this: no more are drawn. */
+    ERRORS_MANY = 3,  /* So many are no chance; */
     ERRORS_SOME = 2,  /* and so many may be: of searches by chance, 2 in 100 are as far out. */
-    ERRORS_DOUBT = 1, /* Of fewer there is no doubt. */
 };
-/* Where fewer match than this part of what the caller thinks, it is made sure. */
-static const double DOUBT_PART = 0.95;
 /* Multiples of it lie evenly between 0 and 2^64. */
 static const uint64_t GOLDEN = UINT64_C(0x9e3779b97f4a7c15);
 
@@ -49,37 +50,65 @@ static void draw_rows(struct walk *w, size_t n)
     w->draws.n_tried += n;
 }
 
-/* By how many standard errors fewer rows match near the query than of those drawn. */
-static double errors_fewer(const struct walk *w)
+struct share {
+    double n, n_matched; /* Rows, and how many of them match. */
+};
+
+/* The nearest rows that the walk asked of, as far as what is looked for. */
+static struct share share_nearest(const struct walk *w)
 {
-    double asked = (double)w->n_asked, drawn = (double)w->draws.n;
-    if (w->draws.n == 0 || w->n_asked == 0) {
+    const struct beam *beam = &w->scratch->beam;
+    const struct pool *refused = &w->scratch->refused;
+    size_t n = beam->n < beam->rule.rank ? beam->n : beam->rule.rank, n_nearer = 0;
+    float last = n > 0 ? beam->keys[n - 1] : -INFINITY;
+    for (size_t i = 0; i < refused->n; i++) {
+        n_nearer += refused->items[i].key <= last;
+    }
+    return (struct share){(double)(n + n_nearer), (double)n};
+}
+
+/* By how many standard errors the share @few is below @of. */
+static double errors_between(struct share few, struct share of)
+{
+    if (few.n < 1 || of.n < 1) {
         return 0;
     }
-    double share = (double)(w->n_matched + w->draws.n_matched) / (asked + drawn);
-    double error = sqrt(share * (1 - share) * (1 / asked + 1 / drawn));
-    double fewer = (double)w->draws.n_matched / drawn - (double)w->n_matched / asked;
+    double share = (few.n_matched + of.n_matched) / (few.n + of.n);
+    double error = sqrt(share * (1 - share) * (1 / few.n + 1 / of.n));
+    double fewer = of.n_matched / of.n - few.n_matched / few.n;
     return fewer > 0 ? fewer / error : 0;
+}
+
+/* Of the last walk: by how many standard errors fewer match than @everywhere. */
+static double errors_fewer(const struct walk *w, struct share everywhere)
+{
+    struct share asked = {(double)w->n_asked, (double)w->n_matched};
+    return fmax(errors_between(asked, everywhere), errors_between(share_nearest(w), everywhere));
+}
+
+static enum density density_of_errors(double errors)
+{
+    return errors >= ERRORS_MANY   ? DENSITY_LESS
+           : errors >= ERRORS_SOME ? DENSITY_SOMEWHAT_LESS
+                                   : DENSITY_USUAL;
 }
 
 enum density density_of_matches(struct walk *w)
 {
-    double thought = w->search->density.share * (double)w->n_asked;
-    if (w->n_asked == 0 || is_denser(w)) {
-        return w->n_asked == 0 ? DENSITY_USUAL : DENSITY_MORE;
+    const struct index_density *density = &w->search->density;
+    struct share sampled = {density->n_sampled, density->share * density->n_sampled};
+    if (is_denser(w)) {
+        return DENSITY_MORE;
     }
-    if (w->nearest.slot == SLOT_NONE || !((double)w->n_matched < DOUBT_PART * thought)) {
+    if (w->nearest.slot == SLOT_NONE || errors_fewer(w, sampled) < ERRORS_DOUBT) {
         return DENSITY_USUAL;
     }
     size_t piece = w->n_asked / PIECE_PART > PIECE_MIN ? w->n_asked / PIECE_PART : PIECE_MIN;
-    double errors = ERRORS_DOUBT;
-    for (size_t most = piece * PIECES_MAX;
-         w->draws.n_tried < most && errors >= ERRORS_DOUBT && errors < ERRORS_MANY;
-         errors = errors_fewer(w)) {
+    double errors;
+    do {
         draw_rows(w, piece);
-    }
-    errors = errors_fewer(w);
-    return errors >= ERRORS_MANY   ? DENSITY_LESS
-           : errors >= ERRORS_SOME ? DENSITY_SOMEWHAT_LESS
-                                   : DENSITY_USUAL;
+        errors = errors_fewer(w, (struct share){(double)w->draws.n, (double)w->draws.n_matched});
+    } while (w->draws.n_tried < piece * PIECES_MAX && errors >= ERRORS_DOUBT &&
+             errors < ERRORS_SURE);
+    return density_of_errors(errors);
 }

@@ -152,12 +152,12 @@ struct index_reach {
  * lets clearly more of those near the query pass - rows that are of one kind lie together - that is
  * too little, and the walk is done again with @ef.  0: never.  Where fewer pass there than of rows
  * drawn from everywhere - the filter leaves out the query's own kind - it is done again with more,
- * and where that is sure, walked as a query beyond its reach is; rows are drawn where fewer than
- * about @share pass.  0: never. */
+ * and where that is sure, walked as a query beyond its reach is; rows are drawn where it seems so
+ * by a sample of @n_sampled rows from everywhere, of which @share pass.  0: never. */
 struct index_density {
     double most;
     size_t ef;
-    double share; /* Of all rows pass, as far as the caller knows. */
+    double n_sampled, share;
 };
 
 struct index_search {

@@ -87,6 +87,15 @@ bool pool_reset(struct pool *pool, size_t max)
     return pool_fits(pool, max);
 }
 
+bool pool_append(struct pool *pool, struct candidate c)
+{
+    if (!pool_fits(pool, pool->n + 1)) {
+        return false;
+    }
+    pool->items[pool->n++] = c;
+    return true;
+}
+
 size_t pool_add(struct pool *pool, const struct slots *slots, struct candidate c)
 {
     size_t low = 0, high = pool->n;
@@ -220,6 +229,7 @@ void index_thread_exit(void)
         pool_fini(&s->near);
         pool_fini(&s->matching);
         pool_fini(&s->frontier);
+        pool_fini(&s->refused);
         mem_free(MEM_SEARCH, s);
         of_this_thread = NULL;
     }

@@ -11,9 +11,12 @@ static bool take_note(struct walk *w, struct candidate c)
 {
     struct scratch *s = w->scratch;
     if (c.key <= beam_limit(&s->beam) && !walk_passes_over(w, c.slot, c.key)) {
+        size_t n_refused = w->n_asked - w->n_matched;
         w->nearest = c.key < w->nearest.key ? c : w->nearest;
         if (walk_may_return(w, c.slot)) {
             (void)beam_add(&s->beam, &w->index->slots, c.key, c.slot);
+        } else if (w->n_asked - w->n_matched > n_refused && !pool_append(&s->refused, c)) {
+            return false;
         }
         walk_prefetch_node(w, 0, c.slot);
         return heap_push(&s->frontier, &w->index->slots, c);
@@ -44,7 +47,7 @@ static bool begin(struct walk *w, const struct stop_rule *rule, const struct can
 {
     struct scratch *s = w->scratch;
     if (!beam_reserve(&s->beam, rule->max) || !pool_reset(&s->frontier, rule->max) ||
-        !scratch_visit_none(s, w->index->slots.capacity)) {
+        !pool_reset(&s->refused, 0) || !scratch_visit_none(s, w->index->slots.capacity)) {
         return false;
     }
     beam_start(&s->beam, rule);

@@ -22,7 +22,8 @@ static struct index_density density_of(const struct portal *p, const struct sear
     if (p->force.ef != 0) {
         return (struct index_density){.ef = 0};
     }
-    density.share = s->effort.has_reach ? s->selectivity : 0;
+    density.share = s->selectivity;
+    density.n_sampled = s->effort.has_reach ? s->n_as_if_alone : 0;
     return density;
 }
 

@@ -84,6 +84,7 @@ struct search_state {
     double share_low;             /* at least, most likely. */
     double block_row_ns;          /* A row of a block in memory, tested. */
     size_t n_sampled;
+    double n_as_if_alone;   /* So many rows, drawn one by one, would tell as much as they. */
     double share_in_memory; /* Of the rows that were sampled: the columns that WHERE reads. */
     size_t filter_calls_max;
     double cost_ns; /* Of one query. */

@@ -181,9 +181,11 @@ static enum errcode draw_rows(struct sample *sample, struct err *err)
 
 static void take_share(struct search_state *s, const struct sample *sample)
 {
+    double error = error_of(sample);
     s->n_sampled = (size_t)sample->rows;
     s->selectivity = share_of(sample);
-    s->share_low = s->selectivity * fmax(1 - error_of(sample), SHARE_LOW_MIN);
+    s->share_low = s->selectivity * fmax(1 - error, SHARE_LOW_MIN);
+    s->n_as_if_alone = fmin(sample->rows, (1 - s->selectivity) / (s->selectivity * error * error));
 }
 
 /* Whether a walk is the better way whatever the share is within the sample's error. */

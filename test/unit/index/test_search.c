@@ -607,7 +607,7 @@ static void where_fewer_rows_match_near_the_query_a_walk_takes_more(void **state
                                   .plan = INDEX_WALK,
                                   .matches = is_not_marked,
                                   .matches_arg = near,
-                                  .density = {.share = 0.99}};
+                                  .density = {.n_sampled = MANY, .share = 0.99}};
     assert_int_equal(run(index, &search, hits, &work), K);
     assert_true(work.sparser == 1 && work.beyond == 1 && work.is_complete);
     size_t n_right = count_equal(hits, all + HOLE, K);
@@ -619,7 +619,7 @@ static void where_fewer_rows_match_near_the_query_a_walk_takes_more(void **state
     assert_int_equal(run(index, &search, hits, &work), K);
     assert_true(work.sparser == 0 && work.is_complete);
     search.matches_arg = near;
-    search.density.share = 0;
+    search.density.n_sampled = 0;
     assert_int_equal(run(index, &search, hits, &work), K);
     assert_true(work.sparser == 0 && work.is_complete);
     assert_true(count_equal(hits, all + HOLE, K) < n_right);
@@ -634,7 +634,8 @@ static void where_somewhat_fewer_rows_match_near_the_query_a_walk_is_done_again(
     enum {
         D = 24,
         MANY = 2 * N,
-        NEAR = 400
+        NEAR = 400,
+        NEAREST = 8
     };
     float *points = points_new(SHAPE_CLUSTERED, MANY + 1, D, 8);
     const float *query = points + (size_t)MANY * D;
@@ -652,7 +653,7 @@ static void where_somewhat_fewer_rows_match_near_the_query_a_walk_is_done_again(
                                   .plan = INDEX_WALK,
                                   .matches = is_marked,
                                   .matches_arg = marks,
-                                  .density = {.most = 0.2, .ef = 3 * K, .share = 0.1}};
+                                  .density = {0.2, 3 * K, .n_sampled = MANY, .share = 0.1}};
     assert_int_equal(run(index, &search, hits, &work), K);
     assert_true(work.sparser == 0 && work.beyond == 0);
     uint64_t distances = work.distances;
@@ -660,9 +661,21 @@ static void where_somewhat_fewer_rows_match_near_the_query_a_walk_is_done_again(
     for (size_t i = 0; i < NEAR; i++) {
         marks[hits[i].row] = i % 20 == 0;
     }
-    assert_int_equal(run(index, &search, hits, &work), K);
+    struct index_hit found[K];
+    assert_int_equal(run(index, &search, found, &work), K);
     assert_true(work.sparser == 1 && work.beyond == 0 && work.is_complete);
     assert_true(work.distances > 2 * distances);
+    /* Nine tenths of all rows, and none of the nearest few: of all that a walk meets these are too
+     * few to tell, but not of those that are as near as what it finds. */
+    for (size_t i = 0; i < MANY; i++) {
+        marks[i] = i % 10 != 0;
+    }
+    for (size_t i = 0; i < NEAREST; i++) {
+        marks[hits[i].row] = false;
+    }
+    search.density = (struct index_density){1, 0, .n_sampled = MANY, .share = 0.9};
+    (void)run(index, &search, found, &work);
+    assert_true(work.sparser == 1 && work.beyond == 1);
     free(points);
     index_free(index);
 }

@@ -316,7 +316,7 @@ static void a_filter_that_leaves_out_what_is_near_is_not_what_was_measured(void 
                                     .ef_beyond = HOLE,
                                     .matches = leaves_out,
                                     .matches_arg = near,
-                                    .density = {.share = 0.95}};
+                                    .density = {.n_sampled = ROWS, .share = 0.95}};
     int64_t sparser = metric_value(METRIC_searches_sparser);
     int64_t beyond = metric_value(METRIC_searches_beyond);
     assert_int_equal(search(f, query, &s, hits, &n, &err), ERR_OK);
