@@ -188,6 +188,13 @@ static void take_curve(struct curve *known, const struct curve *new)
     }
 }
 
+/* A whole measure found too few rows for the class, and what was known is of a graph that had more:
+ * as long as that stood, it would be measured anew and in vain. */
+static bool is_gone(const struct curve *new, const struct curve *old, const struct extent *e)
+{
+    return new->n_points == 0 && old->n_points > 0 && is_of_another(e, &old->origin, true);
+}
+
 /* Of what has been measured now, what is better than what was known; false where nothing is. */
 static bool merge(const struct shard *shard, const struct measured *new, struct vector_index *v,
                   enum publish_how how, struct measured *known)
@@ -204,6 +211,8 @@ static bool merge(const struct shard *shard, const struct measured *new, struct 
         } else if (is_better(&new->curves[i], &known->curves[i], &e, how == WHOLE)) {
             take_curve(&known->curves[i], &new->curves[i]);
             is_any = true;
+        } else if (how == WHOLE && is_gone(&new->curves[i], &known->curves[i], &e)) {
+            known->curves[i] = (struct curve){.n_points = 0};
         }
         known->curves[i].origin.is_whole |= how == WHOLE ? 1 : 0;
     }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "shard/host_int.h"
 #include "shard/shard_int.h"
 #include "shard/vectors_int.h"
 
@@ -12,7 +13,8 @@ enum {
     GROWN = GOOD_MEASURE(10000, 4000),
     HELD_ROWS = 300, /* So many that a search is no mere scan. */
     K = 10,
-    FAR_QUERIES = 20, /* Fewer than are measured. */
+    FAR_QUERIES = 20,         /* Fewer than are measured. */
+    FEWEST = CURVE_COUNT - 1, /* The class of a thousandth of the rows. */
 };
 
 static enum errcode search(struct fixture *f, const float *query, struct shard_search *s,
@@ -511,6 +513,34 @@ static uint64_t seen_measured(struct calibration *c)
     return n;
 }
 
+/* Of which nothing can be measured in so few rows: after most rows were deleted what had been
+ * measured stood, and the keeper measured again without end. */
+static void a_class_that_too_few_rows_match_is_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    static struct measured m;
+    struct err err = {0};
+    struct shard_recall recall;
+    fixture_start(f);
+    insert_rows(f, 1, ROWS + 1, 500);
+    (void)wait_for_measurement(f, 0, 256);
+    assert_false(shard_recall(f->shard, EMBEDDING, FEWEST, 0.95, &recall));
+    struct calibration *c = &f->shard->vectors[0].calibration;
+    mutex_lock(&c->mutex);
+    assert_true(calibration_read(c, CURVES_ALL, &m));
+    m.curves[FEWEST] = m.curves[0];
+    m.curves[FEWEST].origin.rows = 20 * ROWS;
+    enum errcode code = calibration_publish(c, &m, &err);
+    mutex_unlock(&c->mutex);
+    assert_int_equal(code, ERR_OK);
+    uint64_t deadline_us = clock_micros() + PATIENCE_US;
+    while (shard_recall(f->shard, EMBEDDING, FEWEST, 0.95, &recall)) {
+        assert_true(clock_micros() < deadline_us);
+        host_wake_keeper(f->shard);
+        clock_sleep_micros(10000);
+    }
+}
+
 /* Those of words-100 are the commonest words: what they promised others did not find. */
 static void the_first_queries_of_clients_alone_lower_no_effort(void **state)
 {
@@ -551,6 +581,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_ack_of_indexed_waits_for_the_graph, fixture_set_up,
                                         fixture_tear_down),
         UNWATCHED_TEST(calibration_finds_an_ef_for_each_recall, fixture_set_up, fixture_tear_down),
+        UNWATCHED_TEST(a_class_that_too_few_rows_match_is_forgotten, fixture_set_up,
+                       fixture_tear_down),
         UNWATCHED_TEST(recall_is_measured_again_with_more_queries_of_clients, fixture_set_up,
                        fixture_tear_down),
         UNWATCHED_TEST(the_first_queries_of_clients_alone_lower_no_effort, fixture_set_up,
