@@ -5,8 +5,9 @@
  * looked for: a few that do not match are enough there to make a hole.  Where fewer match than of
  * the caller's sample, rows are drawn from all over the index for as long as it is in doubt; one
  * sample may stand for many queries, and an unlucky one is not to count against all.  Where a
- * filter lets a tenth pass, 100 rows tell little; so what they cannot tell for sure is looked for
- * with more effort, and only what is sure is taken for a query of which nothing was measured. */
+ * filter lets a tenth pass, 100 rows tell little; so what they cannot tell for sure, and what is
+ * sure but little, is looked for with more effort, and only what is sure and much is taken for a
+ * query of which nothing was measured. */
 #include "index/walk_int.h"
 
 #include <math.h>
@@ -20,6 +21,9 @@ enum {
     ERRORS_MANY = 3,  /* So many are no chance; */
     ERRORS_SOME = 2,  /* and so many may be: of searches by chance, 2 in 100 are as far out. */
 };
+/* What is left of the share near the query, where it is so much less that more effort is a guess:
+ * where nine of ten of those rows match, or seven, it is as if they were drawn by chance. */
+static const double MUCH_PART = 0.6;
 /* Multiples of it lie evenly between 0 and 2^64. */
 static const uint64_t GOLDEN = UINT64_C(0x9e3779b97f4a7c15);
 
@@ -79,36 +83,53 @@ static double errors_between(struct share few, struct share of)
     return fewer > 0 ? fewer / error : 0;
 }
 
-/* Of the last walk: by how many standard errors fewer match than @everywhere. */
-static double errors_fewer(const struct walk *w, struct share everywhere)
+static double part_of(struct share few, struct share of)
 {
-    struct share asked = {(double)w->n_asked, (double)w->n_matched};
-    return fmax(errors_between(asked, everywhere), errors_between(share_nearest(w), everywhere));
+    return few.n_matched / few.n * of.n / of.n_matched;
 }
 
-static enum density density_of_errors(double errors)
+/* What the last walk met. */
+struct met {
+    struct share all, nearest;
+};
+
+/* By how many standard errors fewer match than @everywhere. */
+static double errors_fewer(const struct met *met, struct share everywhere)
 {
-    return errors >= ERRORS_MANY   ? DENSITY_LESS
-           : errors >= ERRORS_SOME ? DENSITY_SOMEWHAT_LESS
-                                   : DENSITY_USUAL;
+    return fmax(errors_between(met->all, everywhere), errors_between(met->nearest, everywhere));
+}
+
+static bool is_much_less(struct share few, struct share everywhere)
+{
+    return errors_between(few, everywhere) >= ERRORS_MANY && part_of(few, everywhere) < MUCH_PART;
+}
+
+static enum density density_beside(const struct met *met, struct share everywhere)
+{
+    if (is_much_less(met->all, everywhere) || is_much_less(met->nearest, everywhere)) {
+        return DENSITY_LESS;
+    }
+    return errors_fewer(met, everywhere) >= ERRORS_SOME ? DENSITY_SOMEWHAT_LESS : DENSITY_USUAL;
 }
 
 enum density density_of_matches(struct walk *w)
 {
     const struct index_density *density = &w->search->density;
-    struct share sampled = {density->n_sampled, density->share * density->n_sampled};
+    struct share sampled = {density->n_sampled, density->share * density->n_sampled}, drawn;
+    struct met met = {{(double)w->n_asked, (double)w->n_matched}, share_nearest(w)};
     if (is_denser(w)) {
         return DENSITY_MORE;
     }
-    if (w->nearest.slot == SLOT_NONE || errors_fewer(w, sampled) < ERRORS_DOUBT) {
+    if (w->nearest.slot == SLOT_NONE || errors_fewer(&met, sampled) < ERRORS_DOUBT) {
         return DENSITY_USUAL;
     }
     size_t piece = w->n_asked / PIECE_PART > PIECE_MIN ? w->n_asked / PIECE_PART : PIECE_MIN;
     double errors;
     do {
         draw_rows(w, piece);
-        errors = errors_fewer(w, (struct share){(double)w->draws.n, (double)w->draws.n_matched});
+        drawn = (struct share){(double)w->draws.n, (double)w->draws.n_matched};
+        errors = errors_fewer(&met, drawn);
     } while (w->draws.n_tried < piece * PIECES_MAX && errors >= ERRORS_DOUBT &&
              errors < ERRORS_SURE);
-    return density_of_errors(errors);
+    return density_beside(&met, drawn);
 }

@@ -185,14 +185,19 @@ static void close_search(struct operator_run *o)
 
 /* ---- steps ---- */
 
+/* A walk in vain for the next query is over and done, whatever is begun again. */
+static bool is_given_up(const struct search_state *s)
+{
+    return s->is_given_up && s->given_up_query == s->next_query;
+}
+
 /* And what the plan did not know: that the query is unlike those that recall was measured with.  An
  * exact answer misses nothing. */
 static enum errcode answer_query(struct portal *p, struct search_state *s, struct err *err)
 {
     uint64_t beyond_before = s->self.done.beyond, sparser_before = s->self.done.sparser;
     enum errcode code = search_query_rows(p, s->next_query, err);
-    bool is_exact = s->is_given_up && s->given_up_query == s->next_query;
-    if (code != ERR_OK || is_exact || s->self.done.beyond == beyond_before ||
+    if (code != ERR_OK || is_given_up(s) || s->self.done.beyond == beyond_before ||
         s->miss_beyond == MISS_SCANS) {
         return code;
     }
@@ -226,7 +231,7 @@ static enum step step_search(struct operator_run *o, struct err *err)
         if (s->k > 0 && answer_query(p, s, err) != ERR_OK) {
             p->batch.n_rows = mark.n_rows; /* The query may be begun again. */
             p->batch.bytes = mark.bytes;
-            s->self.done = done;
+            s->self.done = is_given_up(s) ? s->given_up_done : done;
             return STEP_FAILED;
         }
         s->next_query++;

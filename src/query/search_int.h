@@ -97,7 +97,8 @@ struct search_state {
     bool is_given_up;            /* A walk of this query gave up: it goes on with that way. */
     size_t given_up_query;
     enum search_way given_up_way;
-    unsigned fell_back, again; /* For EXPLAIN ANALYZE. */
+    struct index_work given_up_done; /* What that walk had cost. */
+    unsigned fell_back, again;       /* For EXPLAIN ANALYZE. */
 };
 
 static inline struct search_hit search_hit_of(const struct index_hit *hit)

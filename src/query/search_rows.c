@@ -211,6 +211,7 @@ static void give_up(struct search_state *s, size_t q, enum search_way way)
     s->is_given_up = true;
     s->given_up_query = q;
     s->given_up_way = way;
+    s->given_up_done = s->self.done;
 }
 
 enum errcode search_query_rows(struct portal *p, size_t q, struct err *err)
