@@ -48,9 +48,17 @@ void reduction_fini(struct index *index);
  * log that all replicas share. */
 void reduction_join(struct index *index, uint32_t slot);
 /* The same of a vector, on any thread of a load. */
-void reduction_join_vector(struct index *index, const float *vector);
+void reduction_join_vector(struct index *index, uint32_t slot, const float *vector);
 void reduction_leave(struct index *index, uint32_t slot);
 void reduction_settle(struct index *index);
+
+/* ---- DOT's longest rows (longest.c), kept where reduction.c keeps lengths ---- */
+
+bool longest_init(struct index *index) WARN_UNUSED;
+void longest_fini(struct index *index);
+void longest_join(struct index *index, uint32_t slot, float squares);
+void longest_leave(struct index *index, uint32_t slot);
+void longest_settle(struct index *index);
 
 /* ---- L2's centre (centre.c) ---- */
 

@@ -28,6 +28,18 @@ enum radius {
     RADII
 };
 
+enum {
+    LONGEST_MAX = 64
+};
+struct longest { /* longest.c */
+    struct mutex lock;
+    _Atomic uint32_t slots[LONGEST_MAX]; /* The longest first. */
+    float squares[LONGEST_MAX];
+    _Atomic size_t n;
+    _Atomic float least; /* No row of so many squares or fewer is in it. */
+    bool is_short;       /* The advancing thread's. */
+};
+
 /* What is going on in trial.c; the advancing thread's. */
 enum {
     TRIAL_QUERIES = 256,
@@ -65,6 +77,7 @@ struct index {
     const struct code *code;
     _Atomic float reduction;   /* code_space.reduction */
     struct reduction *lengths; /* Under advance_lock; DOT only (reduction.c). */
+    struct longest *longest;   /* DOT only. */
     struct centre centre;      /* L2 only (centre.c). */
     enum radius radius;        /* Under advance_lock, with the trial that decides it: trial.c */
     struct trial *trial;

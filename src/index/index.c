@@ -60,8 +60,8 @@ struct index *index_new(const struct index_config *config, struct err *err)
                                 .links0 = m == 0 ? 0 : links0_of(m, config->dim),
                                 .storage = config->storage};
     bool has_slots = slots_init(&index->slots, &shape);
-    bool has_reduction = reduction_init(index);
-    if (!has_epochs || !has_queue || !has_slots || !has_reduction) {
+    bool has_lengths = reduction_init(index) && longest_init(index);
+    if (!has_epochs || !has_queue || !has_slots || !has_lengths) {
         index_free(index);
         err_no_memory(err);
         return NULL;
@@ -77,6 +77,7 @@ void index_free(struct index *index)
         queue_fini(&index->queue);
         slots_fini(&index->slots);
         reduction_fini(index);
+        longest_fini(index);
         centre_fini(index);
         if (index->trial != NULL) {
             index_free(index->trial->graph);

@@ -403,7 +403,7 @@ static bool take_stored(const struct loader *l, struct block *b, struct reader *
         if (slots->vector_stride == 0) {
             index->code->encode(&space, vector, code_at(slots, b->rows.slots[i]));
         }
-        reduction_join_vector(index, vector);
+        reduction_join_vector(index, b->rows.slots[i], vector);
     }
     index->sums[b->number] = sum;
     return true;
@@ -434,7 +434,7 @@ static bool take_vectors(const struct loader *l, struct block *b, struct reader 
         }
         is_good = are_finite(vector_at(slots, slot), index->config.dim);
         if (is_good) {
-            reduction_join_vector(index, vector_at(slots, slot));
+            reduction_join_vector(index, slot, vector_at(slots, slot));
         }
     }
     return is_good;

@@ -46,12 +46,16 @@ void reduction_fini(struct index *index)
     mem_free(MEM_GRAPH, index->lengths);
 }
 
-static size_t class_of(const struct index *index, const float *vector)
+static float squares_of(const struct index *index, const float *vector)
 {
     double squares = exact_chosen()->product(vector, vector, index->config.dim);
-    float rounded = squares < (double)FLT_MAX ? (float)squares : FLT_MAX;
+    return squares < (double)FLT_MAX ? (float)squares : FLT_MAX;
+}
+
+static size_t class_of(float squares)
+{
     uint32_t bits;
-    memcpy(&bits, &rounded, sizeof(bits));
+    memcpy(&bits, &squares, sizeof(bits));
     return bits >> CLASS_SHIFT;
 }
 
@@ -84,31 +88,34 @@ void reduction_settle(struct index *index)
     float radius = radius_of(lengths, percent_above[index->radius]);
     atomic_store_explicit(&index->length_usual, usual, memory_order_relaxed);
     atomic_store_explicit(&index->reduction, radius, memory_order_relaxed);
+    longest_settle(index);
 }
 
-void reduction_join_vector(struct index *index, const float *vector)
+void reduction_join_vector(struct index *index, uint32_t slot, const float *vector)
 {
     struct reduction *lengths = index->lengths;
     if (lengths != NULL) {
-        atomic_fetch_add_explicit(&lengths->counts[class_of(index, vector)], 1,
-                                  memory_order_relaxed);
+        float squares = squares_of(index, vector);
+        atomic_fetch_add_explicit(&lengths->counts[class_of(squares)], 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&lengths->n, 1, memory_order_relaxed);
+        longest_join(index, slot, squares);
     }
 }
 
 void reduction_join(struct index *index, uint32_t slot)
 {
     if (index->lengths != NULL) {
-        reduction_join_vector(index, vector_at(&index->slots, slot));
+        reduction_join_vector(index, slot, vector_at(&index->slots, slot));
     }
 }
 
 void reduction_leave(struct index *index, uint32_t slot)
 {
     if (index->lengths != NULL) {
-        size_t class = class_of(index, vector_at(&index->slots, slot));
+        size_t class = class_of(squares_of(index, vector_at(&index->slots, slot)));
         CHECK(atomic_fetch_sub_explicit(&index->lengths->counts[class], 1, memory_order_relaxed) >
               0);
         atomic_fetch_sub_explicit(&index->lengths->n, 1, memory_order_relaxed);
+        longest_leave(index, slot);
     }
 }

@@ -131,6 +131,14 @@ enum density {
 /* Of the last walk with a filter. */
 enum density density_of_matches(struct walk *w);
 
+/* ---- longest.c ---- */
+
+enum {
+    LONGEST_STARTS = 10
+};
+/* Under DOT: those of the longest rows that are nearest to the query, nearest first; how many. */
+size_t longest_nearest(struct walk *w, struct candidate out[LONGEST_STARTS]);
+
 /* ---- given.c ---- */
 
 /* The nearest of the rows that the caller names, into scratch->found. */

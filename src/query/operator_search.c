@@ -250,6 +250,9 @@ static const char *ef_origin(const struct portal *p, const struct shard_effort *
     if (e->verdict == SHARD_IS_NOT_MEASURED) {
         return "recall, by a cautious guess (not measured yet)";
     }
+    if (p->force.rerank_depth != 0) {
+        return "recall, as measured with rerank_depth = auto: nothing is promised";
+    }
     return e->stretch < STRETCH_SHOWN ? "recall, as measured on this collection"
                                       : "recall, as measured, and more for what has changed since";
 }
@@ -259,11 +262,12 @@ static void explain_effort(const struct portal *p, const struct search_state *s,
 {
     const struct shard_effort *e = &s->effort;
     bool is_walk = s->way == WAY_WALK || s->way == WAY_FILTERED_WALK;
+    bool is_promised = p->force.ef == 0 && p->force.rerank_depth == 0;
     if (is_walk) {
         explain_number(out, "ef", (double)s->ef);
         explain_text(out, "ef from", "%s", ef_origin(p, e));
     }
-    if (is_walk && p->force.ef == 0 && e->verdict != SHARD_IS_NOT_MEASURED) {
+    if (is_walk && is_promised && e->verdict != SHARD_IS_NOT_MEASURED) {
         explain_text(out, "Measured recall", "%.4f (%.4f to %.4f)", e->recall, e->low, e->high);
     }
     if (s->why_exact != NULL) {

@@ -120,6 +120,8 @@ static void a_recall_that_a_walk_reaches_is_walked_for_whatever_on_miss_says(voi
     wait_for_plan(c, "LIMIT 1 WITH (on_miss = fail, recall = 0.5)", "Way: walk\n",
                   "ef from: recall, as measured on this collection\n  Measured recall: ");
     assert_string_equal(c->notice, "");
+    expect_plan(c, "LIMIT 1 WITH (recall = 0.5, rerank_depth = 20)", "Way: walk\n",
+                "rerank_depth = auto: nothing is promised\n  Estimated milliseconds: ");
     expect_ok(c, "DELETE FROM v WHERE id < 90");
     expect_plan(c, "LIMIT 1 WITH (on_miss = fail, recall = 0.5)", "Way: walk\n",
                 "ef from: recall, as measured, and more for what has changed since\n");
