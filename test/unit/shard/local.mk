@@ -35,7 +35,8 @@ test_unit_shard_test_faults_SOURCES = test/unit/shard/test_faults.c $(SHARD_FIXT
 test_unit_shard_test_faults_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_pages_SOURCES = test/unit/shard/test_pages.c $(SHARD_FIXTURE)
 test_unit_shard_test_pages_LDADD = $(SHARD_TEST_LIBS)
-test_unit_shard_test_measure_SOURCES = test/unit/shard/test_measure.c $(SHARD_FIXTURE)
+test_unit_shard_test_measure_SOURCES = test/unit/shard/test_measure.c $(SHARD_FIXTURE) \
+    test/unit/index/forget.c test/unit/index/forget.h
 test_unit_shard_test_measure_CFLAGS = $(TEST_CFLAGS)
 test_unit_shard_test_measure_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_payload_SOURCES = test/unit/shard/test_payload.c $(SHARD_FIXTURE)

@@ -1,5 +1,6 @@
 /* A measure tells what its first samples say, of the classes that clients ask for, and then only
  * becomes surer. */
+#include "../index/forget.h"
 #include "fixture.h"
 
 #include "shard/host_int.h"
@@ -422,6 +423,9 @@ static void what_is_left_is_not_vouched_for_where_all_walks_miss_the_same(void *
     struct err err = {0};
     struct shard_effort after;
     uint32_t class = class_of(10);
+    unsigned side;
+    forget_longest(vector_index_enter(&f->shard->vectors[0], &side));
+    vector_index_leave(&f->shard->vectors[0], side);
     measure_all(f, class, &before);
     const struct curve_origin *origin = &before.curves[class].origin;
     struct curve_answer at = curve_ask(&before.curves[class], 0.95);
