@@ -152,8 +152,8 @@ struct index_reach {
  * lets clearly more of those near the query pass - rows that are of one kind lie together - that is
  * too little, and the walk is done again with @ef.  0: never.  Where fewer pass there than of rows
  * drawn from everywhere - the filter leaves out the query's own kind - it is done again with more,
- * and where that is sure, walked as a query beyond its reach is; rows are drawn where it seems so
- * by a sample of @n_sampled rows from everywhere, of which @share pass.  0: never. */
+ * and where that is sure and much, walked as a query beyond its reach is; rows are drawn where it
+ * seems so by a sample of @n_sampled rows from everywhere, of which @share pass.  0: never. */
 struct index_density {
     double most;
     size_t ef;
@@ -205,7 +205,7 @@ struct index_work {       /* What a search cost; counters are added to. */
     uint64_t exact_walks; /* Begun because codes could not rank. */
     uint64_t beyond;      /* Queries that lay beyond their reach, */
     uint64_t denser;      /* those near which more rows matched than elsewhere, */
-    uint64_t sparser;     /* and fewer: where that is sure these lay beyond, too. */
+    uint64_t sparser;     /* and fewer: where that is sure and much these lay beyond, too. */
     uint64_t hops;
     uint64_t tail_rows;
     uint64_t filter_calls;
