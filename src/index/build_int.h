@@ -52,12 +52,13 @@ void reduction_join_vector(struct index *index, uint32_t slot, const float *vect
 void reduction_leave(struct index *index, uint32_t slot);
 void reduction_settle(struct index *index);
 
-/* ---- DOT's longest rows (longest.c), kept where reduction.c keeps lengths ---- */
+/* ---- rows that walks begin at (starts.c) ---- */
 
-bool longest_init(struct index *index) WARN_UNUSED;
-void longest_fini(struct index *index);
+void starts_init(struct index *index);
+void starts_fini(struct index *index);
+void starts_leave(struct index *index, uint32_t slot);
+/* Under DOT, where reduction.c keeps lengths. */
 void longest_join(struct index *index, uint32_t slot, float squares);
-void longest_leave(struct index *index, uint32_t slot);
 void longest_settle(struct index *index);
 
 /* ---- L2's centre (centre.c) ---- */

@@ -28,16 +28,13 @@ enum radius {
     RADII
 };
 
-enum {
-    LONGEST_MAX = 64
-};
-struct longest { /* longest.c */
-    struct mutex lock;
-    _Atomic uint32_t slots[LONGEST_MAX]; /* The longest first. */
-    float squares[LONGEST_MAX];
+/* Rows that walks begin at, too: starts.c. */
+struct starts {
+    struct mutex lock; /* For who changes it. */
     _Atomic size_t n;
-    _Atomic float least; /* No row of so many squares or fewer is in it. */
-    bool is_short;       /* The advancing thread's. */
+    _Atomic uint32_t slots[INDEX_STARTS_MAX]; /* The largest weight first. */
+    float weights[INDEX_STARTS_MAX];
+    _Atomic float least; /* Of a full list: nothing of such a weight, or less, is in it. */
 };
 
 /* What is going on in trial.c; the advancing thread's. */
@@ -77,7 +74,8 @@ struct index {
     const struct code *code;
     _Atomic float reduction;   /* code_space.reduction */
     struct reduction *lengths; /* Under advance_lock; DOT only (reduction.c). */
-    struct longest *longest;   /* DOT only. */
+    struct starts longest;     /* DOT only; weighed by squares of lengths. */
+    struct starts missed;      /* Weighed by the queries that did. */
     struct centre centre;      /* L2 only (centre.c). */
     enum radius radius;        /* Under advance_lock, with the trial that decides it: trial.c */
     struct trial *trial;

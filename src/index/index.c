@@ -45,6 +45,7 @@ struct index *index_new(const struct index_config *config, struct err *err)
     CHECK(index->code != NULL);
     mutex_init(&index->advance_lock);
     mutex_init(&index->map_lock);
+    starts_init(index);
     atomic_init(&index->norm_max, 0);
     sweep_fini(&index->sweep);
     atomic_init(&index->entry, SLOT_NONE);
@@ -60,7 +61,7 @@ struct index *index_new(const struct index_config *config, struct err *err)
                                 .links0 = m == 0 ? 0 : links0_of(m, config->dim),
                                 .storage = config->storage};
     bool has_slots = slots_init(&index->slots, &shape);
-    bool has_lengths = reduction_init(index) && longest_init(index);
+    bool has_lengths = reduction_init(index);
     if (!has_epochs || !has_queue || !has_slots || !has_lengths) {
         index_free(index);
         err_no_memory(err);
@@ -77,7 +78,7 @@ void index_free(struct index *index)
         queue_fini(&index->queue);
         slots_fini(&index->slots);
         reduction_fini(index);
-        longest_fini(index);
+        starts_fini(index);
         centre_fini(index);
         if (index->trial != NULL) {
             index_free(index->trial->graph);

@@ -194,6 +194,7 @@ struct index_search {
     /* Rows at the very place of the query are passed over: neither returned nor walked through, as
      * if they had not been inserted.  So a stored vector serves as a query from elsewhere. */
     bool passes_itself_over;
+    bool forgets_missed; /* Begins at no rows that index_begin_at names: would it find them? */
     /* Polled whenever distances to so many floats were computed: true ends it with CANCELED. */
     bool (*is_canceled)(void *arg);
     void *canceled_arg;
@@ -226,6 +227,17 @@ enum errcode index_search(struct index *index, const struct index_search *search
                           struct index_hit *hits, size_t *n_hits, struct index_work *work,
                           struct err *err) WARN_UNUSED;
 void index_thread_exit(void);
+
+enum {
+    INDEX_STARTS_MAX = 64
+};
+/* Rows that queries missed: where walks begin, too, in place of those that were named before.  They
+ * are forgotten as they are deleted, and are not saved. */
+struct index_start {
+    uint64_t row;
+    uint32_t n_missed; /* By so many queries. */
+};
+void index_begin_at(struct index *index, const struct index_start *starts, size_t n);
 
 /* How far the query lies from hits, the nearest first, whatever plan found them. */
 struct index_reach index_reach_of(struct index *index, const float *query,

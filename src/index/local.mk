@@ -22,7 +22,7 @@ src_index_libindex_a_SOURCES = \
     src/index/kernel_neon.c \
     src/index/link.c src/index/list_int.h src/index/lists.c \
     src/index/load.c src/index/load_check.c src/index/load_int.h \
-    src/index/longest.c \
+    src/index/starts.c \
     src/index/look.c \
     src/index/parents.c \
     src/index/queue.c \

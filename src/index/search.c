@@ -648,11 +648,11 @@ static enum errcode walk_as_dense(struct walk *w, const struct candidate *starts
 static enum errcode walk_graph(struct walk *w, uint32_t entry, bool *gave_up, struct err *err)
 {
     bool is_sifting = w->search->matches != NULL;
-    struct candidate starts[2 + LONGEST_STARTS];
+    struct candidate starts[2 + STARTS_MAX];
     size_t n_starts = 1;
     starts[0] =
         walk_descend(w, walk_candidate(w, entry), node_at(&w->index->slots, entry)->level, 1);
-    n_starts += longest_nearest(w, starts + 1);
+    n_starts += starts_take(w, starts + 1);
     if (w->from_slot != SLOT_NONE) {
         starts[n_starts++] = walk_candidate(w, w->from_slot);
     }

@@ -131,13 +131,13 @@ enum density {
 /* Of the last walk with a filter. */
 enum density density_of_matches(struct walk *w);
 
-/* ---- longest.c ---- */
+/* ---- starts.c ---- */
 
 enum {
-    LONGEST_STARTS = 10
+    STARTS_MAX = 2 * INDEX_STARTS_MAX
 };
-/* Under DOT: those of the longest rows that are nearest to the query, nearest first; how many. */
-size_t longest_nearest(struct walk *w, struct candidate out[LONGEST_STARTS]);
+/* Those rows to begin at that the query has a use for; how many. */
+size_t starts_take(struct walk *w, struct candidate out[STARTS_MAX]);
 
 /* ---- given.c ---- */
 

@@ -100,6 +100,7 @@ void calibration_forget(struct vector_index *v)
         published_write(atomic_load(&c->published), &nothing);
     }
     c->is_graph_known = false;
+    c->missed.n = 0;
     c->n_forgotten++;
     mutex_unlock(&c->mutex);
 }
@@ -110,7 +111,7 @@ static double floor_of(const struct shard *shard)
 }
 
 void calibration_log(const struct shard *shard, const struct vector_index *v,
-                     const struct measured *m)
+                     const struct measured *m, size_t n_starts)
 {
     double floor = floor_of(shard);
     if (m->curves[0].n_points == 0) {
@@ -123,10 +124,10 @@ void calibration_log(const struct shard *shard, const struct vector_index *v,
     metric_set(METRIC_recall_low, (int64_t)(at.low * 1e6));
     log_line(LOG_INFO,
              "recall measured group=%llu column=%s samples=%u real=%s floor=%.3f ef=%.0f "
-             "recall=%.4f low=%.4f high=%.4f reached=%s",
+             "recall=%.4f low=%.4f high=%.4f reached=%s starts=%zu",
              (unsigned long long)shard->group_id, shard->schema->columns[v->column].name,
              at.origin.n_samples, at.origin.is_real ? "yes" : "no", floor, at.ef, at.recall, at.low,
-             at.high, at.verdict == SHARD_REACHES ? "yes" : "no");
+             at.high, at.verdict == SHARD_REACHES ? "yes" : "no", n_starts);
 }
 
 /* The curve is of a graph that this one is no more. */
@@ -219,6 +220,14 @@ static bool merge(const struct shard *shard, const struct measured *new, struct 
     return is_any || how == WHOLE;
 }
 
+/* Where walks begin by what counts now. */
+static void tell_starts(struct vector_index *v, const struct missed_rows *starts)
+{
+    unsigned side;
+    index_begin_at(vector_index_enter(v, &side), starts->items, starts->n);
+    vector_index_leave(v, side);
+}
+
 static void publish(struct shard *shard, struct vector_index *v, enum publish_how how)
 {
     struct calibration *c = &v->calibration;
@@ -237,9 +246,14 @@ static void publish(struct shard *shard, struct vector_index *v, enum publish_ho
         c->n_seen_measured = c->begun.n_seen;
     }
     c->edition += is_news ? 1 : 0;
+    struct missed_rows starts = c->missed;
+    if (is_news && how != ALONE && measure_missed(c->measure, &c->missed, &starts)) {
+        c->missed = starts;
+    }
     mutex_unlock(&c->mutex);
     if (is_news) {
-        calibration_log(shard, v, &known);
+        tell_starts(v, &starts);
+        calibration_log(shard, v, &known, starts.n);
         shard_note_change(shard); /* It is written down with the next flush. */
     }
 }

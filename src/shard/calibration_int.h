@@ -3,6 +3,7 @@
  *   curve.c      what was measured, and the ef that a wanted recall needs by it
  *   tally.c      one query after the other, at one ef after the other, held against the truth:
  *                tally_int.h
+ *   missed.c     rows that many queries miss
  *   queries.c    what clients asked lately
  *   measure.c    a measure: which classes with which queries, in stages that are told at once
  *   calibrate.c  when it is measured, and which of what was measured counts
@@ -141,6 +142,12 @@ struct checkpoint_id {
     uint32_t digest;   /* The same. */
 };
 
+/* Rows that walks begin at: many queries missed them. */
+struct missed_rows {
+    size_t n;
+    struct index_start items[INDEX_STARTS_MAX];
+};
+
 struct measure;
 /* How it was when a measure began. */
 struct begun {
@@ -164,7 +171,8 @@ struct calibration {
     uint32_t graph_m, graph_ef_construction; /* What it was made with. */
     uint64_t graph_changes;                  /* As vector_index.changes was then. */
     bool is_graph_known;
-    uint64_t n_forgotten; /* Times that the graph was replaced by another one. */
+    struct missed_rows missed; /* What the index was told, with what is published. */
+    uint64_t n_forgotten;      /* Times that the graph was replaced by another one. */
     uint64_t edition, edition_put, edition_kept; /* Of what is published and graph; in the file. */
     struct queries queries;
     uint64_t n_seen_measured; /* queries.n_seen when they were used last. */
@@ -192,7 +200,7 @@ bool calibration_is_known(const struct calibration *c);
 
 /* What it says of the collection's floor, into the log and the metrics. */
 void calibration_log(const struct shard *shard, const struct vector_index *v,
-                     const struct measured *m);
+                     const struct measured *m, size_t n_starts);
 
 /* A client's search for @k rows among so many; few of them are kept. */
 struct asked {
@@ -232,6 +240,8 @@ enum measure_step measure_one(struct measure *m);
 bool measure_is_canceled(void *shard);
 /* The curves so far. */
 void measure_sum_up(struct measure *m, struct measured *out);
+/* And the rows that many of its queries missed; false where too few tell.  @known: what it was. */
+bool measure_missed(struct measure *m, const struct missed_rows *known, struct missed_rows *out);
 
 /* ---- vouch.c ---- */
 

@@ -27,6 +27,7 @@ src_shard_libshard_a_SOURCES = \
     src/shard/stage.c \
     src/shard/store.c src/shard/store_int.h \
     src/shard/store_compact.c src/shard/store_env.c src/shard/store_env_int.h src/shard/store_head.c \
+    src/shard/missed.c \
     src/shard/tally.c src/shard/tally_int.h \
     src/shard/vector_file.c src/shard/vector_file_int.h \
     src/shard/vectors.c src/shard/vectors_int.h \

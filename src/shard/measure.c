@@ -258,6 +258,11 @@ enum measure_step measure_one(struct measure *m)
                                         : MEASURE_GOES_ON;
 }
 
+bool measure_missed(struct measure *m, const struct missed_rows *known, struct missed_rows *out)
+{
+    return missed_sum_up(&m->tally.missed, known, out);
+}
+
 void measure_sum_up(struct measure *m, struct measured *out)
 {
     struct index_reach reach = tally_reach(&m->tally);

@@ -12,6 +12,7 @@
  *                            f32 reach of the queries, by distance and by angle
  *       the points           u32 points, each: u32 ef | f32 recall, low, high, promise, distances,
  *                            filter calls | 6 x f32 share of the samples below a floor
+ *     where walks begin      u32 rows, each: u64 row | u32 queries that missed it
  *
  * A curve is true of the graph that it was measured on, and of what that graph becomes by further
  * changes.  So the record names the checkpoint that the graph was last written to, and is believed
@@ -39,12 +40,12 @@
 #include <stdio.h>
 
 enum {
-    RECORD_VERSION = 5,
+    RECORD_VERSION = 6,
     NAME_BYTES = 32,
     CURVES_AT = 4 + 4 + 4 + 20 + 8, /* Bytes before the curves. */
     POINT_BYTES = 4 * (1 + 6 + CURVE_FLOORS),
     CURVE_BYTES_MAX = 24 + 12 + 8 + 4 + CURVE_POINTS * POINT_BYTES,
-    RECORD_BYTES_MAX = CURVES_AT + 4 + CURVE_COUNT * CURVE_BYTES_MAX,
+    RECORD_BYTES_MAX = CURVES_AT + 4 + CURVE_COUNT * CURVE_BYTES_MAX + 4 + INDEX_STARTS_MAX * 12,
 };
 
 static void record_name(const struct vector_index *v, char out[NAME_BYTES])
@@ -136,6 +137,15 @@ static void encode_measured(struct buf *out, const struct measured *m, uint64_t 
     }
 }
 
+static void encode_starts(struct buf *out, const struct missed_rows *starts)
+{
+    buf_u32(out, (uint32_t)starts->n);
+    for (size_t i = 0; i < starts->n; i++) {
+        buf_u64(out, starts->items[i].row);
+        buf_u32(out, starts->items[i].n_missed);
+    }
+}
+
 /* True where there is something to put; then it is in @out, if that has not failed. */
 static bool encode(struct vector_index *v, struct buf *out)
 {
@@ -150,6 +160,7 @@ static bool encode(struct vector_index *v, struct buf *out)
         struct measured m;
         published_read(atomic_load(&c->published), CURVES_ALL, &m);
         encode_measured(out, &m, c->graph_changes);
+        encode_starts(out, &c->missed);
         c->edition_put = c->edition;
     }
     mutex_unlock(&c->mutex);
@@ -256,12 +267,26 @@ static bool decode_measured(struct reader *r, struct measured *out)
             return false;
         }
     }
+    return true;
+}
+
+static bool decode_starts(struct reader *r, struct missed_rows *out)
+{
+    out->n = reader_u32(r);
+    if (out->n > INDEX_STARTS_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < out->n; i++) {
+        out->items[i].row = reader_u64(r);
+        out->items[i].n_missed = reader_u32(r);
+    }
     return reader_done(r);
 }
 
 /* NULL, or why the record is not believed. */
 static const char *decode(const struct vector_index *v, struct slice record,
-                          const struct checkpoint_id *id, struct measured *out)
+                          const struct checkpoint_id *id, struct measured *out,
+                          struct missed_rows *starts)
 {
     struct reader r;
     reader_init(&r, record.data, record.bytes);
@@ -278,7 +303,7 @@ static const char *decode(const struct vector_index *v, struct slice record,
     if (!is_of_graph(&r, v, id)) {
         return "it is of another graph";
     }
-    return decode_measured(&r, out) ? NULL : "it makes no sense";
+    return decode_measured(&r, out) && decode_starts(&r, starts) ? NULL : "it makes no sense";
 }
 
 void remember_load(struct shard *shard, struct vector_index *v, struct store_read *read,
@@ -286,6 +311,7 @@ void remember_load(struct shard *shard, struct vector_index *v, struct store_rea
 {
     struct calibration *c = &v->calibration;
     struct measured measured = {0};
+    struct missed_rows starts;
     struct slice record;
     struct err err = {0};
     char name[NAME_BYTES];
@@ -299,7 +325,7 @@ void remember_load(struct shard *shard, struct vector_index *v, struct store_rea
     if (record.data == NULL) {
         return; /* Never measured, or by a server that did not keep it. */
     }
-    const char *why_not = decode(v, record, id, &measured);
+    const char *why_not = decode(v, record, id, &measured, &starts);
     if (why_not != NULL) {
         log_line(LOG_INFO, "recall will be measured again group=%llu column=%s reason=\"%s\"",
                  (unsigned long long)shard->group_id, shard->schema->columns[v->column].name,
@@ -314,9 +340,11 @@ void remember_load(struct shard *shard, struct vector_index *v, struct store_rea
             c->n_seen_measured = origin->n_samples;
         }
     }
+    c->missed = starts;
     c->edition_put = c->edition_kept = c->edition;
     mutex_unlock(&c->mutex);
+    index_begin_at(atomic_load(&v->index), starts.items, starts.n);
     if (code == ERR_OK) {
-        calibration_log(shard, v, &measured);
+        calibration_log(shard, v, &measured, starts.n);
     }
 }

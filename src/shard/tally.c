@@ -81,7 +81,7 @@ enum errcode tally_init(struct tally *t, struct err *err)
     for (size_t i = 0; i < TALLY_CLASSES; i++) {
         t->classes[i].end = TALLY_RUNGS;
     }
-    if (t->hits == NULL || t->nearest == NULL || t->angles == NULL) {
+    if (t->hits == NULL || t->nearest == NULL || t->angles == NULL || !missed_init(&t->missed)) {
         tally_fini(t);
         return err_no_memory(err);
     }
@@ -93,6 +93,7 @@ void tally_fini(struct tally *t)
     mem_free(MEM_SEARCH, t->hits);
     mem_free(MEM_SEARCH, t->nearest);
     mem_free(MEM_SEARCH, t->angles);
+    missed_fini(&t->missed);
     t->hits = NULL;
     t->nearest = NULL;
     t->angles = NULL;
@@ -131,10 +132,16 @@ struct index_reach tally_reach(struct tally *t)
 
 /* ---- the filter ---- */
 
+/* Each sample has another: what one row is missed for is the mean over conditions. */
+struct filter {
+    uint64_t seed;
+    double share;
+};
+
 static bool passes(void *arg, uint64_t row)
 {
-    const struct recall_class *c = arg;
-    return (double)(hash_u64(row + 1) >> 11) * 0x1p-53 < c->share;
+    const struct filter *f = arg;
+    return (double)(hash_u64(f->seed + row) >> 11) * 0x1p-53 < f->share;
 }
 
 /* ---- the truth ---- */
@@ -144,6 +151,7 @@ struct sample {
     struct tally *t;
     size_t n_truth;
     uint64_t n_rows;
+    uint64_t seed; /* Of its filters. */
     bool is_passed_over;
     struct index_reach reach;        /* How far the query lies; INFINITY: there is no row. */
     double limit[TALLY_CLASSES];     /* NAN: not measured by this one. */
@@ -221,14 +229,20 @@ double tally_limit(double distance)
     return distance + EPSILON * fabs(distance);
 }
 
+static struct filter filter_of(const struct sample *s, size_t class)
+{
+    return (struct filter){s->seed, (double)asks_for(class)->share};
+}
+
 /* The k-th nearest that matches, out of the nearest of all; NAN where they are too few. */
 static double find_limit(const struct sample *s, size_t class)
 {
     const struct recall_class *c = asks_for(class);
+    struct filter filter = filter_of(s, class);
     double limit = NAN;
     uint32_t n = 0;
     for (size_t i = 0; i < s->n_truth && n < c->k; i++) {
-        n += c->share == 1 || passes((void *)c, s->t->hits[i].row) ? 1 : 0;
+        n += c->share == 1 || passes(&filter, s->t->hits[i].row) ? 1 : 0;
         if (n == c->k) {
             limit = tally_limit(s->t->hits[i].distance);
         }
@@ -242,11 +256,12 @@ static enum errcode scan_matching(struct sample *s, size_t class, struct err *er
     const struct recall_class *c = asks_for(class);
     struct index_hit *hits = s->t->hits + TRUTH_MAX;
     struct index_work work = {0};
+    struct filter filter = filter_of(s, class);
     size_t n;
     struct index_search exact = {.k = c->k,
                                  .plan = INDEX_EXACT,
                                  .matches = passes,
-                                 .matches_arg = (void *)c,
+                                 .matches_arg = &filter,
                                  .passes_itself_over = s->is_passed_over};
     enum errcode code = search(s, &exact, hits, &n, &work, err);
     if (code == ERR_OK && n == c->k) {
@@ -258,7 +273,7 @@ static enum errcode scan_matching(struct sample *s, size_t class, struct err *er
 static enum errcode find_truth(struct sample *s, struct err *err)
 {
     struct index_work work = {0};
-    size_t wanted = HITS_A_QUERY + 1;
+    size_t wanted = (is_own(s) ? HITS_A_QUERY : MISSED_K) + 1;
     for (size_t i = 0; i < TALLY_CLASSES; i++) {
         size_t n = truth_wanted(asks_for(i));
         s->limit[i] = s->own_limit[i] = NAN;
@@ -290,6 +305,37 @@ static enum errcode find_truth(struct sample *s, struct err *err)
     return code;
 }
 
+/* ---- what is missed ---- */
+
+/* Of @n hits those before the last and all that are as near: of these each is as good as another.
+ */
+static size_t count_nearer(const struct index_hit *hits, size_t n)
+{
+    size_t n_nearer = 0;
+    while (n_nearer < n && tally_limit(hits[n_nearer].distance) < hits[n - 1].distance) {
+        n_nearer++;
+    }
+    return n_nearer;
+}
+
+/* With the least effort that there is. */
+static enum errcode look_for_missed(struct sample *s, struct err *err)
+{
+    struct index_hit *found = s->t->hits + TRUTH_MAX;
+    struct index_work work = {0};
+    size_t n;
+    struct index_search walk = {.k = MISSED_K,
+                                .ef = MISSED_K,
+                                .plan = INDEX_WALK,
+                                .passes_itself_over = s->is_passed_over,
+                                .forgets_missed = true};
+    enum errcode code = search(s, &walk, found, &n, &work, err);
+    if (code == ERR_OK) {
+        missed_note(&s->t->missed, s->t->hits, count_nearer(s->t->hits, MISSED_K), found, n);
+    }
+    return code;
+}
+
 /* ---- the walks ---- */
 
 static enum errcode walk_to(struct sample *s, size_t class, size_t r, double limit,
@@ -298,13 +344,14 @@ static enum errcode walk_to(struct sample *s, size_t class, size_t r, double lim
     const struct recall_class *c = asks_for(class);
     struct index_hit *hits = s->t->hits + TRUTH_MAX;
     struct index_work work = {0};
+    struct filter filter = filter_of(s, class);
     size_t n, n_found = 0;
     struct index_search walk = {
         .k = c->k,
         .ef = rung_ef(c, r),
         .plan = INDEX_WALK,
         .matches = c->share < 1 ? passes : NULL,
-        .matches_arg = (void *)c,
+        .matches_arg = &filter,
         .passes_itself_over = passes_over,
     };
     enum errcode code = search(s, &walk, hits, &n, &work, err);
@@ -461,10 +508,14 @@ static void judge_rungs(struct tally_class *tc, double distances_max)
 
 enum errcode tally_add(struct tally *t, const struct tally_query *q, struct err *err)
 {
-    struct sample s = {.q = q, .t = t, .n_rows = index_count(q->index)};
+    struct sample s = {
+        .q = q, .t = t, .n_rows = index_count(q->index), .seed = hash_u64(++t->n_added)};
     enum errcode code = find_truth(&s, err);
     for (size_t i = 0; i < TALLY_CLASSES && code == ERR_OK; i++) {
         code = isnan(s.limit[i]) ? ERR_OK : walk_class(&s, i, err);
+    }
+    if (code == ERR_OK && !is_own(&s) && s.n_truth >= MISSED_K) {
+        code = look_for_missed(&s, err);
     }
     if (code != ERR_OK) {
         return code;

@@ -25,6 +25,26 @@ struct tally_class {
     struct rung rungs[TALLY_RUNGS];
     struct growth growth[2][TALLY_RUNGS]; /* From each second rung, and from each. */
 };
+
+/* ---- missed.c ---- */
+
+enum {
+    MISSED_K = 100 /* Of the nearest: a filter that a tenth passes asks for ten of them. */
+};
+struct missed {
+    uint64_t *rows; /* Once for each query that missed it. */
+    uint32_t n, n_queries;
+};
+bool missed_init(struct missed *m) WARN_UNUSED;
+void missed_fini(struct missed *m);
+/* One more query, of whose nearest rows a walk is to find @truth, MISSED_K at most. */
+void missed_note(struct missed *m, const struct index_hit *truth, size_t n_truth,
+                 const struct index_hit *found, size_t n_found);
+/* The rows that many queries missed; false where too few tell.  @known: what it was before. */
+bool missed_sum_up(struct missed *m, const struct missed_rows *known, struct missed_rows *out);
+
+/* ---- tally.c ---- */
+
 struct tally {
     uint32_t n_broad;       /* Further samples of a class are of the rungs that a floor may need. */
     struct index_hit *hits; /* TALLY_TRUTH_MAX of them, and as many that a walk has found. */
@@ -34,6 +54,8 @@ struct tally {
     float *nearest; /* How far from the first n_nearest queries their nearest row lies, */
     float *angles;  /* and at which angle the nearest few do: see index_reach. */
     uint32_t n_nearest;
+    struct missed missed;
+    uint64_t n_added; /* Samples, or nearly. */
 };
 struct tally_query {
     struct index *index;

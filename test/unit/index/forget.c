@@ -2,7 +2,8 @@
 #include "forget.h"
 #include "index/graph_int.h"
 
-void forget_longest(struct index *index)
+void forget_starts(struct index *index)
 {
-    atomic_store(&index->longest->n, 0);
+    atomic_store(&index->longest.n, 0);
+    atomic_store(&index->missed.n, 0);
 }

@@ -4,7 +4,7 @@
 
 struct index;
 
-/* DOT: walks begin at no long rows any more, and may miss those that nobody is a neighbour of. */
-void forget_longest(struct index *index);
+/* Walks begin at the entry point alone, and may miss rows that few paths lead to. */
+void forget_starts(struct index *index);
 
 #endif

@@ -17,7 +17,7 @@ INDEX_SERIAL_TESTS = \
     test/unit/index/test_shapes \
     test/unit/index/test_storage \
     test/unit/index/test_kernel \
-    test/unit/index/test_longest \
+    test/unit/index/test_starts \
     test/unit/index/test_trial \
     test/unit/index/test_unlink
 INDEX_TESTS = \
@@ -63,5 +63,5 @@ test_unit_index_test_trial_SOURCES = test/unit/index/test_trial.c $(INDEX_FIXTUR
 test_unit_index_test_trial_LDADD = $(INDEX_TEST_LIBS)
 test_unit_index_test_unlink_SOURCES = test/unit/index/test_unlink.c $(INDEX_FIXTURE)
 test_unit_index_test_unlink_LDADD = $(INDEX_TEST_LIBS)
-test_unit_index_test_longest_SOURCES = test/unit/index/test_longest.c $(INDEX_FIXTURE)
-test_unit_index_test_longest_LDADD = $(INDEX_TEST_LIBS)
+test_unit_index_test_starts_SOURCES = test/unit/index/test_starts.c $(INDEX_FIXTURE)
+test_unit_index_test_starts_LDADD = $(INDEX_TEST_LIBS)

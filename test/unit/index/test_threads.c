@@ -79,6 +79,17 @@ static void search_once(struct scene *scene, uint64_t *random, enum index_plan p
     atomic_fetch_add(&scene->n_searches, 1);
 }
 
+/* Rows of which some are there, and some go at this moment. */
+static void name_starts(struct scene *scene)
+{
+    struct index_start starts[INDEX_STARTS_MAX];
+    uint64_t first = atomic_load(&scene->n_deleted);
+    for (size_t i = 0; i < COUNT_OF(starts); i++) {
+        starts[i] = (struct index_start){first + i, (uint32_t)(i % 5)};
+    }
+    index_begin_at(scene->index, starts, COUNT_OF(starts));
+}
+
 static void searcher(void *arg)
 {
     struct scene *scene = arg;
@@ -88,6 +99,9 @@ static void searcher(void *arg)
                     i % 8 == 0   ? INDEX_EXACT
                     : i % 8 == 1 ? INDEX_GIVEN
                                  : INDEX_WALK);
+        if (i % 8 == 2) {
+            name_starts(scene);
+        }
     }
     index_thread_exit();
 }

@@ -99,6 +99,17 @@ void fixture_policy(struct fixture *f, const char *name, const char *text)
     }
 }
 
+void fixture_graph(struct fixture *f, int64_t with_m, int64_t with_ef_construction)
+{
+    struct value m = value_int(with_m), ef_construction = value_int(with_ef_construction);
+    struct policy_set *policies = &f->schema.policies;
+    struct err err = {0};
+    assert_int_equal(policy_assign_name(policies, "m", LEVEL_COLLECTION, &m, &err), ERR_OK);
+    assert_int_equal(
+        policy_assign_name(policies, "ef_construction", LEVEL_COLLECTION, &ef_construction, &err),
+        ERR_OK);
+}
+
 void fixture_path(const struct fixture *f, const char *name, char *out, size_t bytes)
 {
     (void)snprintf(out, bytes, "%s/%s", f->directory, name);

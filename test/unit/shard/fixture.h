@@ -32,6 +32,8 @@ void fixture_fini(struct fixture *f);
 int fixture_set_up(void **state); /* One for a test, which is not started. */
 int fixture_tear_down(void **state);
 void fixture_policy(struct fixture *f, const char *name, const char *text);
+/* The collection's m and ef_construction, before it is started. */
+void fixture_graph(struct fixture *f, int64_t with_m, int64_t with_ef_construction);
 void fixture_start(struct fixture *f); /* Opens all. */
 void fixture_stop(struct fixture *f);  /* Closes all, as a shutdown does. */
 enum errcode fixture_try_start(struct fixture *f, struct err *err);

@@ -6,6 +6,7 @@ SHARD_FIXTURE = test/unit/shard/fixture.c test/unit/shard/fixture.h
 shard_serial_tests = \
     test/unit/shard/test_codecs \
     test/unit/shard/test_curve \
+    test/unit/shard/test_missed \
     test/unit/shard/test_pages \
     test/unit/shard/test_queries \
     test/unit/shard/test_remember \
@@ -33,6 +34,8 @@ test_unit_shard_test_curve_SOURCES = test/unit/shard/test_curve.c
 test_unit_shard_test_curve_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_faults_SOURCES = test/unit/shard/test_faults.c $(SHARD_FIXTURE)
 test_unit_shard_test_faults_LDADD = $(SHARD_TEST_LIBS)
+test_unit_shard_test_missed_SOURCES = test/unit/shard/test_missed.c
+test_unit_shard_test_missed_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_pages_SOURCES = test/unit/shard/test_pages.c $(SHARD_FIXTURE)
 test_unit_shard_test_pages_LDADD = $(SHARD_TEST_LIBS)
 test_unit_shard_test_measure_SOURCES = test/unit/shard/test_measure.c $(SHARD_FIXTURE) \

@@ -273,22 +273,11 @@ static void insert_points(struct fixture *f, uint64_t from, uint64_t to, bool is
     wait_until_linked(f);
 }
 
-static void make_graphs(struct fixture *f, int64_t with_m, int64_t with_ef_construction)
-{
-    struct value m = value_int(with_m), ef_construction = value_int(with_ef_construction);
-    struct policy_set *policies = &f->schema.policies;
-    struct err err = {0};
-    assert_int_equal(policy_assign_name(policies, "m", LEVEL_COLLECTION, &m, &err), ERR_OK);
-    assert_int_equal(
-        policy_assign_name(policies, "ef_construction", LEVEL_COLLECTION, &ef_construction, &err),
-        ERR_OK);
-}
-
 static int set_up_line(void **state)
 {
     (void)fixture_set_up(state);
     struct fixture *f = *state;
-    make_graphs(f, 4, 8);
+    fixture_graph(f, 4, 8);
     fixture_start(f);
     insert_points(f, 1, ROWS + 1, true);
     note_queries(f, 10);
@@ -375,7 +364,7 @@ static void note_products(struct fixture *f, uint32_t dim, make_fn *make, uint32
 static int set_up_products(void **state)
 {
     (void)fixture_set_up(state);
-    make_graphs(*state, 4, 8);
+    fixture_graph(*state, 4, 8);
     start_products(*state, WIDE, make_wide);
     note_products(*state, WIDE, make_wide, 1);
     return 0;
@@ -384,7 +373,7 @@ static int set_up_products(void **state)
 static int set_up_near_equal(void **state)
 {
     (void)fixture_set_up(state);
-    make_graphs(*state, 8, 128);
+    fixture_graph(*state, 8, 128);
     start_products(*state, NARROW, make_near_equal);
     note_products(*state, NARROW, make_near_equal, 10);
     return 0;
@@ -414,6 +403,13 @@ static void delete_rows(struct fixture *f, uint64_t from, uint64_t to)
     wait_until_linked(f);
 }
 
+static void forget_where_walks_begin(struct fixture *f)
+{
+    unsigned side;
+    forget_starts(vector_index_enter(&f->shard->vectors[0], &side));
+    vector_index_leave(&f->shard->vectors[0], side);
+}
+
 /* All nearly equal queries ask for the same ten rows; after the delete walks of four times the ef
  * miss one of these, too, so that comparing walks alone said that all is as before. */
 static void what_is_left_is_not_vouched_for_where_all_walks_miss_the_same(void **state)
@@ -423,9 +419,7 @@ static void what_is_left_is_not_vouched_for_where_all_walks_miss_the_same(void *
     struct err err = {0};
     struct shard_effort after;
     uint32_t class = class_of(10);
-    unsigned side;
-    forget_longest(vector_index_enter(&f->shard->vectors[0], &side));
-    vector_index_leave(&f->shard->vectors[0], side);
+    forget_where_walks_begin(f);
     measure_all(f, class, &before);
     const struct curve_origin *origin = &before.curves[class].origin;
     struct curve_answer at = curve_ask(&before.curves[class], 0.95);
@@ -433,6 +427,7 @@ static void what_is_left_is_not_vouched_for_where_all_walks_miss_the_same(void *
     for (uint64_t i = 1; i <= 401; i += 100) {
         delete_rows(f, i, i + 100);
     }
+    forget_where_walks_begin(f);
     assert_int_equal(calibration_publish(&f->shard->vectors[0].calibration, &before, &err), ERR_OK);
     wait_for_a_look(f, origin->changes);
     assert_int_equal(origin_of(f, class).vouched_changes, origin->changes);

@@ -195,6 +195,29 @@ static void a_graph_that_was_never_measured_is_not_after_a_restart(void **state)
     assert_false(take_known(f).is_measured);
 }
 
+/* Curves were measured with walks that begin there. */
+static void where_walks_begin_is_known_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    static const struct missed_rows told = {2, {{ROWS, 40}, {DELETED + 1, 30}}};
+    (void)start_and_measure(f);
+    struct calibration *c = &f->shard->vectors[0].calibration;
+    mutex_lock(&c->mutex);
+    c->missed = told;
+    c->edition++;
+    mutex_unlock(&c->mutex);
+    fixture_stop(f);
+    fixture_start(f);
+    c = &f->shard->vectors[0].calibration;
+    mutex_lock(&c->mutex);
+    assert_int_equal(c->missed.n, told.n);
+    for (size_t i = 0; i < told.n; i++) {
+        assert_int_equal(c->missed.items[i].row, told.items[i].row);
+        assert_int_equal(c->missed.items[i].n_missed, told.items[i].n_missed);
+    }
+    mutex_unlock(&c->mutex);
+}
+
 static void changes_are_counted_over_a_restart(void **state)
 {
     struct fixture *f = *state;
@@ -400,6 +423,10 @@ static void a_record_that_is_damaged_or_of_something_else_is_not_believed(void *
         le_put_u32(bad.data, crc32c(0, bad.data + 4, bad.bytes - 4));
         expect_not_believed(f, &bad, &before);
     }
+    struct record bad = good; /* More rows to begin at than there may be. */
+    le_put_u32(bad.data + bad.bytes - 4, INDEX_STARTS_MAX + 1);
+    le_put_u32(bad.data, crc32c(0, bad.data + 4, bad.bytes - 4));
+    expect_not_believed(f, &bad, &before);
     access_record(f, NULL, &good);
     fixture_start(f);
     expect_known(f, &before);
@@ -412,6 +439,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_was_measured_is_known_after_every_restart),
         TEST(a_graph_that_was_never_measured_is_not_after_a_restart),
+        TEST(where_walks_begin_is_known_after_a_restart),
         TEST(changes_are_counted_over_a_restart),
         TEST(what_clients_asked_counts_after_a_restart),
         cmocka_unit_test(kill_9_leaves_what_belongs_to_the_graph),

@@ -111,6 +111,7 @@ static void a_stop_does_not_wait_for_the_graph(void **state)
     struct fixture *f = *state;
     struct shard_figures figures;
     fixture_policy(f, "index_mode", "async");
+    fixture_graph(f, 16, 1000); /* Rows come faster than they are linked. */
     fixture_start(f);
     insert_rows(f, 1, 20001, 1000);
     fixture_stop(f);
