@@ -56,9 +56,10 @@ void reduction_settle(struct index *index);
 
 void starts_init(struct index *index);
 void starts_fini(struct index *index);
-void starts_leave(struct index *index, uint32_t slot);
+void starts_hide(struct index *index, uint32_t slot); /* The row is hidden. */
 /* Under DOT, where reduction.c keeps lengths. */
 void longest_join(struct index *index, uint32_t slot, float squares);
+void longest_leave(struct index *index, uint32_t slot);
 void longest_settle(struct index *index);
 
 /* ---- L2's centre (centre.c) ---- */

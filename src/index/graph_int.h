@@ -75,9 +75,12 @@ struct index {
     _Atomic float reduction;   /* code_space.reduction */
     struct reduction *lengths; /* Under advance_lock; DOT only (reduction.c). */
     struct starts longest;     /* DOT only; weighed by squares of lengths. */
-    struct starts missed;      /* Weighed by the queries that did. */
-    struct centre centre;      /* L2 only (centre.c). */
-    enum radius radius;        /* Under advance_lock, with the trial that decides it: trial.c */
+    struct starts missed;      /* Weighed by the share of queries that did. */
+    /* Since index_begin_at: weights of those that were named and deleted; and how many. */
+    _Atomic float missed_gone;
+    _Atomic uint32_t longest_gone;
+    struct centre centre; /* L2 only (centre.c). */
+    enum radius radius;   /* Under advance_lock, with the trial that decides it: trial.c */
     struct trial *trial;
     uint64_t tried_at; /* Rows of the graph at the last trial, or the fewest since; 0 before. */
     _Atomic float length_usual; /* The long radius, whichever is the reduction's. */

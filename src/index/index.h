@@ -235,9 +235,11 @@ enum {
  * are forgotten as they are deleted, and are not saved. */
 struct index_start {
     uint64_t row;
-    uint32_t n_missed; /* By so many queries. */
+    float missed; /* By this share of the queries. */
 };
 void index_begin_at(struct index *index, const struct index_start *starts, size_t n);
+/* So many rows that walks begin at went since then that what was measured counts no more. */
+bool index_is_torn(const struct index *index);
 
 /* How far the query lies from hits, the nearest first, whatever plan found them. */
 struct index_reach index_reach_of(struct index *index, const float *query,

@@ -116,5 +116,6 @@ void reduction_leave(struct index *index, uint32_t slot)
         CHECK(atomic_fetch_sub_explicit(&index->lengths->counts[class], 1, memory_order_relaxed) >
               0);
         atomic_fetch_sub_explicit(&index->lengths->n, 1, memory_order_relaxed);
+        longest_leave(index, slot);
     }
 }

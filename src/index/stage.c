@@ -1,5 +1,5 @@
 /* Staging: rows get their slots, vectors and places in the queue; deletes hide their row. */
-#include "index/graph_int.h"
+#include "index/build_int.h"
 
 #include <math.h>
 #include <string.h>
@@ -234,6 +234,7 @@ static void hide_row(struct index *index, uint32_t slot)
         atomic_fetch_add_explicit(&index->n_hidden, 1, memory_order_relaxed);
         atomic_fetch_or_explicit(&node_at(&index->slots, slot)->state, SLOT_HIDDEN,
                                  memory_order_release);
+        starts_hide(index, slot);
     }
 }
 

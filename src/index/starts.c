@@ -13,15 +13,19 @@
  * with a filter the nearest of these may not match.
  *
  * The lists are changed by the advancing thread, those of a load, and who measures; searches read
- * them meanwhile.  A row leaves before its slot is retired.  The longest are all rows that are
+ * them meanwhile.  A row leaves before its slot is retired, one that was missed as it is deleted.
+ * The longest are all rows that are
  * longer than the shortest that ever fell out of the list, up to INDEX_STARTS_MAX. */
 #include "index/build_int.h"
 #include "index/walk_int.h"
 
 enum {
-    LONGEST_NEAREST = 10,                /* Of them a walk begins at so many. */
-    LONGEST_LEAST = INDEX_STARTS_MAX / 2 /* Where deletes leave fewer the list is made anew. */
+    LONGEST_NEAREST = 10,                 /* Of them a walk begins at so many. */
+    LONGEST_LEAST = INDEX_STARTS_MAX / 2, /* Where deletes leave fewer the list is made anew. */
+    LONGEST_GONE_MAX = INDEX_STARTS_MAX / 2,
 };
+/* Rows that a query misses without beginning at them, in the mean: a hundredth of ten. */
+static const float MISSED_GONE_MAX = 0.1F;
 
 static void put(struct starts *s, size_t at, uint32_t slot, float weight)
 {
@@ -51,20 +55,28 @@ static void join(struct starts *s, uint32_t slot, float weight) REQUIRES(s->lock
     }
 }
 
-static void leave(struct starts *s, uint32_t slot)
+/* s->n: it is not in it. */
+static size_t find(const struct starts *s, uint32_t slot) REQUIRES(s->lock)
 {
-    mutex_lock(&s->lock);
     size_t n = atomic_load_explicit(&s->n, memory_order_relaxed), at = 0;
     while (at < n && slot_of(s, at) != slot) {
         at++;
     }
+    return at;
+}
+
+/* Its weight; 0: it was not in it. */
+static float leave(struct starts *s, uint32_t slot) REQUIRES(s->lock)
+{
+    size_t n = atomic_load_explicit(&s->n, memory_order_relaxed), at = find(s, slot);
+    float weight = at < n ? s->weights[at] : 0;
     for (; at + 1 < n; at++) {
         put(s, at, slot_of(s, at + 1), s->weights[at + 1]);
     }
     if (at < n) {
         atomic_store_explicit(&s->n, n - 1, memory_order_release);
     }
-    mutex_unlock(&s->lock);
+    return weight;
 }
 
 static void clear(struct starts *s) REQUIRES(s->lock)
@@ -85,12 +97,6 @@ void starts_fini(struct index *index)
     mutex_fini(&index->missed.lock);
 }
 
-void starts_leave(struct index *index, uint32_t slot)
-{
-    leave(&index->longest, slot);
-    leave(&index->missed, slot);
-}
-
 /* ---- the longest ---- */
 
 void longest_join(struct index *index, uint32_t slot, float squares)
@@ -101,6 +107,13 @@ void longest_join(struct index *index, uint32_t slot, float squares)
         join(s, slot, squares);
         mutex_unlock(&s->lock);
     }
+}
+
+void longest_leave(struct index *index, uint32_t slot)
+{
+    mutex_lock(&index->longest.lock);
+    (void)leave(&index->longest, slot);
+    mutex_unlock(&index->longest.lock);
 }
 
 /* By what the codes know of lengths: the exact vectors may be on a disk. */
@@ -138,6 +151,12 @@ static uint32_t slot_of_row(struct index *index, uint64_t row)
     return slot;
 }
 
+static void add_gone(struct index *index, float missed) REQUIRES(index->missed.lock)
+{
+    float gone = atomic_load_explicit(&index->missed_gone, memory_order_relaxed);
+    atomic_store_explicit(&index->missed_gone, gone + missed, memory_order_relaxed);
+}
+
 static bool is_there(const struct index *index, uint32_t slot, uint64_t row)
 {
     return slot != SLOT_NONE &&
@@ -147,20 +166,49 @@ static bool is_there(const struct index *index, uint32_t slot, uint64_t row)
 
 void index_begin_at(struct index *index, const struct index_start *starts, size_t n)
 {
-    struct starts *s = &index->missed;
     struct epochs *epochs = &index->epochs;
     unsigned place = epoch_enter(epochs, 0);
-    mutex_lock(&s->lock);
-    clear(s);
+    mutex_lock(&index->missed.lock);
+    clear(&index->missed);
+    atomic_store_explicit(&index->missed_gone, 0, memory_order_relaxed);
+    atomic_store_explicit(&index->longest_gone, 0, memory_order_relaxed);
     for (size_t i = 0; i < n; i++) {
-        /* One that is hidden from here on leaves later: starts_leave waits for the lock. */
+        /* One that is hidden from here on leaves later: starts_hide waits for the lock. */
         uint32_t slot = slot_of_row(index, starts[i].row);
         if (is_there(index, slot, starts[i].row)) {
-            join(s, slot, (float)starts[i].n_missed);
+            join(&index->missed, slot, starts[i].missed);
+        } else {
+            add_gone(index, starts[i].missed);
         }
     }
-    mutex_unlock(&s->lock);
+    mutex_unlock(&index->missed.lock);
     epoch_leave(epochs, place);
+}
+
+/* ---- those that go ---- */
+
+/* The longest stay until their slots are retired: rows are linked by what lies around them. */
+void starts_hide(struct index *index, uint32_t slot)
+{
+    struct starts *longest = &index->longest;
+    mutex_lock(&index->missed.lock);
+    add_gone(index, leave(&index->missed, slot));
+    mutex_unlock(&index->missed.lock);
+    if (index->config.distance != DISTANCE_DOT) {
+        return;
+    }
+    mutex_lock(&longest->lock);
+    if (find(longest, slot) < atomic_load_explicit(&longest->n, memory_order_relaxed)) {
+        atomic_fetch_add_explicit(&index->longest_gone, 1, memory_order_relaxed);
+    }
+    mutex_unlock(&longest->lock);
+}
+
+/* What takes their place among the nearest is as hard to find, and nobody begins there. */
+bool index_is_torn(const struct index *index)
+{
+    return atomic_load_explicit(&index->missed_gone, memory_order_relaxed) > MISSED_GONE_MAX ||
+           atomic_load_explicit(&index->longest_gone, memory_order_relaxed) > LONGEST_GONE_MAX;
 }
 
 /* ---- searching ---- */

@@ -476,7 +476,6 @@ static void retire_dead(struct index *index)
     for (uint32_t slot = 0; slot < index->sweep.slot_end; slot++) {
         if (is_dead(slots, slot)) {
             reduction_leave(index, slot);
-            starts_leave(index, slot);
             retired[n++] = slot;
         }
         if (n == RETIRED_AT_ONCE || (n > 0 && slot + 1 == index->sweep.slot_end)) {

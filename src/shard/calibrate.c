@@ -45,6 +45,8 @@ enum {
 };
 /* Of linked rows, over those that were there when it was measured. */
 static const double GROWN_WHEN_QUIET = 1.05, GROWN_WHEN_BUSY = 1.3;
+/* Rows that are left, over those that were linked when a measure began: it is begun anew. */
+static const double SHRUNK = 0.95;
 /* So many times as far below the floor as chance takes one look in twenty: there are many looks. */
 static const double CHANGED = 1.5;
 
@@ -134,7 +136,7 @@ void calibration_log(const struct shard *shard, const struct vector_index *v,
 static bool is_of_another(const struct extent *e, const struct curve_origin *origin, bool is_quiet)
 {
     return extent_since(e, origin) >= (is_quiet ? GROWN_WHEN_QUIET : GROWN_WHEN_BUSY) ||
-           e->linked < origin->rows / 2;
+           e->linked < origin->rows / 2 || e->is_torn;
 }
 
 /* Whether @new takes the place of @old.  @is_whole: its measure is over. */
@@ -220,7 +222,18 @@ static bool merge(const struct shard *shard, const struct measured *new, struct 
     return is_any || how == WHOLE;
 }
 
-/* Where walks begin by what counts now. */
+/* Where walks begin by what counts now.  Where too few queries tell that it is as before, but for
+ * the end of a measure: it would be begun again and again where those rows are gone. */
+static struct missed_rows choose_starts(struct calibration *c, enum publish_how how)
+    REQUIRES(c->mutex)
+{
+    struct missed_rows starts = c->missed;
+    if (!measure_missed(c->measure, &c->missed, &starts) && how == WHOLE) {
+        starts.n = 0;
+    }
+    return starts;
+}
+
 static void tell_starts(struct vector_index *v, const struct missed_rows *starts)
 {
     unsigned side;
@@ -233,9 +246,10 @@ static void publish(struct shard *shard, struct vector_index *v, enum publish_ho
     struct calibration *c = &v->calibration;
     struct err err = {0};
     struct measured m = {0}, known = {0};
+    struct extent e = extent_of(v);
     measure_sum_up(c->measure, &m);
     mutex_lock(&c->mutex);
-    if (how != ALONE) {
+    if (how != ALONE && !e.is_torn) {
         (void)calibration_read(c, CURVES_ALL, &known);
     }
     bool is_of_graph = c->n_forgotten == c->begun.n_forgotten;
@@ -246,10 +260,8 @@ static void publish(struct shard *shard, struct vector_index *v, enum publish_ho
         c->n_seen_measured = c->begun.n_seen;
     }
     c->edition += is_news ? 1 : 0;
-    struct missed_rows starts = c->missed;
-    if (is_news && how != ALONE && measure_missed(c->measure, &c->missed, &starts)) {
-        c->missed = starts;
-    }
+    struct missed_rows starts = is_news ? choose_starts(c, how) : c->missed;
+    c->missed = starts;
     mutex_unlock(&c->mutex);
     if (is_news) {
         tell_starts(v, &starts);
@@ -334,7 +346,9 @@ static void begin(struct shard *shard, struct vector_index *v, enum cause cause)
         .is_urgent = cause == URGENT, .n_seen = c->queries.n_seen, .n_forgotten = c->n_forgotten};
     mutex_unlock(&c->mutex);
     c->turn_seen = atomic_load(&c->turn);
-    c->begun.rows = extent_of(v).linked;
+    struct extent e = extent_of(v);
+    c->begun.rows = e.linked;
+    c->begun.is_torn = e.is_torn;
     c->measure = measure_new(shard, v, kind, n_queries, front, &err);
     atomic_store(&c->is_measuring, c->measure != NULL && kind != MEASURE_FRESH);
 }
@@ -414,6 +428,14 @@ static bool is_superseded(struct calibration *c)
            (kind == MEASURE_ASKED && (is_young || (is_few && !measure_is_at_front(c->measure))));
 }
 
+/* Rows went since it began, and with them what it has found. */
+static bool is_in_vain(struct vector_index *v)
+{
+    const struct begun *begun = &v->calibration.begun;
+    struct extent e = extent_of(v);
+    return (double)e.rows < SHRUNK * (double)begun->rows || (e.is_torn && !begun->is_torn);
+}
+
 /* Samples for a turn. */
 static enum measure_step measure_turn(struct shard *shard, struct vector_index *v)
 {
@@ -480,6 +502,9 @@ uint64_t calibrate(struct shard *shard, struct vector_index *v)
     look(shard, v);
     if (clock_micros() < c->rest_until_us) {
         return c->rest_until_us;
+    }
+    if (c->measure != NULL && is_in_vain(v)) {
+        end_measure(c);
     }
     enum cause cause = c->measure == NULL ? cause_to_measure(v) : NOT_DUE;
     if (cause != NOT_DUE) {

@@ -151,7 +151,7 @@ struct missed_rows {
 struct measure;
 /* How it was when a measure began. */
 struct begun {
-    bool is_urgent;
+    bool is_urgent, is_torn;
     uint64_t rows; /* Linked. */
     uint64_t n_seen, n_forgotten;
 };
@@ -160,6 +160,7 @@ struct begun {
 struct extent {
     uint64_t rows, pending, linked; /* Rows. */
     uint64_t changes;               /* Linked. */
+    bool is_torn;                   /* Nothing that was measured counts: index_is_torn. */
 };
 
 /* What calibration's files know about one index. */

@@ -161,14 +161,32 @@ static void thin_out(struct curve_answer *a, double from_share, double to_share)
     a->filter_calls = fmax(a->filter_calls, a->distances * from_share) * (from_share / to_share);
 }
 
-bool measured_ask(const struct measured *m, const struct recall_wish *wish,
-                  struct curve_answer *out)
+/* With a filter nobody measures what fewer rows take than those of the first class: as many times
+ * more as the nearest alone takes without one.  Of few distances many rows are as near as the
+ * tenth, and those are found more easily than the nearest (binary vectors: ten at 0.966, one at
+ * 0.926, for 0.95). */
+static void raise_for_few(const struct measured *m, const struct recall_wish *wish,
+                          struct curve_answer *out)
 {
-    if (wish->share >= 1) {
-        bool is_known = ask_share(m, 1, wish, out);
-        out->share = 1;
-        return is_known;
+    const struct curve *nearest = &m->curves[CURVE_OF_NEAREST], *first = &m->curves[0];
+    if (wish->k >= recall_classes[0].k || nearest->n_points == 0 || first->n_points == 0) {
+        return;
     }
+    struct curve_answer few = curve_ask(nearest, wish->floor), many = curve_ask(first, wish->floor);
+    double more = fmax(few.ef / many.ef, 1);
+    out->ef *= more;
+    out->distances *= more;
+    out->filter_calls *= more;
+    out->recall = fmin(out->recall, few.recall);
+    out->low = fmin(out->low, few.low);
+    out->high = fmin(out->high, few.high);
+    out->verdict = out->verdict > few.verdict ? out->verdict : few.verdict;
+}
+
+/* As below, for shares that are less than 1. */
+static bool ask_filtered(const struct measured *m, const struct recall_wish *wish,
+                         struct curve_answer *out)
+{
     size_t at = 0; /* The share next to it that is not less. */
     while (at + 1 < COUNT_OF(shares) && shares[at + 1] >= (float)wish->share) {
         at++;
@@ -190,6 +208,21 @@ bool measured_ask(const struct measured *m, const struct recall_wish *wish,
     *out = answer_between(out, &fewer, t);
     out->ef = ef;
     out->share = (double)shares[at];
+    return true;
+}
+
+bool measured_ask(const struct measured *m, const struct recall_wish *wish,
+                  struct curve_answer *out)
+{
+    bool is_known = wish->share < 1 ? ask_filtered(m, wish, out) : ask_share(m, 1, wish, out);
+    if (!is_known) {
+        return false;
+    }
+    if (wish->share < 1) {
+        raise_for_few(m, wish, out);
+    } else {
+        out->share = 1;
+    }
     return true;
 }
 

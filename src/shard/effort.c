@@ -25,6 +25,7 @@ struct extent extent_of(struct vector_index *v)
     struct index *index = vector_index_enter(v, &side);
     e.rows = index_count(index);
     e.pending = index_pending(index);
+    e.is_torn = index_is_torn(index);
     vector_index_leave(v, side);
     e.linked = e.rows > e.pending ? e.rows - e.pending : 0;
     e.changes -= e.pending;
@@ -101,7 +102,7 @@ static void tell(const struct extent *e, const struct recall_wish *wish,
      * looked, they are taken for what nobody has measured. */
     double strangers = extent_since_vouched(e, &answer->origin) - 1;
     double ef_of_strangers = fmin(strangers, 1) * guess_ef(wish);
-    bool is_early = is_too_early(answer);
+    bool is_early = is_too_early(answer) || e->is_torn;
     double more = fmax(ef, is_early ? guess_ef(wish) : ef_of_strangers) / answer->ef;
     out->verdict = is_early ? SHARD_IS_NOT_MEASURED : answer->verdict;
     out->stretch = stretch;

@@ -73,7 +73,7 @@ static bool is_known(const struct missed_rows *known, uint64_t row)
 static void add(struct missed_rows *s, struct index_start start)
 {
     size_t at = s->n;
-    for (; at > 0 && s->items[at - 1].n_missed < start.n_missed; at--) {
+    for (; at > 0 && s->items[at - 1].missed < start.missed; at--) {
         if (at < INDEX_STARTS_MAX) {
             s->items[at] = s->items[at - 1];
         }
@@ -95,9 +95,9 @@ bool missed_sum_up(struct missed *m, const struct missed_rows *known, struct mis
         while (end < m->n && m->rows[end] == m->rows[i]) {
             end++;
         }
-        double share = is_known(known, m->rows[i]) ? SHARE_TO_END : SHARE_TO_BEGIN;
-        if (end - i >= share * m->n_queries) {
-            add(out, (struct index_start){m->rows[i], end - i});
+        double missed = (double)(end - i) / m->n_queries;
+        if (missed >= (is_known(known, m->rows[i]) ? SHARE_TO_END : SHARE_TO_BEGIN)) {
+            add(out, (struct index_start){m->rows[i], (float)missed});
         }
     }
     return true;

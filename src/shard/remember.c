@@ -12,7 +12,8 @@
  *                            f32 reach of the queries, by distance and by angle
  *       the points           u32 points, each: u32 ef | f32 recall, low, high, promise, distances,
  *                            filter calls | 6 x f32 share of the samples below a floor
- *     where walks begin      u32 rows, each: u64 row | u32 queries that missed it
+ *     what became of it      u32 1 where rows that walks began at are gone: it counts no more
+ *     where walks begin      u32 rows, each: u64 row | f32 share of the queries that missed it
  *
  * A curve is true of the graph that it was measured on, and of what that graph becomes by further
  * changes.  So the record names the checkpoint that the graph was last written to, and is believed
@@ -45,7 +46,7 @@ enum {
     CURVES_AT = 4 + 4 + 4 + 20 + 8, /* Bytes before the curves. */
     POINT_BYTES = 4 * (1 + 6 + CURVE_FLOORS),
     CURVE_BYTES_MAX = 24 + 12 + 8 + 4 + CURVE_POINTS * POINT_BYTES,
-    RECORD_BYTES_MAX = CURVES_AT + 4 + CURVE_COUNT * CURVE_BYTES_MAX + 4 + INDEX_STARTS_MAX * 12,
+    RECORD_BYTES_MAX = CURVES_AT + 4 + CURVE_COUNT * CURVE_BYTES_MAX + 8 + INDEX_STARTS_MAX * 12,
 };
 
 static void record_name(const struct vector_index *v, char out[NAME_BYTES])
@@ -142,7 +143,7 @@ static void encode_starts(struct buf *out, const struct missed_rows *starts)
     buf_u32(out, (uint32_t)starts->n);
     for (size_t i = 0; i < starts->n; i++) {
         buf_u64(out, starts->items[i].row);
-        buf_u32(out, starts->items[i].n_missed);
+        buf_f32(out, starts->items[i].missed);
     }
 }
 
@@ -160,6 +161,7 @@ static bool encode(struct vector_index *v, struct buf *out)
         struct measured m;
         published_read(atomic_load(&c->published), CURVES_ALL, &m);
         encode_measured(out, &m, c->graph_changes);
+        buf_u32(out, extent_of(v).is_torn ? 1 : 0);
         encode_starts(out, &c->missed);
         c->edition_put = c->edition;
     }
@@ -278,7 +280,10 @@ static bool decode_starts(struct reader *r, struct missed_rows *out)
     }
     for (size_t i = 0; i < out->n; i++) {
         out->items[i].row = reader_u64(r);
-        out->items[i].n_missed = reader_u32(r);
+        out->items[i].missed = reader_f32(r);
+        if (!is_share(out->items[i].missed)) {
+            return false;
+        }
     }
     return reader_done(r);
 }
@@ -303,7 +308,14 @@ static const char *decode(const struct vector_index *v, struct slice record,
     if (!is_of_graph(&r, v, id)) {
         return "it is of another graph";
     }
-    return decode_measured(&r, out) && decode_starts(&r, starts) ? NULL : "it makes no sense";
+    if (!decode_measured(&r, out)) {
+        return "it makes no sense";
+    }
+    bool is_torn = reader_u32(&r) != 0;
+    if (!decode_starts(&r, starts)) {
+        return "it makes no sense";
+    }
+    return is_torn ? "rows that walks began at are gone" : NULL;
 }
 
 void remember_load(struct shard *shard, struct vector_index *v, struct store_read *read,

@@ -146,14 +146,14 @@ static void count_missed(struct index *index, uint32_t n_missed[N])
 static int compare_starts(const void *a, const void *b)
 {
     const struct index_start *x = a, *y = b;
-    return (x->n_missed < y->n_missed) - (x->n_missed > y->n_missed);
+    return (x->missed < y->missed) - (x->missed > y->missed);
 }
 
 static size_t worst(const uint32_t n_missed[N], struct index_start out[INDEX_STARTS_MAX])
 {
     static struct index_start all[N];
     for (size_t i = 0; i < N; i++) {
-        all[i] = (struct index_start){i, n_missed[i]};
+        all[i] = (struct index_start){i, (float)n_missed[i] / QUERIES};
     }
     qsort(all, N, sizeof(*all), compare_starts);
     memcpy(out, all, INDEX_STARTS_MAX * sizeof(*out));
@@ -190,40 +190,53 @@ static void rows_that_are_named_are_missed_no_more(void **state)
     index_free(index);
 }
 
+static void expect_gone(const struct index *index, double gone)
+{
+    assert_true(fabs((double)atomic_load(&index->missed_gone) - gone) < 1e-6);
+    assert_int_equal(index_is_torn(index), gone > 0.1);
+}
+
 /* Also one that was never there, or is named when it is gone. */
 static void rows_that_are_deleted_are_forgotten(void **state)
 {
     (void)state;
-    struct index_start starts[] = {{1, 5}, {2, 4}, {N + 7, 3}, {3, 9}};
+    struct index_start starts[] = {{1, 0.5F}, {2, 0.4F}, {N + 7, 0.0625F}, {3, 0.75F}};
     struct index *index = make_full();
     index_begin_at(index, starts, COUNT_OF(starts));
     assert_int_equal(atomic_load(&index->missed.n), 3);
+    expect_gone(index, 0.0625);
     assert_int_equal(node_at(&index->slots, atomic_load(&index->missed.slots[0]))->row, 3);
     uint64_t sequence = N;
     for (uint64_t row = 2; row < 2 + N / 2; row++) { /* So many leave the graph at once. */
         stage_delete(index, ++sequence, row);
     }
+    expect_gone(index, 0.0625 + 0.4 + 0.75);
     index_begin_at(index, starts, COUNT_OF(starts));
     assert_int_equal(atomic_load(&index->missed.n), 1);
+    expect_gone(index, 0.0625 + 0.4 + 0.75);
     advance_all(index, SIZE_MAX, NULL);
     assert_int_equal(atomic_load(&index->missed.n), 1);
     assert_int_equal(node_at(&index->slots, atomic_load(&index->missed.slots[0]))->row, 1);
     index_free(index);
 }
 
-static void deletes_take_them_out_of_the_list(void **state)
+static void an_index_is_torn_where_half_of_the_longest_are_gone(void **state)
 {
     (void)state;
-    struct index_start starts[] = {{1, 5}, {2, 4}, {3, 9}};
     struct index *index = make_full();
-    index_begin_at(index, starts, COUNT_OF(starts));
-    uint64_t sequence = N;
-    for (uint64_t row = 2; row < 2 + N / 2; row++) {
-        stage_delete(index, ++sequence, row);
+    uint64_t sequence = N, longest[INDEX_STARTS_MAX];
+    for (size_t i = 0; i < INDEX_STARTS_MAX; i++) {
+        longest[i] = node_at(&index->slots, atomic_load(&index->longest.slots[i]))->row;
     }
+    for (size_t i = 0; i <= INDEX_STARTS_MAX / 2; i++) {
+        assert_false(index_is_torn(index));
+        stage_delete(index, ++sequence, longest[i]);
+    }
+    assert_true(index_is_torn(index));
     advance_all(index, SIZE_MAX, NULL);
-    assert_int_equal(atomic_load(&index->missed.n), 1);
-    assert_int_equal(node_at(&index->slots, atomic_load(&index->missed.slots[0]))->row, 1);
+    assert_true(index_is_torn(index));
+    index_begin_at(index, NULL, 0); /* It was measured. */
+    assert_false(index_is_torn(index));
     index_free(index);
 }
 
@@ -274,9 +287,9 @@ int main(void)
         cmocka_unit_test(the_longest_rows_are_found_by_all_walks),
         cmocka_unit_test(the_list_is_made_anew_where_deletes_leave_few),
         cmocka_unit_test(a_loaded_index_has_the_same_list),
+        cmocka_unit_test(an_index_is_torn_where_half_of_the_longest_are_gone),
         cmocka_unit_test(rows_that_are_named_are_missed_no_more),
         cmocka_unit_test(rows_that_are_deleted_are_forgotten),
-        cmocka_unit_test(deletes_take_them_out_of_the_list),
     };
     return cmocka_run_group_tests(tests, make_points, free_points);
 }

@@ -85,7 +85,7 @@ static void name_starts(struct scene *scene)
     struct index_start starts[INDEX_STARTS_MAX];
     uint64_t first = atomic_load(&scene->n_deleted);
     for (size_t i = 0; i < COUNT_OF(starts); i++) {
-        starts[i] = (struct index_start){first + i, (uint32_t)(i % 5)};
+        starts[i] = (struct index_start){first + i, (float)(i % 5) / 5};
     }
     index_begin_at(scene->index, starts, COUNT_OF(starts));
 }

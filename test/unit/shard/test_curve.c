@@ -100,6 +100,21 @@ static void of_the_nearest_alone_those_who_ask_for_more_promise_nothing(void **s
     assert_int_equal(ask(&m, 0.9, 1, 0.5).verdict, SHARD_REACHES);
 }
 
+/* Of few distances the tenth has many that are as near; with a filter nobody measures the first. */
+static void with_a_filter_fewer_take_as_many_times_more_as_the_nearest_does_without(void **state)
+{
+    (void)state;
+    static struct measured m;
+    make_measured(&m, 4, 3);
+    m.curves[CURVE_OF_NEAREST].points[0].ef = 100; /* Ten take 40. */
+    assert_true(fabs(ask(&m, 0.9, 1, 0.5).ef - 100) < 0.01);
+    assert_true(fabs(ask(&m, 0.9, 9, 0.1).ef - 300) < 0.01);
+    assert_true(fabs(ask(&m, 0.9, 10, 0.5).ef - 40) < 0.01);
+    m.curves[CURVE_OF_NEAREST].points[0].promise = 0.85F;
+    assert_int_equal(ask(&m, 0.9, 1, 0.5).verdict, SHARD_MAY_MISS);
+    assert_int_equal(ask(&m, 0.9, 10, 0.5).verdict, SHARD_REACHES);
+}
+
 static void a_share_between_two_classes_is_given_the_larger_ef(void **state)
 {
     (void)state;
@@ -206,6 +221,7 @@ int main(void)
         cmocka_unit_test(beyond_the_last_point_nothing_is_promised),
         cmocka_unit_test(a_k_between_two_classes_is_given_an_ef_between_theirs),
         cmocka_unit_test(of_the_nearest_alone_those_who_ask_for_more_promise_nothing),
+        cmocka_unit_test(with_a_filter_fewer_take_as_many_times_more_as_the_nearest_does_without),
         cmocka_unit_test(a_share_between_two_classes_is_given_the_larger_ef),
         cmocka_unit_test(a_reader_beside_the_writer_never_sees_two_editions_in_one),
     };

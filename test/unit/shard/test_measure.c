@@ -435,6 +435,54 @@ static void what_is_left_is_not_vouched_for_where_all_walks_miss_the_same(void *
     assert_true((double)after.ef > 4 * at.ef);
 }
 
+static void begin_at(struct fixture *f, const struct index_start *starts, size_t n)
+{
+    unsigned side;
+    index_begin_at(vector_index_enter(&f->shard->vectors[0], &side), starts, n);
+    vector_index_leave(&f->shard->vectors[0], side);
+}
+
+/* Deleted, they are no answers any more; but those that are in their place nobody begins at. */
+static void what_was_measured_counts_no_more_where_rows_that_walks_began_at_are_gone(void **state)
+{
+    struct fixture *f = *state;
+    struct shard_effort effort;
+    struct seen first, second;
+    publish_measure(f, class_of(100));
+    assert_true(see_row(f, 1, &first) && see_row(f, 2, &second));
+    struct index_start starts[] = {{first.number, 0.25F}, {second.number, 0.0625F}};
+    begin_at(f, starts, COUNT_OF(starts));
+    delete_rows(f, 2, 3); /* Few queries missed it. */
+    shard_effort_for(f->shard, EMBEDDING, 0.95, 100, 1, &effort);
+    assert_int_equal(effort.verdict, SHARD_REACHES);
+    delete_rows(f, 1, 2);
+    shard_effort_for(f->shard, EMBEDDING, 0.95, 100, 1, &effort);
+    assert_int_equal(effort.verdict, SHARD_IS_NOT_MEASURED);
+    begin_at(f, NULL, 0);
+    shard_effort_for(f->shard, EMBEDDING, 0.95, 100, 1, &effort);
+    assert_int_equal(effort.verdict, SHARD_REACHES);
+}
+
+/* Of samples half before and half after the delete the mean told what held for neither. */
+static void a_measure_is_begun_anew_where_rows_went_meanwhile(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t n_gone = ROWS / 4, n_left = 2 * ROWS - n_gone;
+    struct calibration *c = &f->shard->vectors[0].calibration;
+    struct shard_recall r;
+    insert_rows(f, ROWS + 1, 2 * ROWS + 1, 500);
+    uint64_t deadline = clock_micros() + PATIENCE_US;
+    while (!atomic_load(&c->is_measuring) && !calibration_is_known(c)) {
+        assert_true(clock_micros() < deadline);
+        clock_sleep_micros(1000);
+    }
+    delete_rows(f, 1, n_gone + 1);
+    do {
+        assert_true(clock_micros() < deadline);
+        clock_sleep_micros(5000);
+    } while (!shard_recall(f->shard, EMBEDDING, 0, 0.95, &r) || r.is_refining || r.rows != n_left);
+}
+
 /* Rows to whose vectors nothing as near as they are is found. */
 static uint32_t count_lost(struct fixture *f, size_t ef)
 {
@@ -488,6 +536,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_look_at_the_newest_queries_is_short, set_up,
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(rows_of_the_same_kind_are_vouched_for, set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_was_measured_counts_no_more_where_rows_that_walks_began_at_are_gone, set_up,
+            fixture_tear_down),
+        cmocka_unit_test_setup_teardown(a_measure_is_begun_anew_where_rows_went_meanwhile, set_up,
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(by_products_too_the_nearest_alone_is_promised_to_rows,
                                         set_up_products, fixture_tear_down),
