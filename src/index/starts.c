@@ -14,8 +14,8 @@
  *
  * The lists are changed by the advancing thread, those of a load, and who measures; searches read
  * them meanwhile.  A row leaves before its slot is retired, one that was missed as it is deleted.
- * The longest are all rows that are
- * longer than the shortest that ever fell out of the list, up to INDEX_STARTS_MAX. */
+ * The longest are all rows that are longer than the shortest that ever fell out of the list, up to
+ * INDEX_STARTS_MAX. */
 #include "index/build_int.h"
 #include "index/walk_int.h"
 

@@ -222,6 +222,13 @@ static bool merge(const struct shard *shard, const struct measured *new, struct 
     return is_any || how == WHOLE;
 }
 
+/* Rows went since the measure began, and with them what it has found. */
+static bool is_in_vain(const struct calibration *c, const struct extent *e)
+{
+    const struct begun *begun = &c->begun;
+    return (double)e->rows < SHRUNK * (double)begun->rows || (e->is_torn && !begun->is_torn);
+}
+
 /* Where walks begin by what counts now.  Where too few queries tell that it is as before, but for
  * the end of a measure: it would be begun again and again where those rows are gone. */
 static struct missed_rows choose_starts(struct calibration *c, enum publish_how how)
@@ -247,6 +254,9 @@ static void publish(struct shard *shard, struct vector_index *v, enum publish_ho
     struct err err = {0};
     struct measured m = {0}, known = {0};
     struct extent e = extent_of(v);
+    if (is_in_vain(c, &e)) {
+        return; /* It ends at the next turn. */
+    }
     measure_sum_up(c->measure, &m);
     mutex_lock(&c->mutex);
     if (how != ALONE && !e.is_torn) {
@@ -428,14 +438,6 @@ static bool is_superseded(struct calibration *c)
            (kind == MEASURE_ASKED && (is_young || (is_few && !measure_is_at_front(c->measure))));
 }
 
-/* Rows went since it began, and with them what it has found. */
-static bool is_in_vain(struct vector_index *v)
-{
-    const struct begun *begun = &v->calibration.begun;
-    struct extent e = extent_of(v);
-    return (double)e.rows < SHRUNK * (double)begun->rows || (e.is_torn && !begun->is_torn);
-}
-
 /* Samples for a turn. */
 static enum measure_step measure_turn(struct shard *shard, struct vector_index *v)
 {
@@ -503,7 +505,8 @@ uint64_t calibrate(struct shard *shard, struct vector_index *v)
     if (clock_micros() < c->rest_until_us) {
         return c->rest_until_us;
     }
-    if (c->measure != NULL && is_in_vain(v)) {
+    struct extent e = extent_of(v);
+    if (c->measure != NULL && is_in_vain(c, &e)) {
         end_measure(c);
     }
     enum cause cause = c->measure == NULL ? cause_to_measure(v) : NOT_DUE;
@@ -518,7 +521,8 @@ uint64_t calibrate(struct shard *shard, struct vector_index *v)
     uint64_t since_us = clock_cpu_micros(), rest_us = is_waiting ? WAIT_US : 0;
     unsigned rest = rest_after(c);
     enum measure_step step = is_waiting ? MEASURE_GOES_ON : measure_turn(shard, v);
-    bool is_grown = (double)extent_of(v).linked > GROWN_WHEN_BUSY * (double)c->begun.rows;
+    e = extent_of(v);
+    bool is_grown = (double)e.linked > GROWN_WHEN_BUSY * (double)c->begun.rows;
     if (step == MEASURE_FAILED || (is_grown && step != MEASURE_IS_OVER)) {
         conclude(shard, v, false);
         rest_us = RETRY_US;
